@@ -1,0 +1,199 @@
+/* The ground under everything: context, memory, strings, small containers, diagnostics.
+ *
+ * Laws. A function fails if and only if it recorded a diagnostic; callers propagate, never re-word. Bugs and
+ * out-of-memory unwind to the nearest tg_protect (one per API entry). Only base.c calls malloc. No library code
+ * prints, exits or keeps globals: every public function takes the context (or something that knows it) first.
+ */
+#ifndef TG_BASE_H
+#define TG_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Tg Tg;             /* context: owns every byte, string, type and diagnostic */
+typedef struct TgArena TgArena;   /* grows, is released as a whole or back to a mark */
+typedef const char *TgName;       /* interned, NUL-terminated: equal strings are equal pointers; NULL: none */
+
+#if defined(__GNUC__)
+#define TG_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+#define TG_NORETURN __attribute__((noreturn))
+#else
+#define TG_PRINTF(fmt, first)
+#define TG_NORETURN
+#endif
+
+/* --- context (base.c) --------------------------------------------------------------------------------------------- */
+
+/* Memory comes from `allocate` (realloc-like: size 0 frees); NULL means the C library. */
+typedef struct {
+    void *(*allocate)(void *user, void *old, size_t size);
+    void *user;
+} TgAllocator;
+
+Tg *tg_open(const TgAllocator *allocator); /* NULL when out of memory */
+void tg_close(Tg *tg);                     /* frees all that the context owns, unmaps files */
+
+/* Runs body(argument) and returns its result; false when it unwound, with a diagnostic recorded. Nests. */
+bool tg_protect(Tg *tg, bool (*body)(void *argument), void *argument);
+TG_NORETURN void tg_bug(Tg *tg, const char *file, int line, const char *what);
+#define TG_CHECK(tg, condition) ((condition) ? (void)0 : tg_bug((tg), __FILE__, __LINE__, #condition))
+
+/* The most bytes that the context may hold (arenas and heap; 0: no limit). Past it: TG_E_memory_limit, unwound. */
+void tg_set_memory_limit(Tg *tg, size_t bytes);
+size_t tg_memory_peak(const Tg *tg);
+
+/* Blocks that are freed one by one: evaluator arrays, file buffers. Never NULL (unwinds); 64-byte aligned. */
+void *tg_heap_new(Tg *tg, size_t size);
+void tg_heap_free(Tg *tg, void *block); /* NULL is fine */
+
+/* --- arenas (base.c) ---------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    void *block;
+    size_t used;
+} TgMark;
+
+TgArena *tg_arena_new(Tg *tg);
+void tg_arena_free(TgArena *arena);
+Tg *tg_arena_context(const TgArena *arena);
+TgArena *tg_scratch(Tg *tg); /* for what dies soon: take a mark first, release after */
+TgArena *tg_forever(Tg *tg); /* lives as long as the context */
+TgMark tg_mark(TgArena *arena);
+void tg_release(TgArena *arena, TgMark mark);
+
+void *tg_new(TgArena *arena, size_t size); /* zeroed, 16-byte aligned; unwinds when out of memory */
+void *tg_copy(TgArena *arena, const void *from, size_t size);
+size_t tg_product(Tg *tg, size_t a, size_t b); /* overflow unwinds with TG_E_too_big */
+#define TG_NEW(arena, type) ((type *)tg_new((arena), sizeof(type)))
+#define TG_NEW_N(arena, type, n) \
+    ((type *)tg_new((arena), tg_product(tg_arena_context(arena), (size_t)(n), sizeof(type))))
+
+/* --- growing arrays: struct { T *at; uint32_t n, cap; } ----------------------------------------------------------- */
+
+#define TG_VEC(type) \
+    struct { \
+        type *at; \
+        uint32_t n, cap; \
+    }
+void tg_vec_grow(TgArena *arena, void *vec, size_t element_size); /* room for one more */
+#define TG_PUSH(arena, vec, value) \
+    ((vec)->n == (vec)->cap ? tg_vec_grow((arena), (vec), sizeof *(vec)->at) : (void)0, (vec)->at[(vec)->n++] = (value))
+
+typedef TG_VEC(uint32_t) TgU32s;
+
+/* --- hash map from 64-bit keys to 64-bit values (base.c) ---------------------------------------------------------- */
+
+typedef struct {
+    TgArena *arena;
+    uint64_t *keys, *values;
+    uint8_t *full;
+    uint32_t n, cap;
+} TgMap;
+
+void tg_map_init(TgMap *map, TgArena *arena);
+bool tg_map_get(const TgMap *map, uint64_t key, uint64_t *value); /* value may be NULL */
+void tg_map_put(TgMap *map, uint64_t key, uint64_t value);        /* replaces */
+#define TG_KEY(pointer) ((uint64_t)(uintptr_t)(pointer))
+
+uint64_t tg_hash(const void *bytes, size_t size, uint64_t seed);
+uint64_t tg_mix(uint64_t a, uint64_t b); /* combines two hashes, order matters */
+
+/* Hash-consing: returns the stored twin of `probe`, or what make(user) stores. */
+typedef struct TgInterner TgInterner;
+TgInterner *tg_interner_new(TgArena *arena, bool (*equal)(const void *a, const void *b));
+const void *tg_interner_find(TgInterner *in, const void *probe, uint64_t hash);
+void tg_interner_add(TgInterner *in, const void *item, uint64_t hash);
+
+/* --- strings and text (base.c) ------------------------------------------------------------------------------------ */
+
+TgName tg_name(Tg *tg, const char *text);                    /* interns; text may be NULL (gives NULL) */
+TgName tg_name_n(Tg *tg, const char *bytes, size_t n);       /* stops at a NUL byte */
+TgName tg_name_format(Tg *tg, const char *format, ...) TG_PRINTF(2, 3);
+
+typedef struct {
+    const uint8_t *at;
+    size_t n;
+} TgBytes; /* any bytes, borrowed */
+
+/* A text under construction; `at` is NUL-terminated at all times once something was added. */
+typedef struct {
+    TgArena *arena;
+    char *at;
+    size_t n, cap;
+} TgText;
+
+void tg_text_init(TgText *text, TgArena *arena);
+void tg_text_add(TgText *text, const char *string);
+void tg_text_add_n(TgText *text, const char *bytes, size_t n);
+void tg_text_format(TgText *text, const char *format, ...) TG_PRINTF(2, 3);
+void tg_text_float(TgText *text, double value, bool is_float32); /* shortest exact form; inf, -inf, nan */
+void tg_text_quoted(TgText *text, const char *bytes, size_t n);  /* "..." with JSON escapes; control bytes escaped */
+
+/* --- files (file.c) ----------------------------------------------------------------------------------------------- */
+
+/* A file mapped read-only. It stays mapped until the context closes. Opening one path twice gives the same file. */
+typedef struct {
+    TgName path;
+    const uint8_t *bytes;
+    size_t size;
+    int fd; /* stays open: writers copy ranges from it without touching the mapping */
+} TgFile;
+
+const TgFile *tg_file_map(Tg *tg, const char *path); /* NULL: refused, recorded */
+/* The external file `location` (relative, as ONNX says) beneath the directory of `model_path`, or beneath the
+ * directory that model_path really lies in (model caches link both into one place). Regular files only, no "..". */
+const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *location);
+/* Tells the kernel that the mapped bytes are not needed now: they stop counting as resident. */
+void tg_file_forget(const uint8_t *bytes, size_t size);
+
+/* A file being written: nothing appears under its name before tg_output_commit (temporary file, then rename). */
+typedef struct TgOutput TgOutput;
+TgOutput *tg_output_open(Tg *tg, const char *path); /* "-": standard output; NULL: recorded */
+bool tg_output_write(TgOutput *out, const void *bytes, size_t n);
+bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n); /* kernel-side copy where it can */
+bool tg_output_zeros(TgOutput *out, size_t n);
+size_t tg_output_offset(const TgOutput *out);
+bool tg_output_commit(TgOutput *out, bool sync); /* frees out; false: recorded, nothing was left behind */
+void tg_output_discard(TgOutput *out);
+
+/* --- diagnostics (diag.c); the messages are rows of diag.def ------------------------------------------------------ */
+
+typedef enum { TG_NOTE, TG_WARNING, TG_ERROR } TgSeverity;
+
+typedef enum {
+#define DIAG(id, severity, exit_code, format) TG_E_##id,
+#include "diag.def"
+#undef DIAG
+    TG_E_COUNT
+} TgDiagId;
+
+/* Where we are: set by whoever walks something, read by tg_report. Text positions count from 1; 0: none. */
+typedef struct {
+    TgName file;
+    uint32_t line, column;
+    TgName node, op; /* "node 'x' (MatMul)" */
+} TgPlace;
+
+typedef struct {
+    TgDiagId id;
+    TgSeverity severity;
+    TgPlace place;
+    TgName message;
+} TgDiag;
+
+TgPlace *tg_place(Tg *tg); /* the current place; save it, change it, restore it */
+
+/* Records a diagnostic at the current place. The arguments fit the row's format. Returns false when it is an error
+ * and true otherwise, so that `return tg_report(...)` reads well. */
+bool tg_report(Tg *tg, TgDiagId id, ...);
+uint32_t tg_diag_count(const Tg *tg);
+const TgDiag *tg_diag(const Tg *tg, uint32_t index);
+uint32_t tg_error_count(const Tg *tg);
+void tg_diag_forget(Tg *tg, uint32_t count); /* drops those past `count`: for attempts that may fail */
+TgName tg_diag_id_name(TgDiagId id);
+int tg_diag_exit_code(const Tg *tg);         /* of the first error, per its row; 0 without errors */
+void tg_diag_render(Tg *tg, const TgDiag *diag, TgText *text); /* "tgopt: model.onnx: node 'x' (MatMul): error: ..." */
+
+#endif

@@ -1,0 +1,45 @@
+/* The door of passes/: what tgopt does to a graph, in the order of passes.def. */
+#ifndef TG_PASSES_H
+#define TG_PASSES_H
+
+#include "ir/ir.h"
+
+typedef struct TgPassInfo {
+    const char *name, *doc;
+    int level;          /* runs from this -O level on */
+} TgPassInfo;
+
+uint32_t tg_pass_count(void);
+const TgPassInfo *tg_pass_info(uint32_t index);
+
+typedef struct TgOptimizeOptions {
+    int level;                  /* -O0 .. -O2 */
+    int64_t opset;              /* of the output: passes make no operator that it lacks; 0: the model's */
+    bool check_each;            /* structural check after every pass */
+    bool evaluate_each;         /* compare before and after every pass (slow: for tests) */
+    int64_t rewrite_limit;      /* stop rewriting after this many applications; -1: none */
+    const char *print_after;    /* pass name, "all", "changed" or NULL: text form to `print` */
+    void (*print)(void *user, const char *text);
+    void *user;
+    const char *explain;        /* "" all passes, a pass name, or NULL: say why candidates were refused */
+    bool make_rotary;           /* write RotaryEmbedding even where the opset of the model would have to be raised */
+    uint32_t threads;
+    double grow_budget;         /* folding may grow the constants by this many bytes; 0: default */
+} TgOptimizeOptions;
+
+typedef struct { TgName pass; double seconds; uint32_t changes; } TgPassTime;
+typedef struct { TgName rewrite; uint32_t count; } TgRewriteCount;
+
+/* What happened, for the summary and the report. */
+typedef struct TgReport {
+    TG_VEC(TgPassTime) passes;
+    TG_VEC(TgRewriteCount) rewrites;
+    TG_VEC(TgName) explanations; /* "merge-linear: node 'x': refused: weights are shared with node 'y'" */
+    int64_t applied;             /* rewrites numbered 1 .. applied; see rewrite_limit */
+    const char *stop;            /* "fixed point", "rewrite limit", "iteration limit" */
+} TgReport;
+
+/* Optimizes in place. The report lives in the model's arena. False: recorded. */
+bool tg_optimize(TgModel *model, const TgOptimizeOptions *options, TgReport *report);
+
+#endif
