@@ -1,0 +1,63 @@
+/* The number types of the evaluator. A kernel over reals is a template: a file eval_<topic>.inc, written against the
+ * macros below and included once per number type by
+ *
+ *     #define TG_TEMPLATE "eval_<topic>.inc"
+ *     #include "eval_num.h"
+ *
+ * A function of a template is named G(name); eval_<kernel> picks its instance with TG_BY_NUM(c, name)(arguments).
+ * A further number type is one more block here. No include guard: it is meant to be included again.
+ *
+ *   NUM                      the type of one number
+ *   ADD SUB MUL DIV NEG      arithmetic
+ *   MAX MIN                  NaN wins; LESS(a, b), EQUAL(a, b): comparisons
+ *   FN(f, x) FN2(f, x, y)    a function of <math.h>; float32 computes in double, so that the result is the correctly
+ *                            rounded one nearly always and does not depend on the libm's float variant
+ *   FROM(x) TO(x)            from a C double, to a double
+ *   FROM_INT(i)              from an int64, in one rounding
+ */
+#ifndef TG_BY_NUM
+#define TG_BY_NUM(c, name) ((c)->mode == TG_EVAL_F64 ? name##_f64 : name##_f32)
+#endif
+
+#define ADD(a, b) ((a) + (b))
+#define SUB(a, b) ((a) - (b))
+#define MUL(a, b) ((a) * (b))
+#define DIV(a, b) ((a) / (b))
+#define NEG(a) (-(a))
+#define LESS(a, b) ((a) < (b))
+#define EQUAL(a, b) ((a) == (b))
+#define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+#define FN(f, x) FROM(f(TO(x)))
+#define FN2(f, x, y) FROM(f(TO(x), TO(y)))
+#define FROM(x) ((NUM)(x))
+#define FROM_INT(i) ((NUM)(i))
+#define TO(x) ((double)(x))
+
+#define NUM float
+#define G(name) name##_f32
+#include TG_TEMPLATE
+#undef NUM
+#undef G
+
+#define NUM double
+#define G(name) name##_f64
+#include TG_TEMPLATE
+#undef NUM
+#undef G
+
+#undef ADD
+#undef SUB
+#undef MUL
+#undef DIV
+#undef NEG
+#undef LESS
+#undef EQUAL
+#undef MAX
+#undef MIN
+#undef FN
+#undef FN2
+#undef FROM
+#undef FROM_INT
+#undef TO
+#undef TG_TEMPLATE
