@@ -37,7 +37,10 @@ typedef struct TgValueInfo {
     const TgDim *symbolic;  /* integer or bool tensors of few elements: each element's value; NULL: nothing known */
     TG_VEC(TgUse) uses;     /* by live nodes of this graph, in order of creation */
     uint32_t returned;      /* how many outputs of the graph are this value */
+    const TgTensor *initial; /* input: its default, which a caller may override (so it is no constant); else NULL */
     TgName doc;
+    TgBytes type_wire;      /* `declared` as the file spells it (a TypeProto: denotations, odd names), written back
+                               verbatim; empty: `declared` is written. Whoever changes `declared` empties it. */
     TgBytes unknown;        /* unknown fields of the ValueInfoProto */
 } TgValueInfo;
 
@@ -77,6 +80,7 @@ typedef struct {
     TgName name;            /* fixed by the interface, whatever the value is called */
     const TgType *declared;
     TgName doc;
+    TgBytes type_wire;      /* as in TgValueInfo */
     TgBytes unknown;
 } TgReturn;
 
