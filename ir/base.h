@@ -83,7 +83,7 @@ void tg_vec_grow(TgArena *arena, void *vec, size_t element_size); /* room for on
 
 typedef TG_VEC(uint32_t) TgU32s;
 
-/* --- hash map from 64-bit keys to 64-bit values (base.c) ---------------------------------------------------------- */
+/* --- hash map from 64-bit keys to 64-bit values (table.c) --------------------------------------------------------- */
 
 typedef struct {
     TgArena *arena;
@@ -106,7 +106,7 @@ TgInterner *tg_interner_new(TgArena *arena, bool (*equal)(const void *a, const v
 const void *tg_interner_find(TgInterner *in, const void *probe, uint64_t hash);
 void tg_interner_add(TgInterner *in, const void *item, uint64_t hash);
 
-/* --- strings and text (base.c) ------------------------------------------------------------------------------------ */
+/* --- strings and text (text.c) ------------------------------------------------------------------------------------ */
 
 TgName tg_name(Tg *tg, const char *text);                    /* interns; text may be NULL (gives NULL) */
 TgName tg_name_n(Tg *tg, const char *bytes, size_t n);       /* stops at a NUL byte */
@@ -129,7 +129,8 @@ void tg_text_add(TgText *text, const char *string);
 void tg_text_add_n(TgText *text, const char *bytes, size_t n);
 void tg_text_format(TgText *text, const char *format, ...) TG_PRINTF(2, 3);
 void tg_text_float(TgText *text, double value, bool is_float32); /* shortest exact form; inf, -inf, nan */
-void tg_text_quoted(TgText *text, const char *bytes, size_t n);  /* "..." with JSON escapes; control bytes escaped */
+/* "..." with JSON escapes; all control characters are escaped, bytes that are no UTF-8 become \xNN (not JSON: lossless). */
+void tg_text_quoted(TgText *text, const char *bytes, size_t n);
 
 /* --- files (file.c) ----------------------------------------------------------------------------------------------- */
 

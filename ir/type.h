@@ -27,7 +27,9 @@ size_t tg_dtype_bytes(TgDtype t, size_t n); /* bytes of n elements, packed as ON
 /* One number as the type would store it, still in a double or int64. Rounding is to nearest, ties to even.
  * Out of range: floats follow IEEE, float8 with `saturate` clamp (ONNX Cast), integers wrap. */
 double tg_round_float(TgDtype t, double x, bool saturate);
-int64_t tg_wrap_integer(TgDtype t, int64_t x); /* u64 keeps its bits */
+typedef enum { TG_ROUND_UP, TG_ROUND_DOWN, TG_ROUND_NEAREST } TgRounding;
+double tg_round_e8m0(double x, bool saturate, TgRounding mode); /* Cast to f8e8m0: of |x|; zero gives the smallest */
+int64_t tg_wrap_integer(TgDtype t, int64_t x); /* u64 keeps its bits; bool: 0 or 1 */
 /* Element i of a packed array, and back. Integers: `out` int64 (u64: bits, bool: 0/1); floats: double. */
 int64_t tg_load_integer(TgDtype t, const void *bytes, size_t i);
 double tg_load_float(TgDtype t, const void *bytes, size_t i);

@@ -1,0 +1,290 @@
+/* Context and memory: the only place that calls the allocator.
+ *
+ * Three ways to get bytes, by lifetime. Arenas: blocks that double in size, released as a whole or back to a mark; one
+ * spare block is kept so that a mark on a block's edge does not hit the allocator again and again. Heap: single blocks,
+ * 64-byte aligned, chained through a header so that nothing leaks when something unwinds. Both count towards one limit.
+ *
+ * Unwinding is longjmp to the innermost tg_protect. That is safe because no function owns anything: all memory, files
+ * and outputs hang on the context.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+
+/* --- raw memory --------------------------------------------------------------------------------------------------- */
+
+static void *obtain(const TgAllocator *allocator, size_t size) {
+    return allocator->allocate ? allocator->allocate(allocator->user, NULL, size) : malloc(size);
+}
+
+static void give_back(const TgAllocator *allocator, void *block) {
+    if (allocator->allocate)
+        allocator->allocate(allocator->user, block, 0);
+    else
+        free(block);
+}
+
+static void *grab(Tg *tg, size_t size) {
+    if (tg->limit && (size > tg->limit || tg->held > tg->limit - size)) {
+        tg_report_last_words(tg, TG_E_memory_limit, tg->limit);
+        tg_unwind(tg);
+    }
+    void *block = obtain(&tg->allocator, size);
+    if (!block) {
+        tg_report_last_words(tg, TG_E_out_of_memory, size);
+        tg_unwind(tg);
+    }
+    tg->held += size;
+    if (tg->held > tg->peak)
+        tg->peak = tg->held;
+    return block;
+}
+
+static void drop(Tg *tg, void *block, size_t size) {
+    tg->held -= size;
+    give_back(&tg->allocator, block);
+}
+
+static size_t plus(Tg *tg, size_t a, size_t b) {
+    if (a > SIZE_MAX - b) {
+        tg_report_last_words(tg, TG_E_out_of_memory, a);
+        tg_unwind(tg);
+    }
+    return a + b;
+}
+
+/* --- context ------------------------------------------------------------------------------------------------------ */
+
+static bool furnish(void *argument) {
+    Tg *tg = argument;
+    tg->forever = tg_arena_new(tg);
+    tg->scratch = tg_arena_new(tg);
+    tg_map_init(&tg->files, tg->forever);
+    tg_vec_grow(tg->forever, &tg->diags, sizeof *tg->diags.at);
+    return true;
+}
+
+Tg *tg_open(const TgAllocator *allocator) {
+    TgAllocator chosen = allocator ? *allocator : (TgAllocator){0};
+    Tg *tg = obtain(&chosen, sizeof *tg);
+    if (!tg)
+        return NULL;
+    *tg = (Tg){.allocator = chosen};
+    if (!tg_protect(tg, furnish, tg)) {
+        tg_close(tg);
+        return NULL;
+    }
+    return tg;
+}
+
+void tg_close(Tg *tg) {
+    if (!tg)
+        return;
+    tg_files_close(tg);
+    while (tg->arenas)
+        tg_arena_free(tg->arenas);
+    while (tg->heap)
+        tg_heap_free(tg, (uint8_t *)tg->heap + 64);
+    TgAllocator allocator = tg->allocator;
+    give_back(&allocator, tg);
+}
+
+void tg_set_memory_limit(Tg *tg, size_t bytes) { tg->limit = bytes; }
+size_t tg_memory_peak(const Tg *tg) { return tg->peak; }
+
+bool tg_protect(Tg *tg, bool (*body)(void *argument), void *argument) {
+    TgFrame frame = {.outer = tg->frame, .place = tg->place, .outputs = tg->output_serial};
+    if (tg->scratch)
+        frame.scratch = tg_mark(tg->scratch);
+    tg->frame = &frame;
+    bool ok = false;
+    if (!setjmp(frame.jump)) {
+        ok = body(argument);
+    } else {
+        tg_outputs_unwind(tg, frame.outputs);
+        if (tg->scratch)
+            tg_release(tg->scratch, frame.scratch);
+        tg->place = frame.place;
+        ok = false;
+    }
+    tg->frame = frame.outer;
+    return ok;
+}
+
+void tg_unwind(Tg *tg) {
+    if (!tg->frame)
+        __builtin_trap(); /* the API entry forgot its tg_protect: there is nowhere to go */
+    longjmp(tg->frame->jump, 1);
+}
+
+void tg_bug(Tg *tg, const char *file, int line, const char *what) {
+    tg_report(tg, TG_E_bug, file, line, what);
+    tg_unwind(tg);
+}
+
+size_t tg_product(Tg *tg, size_t a, size_t b) {
+    size_t product;
+    if (__builtin_mul_overflow(a, b, &product)) {
+        tg_report(tg, TG_E_too_big, a, b);
+        tg_unwind(tg);
+    }
+    return product;
+}
+
+/* --- heap --------------------------------------------------------------------------------------------------------- */
+
+struct TgHeapBlock {
+    TgHeapBlock *next, *before;
+    size_t size; /* as obtained */
+    void *raw;
+};
+
+_Static_assert(sizeof(TgHeapBlock) <= 64, "the header lies in the 64 bytes before the block");
+
+void *tg_heap_new(Tg *tg, size_t size) {
+    size_t whole = plus(tg, size, 128);
+    uint8_t *raw = grab(tg, whole);
+    uint8_t *block = raw + 64 + (64 - ((uintptr_t)raw & 63));
+    TgHeapBlock *header = (TgHeapBlock *)(void *)(block - 64);
+    *header = (TgHeapBlock){.next = tg->heap, .size = whole, .raw = raw};
+    if (tg->heap)
+        tg->heap->before = header;
+    tg->heap = header;
+    return block;
+}
+
+void tg_heap_free(Tg *tg, void *block) {
+    if (!block)
+        return;
+    TgHeapBlock header = *(TgHeapBlock *)(void *)((uint8_t *)block - 64);
+    if (header.next)
+        header.next->before = header.before;
+    if (header.before)
+        header.before->next = header.next;
+    else
+        tg->heap = header.next;
+    drop(tg, header.raw, header.size);
+}
+
+/* --- arenas ------------------------------------------------------------------------------------------------------- */
+
+typedef struct Block {
+    struct Block *before;
+    size_t size; /* of the bytes behind the header */
+    size_t used;
+    size_t unused;
+} Block;
+
+_Static_assert(sizeof(Block) % 16 == 0, "what follows the header is 16-byte aligned");
+
+struct TgArena {
+    Tg *tg;
+    TgArena *next, *before;
+    Block *last, *spare;
+};
+
+enum { FIRST_BLOCK = 4 << 10, LARGEST_BLOCK = 1 << 20 };
+
+TgArena *tg_arena_new(Tg *tg) {
+    TgArena *arena = grab(tg, sizeof *arena);
+    *arena = (TgArena){.tg = tg, .next = tg->arenas};
+    if (tg->arenas)
+        tg->arenas->before = arena;
+    tg->arenas = arena;
+    return arena;
+}
+
+static void free_block(TgArena *arena, Block *block) {
+    if (block)
+        drop(arena->tg, block, sizeof *block + block->size);
+}
+
+void tg_arena_free(TgArena *arena) {
+    if (!arena)
+        return;
+    tg_release(arena, (TgMark){0});
+    free_block(arena, arena->spare);
+    if (arena->next)
+        arena->next->before = arena->before;
+    if (arena->before)
+        arena->before->next = arena->next;
+    else
+        arena->tg->arenas = arena->next;
+    drop(arena->tg, arena, sizeof *arena);
+}
+
+Tg *tg_arena_context(const TgArena *arena) { return arena->tg; }
+TgArena *tg_scratch(Tg *tg) { return tg->scratch; }
+TgArena *tg_forever(Tg *tg) { return tg->forever; }
+
+TgMark tg_mark(TgArena *arena) {
+    return (TgMark){arena->last, arena->last ? arena->last->used : 0};
+}
+
+void tg_release(TgArena *arena, TgMark mark) {
+    while (arena->last != mark.block) {
+        Block *block = arena->last;
+        arena->last = block->before;
+        bool keep = block->size <= LARGEST_BLOCK && (!arena->spare || arena->spare->size < block->size);
+        Block *loser = keep ? arena->spare : block;
+        if (keep)
+            arena->spare = block;
+        free_block(arena, loser);
+    }
+    if (arena->last)
+        arena->last->used = mark.used;
+}
+
+static void add_block(TgArena *arena, size_t need) {
+    Block *block = arena->spare;
+    if (block && block->size >= need) {
+        arena->spare = NULL;
+    } else {
+        size_t size = arena->last ? 2 * arena->last->size : FIRST_BLOCK;
+        size = size > LARGEST_BLOCK ? LARGEST_BLOCK : size;
+        size = size < need ? need : size;
+        block = grab(arena->tg, plus(arena->tg, size, sizeof *block));
+        block->size = size;
+    }
+    block->used = 0;
+    block->before = arena->last;
+    arena->last = block;
+}
+
+void *tg_new_raw(TgArena *arena, size_t size) {
+    size = plus(arena->tg, size, 15) & ~(size_t)15;
+    if (!arena->last || arena->last->size - arena->last->used < size)
+        add_block(arena, size);
+    uint8_t *at = (uint8_t *)(arena->last + 1) + arena->last->used;
+    arena->last->used += size;
+    return at;
+}
+
+void *tg_new(TgArena *arena, size_t size) {
+    return memset(tg_new_raw(arena, size), 0, size);
+}
+
+void *tg_copy(TgArena *arena, const void *from, size_t size) {
+    void *to = tg_new_raw(arena, size);
+    return size ? memcpy(to, from, size) : to;
+}
+
+/* Every TG_VEC has the layout of this one; pointers to objects have one representation. */
+typedef struct {
+    void *at;
+    uint32_t n, cap;
+} AnyVec;
+
+void tg_vec_grow(TgArena *arena, void *vec, size_t element_size) {
+    AnyVec any;
+    memcpy(&any, vec, sizeof any);
+    TG_CHECK(arena->tg, any.cap < UINT32_MAX / 2);
+    uint32_t cap = any.cap ? 2 * any.cap : 8;
+    void *at = tg_new_raw(arena, tg_product(arena->tg, cap, element_size));
+    if (any.n)
+        memcpy(at, any.at, any.n * element_size);
+    any.at = at;
+    any.cap = cap;
+    memcpy(vec, &any, sizeof any);
+}
