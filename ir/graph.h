@@ -132,6 +132,8 @@ TgValue tg_graph_const(TgGraph *g, const TgTensor *tensor, const char *name);
 /* In a subgraph: the value that stands for `outer` (of g->outer). `holder` is the node that holds g as its sub number
  * `sub`; the capture and the node's input are made on first use. */
 TgValue tg_graph_capture(TgGraph *g, TgNode holder, uint32_t sub, TgValue outer);
+/* Tells the captures of all subgraphs of `holder` what is known of the outer values by now. */
+void tg_captures_refresh(TgGraph *g, TgNode holder);
 void tg_graph_return(TgGraph *g, TgValue value, const char *name, const TgType *declared);
 
 /* Adds a node and infers its outputs' types and symbolic elements. 0: the operands do not fit, recorded.

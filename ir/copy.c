@@ -1,0 +1,118 @@
+/* Copying graphs: live nodes only, so that garbage stays behind. Tensors and interned things are shared. */
+#include <string.h>
+
+#include "graph.h"
+
+typedef struct {
+    TgGraph *to;
+    const TgGraph *from;
+    TgValue *value; /* by value of `from` */
+} Copy;
+
+static TgValue map_const(Copy *c, TgValue v)
+{
+    const TgValueInfo *info = tg_value(c->from, v);
+    TgValue made = tg_graph_const(c->to, info->tensor, info->name);
+    tg_value(c->to, made)->declared = info->declared;
+    tg_value(c->to, made)->doc = info->doc;
+    tg_value(c->to, made)->unknown = info->unknown;
+    return made;
+}
+
+static TgValue map(Copy *c, TgValue v)
+{
+    if (v && !c->value[v])
+        c->value[v] = map_const(c, v); /* inputs, captures and results were made before their readers */
+    return c->value[v];
+}
+
+static void describe(Copy *c, TgValue made, TgValue old)
+{
+    TgValueInfo *to = tg_value(c->to, made);
+    const TgValueInfo *from = tg_value(c->from, old);
+    int64_t count;
+    to->type = from->type;
+    to->declared = from->declared;
+    to->name = from->name;
+    to->doc = from->doc;
+    to->unknown = from->unknown;
+    to->tensor = from->tensor;
+    if (from->symbolic && tg_type_numel(from->type, &count))
+        to->symbolic = tg_copy(c->to->arena, from->symbolic, (size_t)(count ? count : 1) * sizeof *from->symbolic);
+    c->value[old] = made;
+}
+
+static const TgOriginNote *copy_notes(TgArena *arena, const TgOriginNote *from)
+{
+    const TgOriginNote *first = NULL, **tail = &first;
+    for (; from; from = from->next) {
+        TgOriginNote *note = tg_copy(arena, from, sizeof *from);
+        note->next = NULL;
+        *tail = note;
+        tail = (const TgOriginNote **)&note->next;
+    }
+    return first;
+}
+
+static void copy_subs(Copy *c, TgNode made, const TgNodeInfo *from)
+{
+    for (uint32_t s = 0; s < from->n_sub; s++) {
+        TgGraph *inner = tg_node_add_sub(c->to, made, from->sub[s].attr);
+        for (uint32_t k = 0; k < from->sub[s].outer.n; k++)
+            tg_graph_capture(inner, made, s, c->value[from->in[from->sub[s].outer.at[k]]]);
+        tg_graph_copy(inner, from->sub[s].graph); /* nesting is bounded by the reader */
+    }
+}
+
+static void copy_node(Copy *c, const TgNodeInfo *from)
+{
+    TgMark mark = tg_mark(tg_scratch(c->to->tg));
+    TgValue *in = TG_NEW_N(tg_scratch(c->to->tg), TgValue, from->n_in + 1);
+    for (uint32_t i = 0; i < from->n_in; i++)
+        in[i] = map(c, from->in[i]);
+    TgNode n = tg_graph_add_raw(c->to, from->op, from->attrs, from->n_in, in, from->n_out);
+    tg_release(tg_scratch(c->to->tg), mark);
+    TgNodeInfo *to = tg_node(c->to, n);
+    to->n_formal = from->n_formal;
+    to->op_name = from->op_name;
+    to->domain = from->domain;
+    to->overload = from->overload;
+    to->name = from->name;
+    to->doc = from->doc;
+    to->unknown = from->unknown;
+    to->origin = copy_notes(c->to->arena, from->origin);
+    for (uint32_t i = 0; i < from->n_out; i++)
+        describe(c, to->out[i], from->out[i]);
+    copy_subs(c, n, from);
+}
+
+static void copy_interface(Copy *c)
+{
+    for (uint32_t i = 0; i < c->from->inputs.n; i++) {
+        TgValue v = c->from->inputs.at[i];
+        describe(c, tg_graph_input(c->to, tg_type_of(c->from, v), tg_value(c->from, v)->name), v);
+    }
+    for (uint32_t i = 0; i < c->from->captures.n; i++) /* made by copy_subs, in this order */
+        describe(c, c->to->captures.at[i], c->from->captures.at[i]);
+}
+
+void tg_graph_copy(TgGraph *to, const TgGraph *from)
+{
+    uint32_t n;
+    const TgNode *order = tg_graph_order((TgGraph *)from, &n); /* sorting does not change what the graph is */
+    Copy c = {to, from, TG_NEW_N(to->arena, TgValue, from->values.n)};
+    to->name = from->name;
+    to->doc = from->doc;
+    to->unknown = from->unknown;
+    for (uint32_t i = 0; i < from->equal.n; i++)
+        TG_PUSH(to->arena, &to->equal, from->equal.at[i]);
+    copy_interface(&c);
+    for (uint32_t i = 0; i < n; i++)
+        copy_node(&c, tg_node(from, order[i]));
+    for (uint32_t i = 0; i < from->outputs.n; i++) {
+        const TgReturn *r = &from->outputs.at[i];
+        tg_graph_return(to, map(&c, r->value), r->name, r->declared);
+        to->outputs.at[i].doc = r->doc;
+        to->outputs.at[i].unknown = r->unknown;
+    }
+}
