@@ -49,18 +49,22 @@ static const TgOriginNote *copy_notes(TgArena *arena, const TgOriginNote *from)
         TgOriginNote *note = tg_copy(arena, from, sizeof *from);
         note->next = NULL;
         *tail = note;
-        tail = (const TgOriginNote **)&note->next;
+        tail = &note->next;
     }
     return first;
 }
 
+static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured);
+
 static void copy_subs(Copy *c, TgNode made, const TgNodeInfo *from)
 {
     for (uint32_t s = 0; s < from->n_sub; s++) {
-        TgGraph *inner = tg_node_add_sub(c->to, made, from->sub[s].attr);
-        for (uint32_t k = 0; k < from->sub[s].outer.n; k++)
-            tg_graph_capture(inner, made, s, c->value[from->in[from->sub[s].outer.at[k]]]);
-        tg_graph_copy(inner, from->sub[s].graph); /* nesting is bounded by the reader */
+        const TgSub *sub = &from->sub[s];
+        TgGraph *inner = tg_node_add_sub(c->to, made, sub->attr);
+        TgValue *captured = TG_NEW_N(c->to->arena, TgValue, sub->outer.n + 1);
+        for (uint32_t k = 0; k < sub->outer.n; k++)
+            captured[k] = tg_graph_capture(inner, made, s, c->value[from->in[sub->outer.at[k]]]);
+        copy_graph(inner, sub->graph, captured); /* nesting is bounded by the reader */
     }
 }
 
@@ -86,17 +90,18 @@ static void copy_node(Copy *c, const TgNodeInfo *from)
     copy_subs(c, n, from);
 }
 
-static void copy_interface(Copy *c)
+/* captured[k]: what stands in `to` for capture k of `from` (two captures of one outer value become one). */
+static void copy_interface(Copy *c, const TgValue *captured)
 {
     for (uint32_t i = 0; i < c->from->inputs.n; i++) {
         TgValue v = c->from->inputs.at[i];
         describe(c, tg_graph_input(c->to, tg_type_of(c->from, v), tg_value(c->from, v)->name), v);
     }
-    for (uint32_t i = 0; i < c->from->captures.n; i++) /* made by copy_subs, in this order */
-        describe(c, c->to->captures.at[i], c->from->captures.at[i]);
+    for (uint32_t i = 0; i < c->from->captures.n; i++)
+        describe(c, captured[i], c->from->captures.at[i]);
 }
 
-void tg_graph_copy(TgGraph *to, const TgGraph *from)
+static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured)
 {
     uint32_t n;
     const TgNode *order = tg_graph_order((TgGraph *)from, &n); /* sorting does not change what the graph is */
@@ -106,7 +111,7 @@ void tg_graph_copy(TgGraph *to, const TgGraph *from)
     to->unknown = from->unknown;
     for (uint32_t i = 0; i < from->equal.n; i++)
         TG_PUSH(to->arena, &to->equal, from->equal.at[i]);
-    copy_interface(&c);
+    copy_interface(&c, captured);
     for (uint32_t i = 0; i < n; i++)
         copy_node(&c, tg_node(from, order[i]));
     for (uint32_t i = 0; i < from->outputs.n; i++) {
@@ -115,4 +120,9 @@ void tg_graph_copy(TgGraph *to, const TgGraph *from)
         to->outputs.at[i].doc = r->doc;
         to->outputs.at[i].unknown = r->unknown;
     }
+}
+
+void tg_graph_copy(TgGraph *to, const TgGraph *from)
+{
+    copy_graph(to, from, NULL);
 }
