@@ -1,18 +1,19 @@
 /* Context and memory: the only place that calls the allocator.
  *
- * Three ways to get bytes, by lifetime. Arenas: blocks that double in size, released as a whole or back to a mark; one
- * spare block is kept so that a mark on a block's edge does not hit the allocator again and again. Heap: single blocks,
- * 64-byte aligned, chained through a header so that nothing leaks when something unwinds. Both count towards one limit.
+ * Three ways to get bytes, by lifetime. Arenas: blocks that double in size, released as a whole or back
+ * to a mark; one spare block is kept so that a mark on a block's edge does not hit the allocator again
+ * and again. Heap: single blocks, 64-byte aligned, chained through a header so that nothing leaks when
+ * something unwinds. Both count towards one limit.
  *
- * Unwinding is longjmp to the innermost tg_protect. That is safe because no function owns anything: all memory, files
- * and outputs hang on the context.
+ * Unwinding is longjmp to the innermost tg_protect. That is safe because no function owns anything: all
+ * memory, files and outputs hang on the context.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "context.h"
 
-/* --- raw memory --------------------------------------------------------------------------------------------------- */
+/* --- raw memory ----------------------------------------------------------------------------------------- */
 
 static void *obtain(const TgAllocator *allocator, size_t size) {
     return allocator->allocate ? allocator->allocate(allocator->user, NULL, size) : malloc(size);
@@ -54,7 +55,7 @@ static size_t plus(Tg *tg, size_t a, size_t b) {
     return a + b;
 }
 
-/* --- context ------------------------------------------------------------------------------------------------------ */
+/* --- context -------------------------------------------------------------------------------------------- */
 
 static bool furnish(void *argument) {
     Tg *tg = argument;
@@ -132,7 +133,7 @@ size_t tg_product(Tg *tg, size_t a, size_t b) {
     return product;
 }
 
-/* --- heap --------------------------------------------------------------------------------------------------------- */
+/* --- heap ----------------------------------------------------------------------------------------------- */
 
 struct TgHeapBlock {
     TgHeapBlock *next, *before;
@@ -167,7 +168,7 @@ void tg_heap_free(Tg *tg, void *block) {
     drop(tg, header.raw, header.size);
 }
 
-/* --- arenas ------------------------------------------------------------------------------------------------------- */
+/* --- arenas --------------------------------------------------------------------------------------------- */
 
 typedef struct Block {
     struct Block *before;

@@ -139,7 +139,7 @@ typedef struct {
     TgName path;
     const uint8_t *bytes;
     size_t size;
-    int fd; /* stays open: writers copy ranges from it without touching the mapping */
+    int fd; /* stays open for kernel-side copies; -1 when too many files are open */
 } TgFile;
 
 const TgFile *tg_file_map(Tg *tg, const char *path); /* NULL: refused, recorded */

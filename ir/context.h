@@ -1,7 +1,7 @@
 /* What a context is made of. Private to ir/: the other folders see only `Tg`.
  *
- * One thread works with a context at a time. Everything that must not leak when something unwinds hangs here: heap
- * blocks, arenas, mapped files, outputs under construction.
+ * One thread works with a context at a time. Everything that must not leak when something unwinds hangs
+ * here: heap blocks, arenas, mapped files, outputs under construction.
  */
 #ifndef TG_CONTEXT_H
 #define TG_CONTEXT_H
@@ -11,7 +11,15 @@
 #include "base.h"
 
 /* State that other files of ir/ keep per context: made lazily in tg_forever, starts as NULL. */
-typedef enum { TG_SLOT_TYPES, TG_SLOT_DIMS, TG_SLOT_ATTRS, TG_SLOT_OPS, TG_SLOT_INFER, TG_SLOT_EVAL, TG_SLOT_COUNT } TgSlot;
+typedef enum {
+    TG_SLOT_TYPES,
+    TG_SLOT_DIMS,
+    TG_SLOT_ATTRS,
+    TG_SLOT_OPS,
+    TG_SLOT_INFER,
+    TG_SLOT_EVAL,
+    TG_SLOT_COUNT
+} TgSlot;
 
 /* One tg_protect in progress. */
 typedef struct TgFrame {

@@ -1,8 +1,9 @@
 /* Element types: names, sizes, rounding, packed storage.
  *
- * Every float type of 16 bits and fewer is one row of FORMATS; one encoder and one decoder serve them all, on the bits
- * of a double. Rounding is to nearest, ties to even; what lies beyond the largest finite value follows the tables of
- * ONNX's Cast. Sub-byte types are packed low bits first. The host is little-endian, as ONNX's raw data is.
+ * Every float type of 16 bits and fewer is one row of FORMATS; one encoder and one decoder serve them
+ * all, on the bits of a double. Rounding is to nearest, ties to even; what lies beyond the largest finite
+ * value follows the tables of ONNX's Cast. Sub-byte types are packed low bits first. The host is
+ * little-endian, as ONNX's raw data is.
  */
 #include <math.h>
 #include <string.h>
@@ -42,7 +43,7 @@ size_t tg_dtype_bytes(TgDtype t, size_t n) {
     return bits ? n / (8 / bits) + (n % (8 / bits) != 0) : 0;
 }
 
-/* --- small floats ------------------------------------------------------------------------------------------------- */
+/* --- small floats --------------------------------------------------------------------------------------- */
 
 typedef enum {
     IEEE,     /* the highest exponent holds infinity and NaN */
@@ -102,8 +103,8 @@ static uint32_t overflow_code(const Format *f, uint32_t sign, bool saturate) {
     return f->special == IEEE ? sign | infinity(f) : nan_code(f, sign);
 }
 
-/* The magnitude's code before limits. Adding the rounded mantissa to the exponent field lets a carry raise the
- * exponent, and makes subnormals the case of the lowest exponent without a special branch. */
+/* The magnitude's code before limits. Adding the rounded mantissa to the exponent field lets a carry
+ * raise the exponent, and makes subnormals the case of the lowest exponent without a special branch. */
 static uint64_t rounded_code(const Format *f, uint64_t bits) {
     int field = (int)(bits >> 52 & 0x7ff);
     if (!field)
@@ -116,7 +117,7 @@ static uint64_t rounded_code(const Format *f, uint64_t bits) {
     if (shift > 54)
         return 0;
     uint64_t mantissa = (bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52;
-    uint64_t kept = mantissa >> shift, rest = mantissa & ((UINT64_C(1) << shift) - 1), half = UINT64_C(1) << (shift - 1);
+    uint64_t kept = mantissa >> shift, half = UINT64_C(1) << (shift - 1), rest = mantissa & (2 * half - 1);
     kept += rest > half || (rest == half && (kept & 1));
     return ((uint64_t)(exponent + f->bias - 1) << f->mantissa) + kept;
 }
@@ -150,7 +151,7 @@ static double decode(const Format *f, uint32_t code) {
     return from_bits(sign | exponent << 52 | (uint64_t)mantissa << (52 - f->mantissa));
 }
 
-/* --- f8e8m0: powers of two, no sign, no zero ---------------------------------------------------------------------- */
+/* --- f8e8m0: powers of two, no sign, no zero ------------------------------------------------------------ */
 
 enum { E8M0_BIAS = 127, E8M0_NAN = 255 };
 
@@ -177,15 +178,17 @@ double tg_round_e8m0(double x, bool saturate, TgRounding mode) {
     return decode_e8m0(encode_e8m0(x, saturate, mode));
 }
 
-/* --- one number --------------------------------------------------------------------------------------------------- */
+/* --- one number ----------------------------------------------------------------------------------------- */
 
 double tg_round_float(TgDtype t, double x, bool saturate) {
     if (t == TG_f32)
         return (double)(float)x;
     if (t == TG_f8e8m0)
         return tg_round_e8m0(x, saturate, TG_ROUND_UP);
-    bool small_range = tg_dtype_bits(t) <= 8;
-    return known(t) && FORMATS[t].exponent ? decode(&FORMATS[t], encode(&FORMATS[t], x, saturate && small_range)) : x;
+    if (!known(t) || !FORMATS[t].exponent)
+        return x;
+    bool clamp = saturate && tg_dtype_bits(t) <= 8;
+    return decode(&FORMATS[t], encode(&FORMATS[t], x, clamp));
 }
 
 int64_t tg_wrap_integer(TgDtype t, int64_t x) {
@@ -208,7 +211,7 @@ static int64_t truncated(double x) {
     return x <= -0x1p63 ? INT64_MIN : (int64_t)x;
 }
 
-/* --- packed arrays ------------------------------------------------------------------------------------------------ */
+/* --- packed arrays -------------------------------------------------------------------------------------- */
 
 static uint64_t fetch(TgDtype t, const void *bytes, size_t i) {
     const uint8_t *at = bytes;

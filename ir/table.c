@@ -1,10 +1,11 @@
-/* Hashing: bytes to 64 bits, maps from 64-bit keys, hash-consing. Open addressing with linear probing, at most three
- * quarters full; old tables stay in the arena (the sum of a geometric series). Nothing is ever deleted from a table. */
+/* Hashing: bytes to 64 bits, maps from 64-bit keys, hash-consing. Open addressing with linear probing, at
+ * most three quarters full; old tables stay in the arena (the sum of a geometric series). Nothing is ever
+ * deleted from a table. */
 #include <string.h>
 
 #include "context.h"
 
-/* --- hash functions ----------------------------------------------------------------------------------------------- */
+/* --- hash functions ------------------------------------------------------------------------------------- */
 
 __extension__ typedef unsigned __int128 Wide;
 
@@ -30,7 +31,7 @@ uint64_t tg_hash(const void *bytes, size_t size, uint64_t seed) {
     return tg_mix(hash, rest);
 }
 
-/* --- maps --------------------------------------------------------------------------------------------------------- */
+/* --- maps ----------------------------------------------------------------------------------------------- */
 
 void tg_map_init(TgMap *map, TgArena *arena) { *map = (TgMap){.arena = arena}; }
 
@@ -78,7 +79,7 @@ void tg_map_put(TgMap *map, uint64_t key, uint64_t value) {
     map->values[i] = value;
 }
 
-/* --- hash-consing ------------------------------------------------------------------------------------------------- */
+/* --- hash-consing --------------------------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t hash;

@@ -5,7 +5,7 @@
 
 #include "context.h"
 
-/* --- names -------------------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------------- */
 
 typedef struct {
     size_t n;
@@ -57,7 +57,7 @@ TgName tg_name_format(Tg *tg, const char *format, ...) {
     return name;
 }
 
-/* --- texts -------------------------------------------------------------------------------------------------------- */
+/* --- texts ---------------------------------------------------------------------------------------------- */
 
 void tg_text_init(TgText *text, TgArena *arena) { *text = (TgText){.arena = arena}; }
 
@@ -106,8 +106,8 @@ void tg_text_format(TgText *text, const char *format, ...) {
     va_end(arguments);
 }
 
-/* FLT_DIG (DBL_DIG) digits reproduce every decimal that short, so the first precision that comes back exactly is also
- * the shortest once %g has dropped the trailing zeros. */
+/* FLT_DIG (DBL_DIG) digits reproduce every decimal that short, so the first precision that comes back
+ * exactly is also the shortest once %g has dropped the trailing zeros. */
 void tg_text_float(TgText *text, double value, bool is_float32) {
     if (value != value) {
         tg_text_add(text, "nan");
