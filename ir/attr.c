@@ -112,7 +112,7 @@ static bool same_entry(const void *pa, const void *pb)
 
 static TgInterner *interner(Tg *tg)
 {
-    void **slot = tg_slot(tg, TG_SLOT_ATTRS);
+    void **slot = &tg->slot[TG_SLOT_ATTRS];
     if (!*slot)
         *slot = tg_interner_new(tg_forever(tg), same_entry);
     return *slot;

@@ -90,30 +90,30 @@ static void copy_node(Copy *c, const TgNodeInfo *from)
     copy_subs(c, n, from);
 }
 
-/* captured[k]: what stands in `to` for capture k of `from` (two captures of one outer value become one). */
-static void copy_interface(Copy *c, const TgValue *captured)
-{
-    for (uint32_t i = 0; i < c->from->inputs.n; i++) {
-        TgValue v = c->from->inputs.at[i];
-        describe(c, tg_graph_input(c->to, tg_type_of(c->from, v), tg_value(c->from, v)->name), v);
-    }
-    for (uint32_t i = 0; i < c->from->captures.n; i++)
-        describe(c, captured[i], c->from->captures.at[i]);
-}
-
-static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured)
+static void copy_nodes(Copy *c)
 {
     uint32_t n;
-    const TgNode *order = tg_graph_order((TgGraph *)from, &n); /* sorting does not change what the graph is */
+    const TgNode *order = tg_graph_order((TgGraph *)c->from, &n); /* sorting does not change what the graph is */
+    for (uint32_t i = 0; i < n; i++)
+        copy_node(c, tg_node(c->from, order[i]));
+}
+
+/* captured[k]: what stands in `to` for capture k of `from` (two captures of one outer value become one). */
+static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured)
+{
     Copy c = {to, from, TG_NEW_N(to->arena, TgValue, from->values.n)};
     to->name = from->name;
     to->doc = from->doc;
     to->unknown = from->unknown;
     for (uint32_t i = 0; i < from->equal.n; i++)
         TG_PUSH(to->arena, &to->equal, from->equal.at[i]);
-    copy_interface(&c, captured);
-    for (uint32_t i = 0; i < n; i++)
-        copy_node(&c, tg_node(from, order[i]));
+    for (uint32_t i = 0; i < from->inputs.n; i++) {
+        TgValue v = from->inputs.at[i];
+        describe(&c, tg_graph_input(to, tg_type_of(from, v), tg_value(from, v)->name), v);
+    }
+    for (uint32_t i = 0; i < from->captures.n; i++)
+        describe(&c, captured[i], from->captures.at[i]);
+    copy_nodes(&c);
     for (uint32_t i = 0; i < from->outputs.n; i++) {
         const TgReturn *r = &from->outputs.at[i];
         tg_graph_return(to, map(&c, r->value), r->name, r->declared);
@@ -125,4 +125,16 @@ static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured
 void tg_graph_copy(TgGraph *to, const TgGraph *from)
 {
     copy_graph(to, from, NULL);
+}
+
+void tg_graph_splice(TgGraph *to, const TgGraph *from, const TgValue *in, const TgValue *captured, TgValue *out)
+{
+    Copy c = {to, from, TG_NEW_N(to->arena, TgValue, from->values.n)};
+    for (uint32_t i = 0; i < from->inputs.n; i++)
+        c.value[from->inputs.at[i]] = in[i];
+    for (uint32_t i = 0; i < from->captures.n; i++)
+        c.value[from->captures.at[i]] = captured[i];
+    copy_nodes(&c);
+    for (uint32_t i = 0; i < from->outputs.n; i++)
+        out[i] = map(&c, from->outputs.at[i].value);
 }

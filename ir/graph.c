@@ -133,7 +133,8 @@ static void drop_use(TgGraph *g, TgNode n, uint32_t slot, TgValue v)
             info->uses.n--;
             return;
         }
-    TG_CHECK(g->tg, !"the use was recorded");
+    const bool use_was_recorded = false;
+    TG_CHECK(g->tg, use_was_recorded);
 }
 
 /* --- nodes ---------------------------------------------------------------------------------------------------------- */

@@ -127,6 +127,10 @@ int64_t tg_model_opset(const TgModel *model, const char *domain); /* 0: not impo
 TgGraph *tg_graph_new(TgModel *model, TgGraph *outer, const char *name);
 void tg_graph_copy(TgGraph *to, const TgGraph *from); /* live nodes of `from` into the empty `to`, subgraphs included */
 
+/* Copies the nodes of `from` into `to`: its inputs and captures become the given values of `to`; out[i] receives what its
+ * outputs became. Nothing is inferred again. */
+void tg_graph_splice(TgGraph *to, const TgGraph *from, const TgValue *in, const TgValue *captured, TgValue *out);
+
 TgValue tg_graph_input(TgGraph *g, const TgType *type, const char *name);
 TgValue tg_graph_const(TgGraph *g, const TgTensor *tensor, const char *name);
 /* In a subgraph: the value that stands for `outer` (of g->outer). `holder` is the node that holds g as its sub number

@@ -13,11 +13,11 @@ static const char ONNX[] = "", MS[] = "com.microsoft", ML[] = "ai.onnx.ml";
 
 static const TgOpInfo rows[TG_OP_COUNT] = {
     [TG_opaque] = {.name = "?", .domain = "?", .in_max = TG_MANY, .out_max = TG_MANY, .tier = TG_KEPT, .attrs = ""},
-#define OP(id, name_, domain_, since_, in_min_, in_max_, out_min_, out_max_, tier_, infer_, cost_, kernel_, traits_, \
+#define OP(id, name_, domain_, since_, in_min_, in_max_, out_min_, out_max_, tier_, shape, cost_, kernel_, traits_, \
            attrs_)                                                                                                  \
     [TG_##id] = {.name = name_, .domain = domain_, .since = since_, .in_min = in_min_, .in_max = in_max_,            \
                  .out_min = out_min_, .out_max = out_max_, .tier = TG_##tier_, .traits = traits_,                    \
-                 .cost = TG_COST_##cost_, .infer = infer_##infer_, .kernel = #kernel_, .attrs = attrs_},
+                 .cost = TG_COST_##cost_, .infer = infer_##shape, .kernel = #kernel_, .attrs = attrs_},
 #include "ops.def"
 #undef OP
 };
@@ -35,7 +35,7 @@ static uint64_t key_of(const char *domain, const char *name, size_t n)
 /* hash of (domain, name) -> op; made once per context */
 static const TgMap *index_of(Tg *tg)
 {
-    void **slot = tg_slot(tg, TG_SLOT_OPS);
+    void **slot = &tg->slot[TG_SLOT_OPS];
     if (!*slot) {
         TgMap *map = TG_NEW(tg_forever(tg), TgMap);
         tg_map_init(map, tg_forever(tg));

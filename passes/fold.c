@@ -1,0 +1,175 @@
+/* Constant folding. Needs: inferred types. Keeps: names of outputs. Breaks: nothing.
+ *
+ * What symbolic shapes answer becomes a constant; so does an operator over constants. Small results are computed at
+ * once; large ones stay recipes (tensor.h) until the model is written, so that no pass touches the bytes of weights. A
+ * result may be larger than what it replaces only within a budget, so that a model does not grow by being folded.
+ */
+#include <string.h>
+
+#include "pass.h"
+
+enum {
+    EAGER = 64 << 10,       /* bytes up to which a result is computed at once */
+    FREE_GROWTH = 64 << 10, /* bytes that any single result may have */
+    MAX_RESULT = 64 << 20   /* a result that is larger than its operands stays below this */
+};
+
+static const double DEFAULT_BUDGET = 64 << 20;
+
+static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
+{
+    double bytes = 0;
+    *last_use = true;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i]) {
+            const TgValueInfo *v = tg_value(p->g, n->in[i]);
+            bytes += (double)v->tensor->size;
+            *last_use = *last_use && (v->uses.n <= 1 || v->tensor->size <= EAGER);
+        }
+    return bytes;
+}
+
+/* Whether the result may take its place among the constants. */
+static bool affordable(TgPass *p, const TgNodeInfo *n, double out_bytes)
+{
+    bool last_use;
+    double in_bytes = const_bytes(p, n, &last_use);
+    double growth = last_use ? out_bytes - in_bytes : out_bytes;
+    if (out_bytes <= FREE_GROWTH || growth <= 0)
+        return true;
+    double budget = p->options->grow_budget > 0 ? p->options->grow_budget : DEFAULT_BUDGET;
+    if (p->grown + growth > budget || (out_bytes > MAX_RESULT && !last_use && out_bytes > in_bytes)) {
+        pass_explain(p, n, "refused: folding would grow the constants by %.0f bytes", growth);
+        return false;
+    }
+    p->grown += growth;
+    return true;
+}
+
+static bool foldable(const TgPass *p, const TgNodeInfo *n)
+{
+    const TgOpInfo *op = tg_op_info(n->op);
+    if (n->op == TG_opaque || op->tier == TG_KEPT || op->traits & (TG_T_RANDOM | TG_T_CONTROL) || n->n_in == 0)
+        return false;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i] && (!is_const(p->g, n->in[i]) || tg_const_of(p->g, n->in[i])->payload == TG_STRINGS))
+            return false;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (!tg_is_tensor(tg_type_of(p->g, n->out[i])))
+            return false;
+    return true;
+}
+
+/* Bytes of all outputs; false where a size is not known before it is computed. */
+static bool result_bytes(const TgPass *p, const TgNodeInfo *n, double *bytes)
+{
+    *bytes = 0;
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        const TgType *t = tg_type_of(p->g, n->out[i]);
+        int64_t count;
+        if (!tg_type_numel(t, &count))
+            return false;
+        *bytes += (double)count * tg_dtype_bits(t->dtype) / 8;
+    }
+    return true;
+}
+
+static bool compute_now(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
+{
+    const TgArray *operands[32];
+    TgArray arrays[32], results[8];
+    if (n->n_in > 32 || n->n_out > 8)
+        return false;
+    uint32_t before = tg_diag_count(p->tg);
+    memset(results, 0, sizeof results);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i])
+            arrays[i] = tg_array_from_tensor(p->tg, TG_EVAL_NATIVE, tg_const_of(p->g, n->in[i]));
+    for (uint32_t i = 0; i < n->n_in; i++)
+        operands[i] = n->in[i] ? &arrays[i] : NULL;
+    TgEvalOptions options = {.mode = TG_EVAL_NATIVE};
+    bool good = tg_eval_node(p->tg, p->g, n, &options, operands, results);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i])
+            tg_array_drop(p->tg, &arrays[i]);
+    for (uint32_t i = 0; good && i < n->n_out; i++)
+        good = (out[i] = tg_array_to_tensor(p->g->arena, TG_EVAL_NATIVE, &results[i])) != NULL;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        tg_array_drop(p->tg, &results[i]);
+    if (!good)
+        tg_diag_forget(p->tg, before); /* the node stays as it is, and fails at run time if it must */
+    return good;
+}
+
+static bool make_recipe(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
+{
+    const TgTensor **operands = TG_NEW_N(p->g->arena, const TgTensor *, n->n_in);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        operands[i] = tg_const_of(p->g, n->in[i]);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (!(out[i] = tg_tensor_recipe(p->g->arena, (uint16_t)n->op, n->attrs, n->n_in, operands, (uint16_t)i)))
+            return false;
+    return true;
+}
+
+static bool worth_a_recipe(const TgNodeInfo *n, double out_bytes)
+{
+    return out_bytes > EAGER && n->n_out <= 8;
+}
+
+bool fold_node(TgPass *p, TgNode node)
+{
+    TgNodeInfo *n = tg_node(p->g, node);
+    const TgTensor *out[8] = {0};
+    double bytes = 0;
+    if (n->n_out > 8 || !foldable(p, n) || (result_bytes(p, n, &bytes) && !affordable(p, n, bytes)))
+        return false;
+    if (!(worth_a_recipe(n, bytes) ? make_recipe(p, n, out) : compute_now(p, n, out)))
+        return false;
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        TgValue made = tg_graph_const(p->g, out[i], NULL);
+        tg_value(p->g, made)->name = tg_value(p->g, n->out[i])->name;
+        tg_value(p->g, n->out[i])->name = NULL;
+        tg_replace(p->g, n->out[i], made);
+    }
+    tg_remove(p->g, node);
+    return true;
+}
+
+/* The constant that the symbolic elements of an output amount to; NULL where one is not known. */
+static const TgTensor *known_elements(TgPass *p, TgValue v)
+{
+    enum { MOST = 64 };
+    int64_t element[MOST], dim[TG_MAX_RANK];
+    uint32_t n;
+    const TgType *t = tg_type_of(p->g, v);
+    if (!tg_value(p->g, v)->symbolic || !tg_type_static(t, dim) || !tg_const_ints(p->g, v, MOST, element, &n))
+        return NULL;
+    void *bytes;
+    TgTensor *made = tg_tensor_blank(p->g->arena, t->dtype, t->rank, dim, &bytes);
+    for (uint32_t i = 0; i < n; i++)
+        tg_store_integer(t->dtype, bytes, i, element[i]);
+    return made;
+}
+
+static void fold_symbolic(TgPass *p, const TgNodeInfo *n)
+{
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        TgValueInfo *v = tg_value(p->g, n->out[i]);
+        const TgTensor *t = v->uses.n || v->returned ? known_elements(p, n->out[i]) : NULL;
+        if (t && pass_allow(p, "fold-shape"))
+            tg_replace(p->g, n->out[i], tg_graph_const(p->g, t, NULL));
+    }
+}
+
+void pass_fold(TgPass *p)
+{
+    uint32_t n;
+    TgNode *nodes = pass_nodes(p, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        const TgNodeInfo *info = tg_node(p->g, nodes[i]);
+        fold_symbolic(p, info);
+        if (foldable(p, info) && fold_node(p, nodes[i]))
+            pass_allow(p, "fold-constant");
+    }
+}

@@ -1,0 +1,56 @@
+/* Private to passes/: what a pass sees, and the vocabulary that rewrites share. */
+#ifndef TG_PASS_H
+#define TG_PASS_H
+
+#include "passes/passes.h"
+
+typedef struct TgPass {
+    Tg *tg;
+    TgModel *model;
+    TgGraph *g;                       /* the graph of this run: main or a subgraph */
+    const TgOptimizeOptions *options;
+    TgReport *report;
+    const char *name;                 /* of the pass */
+    int64_t opset;                    /* of the output: no operator newer than this */
+    uint32_t changes;                 /* applications so far in this run */
+    double grown;                     /* bytes by which folding has grown the constants so far */
+} TgPass;
+
+#define PASS(name, level, doc) void pass_##name(TgPass *p);
+#include "passes.def"
+#undef PASS
+
+/* --- manager.c: counting, explaining --------------------------------------------------------------------------------- */
+
+/* Asks to apply `rewrite` once: false once the rewrite limit is reached. Counts and numbers it. */
+bool pass_allow(TgPass *p, const char *rewrite);
+/* With --explain: why a candidate at node n was left alone. */
+void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...) TG_PRINTF(3, 4);
+
+/* --- build.c: small steps of rewrites ---------------------------------------------------------------------------------- */
+
+/* `made` (a value of p->g) takes the place of `old`; provenance goes from the node of `old` to the node of `made`. */
+void pass_replace(TgPass *p, TgValue old, TgValue made, const char *rewrite);
+/* A node of one output over operands; constants are folded at once. 0: recorded. */
+TgValue pass_op(TgPass *p, TgOp op, const TgAttrs *attrs, uint32_t n_in, ...);
+TgValue pass_ints(TgPass *p, uint32_t n, const int64_t *values);      /* i64[n] constant, shared with equal ones */
+TgValue pass_int(TgPass *p, int64_t value);                           /* i64[] */
+TgValue pass_float_like(TgPass *p, TgValue like, double value);       /* scalar constant of its element type */
+/* All live nodes of the graph as they stand now, producers first, in scratch memory. */
+TgNode *pass_nodes(TgPass *p, uint32_t *n);
+
+static inline TgValue in(const TgNodeInfo *n, uint32_t i) { return i < n->n_in ? n->in[i] : 0; }
+static inline bool is_const(const TgGraph *g, TgValue v) { return v && tg_value(g, v)->origin == TG_V_CONST; }
+/* A constant of equal elements, small enough to look at. */
+bool is_splat(const TgGraph *g, TgValue v, double *x);
+bool is_splat_of(const TgGraph *g, TgValue v, double x);
+bool same_type(const TgGraph *g, TgValue a, TgValue b);               /* equal types: every size proved equal */
+int64_t dim_of(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the end */
+int32_t rank_of(const TgGraph *g, TgValue v);                         /* -1: unknown */
+
+/* --- fold.c ------------------------------------------------------------------------------------------------------------ */
+
+/* Makes the outputs of node n (over constants) constants: large ones become recipes. False: it cannot or may not be. */
+bool fold_node(TgPass *p, TgNode n);
+
+#endif
