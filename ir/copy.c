@@ -37,6 +37,7 @@ static void describe(Copy *c, TgValue made, TgValue old)
     to->doc = from->doc;
     to->unknown = from->unknown;
     to->tensor = from->tensor;
+    to->initial = from->initial;
     if (from->symbolic && tg_type_numel(from->type, &count))
         to->symbolic = tg_copy(c->to->arena, from->symbolic, (size_t)(count ? count : 1) * sizeof *from->symbolic);
     c->value[old] = made;

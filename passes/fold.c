@@ -24,7 +24,8 @@ static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
         if (n->in[i]) {
             const TgValueInfo *v = tg_value(p->g, n->in[i]);
             bytes += (double)v->tensor->size;
-            *last_use = *last_use && (v->uses.n <= 1 || v->tensor->size <= EAGER);
+            bool shared = v->uses.n > 1 || v->origin == TG_V_CAPTURE;
+            *last_use = *last_use && (!shared || v->tensor->size <= EAGER);
         }
     return bytes;
 }
@@ -169,7 +170,7 @@ void pass_fold(TgPass *p)
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *info = tg_node(p->g, nodes[i]);
         fold_symbolic(p, info);
-        if (foldable(p, info) && fold_node(p, nodes[i]))
-            pass_allow(p, "fold-constant");
+        if (foldable(p, info) && pass_may(p) && fold_node(p, nodes[i]))
+            pass_count(p, "fold-constant");
     }
 }

@@ -4,6 +4,7 @@
  * a rewrite is numbered; with a limit of N those after the Nth are not applied, so that a fault is found by bisection.
  */
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,24 +35,36 @@ const TgPassInfo *tg_pass_info(uint32_t index)
 
 /* --- counting and explaining ------------------------------------------------------------------------------------------ */
 
-bool pass_allow(TgPass *p, const char *rewrite)
+bool pass_may(TgPass *p)
 {
     TgReport *r = p->report;
-    if (p->options->rewrite_limit >= 0 && r->applied >= p->options->rewrite_limit) {
-        r->stop = "rewrite limit";
-        return false;
-    }
+    if (p->options->rewrite_limit < 0 || r->applied < p->options->rewrite_limit)
+        return true;
+    r->stop = "rewrite limit";
+    return false;
+}
+
+void pass_count(TgPass *p, const char *rewrite)
+{
+    TgReport *r = p->report;
     r->applied++;
     p->changes++;
     TgName name = tg_name(p->tg, rewrite);
     for (uint32_t i = 0; i < r->rewrites.n; i++)
         if (r->rewrites.at[i].rewrite == name) {
             r->rewrites.at[i].count++;
-            return true;
+            return;
         }
     TgRewriteCount first = {name, 1};
     TG_PUSH(p->model->arena, &r->rewrites, first);
-    return true;
+}
+
+bool pass_allow(TgPass *p, const char *rewrite)
+{
+    bool may = pass_may(p);
+    if (may)
+        pass_count(p, rewrite);
+    return may;
 }
 
 void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...)

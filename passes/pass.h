@@ -22,8 +22,9 @@ typedef struct TgPass {
 
 /* --- manager.c: counting, explaining --------------------------------------------------------------------------------- */
 
-/* Asks to apply `rewrite` once: false once the rewrite limit is reached. Counts and numbers it. */
-bool pass_allow(TgPass *p, const char *rewrite);
+bool pass_may(TgPass *p);                          /* the rewrite limit allows one more application */
+void pass_count(TgPass *p, const char *rewrite);   /* numbers and counts one */
+bool pass_allow(TgPass *p, const char *rewrite);   /* both: asks, and counts where it may */
 /* With --explain: why a candidate at node n was left alone. */
 void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...) TG_PRINTF(3, 4);
 
@@ -40,7 +41,8 @@ TgValue pass_float_like(TgPass *p, TgValue like, double value);       /* scalar 
 TgNode *pass_nodes(TgPass *p, uint32_t *n);
 
 static inline TgValue in(const TgNodeInfo *n, uint32_t i) { return i < n->n_in ? n->in[i] : 0; }
-static inline bool is_const(const TgGraph *g, TgValue v) { return v && tg_value(g, v)->origin == TG_V_CONST; }
+/* Has a tensor: also what a subgraph captures of outer constants. */
+static inline bool is_const(const TgGraph *g, TgValue v) { return tg_const_of(g, v) != NULL; }
 /* A constant of equal elements, small enough to look at. */
 bool is_splat(const TgGraph *g, TgValue v, double *x);
 bool is_splat_of(const TgGraph *g, TgValue v, double x);

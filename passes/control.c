@@ -1,0 +1,40 @@
+/* An If whose condition is known becomes the branch that is taken. Needs: symbolic elements. Breaks: nothing. */
+#include "pass.h"
+
+static bool known_condition(const TgPass *p, const TgNodeInfo *n, bool *taken)
+{
+    int64_t value;
+    uint32_t count;
+    if (!tg_const_ints(p->g, n->in[0], 1, &value, &count) || count != 1)
+        return false;
+    *taken = value != 0;
+    return true;
+}
+
+static void inline_branch(TgPass *p, TgNodeInfo *n, const TgSub *branch)
+{
+    TgArena *scratch = tg_scratch(p->tg);
+    TgValue *captured = TG_NEW_N(scratch, TgValue, branch->outer.n + 1);
+    TgValue *out = TG_NEW_N(scratch, TgValue, n->n_out + 1);
+    for (uint32_t k = 0; k < branch->outer.n; k++)
+        captured[k] = n->in[branch->outer.at[k]];
+    tg_graph_splice(p->g, branch->graph, NULL, captured, out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        tg_replace(p->g, n->out[i], out[i]);
+}
+
+void pass_control(TgPass *p)
+{
+    uint32_t n;
+    TgNode *nodes = pass_nodes(p, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        TgNodeInfo *info = tg_node(p->g, nodes[i]);
+        bool taken;
+        if (info->op != TG_If || !known_condition(p, info, &taken) || !pass_allow(p, "inline-if"))
+            continue;
+        for (uint32_t s = 0; s < info->n_sub; s++)
+            if ((info->sub[s].attr == tg_name(p->tg, "then_branch")) == taken)
+                inline_branch(p, info, &info->sub[s]);
+        tg_remove(p->g, nodes[i]);
+    }
+}

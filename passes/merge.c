@@ -1,0 +1,119 @@
+/* Equal nodes and equal constants are kept once (common subexpressions, weights stored twice).
+ *
+ * Nodes are equal when operator, attributes and operands are, operands of commutative operators in either order. A pass
+ * over the nodes in order, with a table from hash to earlier nodes. Random operators and those with subgraphs stay.
+ */
+#include <string.h>
+
+#include "pass.h"
+
+typedef struct Entry {
+    uint32_t item; /* TgNode or TgValue */
+    struct Entry *next;
+} Entry;
+
+typedef struct {
+    TgPass *p;
+    TgMap map; /* hash -> Entry */
+} Table;
+
+static Entry *find(const Table *t, uint64_t hash)
+{
+    uint64_t entry = 0;
+    return tg_map_get(&t->map, hash, &entry) ? (Entry *)(uintptr_t)entry : NULL;
+}
+
+static void add(Table *t, uint64_t hash, uint32_t item)
+{
+    Entry *entry = TG_NEW(t->map.arena, Entry);
+    *entry = (Entry){item, find(t, hash)};
+    tg_map_put(&t->map, hash, TG_KEY(entry));
+}
+
+/* --- constants --------------------------------------------------------------------------------------------------------- */
+
+static void merge_constants(Table *t)
+{
+    TgGraph *g = t->p->g;
+    for (TgValue v = 1; v < g->values.n; v++) {
+        TgValueInfo *info = tg_value(g, v);
+        if (info->origin != TG_V_CONST || (!info->uses.n && !info->returned) || info->tensor->payload == TG_RECIPE)
+            continue;
+        uint64_t hash = tg_mix(TG_KEY(info->type), tg_tensor_hash(t->p->tg, info->tensor));
+        Entry *e = find(t, hash);
+        while (e && !tg_tensor_equal(t->p->tg, tg_value(g, e->item)->tensor, info->tensor))
+            e = e->next;
+        if (!e)
+            add(t, hash, v);
+        else if (pass_allow(t->p, "merge-constants"))
+            tg_replace(g, v, e->item);
+    }
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------------------- */
+
+static bool swaps(const TgNodeInfo *n)
+{
+    return n->n_in == 2 && tg_op_has(n->op, TG_T_COMMUTATIVE);
+}
+
+static uint64_t hash_node(const TgNodeInfo *n)
+{
+    uint64_t h = tg_mix(n->op, TG_KEY(n->attrs));
+    h = tg_mix(h, (uint64_t)n->n_in << 32 | n->n_out);
+    h = tg_mix(h, TG_KEY(n->op_name));
+    if (swaps(n)) {
+        bool order = n->in[0] <= n->in[1];
+        return tg_mix(tg_mix(h, n->in[!order]), n->in[order]);
+    }
+    for (uint32_t i = 0; i < n->n_in; i++)
+        h = tg_mix(h, n->in[i]);
+    return h;
+}
+
+static bool equal_nodes(const TgNodeInfo *a, const TgNodeInfo *b)
+{
+    if (a->op != b->op || a->op_name != b->op_name || a->domain != b->domain || a->overload != b->overload ||
+        a->attrs != b->attrs || a->n_in != b->n_in || a->n_out != b->n_out)
+        return false;
+    if (swaps(a) && a->in[0] == b->in[1] && a->in[1] == b->in[0])
+        return true;
+    return memcmp(a->in, b->in, a->n_in * sizeof *a->in) == 0;
+}
+
+static bool mergeable(const TgNodeInfo *n)
+{
+    return n->n_sub == 0 && n->n_out > 0 && n->op != TG_opaque && !tg_op_has(n->op, TG_T_RANDOM) && n->op != TG_Dropout;
+}
+
+static void merge_nodes(Table *t)
+{
+    TgGraph *g = t->p->g;
+    uint32_t n;
+    TgNode *nodes = pass_nodes(t->p, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        TgNodeInfo *info = tg_node(g, nodes[i]);
+        if (!mergeable(info))
+            continue;
+        uint64_t hash = hash_node(info);
+        Entry *e = find(t, hash);
+        while (e && !equal_nodes(tg_node(g, e->item), info))
+            e = e->next;
+        if (!e) {
+            add(t, hash, nodes[i]);
+        } else if (pass_allow(t->p, "merge-nodes")) {
+            for (uint32_t k = 0; k < info->n_out; k++)
+                pass_replace(t->p, info->out[k], tg_node(g, e->item)->out[k], NULL);
+            tg_remove(g, nodes[i]);
+        }
+    }
+}
+
+void pass_merge(TgPass *p)
+{
+    Table constants = {.p = p}, nodes = {.p = p};
+    tg_map_init(&constants.map, tg_scratch(p->tg));
+    tg_map_init(&nodes.map, tg_scratch(p->tg));
+    merge_constants(&constants);
+    merge_nodes(&nodes);
+}
