@@ -35,6 +35,7 @@ static void describe(Copy *c, TgValue made, TgValue old)
     to->declared = from->declared;
     to->name = from->name;
     to->doc = from->doc;
+    to->type_wire = from->type_wire;
     to->unknown = from->unknown;
     to->tensor = from->tensor;
     to->initial = from->initial;
@@ -119,6 +120,7 @@ static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured
         const TgReturn *r = &from->outputs.at[i];
         tg_graph_return(to, map(&c, r->value), r->name, r->declared);
         to->outputs.at[i].doc = r->doc;
+        to->outputs.at[i].type_wire = r->type_wire;
         to->outputs.at[i].unknown = r->unknown;
     }
 }

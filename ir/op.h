@@ -69,7 +69,7 @@ static inline bool tg_op_has(TgOp op, uint32_t traits) { return (tg_op_info(op)-
 typedef enum {
     TG_A_INT, TG_A_FLOAT, TG_A_STRING, TG_A_INTS, TG_A_FLOATS, TG_A_STRINGS, TG_A_TENSOR, TG_A_TENSORS,
     TG_A_TYPE,  /* a TgType */
-    TG_A_RAW    /* bytes of an AttributeProto that we do not model (sparse tensors, types of unknown kinds) */
+    TG_A_RAW    /* u.s: a whole AttributeProto, its name included, that we do not model (sparse tensors, odd types) */
 } TgAttrKind;   /* graphs are not attributes: see TgNodeInfo.sub */
 
 typedef struct {
