@@ -22,26 +22,13 @@ TgValue pass_op(TgPass *p, TgOp op, const TgAttrs *attrs, uint32_t n_in, ...)
 {
     TgValue operands[8] = {0};
     TG_CHECK(p->tg, n_in <= 8);
-    bool constant = true;
     va_list args;
     va_start(args, n_in);
-    for (uint32_t i = 0; i < n_in; i++) {
+    for (uint32_t i = 0; i < n_in; i++)
         operands[i] = va_arg(args, TgValue);
-        constant = constant && (!operands[i] || is_const(p->g, operands[i]));
-    }
     va_end(args);
     TgNode n = tg_graph_add(p->g, op, attrs, n_in, operands, 1);
-    if (!n)
-        return 0;
-    TgValue out = tg_node(p->g, n)->out[0];
-    if (!constant)
-        return out;
-    /* a throw-away reader keeps track of what folding puts in the place of the result */
-    TgNode reader = tg_graph_add_raw(p->g, TG_Identity, NULL, 1, &out, 1);
-    if (fold_node(p, n))
-        out = tg_node(p->g, reader)->in[0];
-    tg_remove(p->g, reader);
-    return out;
+    return n ? fold_value(p, n) : 0;
 }
 
 TgValue pass_ints(TgPass *p, uint32_t n, const int64_t *values)

@@ -36,7 +36,7 @@ static bool affordable(TgPass *p, const TgNodeInfo *n, double out_bytes)
     bool last_use;
     double in_bytes = const_bytes(p, n, &last_use);
     double growth = last_use ? out_bytes - in_bytes : out_bytes;
-    if (out_bytes <= FREE_GROWTH || growth <= 0)
+    if (p->vouched || out_bytes <= FREE_GROWTH || growth <= 0)
         return true;
     double budget = p->options->grow_budget > 0 ? p->options->grow_budget : DEFAULT_BUDGET;
     if (p->grown + growth > budget || (out_bytes > MAX_RESULT && !last_use && out_bytes > in_bytes)) {
@@ -135,6 +135,19 @@ bool fold_node(TgPass *p, TgNode node)
     }
     tg_remove(p->g, node);
     return true;
+}
+
+TgValue fold_value(TgPass *p, TgNode n)
+{
+    TgValue out = tg_node(p->g, n)->out[0];
+    if (!foldable(p, tg_node(p->g, n)))
+        return out;
+    /* a throw-away reader keeps track of what folding puts in the place of the result */
+    TgNode reader = tg_graph_add_raw(p->g, TG_Identity, NULL, 1, &out, 1);
+    if (fold_node(p, n))
+        out = tg_node(p->g, reader)->in[0];
+    tg_remove(p->g, reader);
+    return out;
 }
 
 /* The constant that the symbolic elements of an output amount to; NULL where one is not known. */

@@ -13,6 +13,7 @@ typedef struct TgPass {
     const char *name;                 /* of the pass */
     int64_t opset;                    /* of the output: no operator newer than this */
     uint32_t changes;                 /* applications so far in this run */
+    bool vouched;                     /* what is folded now replaces constants that will not be needed any more */
     double grown;                     /* bytes by which folding has grown the constants so far */
 } TgPass;
 
@@ -54,5 +55,7 @@ int32_t rank_of(const TgGraph *g, TgValue v);                         /* -1: unk
 
 /* Makes the outputs of node n (over constants) constants: large ones become recipes. False: it cannot or may not be. */
 bool fold_node(TgPass *p, TgNode n);
+/* Output 0 of n, folded to a constant where that can be. */
+TgValue fold_value(TgPass *p, TgNode n);
 
 #endif

@@ -1,0 +1,36 @@
+/* A FullyConnected: x W + b with constant two-dimensional W and constant vector b (or none), written as MatMul, as
+ * MatMul and Add, or as Gemm. The passes rotary, scale and linear look at graphs through this. */
+#ifndef TG_FULLY_CONNECTED_H
+#define TG_FULLY_CONNECTED_H
+
+#include "pass.h"
+
+typedef struct {
+    TgNodeInfo *product; /* MatMul or Gemm */
+    TgValue x, weight;
+    TgValue bias;        /* 0: none */
+    TgValue out;         /* after the bias */
+    bool transposed;     /* weight is [n, k] (Gemm with transB), else [k, n] */
+    int64_t k, n;
+} Fc;
+
+/* Looks from the product forward: the Add of a bias belongs to it where it is the only reader. */
+bool fc_at(TgPass *p, TgNode product, Fc *fc);
+/* Looks from a result backward. */
+bool fc_of(TgPass *p, TgValue out, Fc *fc);
+/* The weight (and bias) may be replaced without growing the model: nobody else reads them. Explains when not. */
+bool fc_owns_weight(TgPass *p, const Fc *fc);
+
+/* Weights are changed by operators over constants; these become recipes. All take and give weights in the layout of fc. */
+TgValue fc_scale_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue by);  /* by: f[n] or f[] */
+TgValue fc_scale_rows(TgPass *p, const Fc *fc, TgValue weight, TgValue by);     /* by: f[k] or f[] */
+TgValue fc_permute_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue index); /* index: i64[n] */
+
+/* The result of the same kind of product over other operands. bias 0: none. */
+TgValue fc_make(TgPass *p, const Fc *like, TgValue x, TgValue weight, TgValue bias);
+
+/* A constant that acts along the last axis only: all other sizes are 1, the last is 1 or `size`. As a vector f[size] or,
+ * for one element, a scalar f[]; 0: it is none. */
+TgValue along_last_axis(TgPass *p, TgValue constant, int64_t size);
+
+#endif

@@ -1,0 +1,129 @@
+/* FullyConnecteds of one input become one: their weights stand side by side, a Split gives each reader its columns.
+ * Widths may differ (grouped queries), biases may be missing (zeros), the input may be read elsewhere (residual). The
+ * sum of two FullyConnecteds of one input is one with the sum of the weights. Exact for the columns; the sum reassociates.
+ * A weight that others read stays as it is (see --explain). */
+#include "fully_connected.h"
+
+enum { MOST = 16 };
+
+/* --- sums ------------------------------------------------------------------------------------------------------------------ */
+
+static void merge_sum(TgPass *p, TgNodeInfo *n)
+{
+    Fc a, b;
+    if (n->in[0] == n->in[1] || !tg_used_once(p->g, n->in[0]) || !tg_used_once(p->g, n->in[1]) ||
+        !fc_of(p, n->in[0], &a) || !fc_of(p, n->in[1], &b) || a.x != b.x || a.transposed != b.transposed || a.n != b.n ||
+        a.product->op != b.product->op || !fc_owns_weight(p, &a) || !fc_owns_weight(p, &b) || !pass_may(p))
+        return;
+    p->vouched = true;
+    TgValue weight = pass_op(p, TG_Add, NULL, 2, a.weight, b.weight);
+    TgValue bias = a.bias && b.bias ? pass_op(p, TG_Add, NULL, 2, a.bias, b.bias) : a.bias ? a.bias : b.bias;
+    TgValue made = fc_make(p, &a, a.x, weight, bias);
+    p->vouched = false;
+    if (made && same_type(p->g, made, n->out[0])) {
+        pass_count(p, "merge-sum-of-linears");
+        pass_replace(p, n->out[0], made, "merge-sum-of-linears");
+    }
+}
+
+/* --- side by side ------------------------------------------------------------------------------------------------------------ */
+
+static bool alike(const TgPass *p, const Fc *a, const Fc *b)
+{
+    return a->product->op == b->product->op && a->transposed == b->transposed && a->k == b->k &&
+           tg_type_of(p->g, a->weight)->dtype == tg_type_of(p->g, b->weight)->dtype && a->weight != b->weight;
+}
+
+/* The FullyConnecteds over x that can stand side by side with the first of them. */
+static uint32_t group_of(TgPass *p, TgValue x, Fc *fc)
+{
+    uint32_t n = 0;
+    const TgValueInfo *info = tg_value(p->g, x);
+    for (uint32_t i = 0; i < info->uses.n && n < MOST; i++) {
+        TgUse use = info->uses.at[i];
+        if (use.slot == 0 && fc_at(p, use.node, &fc[n]) && rank_of(p->g, fc[n].x) >= 2 && fc_owns_weight(p, &fc[n]) &&
+            (n == 0 || alike(p, &fc[0], &fc[n])))
+            n++;
+    }
+    return n;
+}
+
+static TgValue bias_of(TgPass *p, const Fc *fc)
+{
+    if (fc->bias && rank_of(p->g, fc->bias) == 1)
+        return fc->bias;
+    TgValue one = fc->bias ? fc->bias : pass_float_like(p, fc->weight, 0);
+    return pass_op(p, TG_Expand, NULL, 2, one, pass_ints(p, 1, &fc->n));
+}
+
+static TgValue concat(TgPass *p, uint32_t n, const TgValue *parts, int64_t axis)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!parts[i])
+            return 0;
+    TgNode made = tg_graph_add(p->g, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", axis), n, parts, 1);
+    if (!made)
+        return 0;
+    return fold_value(p, made);
+}
+
+/* All weights side by side, and all biases (zeros where one is missing; none: *bias is 0). */
+static TgValue stack(TgPass *p, const Fc *fc, uint32_t n, TgValue *bias)
+{
+    TgValue weights[MOST], biases[MOST];
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++) {
+        weights[i] = fc[i].weight;
+        any = any || fc[i].bias;
+    }
+    for (uint32_t i = 0; any && i < n; i++)
+        biases[i] = bias_of(p, &fc[i]);
+    *bias = any ? concat(p, n, biases, 0) : 0;
+    return any && !*bias ? 0 : concat(p, n, weights, fc->transposed ? 0 : 1);
+}
+
+static TgNode split_columns(TgPass *p, const Fc *fc, uint32_t n, TgValue all)
+{
+    int64_t sizes[MOST];
+    for (uint32_t i = 0; i < n; i++)
+        sizes[i] = fc[i].n;
+    TgValue in[2] = {all, pass_ints(p, n, sizes)};
+    return tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", (int64_t)rank_of(p->g, all) - 1), 2, in, n);
+}
+
+static void merge_side_by_side(TgPass *p, TgValue x)
+{
+    Fc fc[MOST];
+    uint32_t n = group_of(p, x, fc);
+    if (n < 2 || !pass_may(p))
+        return;
+    TgValue bias = 0;
+    p->vouched = true;
+    TgValue weight = stack(p, fc, n, &bias);
+    TgValue all = fc_make(p, &fc[0], x, weight, bias);
+    p->vouched = false;
+    TgNode split = all ? split_columns(p, fc, n, all) : 0;
+    if (!split)
+        return;
+    pass_count(p, "merge-linears");
+    for (uint32_t i = 0; i < n; i++) {
+        tg_node_origin(p->g, tg_value(p->g, all)->node, fc[i].product, "merge-linears");
+        pass_replace(p, fc[i].out, tg_node(p->g, split)->out[i], "merge-linears");
+    }
+}
+
+void pass_linear(TgPass *p)
+{
+    uint32_t n;
+    TgNode *nodes = pass_nodes(p, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        TgNodeInfo *info = tg_node(p->g, nodes[i]);
+        const TgValueInfo *out = info->n_out ? tg_value(p->g, info->out[0]) : NULL;
+        if (!out || info->dead || (!out->uses.n && !out->returned))
+            continue;
+        if (info->op == TG_Add)
+            merge_sum(p, info);
+        else if (info->op == TG_MatMul || info->op == TG_Gemm)
+            merge_side_by_side(p, info->in[0]);
+    }
+}

@@ -1,0 +1,2 @@
+#include "pass.h"
+void pass_rotary(TgPass *p) { (void)p; }

@@ -1,0 +1,191 @@
+/* Constants around a FullyConnected go into its weights and bias.
+ *
+ *     (x W + b) * c = x (W diag(c)) + b * c          c varies along the last axis only, or is one number
+ *     (x W + b) + c = x W + (b + c)
+ *     (x * c) W + b = x (diag(c) W) + b              for every reader of x * c
+ *     (x + c) W + b = x W + (b + c W)                where there is a bias to take it
+ *
+ * One number commutes with everything linear in between: head splits (Reshape, Transpose ...), and the product of Q and
+ * K, so that the scale of attention ends in the weights of Q. Reassociates: equal over the reals, rounding differs.
+ * A weight that others read stays as it is (see --explain). */
+#include "fully_connected.h"
+
+/* --- a constant after the FullyConnected -------------------------------------------------------------------------------- */
+
+typedef struct {
+    TgNodeInfo *node; /* Mul, Div, Add or Sub */
+    TgValue x, c;     /* its operands: the other one, the constant */
+    bool reversed;    /* c - x */
+} Step;
+
+/* Node n combines a value with a constant and keeps the type of the value. */
+static bool read_step(const TgPass *p, TgNodeInfo *n, Step *s)
+{
+    bool arithmetic = n->op == TG_Mul || n->op == TG_Div || n->op == TG_Add || n->op == TG_Sub;
+    if (!arithmetic || n->dead || !tg_is_float(tg_type_of(p->g, n->out[0])->dtype))
+        return false;
+    bool right = is_const(p->g, n->in[1]);
+    *s = (Step){n, n->in[right ? 0 : 1], n->in[right ? 1 : 0], !right && n->op == TG_Sub};
+    return (right || n->op != TG_Div) && is_const(p->g, s->c) && !is_const(p->g, s->x) && same_type(p->g, s->x, n->out[0]);
+}
+
+static bool is_factor(const Step *s)
+{
+    return s->node->op == TG_Mul || s->node->op == TG_Div;
+}
+
+/* c as a factor: 1 / c for a division. */
+static TgValue factor_of(TgPass *p, const Step *s, TgValue c)
+{
+    return s->node->op == TG_Div ? pass_op(p, TG_Reciprocal, NULL, 1, c) : c;
+}
+
+/* x W + b with the step done by weights and bias; 0: it cannot be. */
+static TgValue absorb(TgPass *p, const Fc *fc, const Step *s, TgValue c)
+{
+    TgValue weight = fc->weight, bias = fc->bias;
+    if (is_factor(s)) {
+        TgValue by = factor_of(p, s, c);
+        weight = by ? fc_scale_columns(p, fc, weight, by) : 0;
+        bias = bias && by ? pass_op(p, TG_Mul, NULL, 2, bias, by) : bias;
+    } else if (s->reversed) {
+        TgValue minus = pass_float_like(p, c, -1);
+        weight = fc_scale_columns(p, fc, weight, minus);
+        bias = bias ? pass_op(p, TG_Sub, NULL, 2, c, bias) : c;
+    } else
+        bias = pass_op(p, s->node->op, NULL, 2, bias, c);
+    return weight ? fc_make(p, fc, fc->x, weight, bias) : 0;
+}
+
+static bool absorb_after(TgPass *p, const Step *s)
+{
+    Fc fc;
+    if (!tg_used_once(p->g, s->x) || !fc_of(p, s->x, &fc) || (!is_factor(s) && !fc.bias))
+        return false;
+    TgValue c = along_last_axis(p, s->c, fc.n);
+    bool changes_weight = is_factor(s) || s->reversed;
+    if (!c || (changes_weight && !fc_owns_weight(p, &fc)) || !pass_may(p))
+        return false;
+    p->vouched = true;
+    TgValue made = absorb(p, &fc, s, c);
+    p->vouched = false;
+    if (!made || !same_type(p->g, made, s->node->out[0]))
+        return false;
+    const char *name = is_factor(s) ? "mul-into-weight" : "add-into-bias";
+    pass_count(p, name);
+    pass_replace(p, s->node->out[0], made, name);
+    return true;
+}
+
+/* --- one number, further up ---------------------------------------------------------------------------------------------- */
+
+static bool moves_only(TgOp op)
+{
+    return op == TG_Reshape || op == TG_Transpose || op == TG_Squeeze || op == TG_Unsqueeze || op == TG_Flatten ||
+           op == TG_Expand || op == TG_Identity;
+}
+
+/* The FullyConnected whose result reaches v, multiplied by one number, when it is: nobody reads what lies between. */
+static bool fc_behind(TgPass *p, TgValue v, Fc *fc, bool through_product)
+{
+    for (uint32_t depth = 0; depth < 16 && tg_used_once(p->g, v); depth++) {
+        if (fc_of(p, v, fc))
+            return true;
+        if (tg_value(p->g, v)->origin != TG_V_RESULT)
+            return false;
+        const TgNodeInfo *n = tg_node(p->g, tg_value(p->g, v)->node);
+        if (n->op == TG_MatMul && through_product)
+            return fc_behind(p, n->in[0], fc, false) || fc_behind(p, n->in[1], fc, false);
+        if (!moves_only(n->op) || n->n_out != 1)
+            return false;
+        v = n->in[0];
+    }
+    return false;
+}
+
+static bool scale_far(TgPass *p, const Step *s)
+{
+    Fc fc;
+    TgValue c = is_factor(s) ? along_last_axis(p, s->c, 1) : 0;
+    if (!c || rank_of(p->g, c) != 0 || !fc_behind(p, s->x, &fc, true) || !fc_owns_weight(p, &fc) || !pass_may(p))
+        return false;
+    p->vouched = true;
+    TgValue made = absorb(p, &fc, s, c);
+    p->vouched = false;
+    if (!made || !same_type(p->g, made, fc.out))
+        return false;
+    pass_count(p, "scale-into-weight");
+    pass_replace(p, fc.out, made, "scale-into-weight");
+    pass_replace(p, s->node->out[0], s->x, NULL);
+    return true;
+}
+
+/* --- a constant before FullyConnecteds ------------------------------------------------------------------------------------ */
+
+enum { MOST_READERS = 16 };
+
+/* Every reader of v is a FullyConnected over it that owns its weight (and, for sums, has a bias). */
+static uint32_t fc_readers(TgPass *p, TgValue v, bool need_bias, Fc *fc)
+{
+    const TgValueInfo *info = tg_value(p->g, v);
+    if (info->returned || !info->uses.n || info->uses.n > MOST_READERS)
+        return 0;
+    for (uint32_t i = 0; i < info->uses.n; i++) {
+        TgUse use = info->uses.at[i];
+        if (use.slot != 0 || !fc_at(p, use.node, &fc[i]) || (need_bias && !fc[i].bias) || !fc_owns_weight(p, &fc[i]))
+            return 0;
+    }
+    return info->uses.n;
+}
+
+static TgValue absorb_before(TgPass *p, const Fc *fc, const Step *s, TgValue c)
+{
+    if (is_factor(s)) {
+        TgValue by = factor_of(p, s, c);
+        return by ? fc_make(p, fc, s->x, fc_scale_rows(p, fc, fc->weight, by), fc->bias) : 0;
+    }
+    if (rank_of(p->g, c) == 0)
+        c = pass_op(p, TG_Expand, NULL, 2, c, pass_ints(p, 1, &fc->k));
+    TgValue row = c ? pass_op(p, TG_Unsqueeze, NULL, 2, c, pass_ints(p, 1, &(int64_t){0})) : 0;
+    TgValue shift = row ? pass_op(p, TG_Gemm, fc->transposed ? tg_attrs(p->tg, TG_Gemm, "transB=i", (int64_t)1) : NULL, 2,
+                                  row, fc->weight) : 0;
+    shift = shift ? pass_op(p, TG_Squeeze, NULL, 2, shift, pass_ints(p, 1, &(int64_t){0})) : 0;
+    TgValue bias = shift ? pass_op(p, s->node->op, NULL, 2, fc->bias, shift) : 0;
+    return bias ? fc_make(p, fc, s->x, fc->weight, bias) : 0;
+}
+
+static bool absorb_by_readers(TgPass *p, const Step *s)
+{
+    Fc fc[MOST_READERS];
+    int64_t size = dim_of(p->g, s->node->out[0], -1);
+    TgValue c = s->reversed || size < 0 ? 0 : along_last_axis(p, s->c, size);
+    uint32_t n = c ? fc_readers(p, s->node->out[0], !is_factor(s), fc) : 0;
+    if (!n || !pass_may(p))
+        return false;
+    TgValue made[MOST_READERS];
+    p->vouched = true;
+    bool good = true;
+    for (uint32_t i = 0; i < n; i++)
+        good = (made[i] = absorb_before(p, &fc[i], s, c)) != 0 && same_type(p->g, made[i], fc[i].out) && good;
+    p->vouched = false;
+    for (uint32_t i = 0; good && i < n; i++)
+        pass_replace(p, fc[i].out, made[i], "constant-into-next-weight");
+    if (good)
+        pass_count(p, "constant-into-next-weight");
+    return good;
+}
+
+void pass_scale(TgPass *p)
+{
+    uint32_t n;
+    TgNode *nodes = pass_nodes(p, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        TgNodeInfo *info = tg_node(p->g, nodes[i]);
+        const TgValueInfo *out = info->n_out ? tg_value(p->g, info->out[0]) : NULL;
+        Step s;
+        if (!out || (!out->uses.n && !out->returned) || !read_step(p, info, &s))
+            continue;
+        if (!absorb_after(p, &s) && !scale_far(p, &s))
+            absorb_by_readers(p, &s);
+    }
+}
