@@ -1,0 +1,11 @@
+/* Private to rotary.c and rotary_tables.c. */
+#ifndef TG_ROTARY_H
+#define TG_ROTARY_H
+
+#include "pass.h"
+
+/* Node n is Add(Mul(x, cos), Mul(rotate(x), sin)) with tables that vary: writes it as RotaryEmbedding, or with the signs
+ * in the table. False: it is not, or nothing is gained. */
+bool rotate_by_tables(TgPass *p, TgNodeInfo *n);
+
+#endif
