@@ -37,6 +37,7 @@ struct TgTensor {
     bool external;                  /* mapped from an external data file (not from the model file itself) */
     const TgRecipe *recipe;
     const TgBytes *strings;         /* count of them */
+    uint64_t seed;                  /* owned: made by random(seed) of the text form; 0: otherwise */
     TgBytes unknown;                /* unknown fields of the source TensorProto (metadata etc.), carried through */
     TgName doc;
 };
