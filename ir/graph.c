@@ -7,8 +7,6 @@
 
 /* --- models --------------------------------------------------------------------------------------------------------- */
 
-enum { NEWEST_IR = 14, NEWEST_OPSET = 28 };
-
 TgModel *tg_model_new(Tg *tg)
 {
     TgArena *arena = tg_arena_new(tg);
@@ -16,7 +14,7 @@ TgModel *tg_model_new(Tg *tg)
     m->tg = tg;
     m->arena = arena;
     m->path = tg_name(tg, "");
-    m->ir_version = NEWEST_IR;
+    m->ir_version = TG_NEWEST_IR;
     m->graph = tg_graph_new(m, NULL, "main");
     return m;
 }

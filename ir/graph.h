@@ -118,6 +118,8 @@ struct TgModel {
     const TgFile *file;
 };
 
+enum { TG_NEWEST_IR = 14, TG_NEWEST_OPSET = 28 }; /* of ONNX and its operators, as far as we know them */
+
 /* --- making (graph.c) --------------------------------------------------------------------------------------------- */
 
 TgModel *tg_model_new(Tg *tg);                      /* with an empty graph, newest opset */
@@ -184,7 +186,7 @@ bool tg_infer_graph(TgGraph *g);            /* all nodes in order, with what siz
 /* --- checks, text, pictures --------------------------------------------------------------------------------------- */
 
 bool tg_graph_check(TgGraph *g);                                  /* check.c: structure; false: recorded */
-void tg_print_graph(const TgGraph *g, TgText *out);               /* print.c: the text form of TEXT.md */
+void tg_print_graph(TgGraph *g, TgText *out);                     /* print.c: the text form of TEXT.md */
 void tg_print_model(const TgModel *m, TgText *out);
 TgModel *tg_parse(Tg *tg, const char *file, const char *text, size_t n); /* parse.c: NULL, recorded */
 void tg_print_dot(TgGraph *g, TgText *out);                       /* dot.c: graphviz; op boxes, shapes on the edges */

@@ -1,4 +1,4 @@
-/* Writes types, constants and attributes of the text form, so that read_data.c and read_attr.c give back the same bits.
+/* Writes names, constants and attributes of the text form, so that read_data.c and read_attr.c give back the same bits.
  * A float is written in its shortest exact decimal form; where storing that again would give other bits (NaN payloads,
  * values out of a type's nominal range), the bits are written instead.
  */
@@ -22,70 +22,28 @@ static bool plain(TgName name) {
     return n > digits;
 }
 
-void tg_write_name(TgText *out, char sigil, TgName name) {
-    if (sigil) tg_text_add_n(out, &sigil, 1);
-    bool word = plain(name) && (sigil || (name[0] != '.' && (name[0] < '0' || name[0] > '9')));
-    if (word) tg_text_add(out, name);
-    else tg_text_quoted(out, name, strlen(name));
+void tg_write_quoted(TgWriter *w, const char *before, TgName text, const char *after) {
+    tg_text_add(w->out, before);
+    tg_text_quoted(w->out, text, strlen(text));
+    tg_text_add(w->out, after);
 }
 
-void tg_write_hex(TgText *out, TgBytes bytes) {
+void tg_write_name(TgWriter *w, char sigil, TgName name) {
+    if (sigil) tg_text_add_n(w->out, &sigil, 1);
+    bool word = plain(name) && (sigil || (name[0] != '.' && (name[0] < '0' || name[0] > '9')));
+    if (word) tg_text_add(w->out, name);
+    else tg_text_quoted(w->out, name, strlen(name));
+}
+
+void tg_write_hex(TgWriter *w, const char *before, TgBytes bytes) {
     static const char digit[] = "0123456789abcdef";
-    tg_text_add(out, "(\"");
+    TgText *out = w->out;
+    tg_text_format(out, "%s(\"", before);
     for (size_t i = 0; i < bytes.n; i++) {
         char pair[2] = {digit[bytes.at[i] >> 4], digit[bytes.at[i] & 15]};
         tg_text_add_n(out, pair, 2);
     }
     tg_text_add(out, "\")");
-}
-
-/* --- types -------------------------------------------------------------------------------------------------------- */
-
-/* Quotes where the lexer could not find the end of the size, or would not see the same bytes. */
-static bool plain_dim(TgName text) {
-    int nested = 0;
-    for (const char *c = text; *c; c++) {
-        nested += (*c == '(') - (*c == ')');
-        if (nested < 0 || (*c == ',' && nested == 0)) return false;
-        if (!plain_char(*c) && !strchr(" +-*/%(),~", *c)) return false;
-        if (*c == '%' && !strchr(" ", c[1])) return false;
-    }
-    size_t n = strlen(text);
-    return n > 0 && nested == 0 && text[0] != ' ' && text[n - 1] != ' ' && strcmp(text, "*") != 0;
-}
-
-static void dims(Tg *tg, TgText *out, const TgType *type) {
-    tg_text_add(out, "[");
-    if (type->rank < 0) tg_text_add(out, "*");
-    for (int32_t i = 0; i < type->rank; i++) {
-        TgName text = tg_dim_text(tg, type->dim[i]);
-        if (i) tg_text_add(out, ",");
-        if (plain_dim(text)) tg_text_add(out, text);
-        else tg_text_quoted(out, text, strlen(text));
-    }
-    tg_text_add(out, "]");
-}
-
-void tg_write_type(Tg *tg, TgText *out, const TgType *type) {
-    static const char *const open[] = {[TG_SPARSE] = "sparse(", [TG_SEQUENCE] = "seq(", [TG_OPTIONAL] = "optional(",
-                                       [TG_MAP] = "map("};
-    uint32_t nested = 0;
-    for (; type->kind > TG_TENSOR; type = type->item, nested++) {
-        tg_text_add(out, open[type->kind]);
-        if (type->kind == TG_MAP) tg_text_format(out, "%s, ", tg_dtype_text(type->dtype));
-        if (type->kind == TG_SPARSE && !type->item) {
-            tg_text_add(out, tg_dtype_text(type->dtype));
-            dims(tg, out, type);
-            nested++;
-            break;
-        }
-    }
-    if (type->kind == TG_UNTYPED) tg_text_add(out, "?");
-    if (type->kind == TG_TENSOR) {
-        tg_text_add(out, type->dtype == TG_undefined ? "?" : tg_dtype_text(type->dtype));
-        dims(tg, out, type);
-    }
-    while (nested--) tg_text_add(out, ")");
 }
 
 /* --- numbers ------------------------------------------------------------------------------------------------------ */
@@ -149,59 +107,60 @@ static void elements(TgText *out, const TgTensor *t) {
 
 /* `path` as seen from the folder of `base`. */
 static const char *beneath(TgName base, TgName path) {
-    const char *slash = strrchr(base ? base : "", '/');
+    const char *slash = strrchr(base, '/');
     size_t n = slash ? (size_t)(slash - base) + 1 : 0;
-    return strncmp(path, base ? base : "", n) == 0 ? path + n : path;
+    return strncmp(path, base, n) == 0 ? path + n : path;
 }
 
-static void recipe(Tg *tg, TgText *out, TgName base, const TgTensor *t) {
+static void file_range(TgWriter *w, const TgTensor *t) {
+    w->names_file = true;
+    tg_write_quoted(w, "file(", beneath(w->base, t->file->path), "");
+    tg_text_format(w->out, ", %zu)", t->offset);
+}
+
+static void recipe(TgWriter *w, const TgTensor *t) {
     const TgRecipe *r = t->recipe;
-    tg_text_add(out, tg_op_text(tg, (TgOp)r->op));
-    tg_text_add(out, "(");
+    tg_text_format(w->out, "%s(", tg_op_text(w->tg, (TgOp)r->op));
     for (uint32_t i = 0; i < r->n; i++) {
-        if (i) tg_text_add(out, ", ");
-        if (r->input[i]) tg_write_const(tg, out, base, r->input[i]);
-        else tg_text_add(out, "_");
+        if (i) tg_text_add(w->out, ", ");
+        if (r->input[i]) tg_write_const(w, r->input[i]);
+        else tg_text_add(w->out, "_");
     }
     if (r->attrs && r->attrs->n) {
-        tg_text_add(out, "; ");
-        tg_write_attrs(tg, out, base, r->attrs);
+        tg_text_add(w->out, "; ");
+        tg_write_attrs(w, r->attrs);
     }
-    tg_text_add(out, ")");
-    if (r->output) tg_text_format(out, "[%u]", r->output);
+    tg_text_add(w->out, ")");
+    if (r->output) tg_text_format(w->out, "[%u]", r->output);
 }
 
-void tg_write_const(Tg *tg, TgText *out, TgName base, const TgTensor *t) {
-    tg_text_add(out, "const ");
-    tg_write_type(tg, out, tg_tensor_type(tg, t));
-    tg_text_add(out, " ");
+static void payload(TgWriter *w, const TgTensor *t) {
+    TgText *out = w->out;
     if (t->payload == TG_RECIPE) {
-        recipe(tg, out, base, t);
-    } else if (t->payload == TG_SPLAT && t->count != 1) {
+        recipe(w, t);
+    } else if (t->payload == TG_SPLAT && t->count > 1) {
         tg_text_add(out, "splat(");
         element(out, t, 0);
         tg_text_add(out, ")");
     } else if (t->payload == TG_MAPPED && t->count > TG_TEXT_INLINE) {
-        const char *path = beneath(base, t->file->path);
-        tg_text_add(out, "file(");
-        tg_text_quoted(out, path, strlen(path));
-        tg_text_format(out, ", %zu)", t->offset);
+        file_range(w, t);
     } else if (t->seed) {
         tg_text_format(out, "random(%llu)", (unsigned long long)t->seed);
-    } else if (t->count == 1 && t->rank == 0 && tg_dtype_class(t->dtype) != TG_CLASS_C) {
+    } else if (t->rank == 0 && tg_dtype_class(t->dtype) != TG_CLASS_C) {
         element(out, t, 0);
     } else {
         elements(out, t);
     }
-    if (t->doc) {
-        tg_text_add(out, " !tensor_doc(");
-        tg_text_quoted(out, t->doc, strlen(t->doc));
-        tg_text_add(out, ")");
-    }
-    if (t->unknown.n) {
-        tg_text_add(out, " !tensor_unknown");
-        tg_write_hex(out, t->unknown);
-    }
+}
+
+/* Recipes nest as deep as passes stack them, which is a few levels. */
+void tg_write_const(TgWriter *w, const TgTensor *t) {
+    tg_text_add(w->out, "const ");
+    tg_type_print(tg_tensor_type(w->tg, t), w->out);
+    tg_text_add(w->out, " ");
+    payload(w, t);
+    if (t->doc) tg_write_quoted(w, " !tensor_doc(", t->doc, ")");
+    if (t->unknown.n) tg_write_hex(w, " !tensor_unknown", t->unknown);
 }
 
 /* --- attributes --------------------------------------------------------------------------------------------------- */
@@ -209,17 +168,16 @@ void tg_write_const(Tg *tg, TgText *out, TgName base, const TgTensor *t) {
 /* Unlike an int: with a point, an exponent or in bits. */
 static void float_value(TgText *out, float f) {
     size_t start = out->n;
-    uint8_t bytes[sizeof f];
-    memcpy(bytes, &f, sizeof f);
-    real(out, TG_f32, bytes, 0);
+    real(out, TG_f32, &f, 0);
     if (!strpbrk(out->at + start, ".enx")) tg_text_add(out, ".0");
 }
 
-static const char *const empty_list[] = {[TG_A_INTS] = "ints", [TG_A_FLOATS] = "floats", [TG_A_STRINGS] = "strings",
-                                         [TG_A_TENSORS] = "tensors"};
+static const char *const list_word[] = {
+    [TG_A_INTS] = "ints", [TG_A_FLOATS] = "floats", [TG_A_STRINGS] = "strings", [TG_A_TENSORS] = "tensors"};
 
-static void list_value(Tg *tg, TgText *out, TgName base, const TgAttr *a) {
-    if (!a->n || a->kind == TG_A_TENSORS) tg_text_add(out, empty_list[a->kind]);
+static void list_value(TgWriter *w, const TgAttr *a) {
+    TgText *out = w->out;
+    if (!a->n || a->kind == TG_A_TENSORS) tg_text_add(out, list_word[a->kind]);
     tg_text_add(out, "{");
     for (uint32_t i = 0; i < a->n; i++) {
         if (i) tg_text_add(out, ",");
@@ -227,52 +185,40 @@ static void list_value(Tg *tg, TgText *out, TgName base, const TgAttr *a) {
         case TG_A_INTS: tg_text_format(out, "%lld", (long long)a->u.ints[i]); break;
         case TG_A_FLOATS: float_value(out, a->u.floats[i]); break;
         case TG_A_STRINGS: tg_text_quoted(out, (const char *)a->u.strings[i].at, a->u.strings[i].n); break;
-        default: tg_write_const(tg, out, base, a->u.tensors[i]); break;
+        default: tg_write_const(w, a->u.tensors[i]); break;
         }
     }
     tg_text_add(out, "}");
 }
 
-static void attr_value(Tg *tg, TgText *out, TgName base, const TgAttr *a) {
+static void attr_value(TgWriter *w, const TgAttr *a) {
     switch (a->kind) {
-    case TG_A_INT: tg_text_format(out, "%lld", (long long)a->u.i); break;
-    case TG_A_FLOAT: float_value(out, a->u.f); break;
-    case TG_A_STRING: tg_text_quoted(out, (const char *)a->u.s.at, a->u.s.n); break;
-    case TG_A_TENSOR: tg_write_const(tg, out, base, a->u.tensors[0]); break;
-    case TG_A_TYPE:
-        tg_text_add(out, "type(");
-        tg_write_type(tg, out, a->u.type);
-        tg_text_add(out, ")");
-        break;
-    case TG_A_RAW:
-        tg_text_add(out, "raw");
-        tg_write_hex(out, a->u.s);
-        break;
-    default: list_value(tg, out, base, a); break;
+    case TG_A_INT: tg_text_format(w->out, "%lld", (long long)a->u.i); break;
+    case TG_A_FLOAT: float_value(w->out, a->u.f); break;
+    case TG_A_STRING: tg_text_quoted(w->out, (const char *)a->u.s.at, a->u.s.n); break;
+    case TG_A_TENSOR: tg_write_const(w, a->u.tensors[0]); break;
+    case TG_A_TYPE: tg_text_format(w->out, "type(%s)", tg_type_text(w->tg, a->u.type)); break;
+    case TG_A_RAW: tg_write_hex(w, "raw", a->u.s); break;
+    default: list_value(w, a); break;
     }
 }
 
-bool tg_write_attrs(Tg *tg, TgText *out, TgName base, const TgAttrs *attrs) {
+void tg_write_attrs(TgWriter *w, const TgAttrs *attrs) {
     for (uint32_t i = 0; i < attrs->n; i++) {
-        if (i) tg_text_add(out, ", ");
-        tg_write_name(out, '\0', attrs->at[i].name);
-        tg_text_add(out, "=");
-        attr_value(tg, out, base, &attrs->at[i]);
+        if (i) tg_text_add(w->out, ", ");
+        tg_write_name(w, '\0', attrs->at[i].name);
+        tg_text_add(w->out, "=");
+        attr_value(w, &attrs->at[i]);
     }
-    return attrs->n > 0;
 }
 
 /* Softmax, com.microsoft.Attention, "domain"::"any op":"overload" */
-void tg_write_op(Tg *tg, TgText *out, const TgNodeInfo *n) {
+void tg_write_op(TgWriter *w, const TgNodeInfo *n) {
     if (n->op != TG_opaque) {
-        tg_text_add(out, tg_op_text(tg, n->op));
+        tg_text_add(w->out, tg_op_text(w->tg, n->op));
         return;
     }
-    tg_text_quoted(out, n->domain ? n->domain : "", n->domain ? strlen(n->domain) : 0);
-    tg_text_add(out, "::");
-    tg_write_name(out, '\0', n->op_name);
-    if (n->overload && n->overload[0]) {
-        tg_text_add(out, ":");
-        tg_text_quoted(out, n->overload, strlen(n->overload));
-    }
+    tg_write_quoted(w, "", n->domain ? n->domain : "", "::");
+    tg_write_name(w, '\0', n->op_name);
+    if (n->overload && n->overload[0]) tg_write_quoted(w, ":", n->overload, "");
 }

@@ -66,7 +66,7 @@ static bool dim(TgReader *r, TgDim *d) {
     return true;
 }
 
-static bool tensor_type(TgReader *r, TgDtype dtype, TgKind kind, const TgType **type) {
+static bool tensor_type(TgReader *r, TgDtype dtype, const TgType **type) {
     TgLex *lex = &r->lex;
     TgDim dims[TG_MAX_RANK];
     int32_t rank = 0;
@@ -81,7 +81,6 @@ static bool tensor_type(TgReader *r, TgDtype dtype, TgKind kind, const TgType **
         }
     }
     *type = tg_type(lex->tg, dtype, rank, dims);
-    if (kind == TG_SPARSE) *type = tg_type_of_kind(lex->tg, TG_SPARSE, TG_undefined, *type);
     return tg_lex_expect(lex, ']');
 }
 
@@ -118,7 +117,7 @@ static bool compound_type(TgReader *r, TgKind kind, const TgType **type) {
 bool tg_read_type(TgReader *r, const TgType **type) {
     TgLex *lex = &r->lex;
     if (tg_lex_accept(lex, '?')) {
-        if (lex->token.kind == '[') return tensor_type(r, TG_undefined, TG_TENSOR, type);
+        if (lex->token.kind == '[') return tensor_type(r, TG_undefined, type);
         *type = tg_untyped(lex->tg);
         return true;
     }
@@ -129,7 +128,7 @@ bool tg_read_type(TgReader *r, const TgType **type) {
         return good;
     }
     TgDtype dtype;
-    return dtype_word(r, &dtype) && tensor_type(r, dtype, TG_TENSOR, type);
+    return dtype_word(r, &dtype) && tensor_type(r, dtype, type);
 }
 
 /* --- elements of constants ---------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* Pieces of the text form that graphs and rules have in common: types, constants, attributes. Private to ir/.
- * Reading (read_data.c) and writing (print_data.c) stand side by side here, because each must undo the other. */
+ * Reading (read_data.c, read_attr.c) and writing (print_data.c; types: tg_type_print) undo each other. */
 #ifndef TG_TEXT_H
 #define TG_TEXT_H
 
@@ -33,12 +33,18 @@ bool tg_read_hex(TgReader *r, TgBytes *bytes);             /* ("0a0b"): bytes th
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
-void tg_write_name(TgText *out, char sigil, TgName name); /* quoted where it is no plain word */
-void tg_write_type(Tg *tg, TgText *out, const TgType *type);
-void tg_write_const(Tg *tg, TgText *out, TgName base, const TgTensor *tensor);
-void tg_write_op(Tg *tg, TgText *out, const TgNodeInfo *n);
-/* "axis=2, mode="linear"": without parentheses; returns whether there was any. */
-bool tg_write_attrs(Tg *tg, TgText *out, TgName base, const TgAttrs *attrs);
-void tg_write_hex(TgText *out, TgBytes bytes);            /* ("0a0b") */
+typedef struct {
+    Tg *tg;
+    TgText *out;
+    TgName base;     /* as in TgReader */
+    bool names_file; /* some constant was written as a file range */
+} TgWriter;
+
+void tg_write_name(TgWriter *w, char sigil, TgName name); /* quoted where it is no plain word; sigil 0: none */
+void tg_write_const(TgWriter *w, const TgTensor *tensor);
+void tg_write_op(TgWriter *w, const TgNodeInfo *n);
+void tg_write_attrs(TgWriter *w, const TgAttrs *attrs);   /* axis=2, mode="linear" */
+void tg_write_quoted(TgWriter *w, const char *before, TgName text, const char *after);
+void tg_write_hex(TgWriter *w, const char *before, TgBytes bytes); /* before("0a0b") */
 
 #endif

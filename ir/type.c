@@ -159,12 +159,35 @@ const TgType *tg_type_meet(Tg *tg, const TgType *a, const TgType *b, bool *agree
 
 /* --- printing ----------------------------------------------------------------------------------------------------- */
 
+/* Can a reader find the end of this size between brackets and commas? Otherwise it is written in quotes. */
+static bool stands_alone(const char *size) {
+    int nested = 0;
+    size_t n = strlen(size);
+    for (const char *c = size; *c && nested >= 0; c++) {
+        bool word = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
+        nested += (*c == '(') - (*c == ')');
+        if (!word && !strchr("_. +-*/(),~", *c))
+            return false;
+        if (*c == ',' && nested == 0)
+            return false;
+    }
+    return n > 0 && nested == 0 && size[0] != ' ' && size[n - 1] != ' ' && strcmp(size, "*") != 0;
+}
+
+static void print_size(TgDim d, TgText *text) {
+    TgName size = tg_dim_text(tg_arena_context(text->arena), d);
+    if (stands_alone(size))
+        tg_text_add(text, size);
+    else
+        tg_text_quoted(text, size, strlen(size));
+}
+
 static void print_tensor(const TgType *t, TgText *text) {
     tg_text_add(text, tg_dtype_text(t->dtype));
     tg_text_add(text, t->rank < 0 ? "[*" : "[");
     for (int32_t i = 0; i < t->rank; i++) {
         tg_text_add(text, i ? "," : "");
-        tg_dim_print(t->dim[i], text);
+        print_size(t->dim[i], text);
     }
     tg_text_add(text, "]");
 }
