@@ -1,0 +1,39 @@
+# A thin door to CMake: `make help` lists what there is.
+BUILD   ?= build
+PRESET  ?= release
+PREFIX  ?= /usr/local
+CORPORA ?= $(or $(TGOPT_CORPORA),../shared/corpora)
+
+.PHONY: all demo check quick scores bench install clean help deps
+
+all: ## build the command: build/tgopt
+	@cmake --preset $(PRESET) -B $(BUILD) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@cmake --build $(BUILD)
+
+deps: ## install missing Debian packages
+	@tools/install-deps
+
+demo: deps all ## optimize a small real transformer that ships here, verify it, show the result
+	@tools/demo $(BUILD)/tgopt
+
+check: deps ## all tests: gcc, clang, sanitizers, conformance
+	@tests/check
+
+quick: all ## the unit and golden tests only, one compiler
+	@ctest --test-dir $(BUILD) --output-on-failure -L 'unit|golden'
+
+scores: all ## write tests/SCORES.md from the corpora (see tests/README.md)
+	@tests/scores $(BUILD)/tgopt $(CORPORA)
+
+bench: all ## measure load, optimize and write times on models of real size
+	@tools/bench/run $(BUILD)/tgopt
+
+install: all ## install below PREFIX, honouring DESTDIR
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean: ## remove the build folders
+	@rm -rf $(BUILD) build-*
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
