@@ -172,7 +172,8 @@ const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *lo
         return NULL;
     }
     TgName folder = folder_of(tg, model_path);
-    TgName path = strchr(model_path, '/') ? tg_name_format(tg, "%s/%s", folder, location) : tg_name(tg, location);
+    bool here = !strchr(model_path, '/');
+    TgName path = here ? tg_name(tg, location) : tg_name_format(tg, "%s/%s", folder, location);
     const TgFile *file = known(tg, path);
     if (file)
         return file;
@@ -247,8 +248,9 @@ static bool open_target(TgOutput *out, const char *path) {
 
 TgOutput *tg_output_open(Tg *tg, const char *path) {
     TgOutput *out = tg_heap_new(tg, sizeof *out);
-    *out = (TgOutput){.tg = tg, .next = tg->outputs, .serial = ++tg->output_serial, .path = tg_name(tg, path), .fd = -1};
+    *out = (TgOutput){.tg = tg, .next = tg->outputs, .serial = ++tg->output_serial, .fd = -1};
     tg->outputs = out;
+    out->path = tg_name(tg, path);
     out->buffer = tg_heap_new(tg, BUFFER);
     if (open_target(out, path))
         return out;
@@ -338,7 +340,8 @@ static size_t copy_in_kernel(TgOutput *out, int fd, off_t at, size_t n) {
     size_t left = n;
     bool between_files = true;
     while (left) {
-        ssize_t done = between_files ? copy_file_range(fd, &at, out->fd, NULL, left, 0) : sendfile(out->fd, fd, &at, left);
+        ssize_t done = between_files ? copy_file_range(fd, &at, out->fd, NULL, left, 0)
+                                     : sendfile(out->fd, fd, &at, left);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0 && !between_files)
@@ -396,7 +399,7 @@ static bool publish(TgOutput *out, bool sync) {
     if (rename(out->temporary, out->target))
         return fail(out, errno);
     out->temporary = NULL;
-    tg_map_put(&out->tg->files, TG_KEY(out->path), 0); /* a mapping of the old contents must not be found again */
+    tg_map_put(&out->tg->files, TG_KEY(out->path), 0); /* a mapping of the old contents is stale */
     return !sync || sync_folder(out);
 }
 
