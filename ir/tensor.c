@@ -1,7 +1,8 @@
 /* Constant tensors that lie somewhere: mapped, owned, splat, strings. What recipes do is in recipe.c.
  *
- * Hashes and comparisons must not read gigabytes to tell two weights apart: a hash looks at evenly spread windows, a
- * comparison stops at the first difference and knows without reading that one range of one file equals itself.
+ * Hashes and comparisons must not read gigabytes to tell two weights apart: a hash looks at evenly spread
+ * windows, a comparison stops at the first difference and knows without reading that one range of one
+ * file equals itself.
  */
 #include <math.h>
 #include <string.h>
@@ -84,7 +85,9 @@ TgTensor *tg_tensor_ints(TgArena *arena, uint32_t n, const int64_t *x) {
 
 /* --- asking ------------------------------------------------------------------------------------------- */
 
-const TgType *tg_tensor_type(Tg *tg, const TgTensor *t) { return tg_type_known(tg, t->dtype, t->rank, t->dim); }
+const TgType *tg_tensor_type(Tg *tg, const TgTensor *t) {
+    return tg_type_known(tg, t->dtype, t->rank, t->dim);
+}
 
 /* The bytes in which element *i lies, with *i counted from their start; NULL: not a number, or recorded. */
 static const void *element(Tg *tg, const TgTensor *t, size_t *i) {
@@ -223,7 +226,9 @@ static bool equal_splat(const TgTensor *splat, const TgTensor *other) {
 bool tg_tensor_equal(Tg *tg, const TgTensor *a, const TgTensor *b) {
     if (a == b)
         return true;
-    if (a->dtype != b->dtype || a->rank != b->rank || memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim))
+    if (a->dtype != b->dtype || a->rank != b->rank)
+        return false;
+    if (memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) != 0)
         return false;
     a = settled(tg, a);
     b = settled(tg, b);

@@ -23,6 +23,8 @@ typedef struct {
     const struct TgAttrs *attrs;
     uint32_t n;
     const TgTensor *const *input;   /* NULL entries: absent */
+    uint32_t depth, work;           /* of the tree of recipes below, kept bounded */
+    struct TgMemo *memo;            /* what was computed of it already; private to recipe.c */
 } TgRecipe;
 
 struct TgTensor {
