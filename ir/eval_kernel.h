@@ -86,9 +86,10 @@ static inline double eval_real(const TgEvalCall *c, const TgArray *a, int64_t i)
     return tg_array_float(c->mode, a, i);
 }
 
-/* Refusals: "operand 2 has shape [3,4], which does not fit here: <why>". Both return false. */
+/* Refusals: "operand 2 has shape [3,4], which does not fit here: <why>". All return false. */
 bool eval_bad_shape(TgEvalCall *c, uint32_t slot, const char *why);
 bool eval_bad_value(TgEvalCall *c, const char *what, int64_t value);
+bool eval_bad_type(TgEvalCall *c, TgDtype dtype);
 
 /* --- shapes -------------------------------------------------------------------------------------------------------- */
 
@@ -103,10 +104,21 @@ void eval_broadcast_strides(const TgArray *a, int32_t rank, int64_t *stride);
 bool eval_next(int32_t rank, const int64_t *dim, int64_t *index, uint32_t n_offsets, int64_t *offset,
                const int64_t (*stride)[TG_EVAL_RANK]);
 
+/* --- arrays (eval_array.c; the public part is in eval.h) ------------------------------------------------------------ */
+
+TgArray eval_items_new(Tg *tg, TgKind kind, TgDtype dtype, uint32_t n); /* a sequence or optional of n empty items */
+/* A copy of `a` (carrier of mode `from`) in the carrier of mode `to`, or `a` shared where they agree. */
+TgArray eval_convert(Tg *tg, const TgArray *a, TgEvalMode from, TgEvalMode to);
+/* Rounds and wraps the elements to their type: `outer` is the mode that was asked for, `inner` that of the carrier. */
+void eval_finish(TgEvalMode outer, TgEvalMode inner, TgArray *a);
+
 /* --- subgraphs: control flow --------------------------------------------------------------------------------------- */
 
 /* Runs sub number `sub` of c->n for its formal inputs; `out` (as many as the graph has outputs) is the caller's. */
 bool eval_subgraph(TgEvalCall *c, uint32_t sub, uint32_t n_in, const TgArray *const *in, TgArray *out);
+
+/* Accounts for work against TgEvalOptions.max_flops; false when that is exceeded (recorded). */
+bool eval_spend(TgEvalCall *c, double flops);
 
 /* Runs body(user, from, to) over [0, n) in c->threads pieces. */
 void eval_parallel(const TgEvalCall *c, int64_t n, void (*body)(void *user, int64_t from, int64_t to), void *user);
