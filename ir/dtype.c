@@ -296,7 +296,8 @@ void tg_store_float(TgDtype t, void *bytes, size_t i, double x) {
     } else if (t == TG_f8e8m0) {
         deposit(t, bytes, i, encode_e8m0(x, true, TG_ROUND_UP));
     } else if (known(t) && FORMATS[t].exponent) {
-        deposit(t, bytes, i, encode(&FORMATS[t], x, tg_dtype_bits(t) <= 8));
+        bool has_x = isinf(x) && FORMATS[t].special == IEEE;
+        deposit(t, bytes, i, encode(&FORMATS[t], x, tg_dtype_bits(t) <= 8 && !has_x));
     } else if (tg_dtype_class(t) == TG_CLASS_C) {
         store_complex(t, bytes, i, x);
     } else {

@@ -15,7 +15,7 @@ static bool list(TgEvalCall *c, const char *name, int64_t low, int64_t otherwise
         return eval_bad_value(c, name, given);
     for (int32_t i = 0; i < n; i++) {
         out[i] = given ? x[i] : otherwise;
-        if (out[i] < low || out[i] > INT32_MAX)
+        if (given && (out[i] < low || out[i] > INT32_MAX))
             return eval_bad_value(c, name, out[i]);
     }
     return true;

@@ -34,7 +34,8 @@ int64_t tg_wrap_integer(TgDtype t, int64_t x); /* u64 keeps its bits; bool: 0 or
 int64_t tg_load_integer(TgDtype t, const void *bytes, size_t i);
 double tg_load_float(TgDtype t, const void *bytes, size_t i);
 void tg_store_integer(TgDtype t, void *bytes, size_t i, int64_t x);
-void tg_store_float(TgDtype t, void *bytes, size_t i, double x); /* rounds; saturates float8 */
+/* Rounds; saturates float8, but keeps an infinity that the type has. */
+void tg_store_float(TgDtype t, void *bytes, size_t i, double x);
 
 /* --- symbolic integers (dim.c) ------------------------------------------------------------------------------------ */
 
