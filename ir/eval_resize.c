@@ -30,7 +30,8 @@ typedef struct {
 
 typedef struct {
     int64_t in, out;
-    double scale, start, end; /* start, end: region of interest, normalized */
+    double up, down;   /* scale = up / down: kept apart, so that whole ratios of sizes stay exact */
+    double start, end; /* region of interest, normalized */
 } Axis;
 
 /* The weights of one axis: output i is the sum over t of weight[i * taps + t] * input[index[i * taps + t]]. */
@@ -45,13 +46,13 @@ typedef struct {
 /* Where output place i lies on the input axis. */
 static double source(const Resize *r, const Axis *a, int64_t i)
 {
-    const double x = (double)i, in = (double)a->in, out = a->scale * in; /* out may be fractional */
+    const double x = (double)i, in = (double)a->in, out = in * a->up / a->down; /* out may be fractional */
     switch (r->coordinates) {
-    case AT_HALF_PIXEL: return (x + 0.5) / a->scale - 0.5;
-    case AT_SYMMETRIC: return in / 2 * (1 - (double)a->out / out) + (x + 0.5) / a->scale - 0.5;
-    case AT_PYTORCH: return a->out > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
+    case AT_HALF_PIXEL: return (x + 0.5) * a->down / a->up - 0.5;
+    case AT_SYMMETRIC: return in / 2 * (1 - (double)a->out / out) + (x + 0.5) * a->down / a->up - 0.5;
+    case AT_PYTORCH: return a->out > 1 ? (x + 0.5) * a->down / a->up - 0.5 : 0;
     case AT_ALIGN_CORNERS: return a->out > 1 ? x * (in - 1) / (out - 1) : 0;
-    case AT_ASYMMETRIC: return x / a->scale;
+    case AT_ASYMMETRIC: return x * a->down / a->up;
     case AT_CROP: break;
     }
     return a->out > 1 ? a->start * (in - 1) + x * (a->end - a->start) * (in - 1) / (out - 1)
@@ -113,7 +114,7 @@ static Table table_of(TgEvalCall *c, const Resize *r, const Axis *a)
 {
     TgArena *arena = tg_scratch(c->tg);
     const double reach = r->mode == MODE_LINEAR ? 1 : 2;
-    const double stretch = r->antialias && a->scale < 1 ? 1 / a->scale : 1;
+    const double stretch = r->antialias && a->up < a->down ? a->down / a->up : 1;
     const double first = floor(-reach * stretch) + 1;
     Table t = {.taps = r->mode == MODE_NEAREST ? 1 : (int64_t)(2 - 2 * first)};
     const size_t rows = (size_t)a->out, entries = tg_product(c->tg, rows, (size_t)t.taps);
@@ -146,7 +147,7 @@ static void resize_axis(const Resize *r, const Axis *a, const Table *t, int64_t 
 
 static bool is_identity(const Resize *r, const Axis *a)
 {
-    return a->in == a->out && a->scale == 1 && (r->coordinates != AT_CROP || (a->start == 0 && a->end == 1));
+    return a->in == a->out && a->up == a->down && (r->coordinates != AT_CROP || (a->start == 0 && a->end == 1));
 }
 
 /* An integer type takes the nearest integer in its range; the driver rounds reals. */
@@ -232,9 +233,9 @@ static bool from_scales(TgEvalCall *c, const TgArray *scales, const int32_t *axe
         return eval_bad_shape(c, 2, "scales has one number per resized axis");
     for (int32_t i = 0; i < n; i++) {
         Axis *a = &axis[axes[i]];
-        a->scale = eval_real(c, scales, i);
-        const double size = floor((double)((float)a->in * (float)a->scale)); /* in float32, as inference does */
-        if (!(a->scale > 0) || !(size >= 0 && size <= INT32_MAX))
+        a->up = eval_real(c, scales, i);
+        const double size = floor((double)((float)a->in * (float)a->up)); /* in float32, as inference does */
+        if (!(a->up > 0) || !(size >= 0 && size <= INT32_MAX))
             return eval_bad_value(c, "output size", -1);
         a->out = (int64_t)size;
     }
@@ -249,19 +250,25 @@ static bool from_sizes(TgEvalCall *c, const Resize *r, const int32_t *axes, int3
         return false;
     if (given != (uint32_t)n)
         return eval_bad_shape(c, 3, "sizes has one number per resized axis");
-    double common = 0;
+    double up = 1, down = 1; /* the ratio that all axes have in common where the aspect is kept */
     for (int32_t i = 0; i < n; i++) {
         Axis *a = &axis[axes[i]];
         if (size[i] < 0 || size[i] > INT32_MAX || (a->in == 0 && size[i] > 0))
             return eval_bad_value(c, "output size", size[i]);
         a->out = size[i];
-        a->scale = a->in ? (double)size[i] / (double)a->in : 1;
-        if (i == 0 || (r->keep == KEEP_NOT_LARGER ? a->scale < common : a->scale > common))
-            common = a->scale;
+        a->up = a->in ? (double)size[i] : 1;
+        a->down = a->in ? (double)a->in : 1;
+        const bool smaller = a->up * down < up * a->down, larger = a->up * down > up * a->down;
+        if (i == 0 || (r->keep == KEEP_NOT_LARGER ? smaller : larger)) {
+            up = a->up;
+            down = a->down;
+        }
     }
     for (int32_t i = 0; i < n && r->keep != KEEP_STRETCH; i++) {
-        axis[axes[i]].scale = common;
-        axis[axes[i]].out = (int64_t)floor(common * (double)axis[axes[i]].in + 0.5);
+        Axis *a = &axis[axes[i]];
+        a->up = up;
+        a->down = down;
+        a->out = (int64_t)floor((double)a->in * up / down + 0.5);
     }
     return true;
 }
@@ -287,7 +294,7 @@ bool eval_resize(TgEvalCall *c)
     if (!read_attributes(c, &r) || !read_axes(c, axes, &n))
         return false;
     for (int32_t i = 0; i < x->rank; i++)
-        axis[i] = (Axis){x->dim[i], x->dim[i], 1, 0, 1};
+        axis[i] = (Axis){x->dim[i], x->dim[i], 1, 1, 0, 1};
     bool by_scales = scales && scales->count > 0;
     if (!by_scales && !eval_in(c, 3))
         return tg_report(c->tg, TG_E_eval_requires, "Resize", "scales or sizes");
