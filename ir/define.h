@@ -81,11 +81,11 @@ TgValue def_node(TgDefine *d, TgOp op, const TgAttrs *attrs, uint32_t n_in, cons
 /* The same with all outputs, into out[0 .. n_out). False: failed. */
 bool def_nodes(TgDefine *d, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *in, uint32_t n_out,
                TgValue *out);
-/* One attribute or none, present operands only (0 is a failure here). */
+/* Without attributes. */
 TgValue op1(TgDefine *d, TgOp op, TgValue x);
 TgValue op2(TgDefine *d, TgOp op, TgValue x, TgValue y);
 TgValue op3(TgDefine *d, TgOp op, TgValue x, TgValue y, TgValue z);
-TgValue op1i(TgDefine *d, TgOp op, TgValue x, const char *attr, int64_t i); /* attr: a name, e.g. "axis" */
+TgValue op_axis(TgDefine *d, TgOp op, int64_t axis, uint32_t n_in, const TgValue *in); /* attribute `axis` only */
 
 #define DEFINE_OP1(Name) \
     static inline TgValue Name(TgDefine *d, TgValue x) { return op1(d, TG_##Name, x); }
@@ -126,7 +126,6 @@ DEFINE_OP2(Greater)
 DEFINE_OP2(GreaterOrEqual)
 DEFINE_OP2(BitwiseAnd)
 DEFINE_OP2(MatMul)
-DEFINE_OP2(Reshape) /* (x, shape) */
 DEFINE_OP2(Expand)  /* (x, shape) */
 #undef DEFINE_OP1
 #undef DEFINE_OP2
@@ -138,6 +137,7 @@ static inline TgValue Square(TgDefine *d, TgValue x) { return Mul(d, x, x); }
 
 TgValue Cast(TgDefine *d, TgValue x, TgDtype to);            /* x itself where it has that type */
 static inline TgValue CastLike(TgDefine *d, TgValue x, TgValue y) { return Cast(d, x, dtype_of(d, y)); }
+TgValue Reshape(TgDefine *d, TgValue x, TgValue shape);      /* zeros mean zero, unless there is a -1 */
 TgValue Shape(TgDefine *d, TgValue x, int64_t start, int64_t end); /* sizes [start, end); negative: from the end */
 TgValue Unsqueeze(TgDefine *d, TgValue x, int64_t axis);
 TgValue Squeeze(TgDefine *d, TgValue x, int64_t axis);
@@ -155,17 +155,20 @@ static inline TgValue Concat2(TgDefine *d, int64_t axis, TgValue a, TgValue b)
 /* keepdims = 1; n axes (0: all of them), negative ones too. */
 TgValue Reduce(TgDefine *d, TgOp op, TgValue x, uint32_t n, const int64_t *axes);
 static inline TgValue Reduce1(TgDefine *d, TgOp op, TgValue x, int64_t axis) { return Reduce(d, op, x, 1, &axis); }
+TgValue ReduceAll(TgDefine *d, TgOp op, TgValue x); /* to a scalar of rank 0 */
 TgValue Softmax(TgDefine *d, TgValue x, int64_t axis);
 TgValue Range(TgDefine *d, TgValue start, TgValue end, TgValue step); /* scalars */
-TgValue Fill(TgDefine *d, TgValue shape, TgDtype dtype, double x);    /* ConstantOfShape */
+TgValue Counting(TgDefine *d, TgValue size);                          /* i64: 0 .. size - 1 */
+TgValue Fill(TgDefine *d, TgValue shape, TgDtype dtype, double x);    /* that shape, all x */
 
 /* --- sizes: i64[1], or i64[n] for shapes; folded where they are constants ----------------------------------------- */
 
 TgValue size_of(TgDefine *d, TgValue x, int64_t axis);
-TgValue size_add(TgDefine *d, TgValue a, TgValue b);
-TgValue size_sub(TgDefine *d, TgValue a, TgValue b);
-TgValue size_mul(TgDefine *d, TgValue a, TgValue b);
-TgValue size_div(TgDefine *d, TgValue a, TgValue b);
+TgValue size_op(TgDefine *d, TgOp op, TgValue a, TgValue b); /* Add, Sub, Mul, Div, Max; b may be of one element */
+static inline TgValue size_add(TgDefine *d, TgValue a, TgValue b) { return size_op(d, TG_Add, a, b); }
+static inline TgValue size_sub(TgDefine *d, TgValue a, TgValue b) { return size_op(d, TG_Sub, a, b); }
+static inline TgValue size_mul(TgDefine *d, TgValue a, TgValue b) { return size_op(d, TG_Mul, a, b); }
+static inline TgValue size_div(TgDefine *d, TgValue a, TgValue b) { return size_op(d, TG_Div, a, b); }
 TgValue shape_from(TgDefine *d, uint32_t n, const TgValue *sizes);    /* concatenation of i64[k] */
 #define ShapeOf(d, ...) \
     shape_from((d), (uint32_t)(sizeof((TgValue[]){__VA_ARGS__}) / sizeof(TgValue)), (TgValue[]){__VA_ARGS__})
