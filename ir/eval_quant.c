@@ -29,6 +29,15 @@ static int64_t saturated(TgDtype t, double x)
     return (int64_t)(x > low ? x < high ? x : high : low);
 }
 
+/* The driver wraps narrow integers, but what is not zero is true. */
+static void cast_ints(const TgArray *x, TgArray *y)
+{
+    const int64_t *from = eval_ints_of(x);
+    int64_t *to = eval_ints_of(y);
+    for (int64_t i = 0; i < x->count; i++)
+        to[i] = y->dtype == TG_bool ? from[i] != 0 : from[i];
+}
+
 /* A float type of 8 bits or fewer, with its rules for what it cannot hold. */
 typedef struct {
     TgDtype dtype;
@@ -200,8 +209,6 @@ static bool scale_groups(TgEvalCall *c, Groups *g)
     g->blocked = true;
     g->blocks = scale->dim[axis];
     g->block = tg_attr_int(c->n, "block_size");
-    if (g->block == 0 && g->blocks > 0) /* tolerated: the smallest block that fits */
-        g->block = (g->size + g->blocks - 1) / g->blocks;
     for (int32_t i = 0; i < x->rank; i++)
         if (i != axis && scale->dim[i] != x->dim[i])
             return eval_bad_shape(c, 1, "blocks lie along one axis; all other sizes are those of the input");

@@ -7,6 +7,18 @@
 
 /* --- numbers --------------------------------------------------------------------------------------------------------- */
 
+/* Number i of a sequence: a Weyl sequence through the finalizer of splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t draw_bits(uint64_t seed, int64_t i)
+{
+    uint64_t x = seed + ((uint64_t)i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* In [0, 1), 53 bits. */
+static double uniform(uint64_t seed, int64_t i) { return (double)(draw_bits(seed, i) >> 11) * 0x1p-53; }
+
 /* The node's own seed where it has one, else that of the run. */
 static uint64_t seed_of(const TgEvalCall *c)
 {
@@ -15,11 +27,8 @@ static uint64_t seed_of(const TgEvalCall *c)
     double given = tg_attr_float(c->n, "seed");
     uint64_t bits;
     memcpy(&bits, &given, sizeof bits);
-    return tg_mix(bits, 1);
+    return draw_bits(bits, 0);
 }
-
-/* In [0, 1), 53 bits. */
-static double uniform(uint64_t seed, int64_t i) { return (double)(tg_mix(seed, (uint64_t)i) >> 11) * 0x1p-53; }
 
 /* Box and Muller: one of two normal numbers from two uniform ones. */
 static double normal(uint64_t seed, int64_t i)

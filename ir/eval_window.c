@@ -91,15 +91,18 @@ static bool bounded(TgEvalCall *c, const EvalWindow *w, const int64_t *dim)
     return true;
 }
 
-/* Places of the window on axis i of the padded big grid; the last one may hang over the end when `ceil_mode`. */
+/* Places of the window on axis i of the padded big grid. With `ceil_mode` the last one may hang over the end, but none
+ * begins in the padding behind the grid. */
 static bool places(TgEvalCall *c, EvalWindow *w, int32_t i, bool ceil_mode)
 {
     int64_t room = w->big[i] + w->before[i] + w->after[i] - eval_window_extent(w, i);
     if (room < 0)
         return eval_bad_shape(c, 0, "the window is larger than the padded input");
     w->small[i] = room / w->stride[i] + 1;
-    if (ceil_mode && room % w->stride[i] != 0 && w->small[i] * w->stride[i] < w->big[i] + w->before[i])
-        w->small[i]++;
+    if (ceil_mode) {
+        w->small[i] += room % w->stride[i] != 0;
+        w->small[i] -= (w->small[i] - 1) * w->stride[i] >= w->big[i] + w->before[i];
+    }
     return true;
 }
 
