@@ -30,8 +30,8 @@ static TgTensor *shaped(TgArena *arena, TgDtype dtype, int32_t rank, const int64
     return t;
 }
 
-TgTensor *tg_tensor_mapped(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim, const TgFile *file,
-                           size_t offset) {
+TgTensor *tg_tensor_mapped(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim,
+                           const TgFile *file, size_t offset) {
     TgTensor *t = shaped(arena, dtype, rank, dim, TG_MAPPED);
     TG_CHECK(tg_arena_context(arena), offset <= file->size && t->size <= file->size - offset);
     t->file = file;
@@ -40,7 +40,8 @@ TgTensor *tg_tensor_mapped(TgArena *arena, TgDtype dtype, int32_t rank, const in
     return t;
 }
 
-TgTensor *tg_tensor_owned(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim, const void *bytes) {
+TgTensor *tg_tensor_owned(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim,
+                          const void *bytes) {
     TgTensor *t = shaped(arena, dtype, rank, dim, TG_OWNED);
     t->bytes = bytes;
     return t;
@@ -52,7 +53,8 @@ TgTensor *tg_tensor_blank(TgArena *arena, TgDtype dtype, int32_t rank, const int
     return t;
 }
 
-TgTensor *tg_tensor_splat(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim, const void *element) {
+TgTensor *tg_tensor_splat(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim,
+                          const void *element) {
     TgTensor *t = shaped(arena, dtype, rank, dim, TG_SPLAT);
     t->bytes = tg_copy(arena, element, tg_dtype_bytes(dtype, 1));
     return t;
