@@ -317,7 +317,8 @@ static void write_graph(ModelWriter *w, const NamedGraph *named)
     write_inputs(w, named);
     for (uint32_t k = 0; k < g->outputs.n; k++) {
         const TgReturn *r = &g->outputs.at[k];
-        write_value(w->wire, GRAPH_OUTPUT, named->output[k], r->declared, r->type_wire, r->doc, r->unknown);
+        const TgType *type = r->declared ? r->declared : tg_type_of(g, r->value);
+        write_value(w->wire, GRAPH_OUTPUT, named->output[k], type, r->type_wire, r->doc, r->unknown);
     }
     write_value_infos(w, named);
     wire_raw(w->wire, g->unknown);

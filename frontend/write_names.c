@@ -111,10 +111,11 @@ static bool needs_name(const NamedGraph *named, TgValue v)
 /* Results that nobody reads keep the name that they have, or go without where the operator allows it. */
 static bool may_go_without(const TgGraph *g, const TgValueInfo *info)
 {
+    if (info->origin != TG_V_RESULT || is_read(info))
+        return false;
     const TgNodeInfo *node = tg_node(g, info->node);
     const TgOpInfo *op = tg_op_info(node->op);
-    bool optional = node->op == TG_opaque || (info->index >= op->out_min && op->out_max != TG_MANY);
-    return info->origin == TG_V_RESULT && !is_read(info) && optional;
+    return node->op == TG_opaque || (info->index >= op->out_min && op->out_max != TG_MANY);
 }
 
 static void name_values(Names *names, NamedGraph *named)

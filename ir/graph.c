@@ -333,7 +333,7 @@ static void sort(TgGraph *g)
     TgMark mark = tg_mark(scratch);
     Sorter s = {.g = g, .seen = tg_new(scratch, g->nodes.n)};
     uint32_t n = g->order.n;
-    TgNode *before = tg_copy(scratch, g->order.at, (n ? n : 1) * sizeof *before);
+    TgNode *before = tg_copy(scratch, g->order.at, n * sizeof *before);
     g->order.n = 0;
     for (uint32_t i = 0; i < n; i++)
         if (!s.seen[before[i]] && !tg_node(g, before[i])->dead)
@@ -498,7 +498,7 @@ bool tg_remove_dead(TgGraph *g)
     uint32_t count;
     const TgNode *order = tg_graph_order(g, &count);
     TgMark mark = tg_mark(tg_scratch(g->tg));
-    TgNode *live = tg_copy(tg_scratch(g->tg), order, (count ? count : 1) * sizeof *live);
+    TgNode *live = tg_copy(tg_scratch(g->tg), order, count * sizeof *live);
     for (uint32_t i = count; i-- > 0;) { /* readers first, so that one sweep suffices */
         if (!is_needed(g, tg_node(g, live[i]))) {
             tg_remove(g, live[i]);
