@@ -1,17 +1,19 @@
-/* What the operators of com.microsoft (all but attention) and two of ai.onnx.ml mean, as ONNX Runtime computes them.
+/* What the operators of com.microsoft (all but attention) and two of ai.onnx.ml mean, as ONNX Runtime
+ * computes them.
  *
- * They are ONNX operators joined together: a bias, an activation, a residual, a scale or a dequantization is put to a
- * product or a norm. Every definition below takes them apart again. */
+ * They are ONNX operators joined together: a bias, an activation, a residual, a scale or a dequantization
+ * is put to a product or a norm. Every definition below takes them apart again. */
 #include "define.h"
 
 /* x + bias, where there is one. */
 static TgValue plus(TgDefine *d, TgValue x, TgValue bias) { return bias ? Add(d, x, bias) : x; }
 
-/* --- activations --------------------------------------------------------------------------------------------------- */
+/* --- activations ---------------------------------------------------------------------------------------- */
 
 static TgValue gelu(TgDefine *d, TgValue x, const char *approximate)
 {
-    return d->failed ? 0 : def_node(d, TG_Gelu, tg_attrs(d->tg, TG_Gelu, "approximate=s", approximate), 1, &x);
+    return d->failed ? 0 : def_node(d, TG_Gelu, tg_attrs(d->tg, TG_Gelu, "approximate=s", approximate), 1,
+                                    &x);
 }
 
 bool define_ms_Gelu(TgDefine *d)
@@ -39,7 +41,7 @@ bool define_ms_QuickGelu(TgDefine *d)
     return define_done(d);
 }
 
-/* --- norms --------------------------------------------------------------------------------------------------------- */
+/* --- norms ---------------------------------------------------------------------------------------------- */
 
 /* LayerNormalization over the last axis, with its three outputs. */
 static void layer_norm(TgDefine *d, TgValue x, TgValue gamma, TgValue beta, TgValue *out)
@@ -97,9 +99,10 @@ bool define_ms_EmbedLayerNormalization(TgDefine *d)
     return define_done(d);
 }
 
-/* --- rotary -------------------------------------------------------------------------------------------------------- */
+/* --- rotary --------------------------------------------------------------------------------------------- */
 
-/* x [batch, sequence, hidden] or [batch, heads, sequence, size]; positions [batch, sequence], or one start for all. */
+/* x [batch, sequence, hidden] or [batch, heads, sequence, size]; positions [batch, sequence], or one start
+ * for all. */
 bool define_ms_RotaryEmbedding(TgDefine *d)
 {
     TgValue x = arg(d, 0), positions = arg(d, 1), cosines = arg(d, 2);
@@ -116,15 +119,17 @@ bool define_ms_RotaryEmbedding(TgDefine *d)
         heads = need_dim(d, x, 2) / (2 * need_dim(d, cosines, 1));
     if (d->failed)
         return false;
-    const TgAttrs *attrs = tg_attrs(d->tg, TG_RotaryEmbedding, "interleaved=i num_heads=i rotary_embedding_dim=i",
+    const TgAttrs *attrs = tg_attrs(d->tg, TG_RotaryEmbedding,
+                                    "interleaved=i num_heads=i rotary_embedding_dim=i",
                                     attr_i(d, "interleaved"), heads, attr_i(d, "rotary_embedding_dim"));
     d->out[0] = def_node(d, TG_RotaryEmbedding, attrs, 4, (TgValue[]){x, cosines, arg(d, 3), positions});
     return define_done(d);
 }
 
-/* --- products ------------------------------------------------------------------------------------------------------ */
+/* --- products ------------------------------------------------------------------------------------------- */
 
-/* Brings an operand of FusedMatMul to the order of MatMul: first axis behind the batch, then rows and columns swapped. */
+/* Brings an operand of FusedMatMul to the order of MatMul: first axis behind the batch, then rows and
+ * columns swapped. */
 static TgValue oriented(TgDefine *d, TgValue x, const char *batch, const char *last)
 {
     if (attr_i(d, batch))
@@ -134,7 +139,8 @@ static TgValue oriented(TgDefine *d, TgValue x, const char *batch, const char *l
 
 bool define_ms_FusedMatMul(TgDefine *d)
 {
-    TgValue a = oriented(d, arg(d, 0), "transBatchA", "transA"), b = oriented(d, arg(d, 1), "transBatchB", "transB");
+    TgValue a = oriented(d, arg(d, 0), "transBatchA", "transA"),
+        b = oriented(d, arg(d, 1), "transBatchB", "transB");
     double alpha = attr_f(d, "alpha");
     TgValue y = MatMul(d, a, b);
     d->out[0] = alpha == 1 ? y : Mul(d, y, num(d, y, alpha));
@@ -185,9 +191,10 @@ bool define_ms_FusedGemm(TgDefine *d)
     return define_done(d);
 }
 
-/* --- products with quantized operands ------------------------------------------------------------------------------ */
+/* --- products with quantized operands ------------------------------------------------------------------- */
 
-/* Bytes [rows, n] to the numbers of `bits` bits that they hold, low bits first: [rows, n * 8 / bits] of type `to`. */
+/* Bytes [rows, n] to the numbers of `bits` bits that they hold, low bits first: [rows, n * 8 / bits] of
+ * type `to`. */
 static TgValue unpacked(TgDefine *d, TgValue bytes, int64_t bits, TgDtype to)
 {
     TgValue part[8];
@@ -213,16 +220,19 @@ static TgValue zero_points(TgDefine *d, TgValue given, TgValue like, int64_t bit
 bool define_ms_MatMulNBits(TgDefine *d)
 {
     TgValue x = arg(d, 0), scales = arg(d, 2);
-    const int64_t k = attr_i(d, "K"), n = attr_i(d, "N"), bits = attr_i(d, "bits"), size = attr_i(d, "block_size");
+    const int64_t k = attr_i(d, "K"), n = attr_i(d, "N"), bits = attr_i(d, "bits"),
+        size = attr_i(d, "block_size");
     if (k < 1 || n < 1 || size < 1 || (bits != 2 && bits != 4 && bits != 8))
         return define_refuse(d, "K, N and block_size must be positive, bits 2, 4 or 8");
     if (arg(d, 4))
         return define_refuse(d, "group indices");
     const int64_t blocks = (k + size - 1) / size;
-    TgValue zero = zero_points(d, arg(d, 3), x, bits, n, blocks), scale = Reshape(d, scales, ints(d, 2, (int64_t[]){n, blocks}));
+    TgValue zero = zero_points(d, arg(d, 3), x, bits, n, blocks),
+        scale = Reshape(d, scales, ints(d, 2, (int64_t[]){n, blocks}));
     if (arg(d, 3))
         zero = Unsqueeze(d, zero, 2);
-    TgValue codes = unpacked(d, Reshape(d, arg(d, 1), ShapeOf(d, int1(d, n), int1(d, -1))), bits, dtype_of(d, x));
+    TgValue codes = unpacked(d, Reshape(d, arg(d, 1), ShapeOf(d, int1(d, n), int1(d, -1))), bits,
+                             dtype_of(d, x));
     codes = Reshape(d, codes, ints(d, 3, (int64_t[]){n, blocks, size}));
     TgValue w = Mul(d, Sub(d, codes, zero), Unsqueeze(d, scale, 2));
     w = Slice(d, Reshape(d, w, ints(d, 2, (int64_t[]){n, blocks * size})), 1, 0, k);
@@ -231,7 +241,8 @@ bool define_ms_MatMulNBits(TgDefine *d)
 }
 
 /* (a - a_zero) (b - b_zero), exact in i32, as a real number like `scale`. */
-static TgValue integer_product(TgDefine *d, TgValue a, TgValue b, TgValue a_zero, TgValue b_zero, TgValue scale)
+static TgValue integer_product(TgDefine *d, TgValue a, TgValue b, TgValue a_zero, TgValue b_zero,
+                               TgValue scale)
 {
     return CastLike(d, def_node(d, TG_MatMulInteger, NULL, 4, (TgValue[]){a, b, a_zero, b_zero}), scale);
 }
@@ -264,7 +275,7 @@ static bool same_as(TgDefine *d, TgOp op)
 bool define_ms_QuantizeLinear(TgDefine *d) { return same_as(d, TG_QuantizeLinear); }
 bool define_ms_DequantizeLinear(TgDefine *d) { return same_as(d, TG_DequantizeLinear); }
 
-/* --- ai.onnx.ml ---------------------------------------------------------------------------------------------------- */
+/* --- ai.onnx.ml ----------------------------------------------------------------------------------------- */
 
 /* Columns of x by number; a vector counts as one row. */
 bool define_ml_ArrayFeatureExtractor(TgDefine *d)

@@ -1,14 +1,15 @@
-/* Attention of com.microsoft: Attention, QAttention, MultiHeadAttention, GroupQueryAttention, as ONNX Runtime's CPU
- * kernels compute them.
+/* Attention of com.microsoft: Attention, QAttention, MultiHeadAttention, GroupQueryAttention, as ONNX
+ * Runtime's CPU kernels compute them.
  *
- * All end in one function: softmax(scale q k^T + bias) v over [batch, heads, sequence, size]. They differ in how q, k
- * and v come about (projected here, given, packed; with a past in front), and in how masks are spelt: everything that
- * masks becomes one term that is added to the scores. Sizes: B batch, N heads, S queries, T keys, H size of a head. */
+ * All end in one function: softmax(scale q k^T + bias) v over [batch, heads, sequence, size]. They differ
+ * in how q, k and v come about (projected here, given, packed; with a past in front), and in how masks are
+ * spelt: everything that masks becomes one term that is added to the scores. Sizes: B batch, N heads, S
+ * queries, T keys, H size of a head. */
 #include "define.h"
 
 #include <math.h>
 
-/* --- heads --------------------------------------------------------------------------------------------------------- */
+/* --- heads ---------------------------------------------------------------------------------------------- */
 
 /* [B, S, heads * H] -> [B, heads, S, H] */
 static TgValue to_heads(TgDefine *d, TgValue x, int64_t heads)
@@ -41,13 +42,14 @@ static TgValue entry(TgDefine *d, TgValue x, int64_t axis, int64_t i) /* x[..., 
     return Squeeze(d, Slice(d, x, axis, i, i + 1), axis);
 }
 
-/* --- masks --------------------------------------------------------------------------------------------------------- */
+/* --- masks ---------------------------------------------------------------------------------------------- */
 
 /* The lowest finite number of the type: what ONNX Runtime adds where nothing may be seen. */
 static TgValue lowest(TgDefine *d, TgValue like)
 {
     TgDtype t = dtype_of(d, like);
-    return num(d, like, t == TG_f16 ? -65504 : t == TG_f64 ? -0x1.fffffffffffffp1023 : (double)-0x1.fffffep127f);
+    const double single = -0x1.fffffep127;
+    return num(d, like, t == TG_f16 ? -65504 : t == TG_f64 ? -0x1.fffffffffffffp1023 : single);
 }
 
 static TgValue sum_of(TgDefine *d, TgValue a, TgValue b) { return a && b ? Add(d, a, b) : a ? a : b; }
@@ -94,7 +96,8 @@ static TgValue mask_term(TgDefine *d, TgValue mask, TgValue q, TgValue k)
     return masked(d, seen, q, num(d, q, attr_f(d, "mask_filter_value")));
 }
 
-/* The term of causality, where the node asks for it: query i, behind the past, sees keys up to its own. [S, T] */
+/* The term of causality, where the node asks for it: query i, behind the past, sees keys up to its own.
+ * [S, T] */
 static TgValue causal_term(TgDefine *d, TgValue q, TgValue k)
 {
     if (!attr_i(d, "unidirectional"))
@@ -104,7 +107,7 @@ static TgValue causal_term(TgDefine *d, TgValue q, TgValue k)
     return masked(d, LessOrEqual(d, Counting(d, t), last), q, lowest(d, q));
 }
 
-/* --- the common end ------------------------------------------------------------------------------------------------ */
+/* --- the common end ------------------------------------------------------------------------------------- */
 
 static TgValue scores(TgDefine *d, TgValue q, TgValue k)
 {
@@ -122,10 +125,11 @@ static TgValue attend(TgDefine *d, TgValue q, TgValue k, TgValue v, TgValue mask
     return from_heads(d, MatMul(d, Softmax(d, term ? Add(d, x, term) : x, -1), v));
 }
 
-/* --- Attention, QAttention ----------------------------------------------------------------------------------------- */
+/* --- Attention, QAttention ------------------------------------------------------------------------------ */
 
 /* From the projection [B, S, Wq + Wk + Wv] on; past and present are [2, B, N, *, H]. */
-static bool attention(TgDefine *d, TgValue projected, const int64_t *width, TgValue mask, TgValue past, TgValue bias)
+static bool attention(TgDefine *d, TgValue projected, const int64_t *width, TgValue mask, TgValue past,
+                      TgValue bias)
 {
     const int64_t heads = attr_i(d, "num_heads");
     if (heads < 1 || attr_i(d, "do_rotary") || attr_i(d, "past_present_share_buffer"))
@@ -153,21 +157,24 @@ bool define_ms_Attention(TgDefine *d)
         return define_refuse(d, "shared past and present");
     if (arg(d, 2))
         x = Add(d, x, arg(d, 2));
-    return attention(d, x, n == 3 ? given : (int64_t[]){third, third, third}, arg(d, 3), arg(d, 4), arg(d, 5));
+    return attention(d, x, n == 3 ? given : (int64_t[]){third, third, third}, arg(d, 3), arg(d, 4),
+                     arg(d, 5));
 }
 
 bool define_ms_QAttention(TgDefine *d)
 {
-    TgValue product = def_node(d, TG_MatMulInteger, NULL, 4, (TgValue[]){arg(d, 0), arg(d, 1), arg(d, 6), arg(d, 7)});
+    TgValue product = def_node(d, TG_MatMulInteger, NULL, 4,
+                               (TgValue[]){arg(d, 0), arg(d, 1), arg(d, 6), arg(d, 7)});
     TgValue scale = Mul(d, arg(d, 3), arg(d, 4));
     TgValue x = Add(d, Mul(d, CastLike(d, product, scale), scale), arg(d, 2));
     const int64_t third = need_dim(d, arg(d, 1), 1) / 3;
     return attention(d, x, (int64_t[]){third, third, third}, arg(d, 5), arg(d, 8), 0);
 }
 
-/* --- MultiHeadAttention -------------------------------------------------------------------------------------------- */
+/* --- MultiHeadAttention --------------------------------------------------------------------------------- */
 
-/* Part `i` of a projection bias, cut at `from` and of the width of x [B, S, width]; x itself where there is no bias. */
+/* Part `i` of a projection bias, cut at `from` and of the width of x [B, S, width]; x itself where there
+ * is no bias. */
 static TgValue biased(TgDefine *d, TgValue x, TgValue bias, TgValue from)
 {
     if (!bias)
@@ -187,7 +194,8 @@ static TgValue headed(TgDefine *d, TgValue x, TgValue bias, TgValue from)
     return to_heads(d, biased(d, x, bias, from), attr_i(d, "num_heads"));
 }
 
-/* q, k and v as [B, N, *, H]: packed together, key and value packed, given flat, or key and value given as heads. */
+/* q, k and v as [B, N, *, H]: packed together, key and value packed, given flat, or key and value given as
+ * heads. */
 static bool operands(TgDefine *d, TgValue *q, TgValue *k, TgValue *v)
 {
     TgValue query = arg(d, 0), key = arg(d, 1), value = arg(d, 2), bias = arg(d, 3), zero = int1(d, 0);
@@ -229,7 +237,7 @@ bool define_ms_MultiHeadAttention(TgDefine *d)
     return define_done(d);
 }
 
-/* --- GroupQueryAttention ------------------------------------------------------------------------------------------- */
+/* --- GroupQueryAttention -------------------------------------------------------------------------------- */
 
 /* Where the tokens of each batch entry stand. */
 typedef struct {
@@ -255,10 +263,12 @@ static Places places(TgDefine *d, TgValue query)
 static TgValue present(TgDefine *d, const Places *p, TgValue past, TgValue fresh)
 {
     TgValue s = size_of(d, fresh, 2), all = past ? Concat2(d, 2, past, fresh) : fresh;
-    TgValue stored = past ? size_of(d, past, 2) : int1(d, 0), last = size_sub(d, size_of(d, all, 2), int1(d, 1));
+    TgValue stored = past ? size_of(d, past, 2) : int1(d, 0),
+        last = size_sub(d, size_of(d, all, 2), int1(d, 1));
     TgValue moved = Add(d, Sub(d, p->keys, p->past), stored);
     TgValue source = Min(d, Where(d, Less(d, p->keys, p->past), p->keys, moved), last); /* [B, T] */
-    TgValue shape = ShapeOf(d, size_of(d, fresh, 0), size_of(d, fresh, 1), size_of(d, p->keys, 0), size_of(d, fresh, 3));
+    TgValue shape = ShapeOf(d, size_of(d, fresh, 0), size_of(d, fresh, 1), size_of(d, p->keys, 0),
+                            size_of(d, fresh, 3));
     TgValue index = Expand(d, Unsqueeze(d, Unsqueeze(d, source, 1), 3), shape);
     TgValue found = op_axis(d, TG_GatherElements, 2, 2, (TgValue[]){all, index});
     TgValue filled = Less(d, p->keys, Add(d, p->past, s));
@@ -274,7 +284,8 @@ static TgValue rotated(TgDefine *d, TgValue x, TgValue positions)
     return def_node(d, TG_RotaryEmbedding, attrs, 4, (TgValue[]){x, arg(d, 7), arg(d, 8), positions});
 }
 
-/* Softmax over the keys, with one more term in the denominator where the node asks for it: exp(sink), or exp(0). */
+/* Softmax over the keys, with one more term in the denominator where the node asks for it: exp(sink), or
+ * exp(0). */
 static TgValue softmax_with_sink(TgDefine *d, TgValue x)
 {
     TgValue sink = arg(d, 11);
@@ -285,7 +296,8 @@ static TgValue softmax_with_sink(TgDefine *d, TgValue x)
     return Slice(d, Softmax(d, Concat2(d, 3, x, column), -1), 3, 0, -1);
 }
 
-/* Scores [B, N, S, T] with the soft cap and the bias; what is ahead of a query, or too far behind it, is lowest. */
+/* Scores [B, N, S, T] with the soft cap and the bias; what is ahead of a query, or too far behind it, is
+ * lowest. */
 static TgValue windowed(TgDefine *d, const Places *p, TgValue x)
 {
     const double cap = attr_f(d, "softcap");
@@ -307,7 +319,8 @@ static bool plain_group_query(TgDefine *d)
     for (size_t i = 0; i < sizeof newer / sizeof *newer; i++)
         if (attr_given(d, newer[i]))
             return define_refuse(d, "an attribute of a newer version");
-    if (!attr_is(d, "k_quant_type", "NONE") || !attr_is(d, "v_quant_type", "NONE") || arg(d, 12) || arg(d, 13))
+    if (!attr_is(d, "k_quant_type", "NONE") || !attr_is(d, "v_quant_type", "NONE") || arg(d, 12)
+        || arg(d, 13))
         return define_refuse(d, "a quantized cache");
     if (heads < 1 || groups < 1 || heads % groups != 0 || attr_i(d, "qk_output") || wants(d, 3))
         return define_refuse(d, "heads in uneven groups, or scores as an output");
@@ -321,7 +334,8 @@ bool define_ms_GroupQueryAttention(TgDefine *d)
     const int64_t heads = attr_i(d, "num_heads"), groups = attr_i(d, "kv_num_heads");
     TgValue q = arg(d, 0), k = arg(d, 1), v = arg(d, 2), query = q;
     if (!k) { /* packed */
-        const int64_t size = need_dim(d, q, 2) / (heads + 2 * groups), at = heads * size, width = groups * size;
+        const int64_t size = need_dim(d, q, 2) / (heads + 2 * groups), at = heads * size,
+            width = groups * size;
         k = Slice(d, query, 2, at, at + width);
         v = Slice(d, query, 2, at + width, at + 2 * width);
         q = Slice(d, query, 2, 0, at);

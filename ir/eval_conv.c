@@ -1,7 +1,8 @@
 /* Convolution: Conv, ConvTranspose, DeformConv, Col2Im, in any number of spatial dimensions.
  *
- * One tap of the window at a time, along whole rows: y[row] += weight * x[row]. No column matrix is built, memory stays
- * that of the operands, and every output is summed in the same order whatever the number of threads. */
+ * One tap of the window at a time, along whole rows: y[row] += weight * x[row]. No column matrix is built,
+ * memory stays that of the operands, and every output is summed in the same order whatever the number of
+ * threads. */
 #include "eval_window.h"
 
 #include <math.h>
@@ -9,8 +10,10 @@
 #define TG_TEMPLATE "eval_conv.inc"
 #include "eval_num.h"
 
-/* x [N, C, spatial], weight of the same rank, an optional bias [channels]; groups divide both channel counts. */
-static bool operands(TgEvalCall *c, uint32_t bias_slot, int64_t in_channels, int64_t out_channels, int64_t groups)
+/* x [N, C, spatial], weight of the same rank, an optional bias [channels]; groups divide both channel
+ * counts. */
+static bool operands(TgEvalCall *c, uint32_t bias_slot, int64_t in_channels, int64_t out_channels,
+                     int64_t groups)
 {
     const TgArray *x = c->in[0], *weight = c->in[1], *bias = eval_in(c, bias_slot);
     if (x->rank < 3 || weight->rank != x->rank)
@@ -40,7 +43,8 @@ bool eval_conv(TgEvalCall *c)
         return false;
     if (weight->dim[1] != x->dim[1] / groups)
         return eval_bad_shape(c, 1, "its second size is that of a group of input channels");
-    return eval_window_read(c, &w, x->rank - 2, weight->dim + 2) && eval_window_shrink(c, &w, x->dim + 2, false)
+    return eval_window_read(c, &w, x->rank - 2, weight->dim + 2)
+        && eval_window_shrink(c, &w, x->dim + 2, false)
         && out_grid(c, x->dim[0], weight->dim[0], w.n, w.small) && TG_BY_NUM(c, conv)(c, &w, groups);
 }
 
@@ -65,7 +69,8 @@ bool eval_col2_im(TgEvalCall *c)
     int64_t image[TG_EVAL_RANK], block[TG_EVAL_RANK];
     uint32_t n, n_block;
     EvalWindow w;
-    if (!eval_int_list(c, 1, TG_EVAL_RANK - 2, image, &n) || !eval_int_list(c, 2, TG_EVAL_RANK - 2, block, &n_block))
+    if (!eval_int_list(c, 1, TG_EVAL_RANK - 2, image, &n)
+        || !eval_int_list(c, 2, TG_EVAL_RANK - 2, block, &n_block))
         return false;
     if (n != n_block)
         return eval_bad_shape(c, 2, "image and block need the same number of axes");
@@ -98,7 +103,8 @@ bool eval_deform_conv(TgEvalCall *c)
         return eval_bad_shape(c, 1, "its second size is that of a group of input channels");
     if (offset_groups < 1 || x->dim[1] % offset_groups != 0)
         return eval_bad_value(c, "offset_group", offset_groups);
-    if (!eval_window_read(c, &w, x->rank - 2, weight->dim + 2) || !eval_window_shrink(c, &w, x->dim + 2, false)
+    if (!eval_window_read(c, &w, x->rank - 2, weight->dim + 2)
+        || !eval_window_shrink(c, &w, x->dim + 2, false)
         || !is_per_tap(c, 2, offset_groups * w.taps * w.n, &w)
         || (eval_in(c, 4) && !is_per_tap(c, 4, offset_groups * w.taps, &w)))
         return false;

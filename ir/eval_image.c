@@ -1,7 +1,7 @@
 /* Images: GridSample in any number of dimensions, NonMaxSuppression. (Resize: eval_resize.c.)
  *
- * Places on the image are computed in the number type of the call and in the order of the standard's text: whether a
- * place falls on this or that side of a pixel or of a threshold depends on it. */
+ * Places on the image are computed in the number type of the call and in the order of the standard's text:
+ * whether a place falls on this or that side of a pixel or of a threshold depends on it. */
 #include "eval_kernel.h"
 
 #include <math.h>
@@ -42,12 +42,14 @@ static double cubic(double x)
 #define TG_TEMPLATE "eval_image.inc"
 #include "eval_num.h"
 
-/* --- GridSample ------------------------------------------------------------------------------------------------------ */
+/* --- GridSample ----------------------------------------------------------------------------------------- */
 
 static bool read_words(TgEvalCall *c, Sampler *s)
 {
     TgName mode = tg_attr_string(c->tg, c->n, "mode"), padding = tg_attr_string(c->tg, c->n, "padding_mode");
-    s->mode = strcmp(mode, "nearest") == 0 ? SAMPLE_NEAREST : strcmp(mode, "cubic") == 0 ? SAMPLE_CUBIC : SAMPLE_LINEAR;
+    s->mode = strcmp(mode, "nearest") == 0 ? SAMPLE_NEAREST
+              : strcmp(mode, "cubic") == 0 ? SAMPLE_CUBIC
+                                           : SAMPLE_LINEAR;
     s->padding = strcmp(padding, "border") == 0       ? PAD_BORDER
                  : strcmp(padding, "reflection") == 0 ? PAD_REFLECTION
                                                       : PAD_ZEROS;
@@ -100,12 +102,13 @@ bool eval_grid_sample(TgEvalCall *c)
     return eval_is_real(x) ? TG_BY_NUM(c, grid_sample)(c, &s) : sample_integers(c, &s);
 }
 
-/* --- NonMaxSuppression ------------------------------------------------------------------------------------------------ */
+/* --- NonMaxSuppression ---------------------------------------------------------------------------------- */
 
 bool eval_non_max_suppression(TgEvalCall *c)
 {
     const TgArray *boxes = c->in[0], *scores = c->in[1];
-    Selection s = {.by_center = tg_attr_int(c->n, "center_point_box") != 0, .has_score = eval_in(c, 4) != NULL};
+    Selection s = {.by_center = tg_attr_int(c->n, "center_point_box") != 0,
+                   .has_score = eval_in(c, 4) != NULL};
     if (boxes->rank != 3 || boxes->dim[2] != 4)
         return eval_bad_shape(c, 0, "boxes are [images, boxes, 4]");
     if (scores->rank != 3 || scores->dim[0] != boxes->dim[0] || scores->dim[2] != boxes->dim[1])
@@ -115,7 +118,8 @@ bool eval_non_max_suppression(TgEvalCall *c)
     s.classes = scores->dim[1];
     if (s.images > UINT32_MAX || s.boxes > UINT32_MAX || s.classes > UINT32_MAX)
         return eval_bad_shape(c, 0, "too many boxes");
-    if (!eval_one_int(c, 2, 0, &s.most) || !eval_one_float(c, 3, 0, &s.overlap) || !eval_one_float(c, 4, 0, &s.score))
+    if (!eval_one_int(c, 2, 0, &s.most) || !eval_one_float(c, 3, 0, &s.overlap)
+        || !eval_one_float(c, 4, 0, &s.score))
         return false;
     TgU32s rows = {0};
     TG_BY_NUM(c, non_max_suppression)(c, &s, &rows);

@@ -1,4 +1,5 @@
-/* LinearAttention: a matrix-valued state S [d_k, d_v] per head is updated token by token, the output reads it:
+/* LinearAttention: a matrix-valued state S [d_k, d_v] per head is updated token by token, the output reads
+ * it:
  *
  *     linear, gated:       S = exp(g) S + k v^T
  *     delta, gated_delta:  S = exp(g) S;  S = S + k (beta (v - S^T k))^T        (g = 0 where not gated)
@@ -62,7 +63,8 @@ static bool read_sizes(TgEvalCall *c, Linear *l)
     return true;
 }
 
-/* Decay: one per head or one per key dimension. Beta: one per head or one for all. State: [batch, heads, d_k, d_v]. */
+/* Decay: one per head or one per key dimension. Beta: one per head or one for all. State: [batch, heads,
+ * d_k, d_v]. */
 static bool read_gates(TgEvalCall *c, Linear *l)
 {
     int64_t width;

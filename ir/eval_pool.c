@@ -1,7 +1,7 @@
 /* Pooling: MaxPool with indices, AveragePool, MaxUnpool, and the pools over regions of interest.
  *
- * The windowed ones walk rows tap by tap, as convolution does (eval_window.h). Integers are pooled as reals: those that
- * ONNX allows here have 8 bits, so nothing is lost. */
+ * The windowed ones walk rows tap by tap, as convolution does (eval_window.h). Integers are pooled as
+ * reals: those that ONNX allows here have 8 bits, so nothing is lost. */
 #include "eval_window.h"
 
 #include <math.h>
@@ -41,7 +41,7 @@ static int64_t column_place(const EvalWindow *w, int64_t place)
 #define TG_TEMPLATE "eval_pool.inc"
 #include "eval_num.h"
 
-/* --- windows --------------------------------------------------------------------------------------------------------- */
+/* --- windows -------------------------------------------------------------------------------------------- */
 
 /* Reads the window and makes output 0 (of type `dtype`). */
 static bool pool_window(TgEvalCall *c, EvalWindow *w, TgDtype dtype, int64_t *dim)
@@ -120,7 +120,7 @@ bool eval_average_pool(TgEvalCall *c)
     return TG_BY_NUM(c, average_pool)(c, &w, x->dim[0] * x->dim[1], divisor);
 }
 
-/* --- MaxUnpool ------------------------------------------------------------------------------------------------------- */
+/* --- MaxUnpool ------------------------------------------------------------------------------------------ */
 
 /* The shape that kernel, strides and pads undo; 0 <= size < 2^31 on each axis. */
 static bool unpooled_shape(TgEvalCall *c, int64_t *dim)
@@ -159,7 +159,8 @@ static int64_t move_place(int32_t rank, const int64_t *from, const int64_t *to, 
     return place;
 }
 
-/* Indices count in the shape that the attributes give; output_shape, where present, embeds that shape in a larger one. */
+/* Indices count in the shape that the attributes give; output_shape, where present, embeds that shape in a
+ * larger one. */
 bool eval_max_unpool(TgEvalCall *c)
 {
     const TgArray *x = c->in[0], *places = c->in[1];
@@ -190,7 +191,7 @@ bool eval_max_unpool(TgEvalCall *c)
     return true;
 }
 
-/* --- regions of interest --------------------------------------------------------------------------------------------- */
+/* --- regions of interest -------------------------------------------------------------------------------- */
 
 /* Checks x [N, C, H, W] and rois [regions, columns], makes the output. */
 static bool roi_operands(TgEvalCall *c, RoiPool *p, int64_t columns)

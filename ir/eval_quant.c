@@ -1,17 +1,18 @@
 /* Conversion between element types: Cast, BitCast, QuantizeLinear, DequantizeLinear.
  *
- * Numbers live in carriers (eval.h), so a conversion is arithmetic, not bit work: integers are truncated and wrap, the
- * small floats are rounded here because their saturation is an attribute. Floats of 16 bits and more are rounded by the
- * driver, like every other result. */
+ * Numbers live in carriers (eval.h), so a conversion is arithmetic, not bit work: integers are truncated
+ * and wrap, the small floats are rounded here because their saturation is an attribute. Floats of 16 bits
+ * and more are rounded by the driver, like every other result. */
 #include "eval_kernel.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
+/* --- numbers -------------------------------------------------------------------------------------------- */
 
-/* A real as an integer of type t, before wrapping: truncated. Beyond 64 bits and NaN: the smallest int64, as on x86. */
+/* A real as an integer of type t, before wrapping: truncated. Beyond 64 bits and NaN: the smallest int64,
+ * as on x86. */
 static int64_t to_integer(TgDtype t, double x)
 {
     if (tg_dtype_class(t) == TG_CLASS_B)
@@ -51,9 +52,11 @@ static double to_small_float(const SmallFloat *how, double x)
                                    : tg_round_float(how->dtype, x, how->saturate);
 }
 
-/* Which scale belongs to an element: none but the first, one per index of an axis, or one per block along it. */
+/* Which scale belongs to an element: none but the first, one per index of an axis, or one per block along
+ * it. */
 typedef struct {
-    int64_t size, inner, block, blocks; /* of the axis; elements behind it; elements per scale; scales per axis */
+    /* of the axis; elements behind it; elements per scale; scales per axis */
+    int64_t size, inner, block, blocks;
     bool blocked, single;
 } Groups;
 
@@ -73,7 +76,7 @@ typedef struct {
 #define TG_TEMPLATE "eval_quant.inc"
 #include "eval_num.h"
 
-/* --- Cast ---------------------------------------------------------------------------------------------------------- */
+/* --- Cast ----------------------------------------------------------------------------------------------- */
 
 /* The number that a text spells: decimal, or inf and nan in any case. What is no number gives 0. */
 static double parsed(const TgBytes *text)
@@ -116,7 +119,8 @@ static bool cast_to_text(TgEvalCall *c)
 
 static bool round_mode(TgEvalCall *c, TgRounding *mode)
 {
-    static const char *const names[] = {[TG_ROUND_UP] = "up", [TG_ROUND_DOWN] = "down", [TG_ROUND_NEAREST] = "nearest"};
+    static const char *const names[] = {[TG_ROUND_UP] = "up", [TG_ROUND_DOWN] = "down",
+                                        [TG_ROUND_NEAREST] = "nearest"};
     TgName given = tg_attr_string(c->tg, c->n, "round_mode");
     for (int i = 0; i < 3; i++)
         if (strcmp(given, names[i]) == 0) {
@@ -144,7 +148,7 @@ bool eval_cast(TgEvalCall *c)
     return to == TG_str ? cast_to_text(c) : TG_BY_NUM(c, cast)(c, &how);
 }
 
-/* --- BitCast ------------------------------------------------------------------------------------------------------- */
+/* --- BitCast -------------------------------------------------------------------------------------------- */
 
 /* The part of a complex type, else the type itself. */
 static TgDtype part_of(TgDtype t) { return t == TG_c64 ? TG_f32 : t == TG_c128 ? TG_f64 : t; }
@@ -187,7 +191,7 @@ bool eval_bit_cast(TgEvalCall *c)
     return true;
 }
 
-/* --- quantization -------------------------------------------------------------------------------------------------- */
+/* --- quantization --------------------------------------------------------------------------------------- */
 
 static bool scale_groups(TgEvalCall *c, Groups *g)
 {
@@ -221,7 +225,8 @@ bool eval_quantize_linear(TgEvalCall *c)
 {
     const TgArray *x = c->in[0], *zero = eval_in(c, 2);
     Groups g;
-    TgDtype to = (TgDtype)tg_attr_int(c->n, "output_dtype"), precision = (TgDtype)tg_attr_int(c->n, "precision");
+    TgDtype to = (TgDtype)tg_attr_int(c->n, "output_dtype"),
+        precision = (TgDtype)tg_attr_int(c->n, "precision");
     if (to == TG_undefined)
         to = zero ? zero->dtype : TG_u8;
     if (precision == TG_undefined)
@@ -253,5 +258,6 @@ bool eval_dequantize_linear(TgEvalCall *c)
         to = c->in[1]->dtype;
     if (zero && eval_carrier(zero->dtype) != eval_carrier(x->dtype))
         return eval_bad_shape(c, 2, "input and zero point need the same element type");
-    return scale_groups(c, &g) && eval_out(c, 0, to, x->rank, x->dim) && TG_BY_NUM(c, dequantize_linear)(c, &g);
+    return scale_groups(c, &g) && eval_out(c, 0, to, x->rank, x->dim)
+        && TG_BY_NUM(c, dequantize_linear)(c, &g);
 }

@@ -1,11 +1,12 @@
-/* Random operators. No two implementations agree on their values, so ours only promise the distribution, and the same
- * values for the same seed: number i of a node is a hash of the seed and i, whatever the order of evaluation. */
+/* Random operators. No two implementations agree on their values, so ours only promise the distribution,
+ * and the same values for the same seed: number i of a node is a hash of the seed and i, whatever the
+ * order of evaluation. */
 #include "eval_kernel.h"
 
 #include <math.h>
 #include <string.h>
 
-/* --- numbers --------------------------------------------------------------------------------------------------------- */
+/* --- numbers -------------------------------------------------------------------------------------------- */
 
 /* Number i of a sequence: a Weyl sequence through the finalizer of splitmix64 (Steele, Lea, Flood 2014). */
 static uint64_t draw_bits(uint64_t seed, int64_t i)
@@ -37,7 +38,7 @@ static double normal(uint64_t seed, int64_t i)
     return sqrt(-2 * log(1 - uniform(seed, 2 * i))) * cos(turn * uniform(seed, 2 * i + 1));
 }
 
-/* --- distributions --------------------------------------------------------------------------------------------------- */
+/* --- distributions -------------------------------------------------------------------------------------- */
 
 /* Fills output 0 with offset + scale * draw. */
 static bool fill(TgEvalCall *c, double (*draw)(uint64_t, int64_t), double offset, double scale)

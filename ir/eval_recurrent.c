@@ -1,14 +1,15 @@
 /* Recurrent layers: LSTM, GRU, RNN.
  *
- * One loop over directions, sequences and steps serves the three; a cell is the function that makes one step. Optional
- * operands, lengths, layouts, clipping and the activation lists are read once into a Recurrent. */
+ * One loop over directions, sequences and steps serves the three; a cell is the function that makes one
+ * step. Optional operands, lengths, layouts, clipping and the activation lists are read once into a
+ * Recurrent. */
 #include "eval_kernel.h"
 
 #include <math.h>
 #include <string.h>
 #include <strings.h>
 
-/* --- activations ----------------------------------------------------------------------------------------------------- */
+/* --- activations ---------------------------------------------------------------------------------------- */
 
 /* ACT(kind, ONNX name, takes alpha, takes beta, defaults) */
 #define ACTIVATIONS \
@@ -45,7 +46,7 @@ typedef struct {
     double alpha, beta;
 } Activation;
 
-/* --- the layer ------------------------------------------------------------------------------------------------------- */
+/* --- the layer ------------------------------------------------------------------------------------------ */
 
 enum { RNN_GATES = 1, GRU_GATES = 3, LSTM_GATES = 4 };
 
@@ -60,7 +61,7 @@ typedef struct {
 #define TG_TEMPLATE "eval_recurrent.inc"
 #include "eval_num.h"
 
-/* --- attributes ------------------------------------------------------------------------------------------------------ */
+/* --- attributes ----------------------------------------------------------------------------------------- */
 
 /* Sets *a to the function that `name` spells; alpha and beta come from the lists, in the order of use. */
 static bool find_activation(TgEvalCall *c, const char *name, uint32_t *alphas, uint32_t *betas, Activation *a)
@@ -81,7 +82,8 @@ static bool find_activation(TgEvalCall *c, const char *name, uint32_t *alphas, u
     return tg_report(c->tg, TG_E_eval_word, "activations", name);
 }
 
-/* Functions f, g, h of each direction: `each` of them are used, the defaults stand where the node names none. */
+/* Functions f, g, h of each direction: `each` of them are used, the defaults stand where the node names
+ * none. */
 static bool read_activations(TgEvalCall *c, Recurrent *r, int each, const char *const *defaults)
 {
     const TgAttr *list = tg_attr_find(c->n->attrs, "activations");
@@ -109,7 +111,7 @@ static bool read_directions(TgEvalCall *c, Recurrent *r)
         || tg_report(c->tg, TG_E_eval_word, "direction", direction);
 }
 
-/* --- operands -------------------------------------------------------------------------------------------------------- */
+/* --- operands ------------------------------------------------------------------------------------------- */
 
 static bool has_shape(TgEvalCall *c, uint32_t slot, int32_t rank, const int64_t *dim)
 {
@@ -143,7 +145,8 @@ static bool make_outputs(TgEvalCall *c, const Recurrent *r)
 {
     TgDtype t = c->in[0]->dtype;
     const int64_t d = r->directions, h = r->hidden;
-    const int64_t *y = r->batch_first ? (int64_t[]){r->batch, r->steps, d, h} : (int64_t[]){r->steps, d, r->batch, h};
+    const int64_t *y = r->batch_first ? (int64_t[]){r->batch, r->steps, d, h}
+        : (int64_t[]){r->steps, d, r->batch, h};
     const int64_t *last = r->batch_first ? (int64_t[]){r->batch, d, h} : (int64_t[]){d, r->batch, h};
     return eval_out(c, 0, t, 4, y) && eval_out(c, 1, t, 3, last)
         && (r->gates != LSTM_GATES || eval_out(c, 2, t, 3, last));

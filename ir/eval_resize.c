@@ -1,21 +1,30 @@
 /* Resize: every axis by itself.
  *
- * Interpolation is separable, so the work is one pass per resized axis: [outer, in, inner] -> [outer, out, inner], each
- * output row a weighted sum of input rows. The weights of an axis are a table that depends on sizes only. They are
- * computed in double, whatever the number type: they are geometry, not data. */
+ * Interpolation is separable, so the work is one pass per resized axis: [outer, in, inner] -> [outer, out,
+ * inner], each output row a weighted sum of input rows. The weights of an axis are a table that depends on
+ * sizes only. They are computed in double, whatever the number type: they are geometry, not data. */
 #include "eval_kernel.h"
 
 #include <math.h>
 #include <string.h>
 
 typedef enum { MODE_NEAREST, MODE_LINEAR, MODE_CUBIC } Mode;
-typedef enum { AT_HALF_PIXEL, AT_SYMMETRIC, AT_PYTORCH, AT_ALIGN_CORNERS, AT_ASYMMETRIC, AT_CROP } Coordinates;
+typedef enum {
+    AT_HALF_PIXEL,
+    AT_SYMMETRIC,
+    AT_PYTORCH,
+    AT_ALIGN_CORNERS,
+    AT_ASYMMETRIC,
+    AT_CROP
+} Coordinates;
 typedef enum { NEAR_PREFER_FLOOR, NEAR_PREFER_CEIL, NEAR_FLOOR, NEAR_CEIL } Near;
 typedef enum { KEEP_STRETCH, KEEP_NOT_LARGER, KEEP_NOT_SMALLER } Keep;
 
 static const char *const MODES[] = {"nearest", "linear", "cubic", NULL};
-static const char *const COORDINATES[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
-                                          "align_corners", "asymmetric",           "tf_crop_and_resize", NULL};
+static const char *const COORDINATES[] = {
+    "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+    "tf_crop_and_resize", NULL,
+};
 static const char *const NEARS[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
 static const char *const KEEPS[] = {"stretch", "not_larger", "not_smaller", NULL};
 
@@ -34,14 +43,15 @@ typedef struct {
     double start, end; /* region of interest, normalized */
 } Axis;
 
-/* The weights of one axis: output i is the sum over t of weight[i * taps + t] * input[index[i * taps + t]]. */
+/* The weights of one axis: output i is the sum over t of weight[i * taps + t] * input[index[i * taps +
+ * t]]. */
 typedef struct {
     int64_t taps, *index;
     double *weight;
     bool *outside; /* takes the extrapolation value instead */
 } Table;
 
-/* --- geometry -------------------------------------------------------------------------------------------------------- */
+/* --- geometry ------------------------------------------------------------------------------------------- */
 
 /* Where output place i lies on the input axis. */
 static double source(const Resize *r, const Axis *a, int64_t i)
@@ -126,10 +136,11 @@ static Table table_of(TgEvalCall *c, const Resize *r, const Axis *a)
     return t;
 }
 
-/* --- a pass ---------------------------------------------------------------------------------------------------------- */
+/* --- a pass --------------------------------------------------------------------------------------------- */
 
 /* x [outer, in, inner] -> y [outer, out, inner] */
-static void resize_axis(const Resize *r, const Axis *a, const Table *t, int64_t outer, int64_t inner, const double *x,
+static void resize_axis(const Resize *r, const Axis *a, const Table *t, int64_t outer, int64_t inner,
+                        const double *x,
                         double *y)
 {
     for (int64_t row = 0; row < outer * a->out; row++) {
@@ -147,7 +158,8 @@ static void resize_axis(const Resize *r, const Axis *a, const Table *t, int64_t 
 
 static bool is_identity(const Resize *r, const Axis *a)
 {
-    return a->in == a->out && a->up == a->down && (r->coordinates != AT_CROP || (a->start == 0 && a->end == 1));
+    return a->in == a->out && a->up == a->down
+        && (r->coordinates != AT_CROP || (a->start == 0 && a->end == 1));
 }
 
 /* An integer type takes the nearest integer in its range; the driver rounds reals. */
@@ -189,7 +201,7 @@ static bool resize(TgEvalCall *c, const Resize *r, const Axis *axis)
     return true;
 }
 
-/* --- attributes and operands ------------------------------------------------------------------------------------------- */
+/* --- attributes and operands ---------------------------------------------------------------------------- */
 
 /* The place of a string attribute in a list of words that ends with NULL. */
 static bool word(TgEvalCall *c, const char *attr, const char *const *words, int *out)
@@ -204,7 +216,8 @@ static bool word(TgEvalCall *c, const char *attr, const char *const *words, int 
 static bool read_attributes(TgEvalCall *c, Resize *r)
 {
     int mode, coordinates, near, keep;
-    if (!word(c, "mode", MODES, &mode) || !word(c, "coordinate_transformation_mode", COORDINATES, &coordinates)
+    if (!word(c, "mode", MODES, &mode)
+        || !word(c, "coordinate_transformation_mode", COORDINATES, &coordinates)
         || !word(c, "nearest_mode", NEARS, &near) || !word(c, "keep_aspect_ratio_policy", KEEPS, &keep))
         return false;
     *r = (Resize){(Mode)mode, (Coordinates)coordinates, (Near)near, (Keep)keep,

@@ -1,13 +1,14 @@
 /* Signals: DFT, STFT, MelWeightMatrix.
  *
- * A transform of length n is the plain sum over n points with a table of the n-th roots of unity: quadratic, but exact
- * to the last bits and right for every n. Sums run in double, whatever the number type. */
+ * A transform of length n is the plain sum over n points with a table of the n-th roots of unity:
+ * quadratic, but exact to the last bits and right for every n. Sums run in double, whatever the number
+ * type. */
 #include "eval_kernel.h"
 
 #include <math.h>
 #include <string.h>
 
-/* --- one transform --------------------------------------------------------------------------------------------------- */
+/* --- one transform -------------------------------------------------------------------------------------- */
 
 typedef struct {
     double re, im;
@@ -58,7 +59,7 @@ static bool complex_parts(TgEvalCall *c, const TgArray *x, int64_t *parts)
     return *parts == 1 || *parts == 2 || eval_bad_shape(c, 0, "the last axis is 1 (real) or 2 (complex)");
 }
 
-/* --- DFT ------------------------------------------------------------------------------------------------------------- */
+/* --- DFT ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     int64_t outer, in, inner, length, out, parts_in, parts_out;
@@ -97,7 +98,8 @@ bool eval_dft(TgEvalCall *c)
     Dft d = {.inverse = tg_attr_int(c->n, "inverse") != 0, .onesided = tg_attr_int(c->n, "onesided") != 0};
     int64_t given, dim[TG_EVAL_RANK];
     int32_t axis;
-    if (!complex_parts(c, x, &d.parts_in) || !eval_one_int(c, 2, -2, &given) || !eval_axis(c, given, x->rank, &axis))
+    if (!complex_parts(c, x, &d.parts_in) || !eval_one_int(c, 2, -2, &given)
+        || !eval_axis(c, given, x->rank, &axis))
         return false;
     if (axis == x->rank - 1)
         return eval_bad_value(c, "axis", given);
@@ -119,7 +121,7 @@ bool eval_dft(TgEvalCall *c)
     return true;
 }
 
-/* --- STFT ------------------------------------------------------------------------------------------------------------ */
+/* --- STFT ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t batch, samples, parts, step, length, frames, bins;
@@ -168,7 +170,7 @@ bool eval_stft(TgEvalCall *c)
     return true;
 }
 
-/* --- MelWeightMatrix ------------------------------------------------------------------------------------------------- */
+/* --- MelWeightMatrix ------------------------------------------------------------------------------------ */
 
 static double mel_of(double hertz) { return 2595 * log10(1 + hertz / 700); }
 static double hertz_of(double mel) { return 700 * (pow(10, mel / 2595) - 1); }
@@ -183,7 +185,8 @@ static int64_t mel_edge(const Mel *m, int64_t i)
 {
     const double step = (mel_of(m->high) - mel_of(m->low)) / (double)(m->bands + 2);
     const double hertz = hertz_of(mel_of(m->low) + (double)i * step);
-    const double edge = floor((double)(m->length + 1) * hertz / (double)m->rate), last = (double)(m->length / 2);
+    const double edge = floor((double)(m->length + 1) * hertz / (double)m->rate),
+        last = (double)(m->length / 2);
     return (int64_t)(edge > 0 ? edge < last ? edge : last : 0);
 }
 
@@ -199,7 +202,8 @@ static double mel_weight(int64_t bin_at, int64_t left, int64_t center, int64_t r
 bool eval_mel_weight_matrix(TgEvalCall *c)
 {
     Mel m;
-    if (!eval_one_int(c, 0, 0, &m.bands) || !eval_one_int(c, 1, 0, &m.length) || !eval_one_int(c, 2, 0, &m.rate)
+    if (!eval_one_int(c, 0, 0, &m.bands) || !eval_one_int(c, 1, 0, &m.length)
+        || !eval_one_int(c, 2, 0, &m.rate)
         || !eval_one_float(c, 3, 0, &m.low) || !eval_one_float(c, 4, 0, &m.high))
         return false;
     if (m.bands < 0 || m.bands > INT32_MAX)

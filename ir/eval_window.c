@@ -1,10 +1,10 @@
 /* Sliding windows: sizes and pads as ONNX defines them, and the walk over rows (see eval_window.h).
  *
- * Every number of a node is bounded by 2^31 before it is used, so that no sum or product below can overflow. Rows are
- * cut to the big grid once per tap: the kernels have no bounds test inside their loops. */
+ * Every number of a node is bounded by 2^31 before it is used, so that no sum or product below can
+ * overflow. Rows are cut to the big grid once per tap: the kernels have no bounds test inside their loops. */
 #include "eval_window.h"
 
-/* --- attributes ---------------------------------------------------------------------------------------------------- */
+/* --- attributes ----------------------------------------------------------------------------------------- */
 
 /* n entries of an integer list attribute, each in [low, 2^31); `otherwise` where it is absent. */
 static bool list(TgEvalCall *c, const char *name, int64_t low, int64_t otherwise, int32_t n, int64_t *out)
@@ -44,7 +44,7 @@ bool eval_window_read(TgEvalCall *c, EvalWindow *w, int32_t n, const int64_t *ke
     return true;
 }
 
-/* --- sizes --------------------------------------------------------------------------------------------------------- */
+/* --- sizes ---------------------------------------------------------------------------------------------- */
 
 typedef enum { PAD_GIVEN, PAD_VALID, PAD_UPPER, PAD_LOWER } AutoPad;
 
@@ -91,8 +91,8 @@ static bool bounded(TgEvalCall *c, const EvalWindow *w, const int64_t *dim)
     return true;
 }
 
-/* Places of the window on axis i of the padded big grid. With `ceil_mode` the last one may hang over the end, but none
- * begins in the padding behind the grid. */
+/* Places of the window on axis i of the padded big grid. With `ceil_mode` the last one may hang over the
+ * end, but none begins in the padding behind the grid. */
 static bool places(TgEvalCall *c, EvalWindow *w, int32_t i, bool ceil_mode)
 {
     int64_t room = w->big[i] + w->before[i] + w->after[i] - eval_window_extent(w, i);
@@ -115,7 +115,8 @@ bool eval_window_shrink(TgEvalCall *c, EvalWindow *w, const int64_t *dim, bool c
         w->big[i] = dim[i];
         if (mode == PAD_UPPER || mode == PAD_LOWER) {
             w->small[i] = (dim[i] + w->stride[i] - 1) / w->stride[i];
-            split_pad(w, i, (w->small[i] - 1) * w->stride[i] + eval_window_extent(w, i) - dim[i], mode == PAD_UPPER);
+            split_pad(w, i, (w->small[i] - 1) * w->stride[i] + eval_window_extent(w, i) - dim[i],
+                      mode == PAD_UPPER);
             continue;
         }
         if (mode == PAD_VALID)
@@ -162,7 +163,7 @@ bool eval_window_blocks(TgEvalCall *c, EvalWindow *w, const int64_t *big)
     return count_places(c, w);
 }
 
-/* --- the walk ------------------------------------------------------------------------------------------------------ */
+/* --- the walk ------------------------------------------------------------------------------------------- */
 
 static int64_t ceil_div(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
 

@@ -1,13 +1,13 @@
 /* Sliding windows: the geometry that convolution and pooling share.
  *
- * A window of `kernel` taps slides over a large grid and gives one place of a small grid each time. On every axis
+ * A window of `kernel` taps slides over a large grid and gives one place of a small grid each time. On
+ * every axis
  *
  *     big = small * stride + tap * dilation - before
  *
- * Conv and pooling read the big grid and write the small one; ConvTranspose and Col2Im read the small one and write the
- * big one. Either way the work is: for each tap, for each row of places that this tap maps inside the big grid. That is
- * EvalRows; what happens on a row is the kernel's.
- */
+ * Conv and pooling read the big grid and write the small one; ConvTranspose and Col2Im read the small one
+ * and write the big one. Either way the work is: for each tap, for each row of places that this tap maps
+ * inside the big grid. That is EvalRows; what happens on a row is the kernel's. */
 #ifndef TG_EVAL_WINDOW_H
 #define TG_EVAL_WINDOW_H
 
@@ -28,10 +28,13 @@ bool eval_window_shrink(TgEvalCall *c, EvalWindow *w, const int64_t *dim, bool c
 bool eval_window_grow(TgEvalCall *c, EvalWindow *w, const int64_t *dim);
 /* Both grids are known: checks that the small one is what the window gives for the big one. */
 bool eval_window_blocks(TgEvalCall *c, EvalWindow *w, const int64_t *big);
-static inline int64_t eval_window_extent(const EvalWindow *w, int32_t i) { return (w->kernel[i] - 1) * w->dilation[i] + 1; }
+static inline int64_t eval_window_extent(const EvalWindow *w, int32_t i)
+{
+    return (w->kernel[i] - 1) * w->dilation[i] + 1;
+}
 
-/* One row along the last axis: `count` neighbours of the small grid from offset `small`, and the places of the big
- * grid that belong to them, `step` apart from offset `big`. */
+/* One row along the last axis: `count` neighbours of the small grid from offset `small`, and the places of
+ * the big grid that belong to them, `step` apart from offset `big`. */
 typedef struct {
     int64_t small, big, count, step;
     int64_t first[TG_EVAL_RANK], end[TG_EVAL_RANK], at[TG_EVAL_RANK], shift[TG_EVAL_RANK];
