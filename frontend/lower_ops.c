@@ -34,7 +34,7 @@ bool lower_addend(TgGraph *g, TgNode n)
     if (!type_known(g, a))
         return false;
     TgDtype dtype = tg_type_of(g, a)->dtype;
-    put_operand(g, n, 2, tg_graph_const(g, tg_tensor_owned(g->arena, dtype, 1, (const int64_t[]){1}, &zero), NULL));
+    put_operand(g, n, 2, tg_graph_const(g, tg_tensor_splat(g->arena, dtype, 1, (const int64_t[]){1}, &zero), NULL));
     return true;
 }
 

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Round trip: `tgopt MODEL -O0 -o COPY` must give back the same model, for every model of a folder.
+
+    tests/roundtrip.py build/tgopt [FOLDER] [--only REGEX] [--every N] [-- OPTION...]
+
+FOLDER defaults to $TGOPT_CORPORA, else ../shared/corpora beside the project. Options behind -- go to tgopt (--opset=21).
+Per model: a copy is written; ONNX's checker accepts the copy if it accepts the model; ONNX Runtime loads the copy if it
+loads the model; inputs, outputs and imports are the same; with optimizations off, ONNX Runtime gives the same bits for
+stored inputs (ONNX backend test layout) or random ones. Needs numpy, onnx, onnxruntime. Status 0: all of that holds.
+"""
+import argparse
+import collections
+import glob
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import numpy_helper
+
+SECONDS, SYMBOL = 60, 3  # limit per model; size of a dimension that nobody knows
+NUMPY = {'float': 'f4', 'double': 'f8', 'float16': 'f2', 'int64': 'i8', 'int32': 'i4', 'int16': 'i2', 'int8': 'i1',
+         'uint64': 'u8', 'uint32': 'u4', 'uint16': 'u2', 'uint8': 'u1', 'bool': '?', 'string': 'O'}
+
+
+def attempt(function, *args):
+    try:
+        return function(*args), ''
+    except Exception as problem:  # every library has its own
+        return None, ' '.join(str(problem).split())[:200] or type(problem).__name__
+
+
+def checked(path):
+    onnx.checker.check_model(path)
+    return True
+
+
+def session(path):
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+
+
+def stored_feeds(path, runs):
+    for folder in sorted(glob.glob(os.path.join(os.path.dirname(path), 'test_data_set_*'))):
+        feeds = {}
+        for i, value in enumerate(runs.get_inputs()):
+            file = os.path.join(folder, f'input_{i}.pb')
+            if not os.path.exists(file):
+                break
+            feeds[value.name] = numpy_helper.to_array(onnx.load_tensor(file))
+        else:
+            yield feeds
+
+
+def random_feeds(runs):
+    random, feeds = np.random.default_rng(7), {}
+    for value in runs.get_inputs():
+        kind = NUMPY[re.fullmatch(r'tensor\((\w+)\)', value.type).group(1)]
+        shape = [d if isinstance(d, int) else SYMBOL for d in value.shape]
+        if kind in ('f4', 'f8', 'f2'):
+            feeds[value.name] = random.uniform(-1, 1, shape).astype(kind)
+        elif kind == 'O':
+            feeds[value.name] = np.full(shape, 'a', dtype=object)
+        else:
+            feeds[value.name] = random.integers(0, 2, shape).astype(kind)
+    return feeds
+
+
+def same_bits(a, b):
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(map(same_bits, a, b))
+    if isinstance(a, np.ndarray):
+        equal = a.tolist() == b.tolist() if a.dtype == object else a.tobytes() == b.tobytes()
+        return a.dtype == b.dtype and a.shape == b.shape and equal
+    return type(a) is type(b)
+
+
+def outputs_differ(path, source, copy):
+    random = re.compile('Random|Multinomial|Bernoulli|Dropout')
+    if any(random.search(n.op_type) for n in onnx.load(path, load_external_data=False).graph.node):
+        return ''
+    for feeds in list(stored_feeds(path, source)) or [attempt(random_feeds, source)[0]]:
+        want, _ = attempt(source.run, None, feeds) if feeds is not None else (None, '')
+        if want is None:
+            continue
+        got, why = attempt(copy.run, None, feeds)
+        if got is None:
+            return 'copy fails: ' + why
+        if not all(map(same_bits, want, got)):
+            return 'outputs differ'
+    return ''
+
+
+def interface(model):
+    g = model.graph
+    weights = {t.name for t in g.initializer} if model.ir_version < 4 else set()
+    values = [v for v in g.input if v.name not in weights], list(g.output)
+    return [[v.SerializeToString(deterministic=True) for v in side] for side in values]
+
+
+def judge(tool, path, copy):
+    """('ok' | 'refused' | 'BAD ...', why)"""
+    run = subprocess.run(tool + [path, '-O0', '-o', copy], capture_output=True, text=True, timeout=SECONDS)
+    (_, not_checked), (source, not_loaded) = attempt(checked, path), attempt(session, path)
+    if run.returncode:
+        kind = 'BAD crash' if run.returncode < 0 else 'refused' if not_checked and not_loaded else 'BAD refused'
+        return kind, (run.stderr.strip().splitlines() or [''])[-1]
+    if not not_checked:
+        _, why = attempt(checked, copy)
+        if why:
+            return 'BAD checker', why
+    a, b = (onnx.load(p, load_external_data=False) for p in (path, copy))
+    if interface(a) != interface(b):
+        return 'BAD interface', ''
+    if source:
+        copied, why = attempt(session, copy)
+        if not copied:
+            return 'BAD load', why
+        why = outputs_differ(path, source, copied)
+        if why:
+            return 'BAD outputs', why
+    more = len(b.graph.node) - sum(n.op_type != 'Constant' for n in a.graph.node)
+    return 'ok', f'{more:+d} nodes' if more > 0 and not a.functions else ''
+
+
+def judge_apart(tool, path, copy):
+    """In a fork of this process, which ONNX Runtime may take down and the alarm may stop."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.alarm(2 * SECONDS)
+        verdict, why = attempt(judge, tool, path, copy)
+        os.write(send, '\t'.join(verdict or ('BAD judge', why)).encode())
+        os._exit(0)
+    os.close(send)
+    with os.fdopen(receive) as pipe:
+        line = pipe.read()
+    os.waitpid(child, 0)
+    return line.split('\t') if line else ('BAD crash', 'of the judge')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'shared', 'corpora')
+    parser.add_argument('tool')
+    parser.add_argument('folder', nargs='?', default=os.environ.get('TGOPT_CORPORA', beside))
+    parser.add_argument('--only', default='', metavar='REGEX')
+    parser.add_argument('--every', type=int, default=1, metavar='N')
+    args, options = parser.parse_known_args()
+    if not os.path.isdir(args.folder):
+        sys.exit(f'roundtrip: no models: {args.folder} is not there (set TGOPT_CORPORA)')
+    paths = sorted(glob.glob(os.path.join(args.folder, '**', '*.onnx'), recursive=True))
+    paths = [p for p in paths if re.search(args.only, p)][::args.every]
+    count = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for path in paths:
+            tool = [args.tool] + [o for o in options if o != '--']
+            verdict, why = judge_apart(tool, path, os.path.join(folder, 'copy.onnx'))
+            count[verdict] += 1
+            if verdict != 'ok' or why:
+                print(verdict, os.path.relpath(path, args.folder), why, sep='\t', flush=True)
+    print(*(f'{n} {verdict}' for verdict, n in sorted(count.items())), sep=', ')
+    return any(verdict.startswith('BAD') for verdict in count)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
