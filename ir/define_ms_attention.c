@@ -241,6 +241,7 @@ bool define_ms_MultiHeadAttention(TgDefine *d)
 
 /* Where the tokens of each batch entry stand. */
 typedef struct {
+    TgValue longest; /* i64[1]: total_sequence_length */
     TgValue past;    /* i64[B, 1]: tokens before this step */
     TgValue queries; /* i64[B, S]: positions of the new tokens */
     TgValue keys;    /* i64[T]: positions of the present */
@@ -251,12 +252,23 @@ static Places places(TgDefine *d, TgValue query)
     Places p;
     TgValue s = size_of(d, query, 1), zero = int0(d, 0);
     TgValue total = Add(d, Cast(d, Reshape(d, arg(d, 5), int1(d, -1)), TG_i64), int0(d, 1));
-    TgValue longest = Reshape(d, Cast(d, arg(d, 6), TG_i64), int1(d, 1));
-    TgValue length = arg(d, 3) ? size_op(d, TG_Max, longest, size_of(d, arg(d, 3), 2)) : longest;
+    p.longest = Reshape(d, Cast(d, arg(d, 6), TG_i64), int1(d, 1));
+    TgValue length = arg(d, 3) ? size_op(d, TG_Max, p.longest, size_of(d, arg(d, 3), 2)) : p.longest;
     p.past = Unsqueeze(d, Max(d, Sub(d, total, s), zero), 1);
     p.queries = Add(d, p.past, Counting(d, s));
     p.keys = Counting(d, length);
     return p;
+}
+
+/* Positions for the rotation. Those that the node is given hold for a later step; a first prompt, which is as
+ * long as all of it, takes only the very first of them and counts on. */
+static TgValue rotary_positions(TgDefine *d, const Places *p, TgValue query)
+{
+    TgValue given = arg(d, 9), s = size_of(d, query, 1);
+    if (!given)
+        return p->queries;
+    TgValue start = Slice(d, Slice(d, given, 0, 0, 1), 1, 0, 1);
+    return Where(d, Equal(d, p->longest, s), Add(d, start, Counting(d, s)), given);
 }
 
 /* The past with the new tokens behind each entry's own length: [B, G, T, H]; zeros behind the last token. */
@@ -341,7 +353,7 @@ bool define_ms_GroupQueryAttention(TgDefine *d)
         q = Slice(d, query, 2, 0, at);
     }
     Places p = places(d, query);
-    TgValue positions = arg(d, 9) ? arg(d, 9) : p.queries;
+    TgValue positions = rotary_positions(d, &p, query);
     q = rotated(d, to_heads(d, q, heads), positions);
     k = present(d, &p, arg(d, 3), rotated(d, to_heads(d, k, groups), positions));
     v = present(d, &p, arg(d, 4), to_heads(d, v, groups));
