@@ -190,7 +190,8 @@ static double number(TgEvalMode mode, const TgArray *a, int64_t i)
     return tg_dtype_class(a->dtype) == TG_CLASS_F ? tg_array_float(mode, a, i) : (double)tg_array_int(a, i);
 }
 
-static void compare(const char *name, TgEvalMode mode, const TgArray *got, const TgArray *want)
+static void compare(const char *name, TgEvalMode mode, const TgArray *got, const TgArray *want,
+                    double tolerance)
 {
     if (got->dtype != want->dtype || got->rank != want->rank || got->count != want->count
         || memcmp(got->dim, want->dim, (size_t)want->rank * sizeof *want->dim) != 0)
@@ -198,13 +199,13 @@ static void compare(const char *name, TgEvalMode mode, const TgArray *got, const
                  tg_dtype_text(got->dtype));
     for (int64_t i = 0; i < want->count; i++) {
         double x = number(mode, got, i), y = number(mode, want, i);
-        bool equal = x == y || (x != x && y != y) || fabs(x - y) <= 1e-6 + 1e-6 * fabs(y);
+        bool equal = x == y || (x != x && y != y) || fabs(x - y) <= tolerance + tolerance * fabs(y);
         if (!equal)
             fail_msg("%s: element %lld is %.9g, not %.9g", name, (long long)i, x, y);
     }
 }
 
-static void check_case(const Case *t, TgEvalMode mode)
+static void check_case(const Case *t, TgEvalMode mode, double tolerance)
 {
     TgArray in[MOST_IN], out[MOST_OUT] = {0};
     const TgArray *operand[MOST_IN] = {0};
@@ -221,7 +222,7 @@ static void check_case(const Case *t, TgEvalMode mode)
         fail_msg("%s: refused: %s", t->name, tg_diag(tg, tg_diag_count(tg) - 1)->message);
     for (uint32_t i = 0; i < n_out; i++) {
         TgArray want = array_of(mode, t->out[i]);
-        compare(t->name, mode, &out[i], &want);
+        compare(t->name, mode, &out[i], &want, tolerance);
         tg_array_drop(tg, &want);
         tg_array_drop(tg, &out[i]);
     }
@@ -230,13 +231,13 @@ static void check_case(const Case *t, TgEvalMode mode)
             tg_array_drop(tg, &in[i]);
 }
 
-static void check_rows(const Case *rows, size_t n)
+static void check_rows(const Case *rows, size_t n, double tolerance)
 {
     for (size_t i = 0; i < n; i++)
         for (TgEvalMode mode = TG_EVAL_NATIVE; mode <= TG_EVAL_F64; mode++)
-            check_case(&rows[i], mode);
+            check_case(&rows[i], mode, tolerance);
 }
 
-#define CHECK_ROWS(rows) check_rows((rows), sizeof(rows) / sizeof *(rows))
+#define CHECK_ROWS(rows, tolerance) check_rows((rows), sizeof(rows) / sizeof *(rows), (tolerance))
 
 #endif
