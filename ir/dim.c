@@ -419,6 +419,17 @@ bool tg_dim_exact_div(Tg *tg, TgDim a, TgDim b, TgDim *quotient) {
     return rest->n == 0;
 }
 
+/* --- fresh symbols ------------------------------------------------------------------------------------------------ */
+
+uint64_t dim_last_number(Tg *tg) {
+    return store(tg)->last_number;
+}
+
+bool dim_newer(TgDim d, uint64_t number) {
+    const DimAtom *atom = dim_only_atom(d);
+    return atom && (atom->kind == DIM_FRESH || atom->kind == DIM_ANY) && atom->number > number;
+}
+
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
 bool tg_dim_known(TgDim d, int64_t *n) {

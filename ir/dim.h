@@ -65,6 +65,8 @@ TgDim dim_of_term(Tg *tg, int64_t times, const DimProduct *product);
 TgDim dim_opaque(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg); /* after all simplification */
 TgDim dim_apply(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg);  /* with simplification */
 TgDim dim_numbered(Tg *tg, DimKind kind, uint64_t number);            /* _7, ~7 */
+uint64_t dim_last_number(Tg *tg);                      /* of the fresh symbols made so far */
+bool dim_newer(TgDim d, uint64_t number);              /* a plain fresh symbol, made after that one */
 const DimAtom *dim_only_atom(TgDim d); /* d is that atom and nothing else; NULL otherwise */
 int dim_compare(TgDim a, TgDim b);
 void dim_divide(Tg *tg, TgDim a, TgDim b, TgDim *quotient, TgDim *rest); /* a = quotient * b + rest, as polynomials */

@@ -1,0 +1,145 @@
+/* Inference: one node, one graph.
+ *
+ * What was known of a value before stays true (rewrites keep what values mean), so a fresh symbol is made once: when a
+ * node is inferred again, sizes that are unknown again get the symbols that they had. Types that a file declares are
+ * hints: they give an element type or a rank that inference does not know, never a size (declared sizes lie), except
+ * for operators that we do not know at all.
+ */
+#include "infer.h"
+
+#include "dim.h"
+
+/* --- one node ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const TgType *type;
+    const TgDim *symbolic;
+} Known;
+
+static bool arity_fits(const TgInfer *f) {
+    const TgOpInfo *op = tg_op_info(f->n->op);
+    uint32_t in = f->n->n_formal, out = f->n->n_out;
+    bool fits = in >= op->in_min && (op->in_max == TG_MANY || in <= op->in_max) &&
+                (op->out_max == TG_MANY || out <= op->out_max);
+    return fits || tg_report(f->tg, TG_E_infer_arity, in, out, op->in_min, op->in_max, op->out_min, op->out_max);
+}
+
+/* The declared rank with sizes of its own. */
+static const TgType *without_sizes(const TgInfer *f, const TgType *declared) {
+    TgDim dim[TG_MAX_RANK];
+    for (int32_t k = 0; k < declared->rank; k++)
+        dim[k] = inf_fresh(f);
+    return tg_type(f->tg, declared->dtype, declared->rank, dim);
+}
+
+static const TgType *with_hint(const TgInfer *f, const TgType *type, const TgType *declared) {
+    bool agree;
+    if (!declared || tg_is_tensor(type) || declared->kind == TG_UNTYPED)
+        return type;
+    if (f->n->op != TG_opaque && declared->kind == TG_TENSOR)
+        declared = without_sizes(f, declared);
+    return tg_type_meet(f->tg, type, declared, &agree);
+}
+
+/* Sizes that were made up just now take the names that they had before. */
+static const TgType *with_old_symbols(const TgInfer *f, const TgType *type, const TgType *old, uint64_t before) {
+    TgDim dim[TG_MAX_RANK];
+    if (type == old || type->kind != TG_TENSOR || old->kind != TG_TENSOR || type->dtype != old->dtype)
+        return type;
+    if (type->rank != old->rank)
+        return type->rank < 0 ? old : type;
+    for (int32_t k = 0; k < type->rank; k++)
+        dim[k] = dim_newer(type->dim[k], before) ? old->dim[k] : type->dim[k];
+    return tg_type(f->tg, type->dtype, type->rank, dim);
+}
+
+static const TgDim *with_old_elements(const TgInfer *f, const TgValueInfo *v, const Known *old, uint64_t before) {
+    int64_t n, n_old;
+    if (!old->symbolic || !tg_type_numel(v->type, &n) || !tg_type_numel(old->type, &n_old) || n != n_old)
+        return v->symbolic;
+    if (!v->symbolic)
+        return old->symbolic;
+    TgDim *element = tg_copy(f->g->arena, v->symbolic, (n ? (size_t)n : 1) * sizeof *element);
+    for (int64_t i = 0; i < n; i++)
+        element[i] = dim_newer(element[i], before) ? old->symbolic[i] : element[i];
+    return element;
+}
+
+static void settle(const TgInfer *f, const Known *old, uint64_t before) {
+    for (uint32_t i = 0; i < f->n->n_out; i++) {
+        TgValueInfo *v = tg_value(f->g, f->n->out[i]);
+        v->type = with_hint(f, v->type, v->declared);
+        v->type = with_old_symbols(f, v->type, old[i].type, before);
+        v->symbolic = with_old_elements(f, v, &old[i], before);
+    }
+}
+
+static bool infer_outputs(TgInfer *f) {
+    TgArena *scratch = tg_scratch(f->tg);
+    TgMark mark = tg_mark(scratch);
+    Known *old = TG_NEW_N(scratch, Known, f->n->n_out + 1);
+    uint64_t before = dim_last_number(f->tg);
+    for (uint32_t i = 0; i < f->n->n_out; i++) {
+        TgValueInfo *v = tg_value(f->g, f->n->out[i]);
+        old[i] = (Known){v->type, v->symbolic};
+        v->type = tg_untyped(f->tg);
+        v->symbolic = NULL;
+    }
+    bool fits = f->n->op == TG_opaque || (arity_fits(f) && tg_op_info(f->n->op)->infer(f));
+    settle(f, old, before);
+    tg_release(scratch, mark);
+    return fits;
+}
+
+bool tg_infer_node(TgGraph *g, TgNode node) {
+    TgInfer f = {.tg = g->tg, .g = g, .n = tg_node(g, node), .node = node};
+    TgPlace *place = tg_place(g->tg), saved = *place;
+    TgName output = f.n->n_out ? tg_value(g, f.n->out[0])->name : NULL;
+    place->node = f.n->name ? f.n->name : output;
+    place->op = f.n->op == TG_opaque ? f.n->op_name : tg_op_info(f.n->op)->name;
+    bool fits = infer_outputs(&f);
+    *place = saved;
+    return fits;
+}
+
+/* --- a graph -------------------------------------------------------------------------------------------------------- */
+
+void inf_forget(TgGraph *g) {
+    for (TgNode i = 1; i < g->nodes.n; i++) {
+        const TgNodeInfo *n = tg_node(g, i);
+        for (uint32_t k = 0; k < n->n_out; k++) {
+            tg_value(g, n->out[k])->type = tg_untyped(g->tg);
+            tg_value(g, n->out[k])->symbolic = NULL;
+        }
+    }
+}
+
+bool inf_run(TgGraph *g, InfRigour rigour, bool *failed) {
+    uint32_t n;
+    const TgNode *order = tg_graph_order(g, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t said = tg_diag_count(g->tg);
+        if (tg_infer_node(g, order[i]))
+            continue;
+        if (rigour == INF_STRICT)
+            return false;
+        tg_diag_forget(g->tg, said);
+        *failed = true;
+    }
+    return true;
+}
+
+/* Equal sizes may decide broadcasts and conditions that were open before, hence more sizes: a few rounds. */
+bool tg_infer_graph(TgGraph *g) {
+    enum { ROUNDS = 3 };
+    bool failed = false;
+    g->equal.n = 0;
+    if (!inf_run(g, INF_STRICT, &failed))
+        return false;
+    for (uint32_t i = 0; i < ROUNDS && inf_solve(g); i++) {
+        g->equal.n = 0;
+        if (!inf_run(g, INF_STRICT, &failed))
+            return false;
+    }
+    return true;
+}
