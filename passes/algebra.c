@@ -79,7 +79,7 @@ static TgValue mul(TgPass *p, TgNodeInfo *n)
 /* The bias fits a Gemm whose result has the shape of `out`: it broadcasts into it and does not widen it. */
 static bool fits_as_bias(const TgGraph *g, TgValue bias, TgValue product, TgValue out)
 {
-    return rank_of(g, bias) >= 0 && rank_of(g, bias) <= 2 && same_type(g, product, out);
+    return pass_rank(g, bias) >= 0 && pass_rank(g, bias) <= 2 && same_type(g, product, out);
 }
 
 static TgValue gemm_with_bias(TgPass *p, TgNodeInfo *n)
@@ -87,7 +87,7 @@ static TgValue gemm_with_bias(TgPass *p, TgNodeInfo *n)
     for (int i = 0; i < 2; i++) {
         TgNodeInfo *mm = only_reader_of(p->g, n->in[i], TG_MatMul);
         TgValue bias = n->in[1 - i];
-        if (mm && rank_of(p->g, mm->in[0]) == 2 && rank_of(p->g, mm->in[1]) == 2 && is_floating(p->g, n->out[0]) &&
+        if (mm && pass_rank(p->g, mm->in[0]) == 2 && pass_rank(p->g, mm->in[1]) == 2 && is_floating(p->g, n->out[0]) &&
             fits_as_bias(p->g, bias, mm->out[0], n->out[0]))
             return pass_op(p, TG_Gemm, NULL, 3, mm->in[0], mm->in[1], bias);
     }
@@ -134,22 +134,22 @@ static TgValue reshaped_gemm(TgPass *p, TgNodeInfo *n)
 {
     TgNodeInfo *fc = only_reader_of(p->g, n->in[0], TG_Gemm);
     TgNodeInfo *flat = fc ? only_reader_of(p->g, fc->in[0], TG_Reshape) : NULL;
-    if (!flat || fc->attrs != tg_attrs_none(p->tg) || rank_of(p->g, n->out[0]) < 2 || !is_const(p->g, fc->in[1]))
+    if (!flat || fc->attrs != tg_attrs_none(p->tg) || pass_rank(p->g, n->out[0]) < 2 || !is_const(p->g, fc->in[1]))
         return 0;
     TgValue x = flat->in[0];
     const TgType *from = tg_type_of(p->g, x), *to = tg_type_of(p->g, n->out[0]);
-    if (from->rank != to->rank || dim_of(p->g, x, -1) != dim_of(p->g, fc->in[1], 0) || dim_of(p->g, x, -1) < 0 ||
+    if (from->rank != to->rank || pass_dim(p->g, x, -1) != pass_dim(p->g, fc->in[1], 0) || pass_dim(p->g, x, -1) < 0 ||
         to->dim[to->rank - 1] != tg_type_of(p->g, fc->in[1])->dim[1])
         return 0;
     for (int32_t i = 0; i + 1 < to->rank; i++)
         if (from->dim[i] != to->dim[i])
             return 0;
-    bool row = !in(fc, 2) || rank_of(p->g, fc->in[2]) <= 1 || dim_of(p->g, fc->in[2], 0) == 1;
+    bool row = !in(fc, 2) || pass_rank(p->g, fc->in[2]) <= 1 || pass_dim(p->g, fc->in[2], 0) == 1;
     TgValue product = row ? pass_op(p, TG_MatMul, NULL, 2, x, fc->in[1]) : 0;
     if (!product || !in(fc, 2))
         return product;
     TgValue bias = fc->in[2];
-    if (rank_of(p->g, bias) == 2)
+    if (pass_rank(p->g, bias) == 2)
         bias = pass_op(p, TG_Squeeze, NULL, 2, bias, pass_ints(p, 1, &(int64_t){0}));
     return bias ? pass_op(p, TG_Add, NULL, 2, product, bias) : 0;
 }

@@ -37,7 +37,7 @@ static bool keeps_type(const TgPass *p, const TgNodeInfo *n, uint32_t slot, TgVa
     const TgType *out = tg_type_of(p->g, n->out[0]);
     int32_t rank = 0;
     for (uint32_t i = 0; i < n->n_in; i++) {
-        int32_t r = rank_of(p->g, i == slot ? other : n->in[i]);
+        int32_t r = pass_rank(p->g, i == slot ? other : n->in[i]);
         if (r < 0)
             return false;
         rank = r > rank ? r : rank;

@@ -66,16 +66,16 @@ bool same_type(const TgGraph *g, TgValue a, TgValue b)
     return tg_type_of(g, a) == tg_type_of(g, b) && tg_is_tensor(tg_type_of(g, a));
 }
 
-int32_t rank_of(const TgGraph *g, TgValue v)
+int32_t pass_rank(const TgGraph *g, TgValue v)
 {
     const TgType *t = tg_type_of(g, v);
     return t->kind == TG_TENSOR ? t->rank : -1;
 }
 
-int64_t dim_of(const TgGraph *g, TgValue v, int32_t axis)
+int64_t pass_dim(const TgGraph *g, TgValue v, int32_t axis)
 {
     const TgType *t = tg_type_of(g, v);
-    int32_t rank = rank_of(g, v);
+    int32_t rank = pass_rank(g, v);
     axis += axis < 0 ? rank : 0;
     int64_t n;
     return axis >= 0 && axis < rank && tg_dim_known(t->dim[axis], &n) ? n : -1;

@@ -34,11 +34,11 @@ static bool read_product(TgPass *p, TgNodeInfo *n, Fc *fc)
         return false;
     *fc = (Fc){.product = n, .x = n->in[0], .weight = n->in[1], .out = n->out[0]};
     fc->transposed = gemm && tg_attr_int(n, "transB");
-    if (!is_const(g, fc->weight) || rank_of(g, fc->weight) != 2 || is_const(g, fc->x) || rank_of(g, fc->x) < 1 ||
+    if (!is_const(g, fc->weight) || pass_rank(g, fc->weight) != 2 || is_const(g, fc->x) || pass_rank(g, fc->x) < 1 ||
         !tg_is_float(tg_type_of(g, fc->weight)->dtype) || !tg_is_tensor(tg_type_of(g, fc->out)))
         return false;
-    fc->k = dim_of(g, fc->weight, fc->transposed ? 1 : 0);
-    fc->n = dim_of(g, fc->weight, fc->transposed ? 0 : 1);
+    fc->k = pass_dim(g, fc->weight, fc->transposed ? 1 : 0);
+    fc->n = pass_dim(g, fc->weight, fc->transposed ? 0 : 1);
     if (gemm && in(n, 2)) {
         fc->bias = along_last_axis(p, n->in[2], fc->n);
         return fc->bias != 0;
@@ -105,7 +105,7 @@ bool fc_owns_weight(TgPass *p, const Fc *fc)
 
 static TgValue as_column(TgPass *p, TgValue vector)
 {
-    if (rank_of(p->g, vector) == 0)
+    if (pass_rank(p->g, vector) == 0)
         return vector;
     return pass_op(p, TG_Unsqueeze, NULL, 2, vector, pass_ints(p, 1, &(int64_t){1}));
 }

@@ -149,17 +149,17 @@ static TgValue clip(TgPass *p, TgNodeInfo *n)
 /* A reduction over axes of size 1 keeps every element. */
 static TgValue reduce(TgPass *p, TgNodeInfo *n)
 {
-    bool nothing = in(n, 1) && dim_of(p->g, n->in[1], 0) == 0 && tg_attr_int(n, "noop_with_empty_axes");
+    bool nothing = in(n, 1) && pass_dim(p->g, n->in[1], 0) == 0 && tg_attr_int(n, "noop_with_empty_axes");
     if (nothing)
         return n->in[0];
     int64_t axis[TG_MAX_RANK];
     uint32_t count;
-    int32_t rank = rank_of(p->g, n->in[0]);
+    int32_t rank = pass_rank(p->g, n->in[0]);
     if (!same_type(p->g, n->in[0], n->out[0]) || !in(n, 1) || !tg_const_ints(p->g, n->in[1], TG_MAX_RANK, axis, &count) ||
         count == 0)
         return 0;
     for (uint32_t i = 0; i < count; i++)
-        if (axis[i] < -rank || axis[i] >= rank || dim_of(p->g, n->in[0], (int32_t)axis[i]) != 1)
+        if (axis[i] < -rank || axis[i] >= rank || pass_dim(p->g, n->in[0], (int32_t)axis[i]) != 1)
             return 0;
     return n->in[0];
 }
@@ -184,7 +184,7 @@ static TgValue transpose(TgPass *p, TgNodeInfo *n)
 {
     uint32_t count;
     const int64_t *perm = tg_attr_ints(n, "perm", &count);
-    int32_t rank = rank_of(p->g, n->in[0]);
+    int32_t rank = pass_rank(p->g, n->in[0]);
     if (rank < 0)
         return 0;
     bool identity = perm || rank <= 1;
@@ -213,7 +213,7 @@ static TgValue concat_of_split(TgPass *p, TgNodeInfo *n)
     const TgNodeInfo *split = tg_node(p->g, tg_value(p->g, n->in[0])->node);
     if (split->op != TG_Split || split->dead || split->n_out != n->n_in || !same_type(p->g, split->in[0], n->out[0]))
         return 0;
-    int32_t rank = rank_of(p->g, n->out[0]);
+    int32_t rank = pass_rank(p->g, n->out[0]);
     int64_t a = tg_attr_int(n, "axis"), b = tg_attr_int(split, "axis");
     if (rank < 1 || (a < 0 ? a + rank : a) != (b < 0 ? b + rank : b))
         return 0;

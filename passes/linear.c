@@ -41,7 +41,7 @@ static uint32_t group_of(TgPass *p, TgValue x, Fc *fc)
     const TgValueInfo *info = tg_value(p->g, x);
     for (uint32_t i = 0; i < info->uses.n && n < MOST; i++) {
         TgUse use = info->uses.at[i];
-        if (use.slot == 0 && fc_at(p, use.node, &fc[n]) && rank_of(p->g, fc[n].x) >= 2 && fc_owns_weight(p, &fc[n]) &&
+        if (use.slot == 0 && fc_at(p, use.node, &fc[n]) && pass_rank(p->g, fc[n].x) >= 2 && fc_owns_weight(p, &fc[n]) &&
             (n == 0 || alike(p, &fc[0], &fc[n])))
             n++;
     }
@@ -50,7 +50,7 @@ static uint32_t group_of(TgPass *p, TgValue x, Fc *fc)
 
 static TgValue bias_of(TgPass *p, const Fc *fc)
 {
-    if (fc->bias && rank_of(p->g, fc->bias) == 1)
+    if (fc->bias && pass_rank(p->g, fc->bias) == 1)
         return fc->bias;
     TgValue one = fc->bias ? fc->bias : pass_float_like(p, fc->weight, 0);
     return pass_op(p, TG_Expand, NULL, 2, one, pass_ints(p, 1, &fc->n));
@@ -88,7 +88,7 @@ static TgNode split_columns(TgPass *p, const Fc *fc, uint32_t n, TgValue all)
     for (uint32_t i = 0; i < n; i++)
         sizes[i] = fc[i].n;
     TgValue in[2] = {all, pass_ints(p, n, sizes)};
-    return tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", (int64_t)rank_of(p->g, all) - 1), 2, in, n);
+    return tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", (int64_t)pass_rank(p->g, all) - 1), 2, in, n);
 }
 
 static void merge_side_by_side(TgPass *p, TgValue x)

@@ -48,8 +48,8 @@ static inline bool is_const(const TgGraph *g, TgValue v) { return tg_const_of(g,
 bool is_splat(const TgGraph *g, TgValue v, double *x);
 bool is_splat_of(const TgGraph *g, TgValue v, double x);
 bool same_type(const TgGraph *g, TgValue a, TgValue b);               /* equal types: every size proved equal */
-int64_t dim_of(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the end */
-int32_t rank_of(const TgGraph *g, TgValue v);                         /* -1: unknown */
+int64_t pass_dim(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the end */
+int32_t pass_rank(const TgGraph *g, TgValue v);                         /* -1: unknown */
 
 /* --- fold.c ------------------------------------------------------------------------------------------------------------ */
 

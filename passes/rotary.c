@@ -108,7 +108,7 @@ static bool consumed_by(const TgGraph *g, TgValue root, TgValue source)
  * read by nobody else. */
 static bool fc_through_heads(TgPass *p, TgValue v, Fc *fc)
 {
-    int64_t size = dim_of(p->g, v, -1);
+    int64_t size = pass_dim(p->g, v, -1);
     for (uint32_t depth = 0; depth < 8; depth++) {
         if (fc_of(p, v, fc))
             return size > 0 && fc->n % size == 0;
@@ -118,8 +118,8 @@ static bool fc_through_heads(TgPass *p, TgValue v, Fc *fc)
         uint32_t count;
         const int64_t *perm = tg_attr_ints(n, "perm", &count);
         bool keeps_last = n->op == TG_Transpose && perm && perm[count - 1] == (int64_t)count - 1;
-        bool splits_last = n->op == TG_Reshape && dim_of(p->g, n->in[0], -1) > 0 &&
-                           dim_of(p->g, n->in[0], -1) % dim_of(p->g, v, -1) == 0;
+        bool splits_last = n->op == TG_Reshape && pass_dim(p->g, n->in[0], -1) > 0 &&
+                           pass_dim(p->g, n->in[0], -1) % pass_dim(p->g, v, -1) == 0;
         if ((!keeps_last && !splits_last) || !tg_used_once(p->g, n->in[0]))
             return false;
         v = n->in[0];
@@ -161,7 +161,7 @@ static TgValue sum_of_maps(TgPass *p, const Fc *fc, TgValue weight, const Signed
 
 static TgValue full_bias(TgPass *p, const Fc *fc)
 {
-    if (rank_of(p->g, fc->bias) == 1)
+    if (pass_rank(p->g, fc->bias) == 1)
         return fc->bias;
     return pass_op(p, TG_Expand, NULL, 2, fc->bias, pass_ints(p, 1, &fc->n));
 }
@@ -207,7 +207,7 @@ static bool starts_permutation(const TgGraph *g, const TgNodeInfo *n)
 static bool visit_sum(TgPass *p, TgNodeInfo *n)
 {
     SignedMap m[2];
-    if (!tg_is_float(tg_type_of(p->g, n->out[0])->dtype) || rank_of(p->g, n->out[0]) < 1)
+    if (!tg_is_float(tg_type_of(p->g, n->out[0])->dtype) || pass_rank(p->g, n->out[0]) < 1)
         return false;
     bool mapped_both = signed_map(p, n->in[0], 1, 0, &m[0]) && signed_map(p, n->in[1], 1, 0, &m[1]) &&
                        m[0].source == m[1].source && m[0].tail == 1 && m[1].tail == 1 && m[0].source != n->in[0];
@@ -221,7 +221,7 @@ static void visit(TgPass *p, TgNodeInfo *n)
     SignedMap m;
     if (n->op == TG_Add)
         visit_sum(p, n);
-    else if (starts_permutation(p->g, n) && rank_of(p->g, n->out[0]) >= 1 && tg_is_float(tg_type_of(p->g, n->out[0])->dtype) &&
+    else if (starts_permutation(p->g, n) && pass_rank(p->g, n->out[0]) >= 1 && tg_is_float(tg_type_of(p->g, n->out[0])->dtype) &&
              signed_map(p, n->out[0], 1, 0, &m) && !as_mul(p, n->out[0], &m))
         into_weights(p, n->out[0], &m, 1);
 }

@@ -54,21 +54,21 @@ static TgValue half_of(TgPass *p, TgValue t, uint32_t depth);
 static TgValue half_of_constant(TgPass *p, TgValue t)
 {
     const TgTensor *data = tg_const_of(p->g, t);
-    int64_t size = dim_of(p->g, t, -1), half = size / 2;
+    int64_t size = pass_dim(p->g, t, -1), half = size / 2;
     if (data->payload == TG_RECIPE || data->count > 1 << 22 || size < 2 || size % 2)
         return 0;
     for (size_t i = 0; i < data->count; i++)
         if ((int64_t)(i % (size_t)size) < half &&
             tg_tensor_float(p->tg, data, i) != tg_tensor_float(p->tg, data, i + (size_t)half))
             return 0;
-    int64_t axis = rank_of(p->g, t) - 1;
+    int64_t axis = pass_rank(p->g, t) - 1;
     return pass_op(p, TG_Slice, NULL, 4, t, pass_ints(p, 1, &(int64_t){0}), pass_ints(p, 1, &half), pass_ints(p, 1, &axis));
 }
 
 static TgValue half_of_binary(TgPass *p, const TgNodeInfo *n, uint32_t depth)
 {
     for (uint32_t i = 0; i < 2; i++)
-        if (is_const(p->g, n->in[1 - i]) && (rank_of(p->g, n->in[1 - i]) == 0 || dim_of(p->g, n->in[1 - i], -1) == 1)) {
+        if (is_const(p->g, n->in[1 - i]) && (pass_rank(p->g, n->in[1 - i]) == 0 || pass_dim(p->g, n->in[1 - i], -1) == 1)) {
             TgValue half = half_of(p, n->in[i], depth);
             return !half ? 0 : i ? pass_op(p, n->op, n->attrs, 2, n->in[0], half) : pass_op(p, n->op, n->attrs, 2, half, n->in[1]);
         }
@@ -82,7 +82,7 @@ static TgValue half_of(TgPass *p, TgValue t, uint32_t depth)
     if (tg_value(p->g, t)->origin != TG_V_RESULT || depth == 0)
         return 0;
     const TgNodeInfo *n = tg_node(p->g, tg_value(p->g, t)->node);
-    int32_t rank = rank_of(p->g, t);
+    int32_t rank = pass_rank(p->g, t);
     if (n->op == TG_Concat) {
         int64_t axis = tg_attr_int(n, "axis");
         return n->n_in == 2 && n->in[0] == n->in[1] && (axis == -1 || axis == rank - 1) ? n->in[0] : 0;
@@ -119,7 +119,7 @@ static bool is_half_rotation(const SignedMap *m)
 static TgValue cache_of(TgPass *p, TgValue table, TgValue x)
 {
     const TgType *t = tg_type_of(p->g, table), *want = tg_type_of(p->g, x);
-    if (rank_of(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[0] != want->dim[0] || t->dim[2] != want->dim[2])
+    if (pass_rank(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[0] != want->dim[0] || t->dim[2] != want->dim[2])
         return 0;
     TgValue half = half_of(p, table, 8);
     return half ? pass_op(p, TG_Squeeze, NULL, 2, half, pass_ints(p, 1, &(int64_t){1})) : 0;
@@ -127,7 +127,7 @@ static TgValue cache_of(TgPass *p, TgValue table, TgValue x)
 
 static TgValue as_operator(TgPass *p, const Rotation *r)
 {
-    if ((p->opset < 23 && !p->options->make_rotary) || rank_of(p->g, r->x) != 4 || !is_half_rotation(&r->map))
+    if ((p->opset < 23 && !p->options->make_rotary) || pass_rank(p->g, r->x) != 4 || !is_half_rotation(&r->map))
         return 0;
     TgValue cos = cache_of(p, r->cos, r->x), sin = cos ? cache_of(p, r->sin, r->x) : 0;
     return sin ? pass_op(p, TG_RotaryEmbedding, NULL, 3, r->x, cos, sin) : 0;
@@ -142,7 +142,7 @@ static TgValue exchange_halves(TgPass *p, const Rotation *r)
     for (uint32_t i = 0; i < r->map.n; i++)
         if (r->map.index[i] != (i + half) % r->map.n)
             return 0;
-    int64_t axis = rank_of(p->g, r->x) - 1, sizes[2] = {half, half};
+    int64_t axis = pass_rank(p->g, r->x) - 1, sizes[2] = {half, half};
     TgValue in[2] = {r->x, pass_ints(p, 2, sizes)};
     TgNode split = tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", axis), 2, in, 2);
     if (!split)
@@ -171,7 +171,7 @@ static bool has_signs(const SignedMap *m)
 
 static TgValue as_exchange(TgPass *p, const Rotation *r)
 {
-    int64_t last = dim_of(p->g, r->sin, -1);
+    int64_t last = pass_dim(p->g, r->sin, -1);
     if (!has_signs(&r->map) || last != (int64_t)r->map.n)
         return 0;
     TgValue halves = exchange_halves(p, r), sin = halves ? with_signs(p, r) : 0;

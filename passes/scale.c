@@ -107,7 +107,7 @@ static bool scale_far(TgPass *p, const Step *s)
 {
     Fc fc;
     TgValue c = is_factor(s) ? along_last_axis(p, s->c, 1) : 0;
-    if (!c || rank_of(p->g, c) != 0 || !fc_behind(p, s->x, &fc, true) || !fc_owns_weight(p, &fc) || !pass_may(p))
+    if (!c || pass_rank(p->g, c) != 0 || !fc_behind(p, s->x, &fc, true) || !fc_owns_weight(p, &fc) || !pass_may(p))
         return false;
     p->vouched = true;
     TgValue made = absorb(p, &fc, s, c);
@@ -144,7 +144,7 @@ static TgValue absorb_before(TgPass *p, const Fc *fc, const Step *s, TgValue c)
         TgValue by = factor_of(p, s, c);
         return by ? fc_make(p, fc, s->x, fc_scale_rows(p, fc, fc->weight, by), fc->bias) : 0;
     }
-    if (rank_of(p->g, c) == 0)
+    if (pass_rank(p->g, c) == 0)
         c = pass_op(p, TG_Expand, NULL, 2, c, pass_ints(p, 1, &fc->k));
     TgValue row = c ? pass_op(p, TG_Unsqueeze, NULL, 2, c, pass_ints(p, 1, &(int64_t){0})) : 0;
     TgValue shift = row ? pass_op(p, TG_Gemm, fc->transposed ? tg_attrs(p->tg, TG_Gemm, "transB=i", (int64_t)1) : NULL, 2,
@@ -157,7 +157,7 @@ static TgValue absorb_before(TgPass *p, const Fc *fc, const Step *s, TgValue c)
 static bool absorb_by_readers(TgPass *p, const Step *s)
 {
     Fc fc[MOST_READERS];
-    int64_t size = dim_of(p->g, s->node->out[0], -1);
+    int64_t size = pass_dim(p->g, s->node->out[0], -1);
     TgValue c = s->reversed || size < 0 ? 0 : along_last_axis(p, s->c, size);
     uint32_t n = c ? fc_readers(p, s->node->out[0], !is_factor(s), fc) : 0;
     if (!n || !pass_may(p))

@@ -99,7 +99,7 @@ static bool has_shape_slices(const TgPass *p)
 static TgValue cut(TgPass *p, Run run)
 {
     int64_t start = run.axis, end = run.axis + (int64_t)run.n;
-    bool whole = start == 0 && end == rank_of(p->g, run.input);
+    bool whole = start == 0 && end == pass_rank(p->g, run.input);
     if (whole)
         return pass_op(p, TG_Shape, NULL, 1, run.input);
     if (has_shape_slices(p))
@@ -122,7 +122,7 @@ static TgValue operand_at(const TgGraph *g, TgValue v, uint32_t at, uint32_t *n)
 {
     const TgNodeInfo *concat = tg_producer(g, v, TG_Concat);
     for (uint32_t i = 0, start = 0; concat && i < concat->n_in; i++, start += *n) {
-        int64_t size = dim_of(g, concat->in[i], 0);
+        int64_t size = pass_dim(g, concat->in[i], 0);
         if (size < 0)
             return 0;
         *n = (uint32_t)size;
@@ -220,7 +220,7 @@ static void rewrite(TgPass *p, TgValue v)
 {
     const TgDim *dims;
     uint32_t n = elements(p->g, v, &dims);
-    int32_t rank = rank_of(p->g, v);
+    int32_t rank = pass_rank(p->g, v);
     if (!n || rank > 1 || tg_type_of(p->g, v)->dtype != TG_i64)
         return;
     TgValue made = 0;

@@ -6,10 +6,10 @@ enum { MOST_ELEMENTS = 4096, MOST_STEPS = 24 };
 uint32_t tail_size(const TgGraph *g, TgValue v, int32_t tail)
 {
     uint32_t n = 1;
-    if (tail < 1 || rank_of(g, v) < tail)
+    if (tail < 1 || pass_rank(g, v) < tail)
         return 0;
     for (int32_t i = 1; i <= tail; i++) {
-        int64_t d = dim_of(g, v, -i);
+        int64_t d = pass_dim(g, v, -i);
         if (d < 1 || d > MOST_ELEMENTS || n * d > MOST_ELEMENTS)
             return 0;
         n *= (uint32_t)d;
@@ -52,7 +52,7 @@ static void new_map(TgPass *p, SignedMap *m, TgValue source, int32_t tail, uint3
 static void coordinates(const TgGraph *g, TgValue v, int32_t tail, uint32_t flat, int64_t *at)
 {
     for (int32_t i = 1; i <= tail; i++) {
-        int64_t d = dim_of(g, v, -i);
+        int64_t d = pass_dim(g, v, -i);
         at[tail - i] = flat % d;
         flat = (uint32_t)(flat / d);
     }
@@ -62,14 +62,14 @@ static uint32_t position(const TgGraph *g, TgValue v, int32_t tail, const int64_
 {
     int64_t flat = 0;
     for (int32_t i = 0; i < tail; i++)
-        flat = flat * dim_of(g, v, i - tail) + at[i];
+        flat = flat * pass_dim(g, v, i - tail) + at[i];
     return (uint32_t)flat;
 }
 
 /* An axis of v as an index into its tail; negative: outside. */
 static int32_t in_tail(const TgGraph *g, TgValue v, int32_t tail, int64_t axis)
 {
-    int64_t rank = rank_of(g, v);
+    int64_t rank = pass_rank(g, v);
     return (int32_t)((axis < 0 ? axis + rank : axis) - (rank - tail));
 }
 
@@ -80,7 +80,7 @@ static bool along(TgPass *p, SignedMap *m, TgValue v, int32_t axis, int64_t star
         int64_t at[TG_MAX_RANK];
         coordinates(p->g, v, m->tail, i, at);
         at[axis] = start + step * at[axis];
-        if (at[axis] < 0 || at[axis] >= dim_of(p->g, m->source, axis - m->tail))
+        if (at[axis] < 0 || at[axis] >= pass_dim(p->g, m->source, axis - m->tail))
             return false;
         m->index[i] = position(p->g, m->source, m->tail, at);
     }
@@ -102,7 +102,7 @@ static bool step_slice(TgPass *p, const TgNodeInfo *n, SignedMap *m)
     int32_t k = in_tail(p->g, v, m->tail, axis[0]);
     if (k < 0)
         return false;
-    int64_t size = dim_of(p->g, m->source, k - m->tail), from = start[0] < 0 ? start[0] + size : start[0];
+    int64_t size = pass_dim(p->g, m->source, k - m->tail), from = start[0] < 0 ? start[0] + size : start[0];
     int64_t last = step[0] < 0 ? size - 1 : size;
     from = from < 0 ? 0 : from > last ? last : from;
     return along(p, m, v, k, from, step[0]);
@@ -114,7 +114,7 @@ static bool step_split(TgPass *p, const TgNodeInfo *n, uint32_t output, SignedMa
     int32_t k = in_tail(p->g, v, m->tail, tg_attr_int(n, "axis"));
     int64_t start = 0;
     for (uint32_t i = 0; k >= 0 && i < output; i++) {
-        int64_t size = dim_of(p->g, n->out[i], k - m->tail);
+        int64_t size = pass_dim(p->g, n->out[i], k - m->tail);
         if (size < 0)
             return false;
         start += size;
@@ -128,7 +128,7 @@ static bool step_gather(TgPass *p, const TgNodeInfo *n, SignedMap *m)
     int32_t k = in_tail(p->g, n->in[0], m->tail, tg_attr_int(n, "axis"));
     if (!list || list->rank != 1 || k < 0)
         return false;
-    int64_t size = dim_of(p->g, m->source, k - m->tail);
+    int64_t size = pass_dim(p->g, m->source, k - m->tail);
     for (uint32_t i = 0; i < m->n; i++) {
         int64_t at[TG_MAX_RANK];
         coordinates(p->g, n->out[0], m->tail, i, at);
@@ -145,7 +145,7 @@ static bool step_transpose(TgPass *p, const TgNodeInfo *n, SignedMap *m)
 {
     uint32_t count;
     const int64_t *perm = tg_attr_ints(n, "perm", &count);
-    int32_t lead = rank_of(p->g, n->out[0]) - m->tail;
+    int32_t lead = pass_rank(p->g, n->out[0]) - m->tail;
     for (int32_t i = 0; perm && i < lead; i++)
         if (perm[i] != i)
             return false;
@@ -189,7 +189,7 @@ static bool one_step(TgPass *p, const TgNodeInfo *n, uint32_t output, int32_t ta
     int32_t tail_x = tail;
     uint32_t slot = (n->op == TG_Mul || n->op == TG_Div) && is_const(p->g, n->in[0]) ? 1 : 0;
     if (n->op == TG_Reshape || n->op == TG_Squeeze || n->op == TG_Unsqueeze || n->op == TG_Flatten)
-        tail_x = rank_of(p->g, x) - (rank_of(p->g, v) - tail);
+        tail_x = pass_rank(p->g, x) - (pass_rank(p->g, v) - tail);
     if (n->op == TG_Mul || n->op == TG_Div)
         x = n->in[slot];
     if (!x || tail_x < 1 || !tail_size(p->g, x, tail_x) || !same_lead(p->g, v, tail, x, tail_x))
@@ -250,7 +250,7 @@ static bool walk_concat(TgPass *p, const TgNodeInfo *n, int32_t tail, TgValue st
             m->index[to] = part.index[j];
             m->factor[to] = part.factor[j];
         }
-        start += dim_of(p->g, n->in[i], k - tail);
+        start += pass_dim(p->g, n->in[i], k - tail);
     }
     return true;
 }

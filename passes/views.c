@@ -14,7 +14,7 @@ static TgValue root_of(const TgGraph *g, TgValue v)
 {
     for (;;) {
         const TgValueInfo *info = tg_value(g, v);
-        if (info->origin != TG_V_RESULT || !is_view(tg_node(g, info->node)->op) || rank_of(g, tg_node(g, info->node)->in[0]) < 0)
+        if (info->origin != TG_V_RESULT || !is_view(tg_node(g, info->node)->op) || pass_rank(g, tg_node(g, info->node)->in[0]) < 0)
             return v;
         v = tg_node(g, info->node)->in[0];
     }
@@ -127,7 +127,7 @@ static bool permutation(const TgGraph *g, const TgNodeInfo *n, int64_t *perm, in
 {
     uint32_t count;
     const int64_t *given = tg_attr_ints(n, "perm", &count);
-    *rank = rank_of(g, n->in[0]);
+    *rank = pass_rank(g, n->in[0]);
     if (*rank < 0 || (given && (int32_t)count != *rank))
         return false;
     for (int32_t i = 0; i < *rank; i++)
