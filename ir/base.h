@@ -131,6 +131,7 @@ void tg_text_format(TgText *text, const char *format, ...) TG_PRINTF(2, 3);
 void tg_text_float(TgText *text, double value, bool is_float32); /* shortest exact form; inf, -inf, nan */
 /* "..." with JSON escapes; all control characters are escaped, bytes that are no UTF-8 become \xNN (not JSON: lossless). */
 void tg_text_quoted(TgText *text, const char *bytes, size_t n);
+void tg_text_json(TgText *text, const char *bytes, size_t n); /* the same, but those become U+FFFD: valid JSON */
 
 /* --- files (file.c) ----------------------------------------------------------------------------------------------- */
 

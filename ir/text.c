@@ -154,13 +154,15 @@ static void quote_ascii(TgText *text, uint8_t c) {
         tg_text_add_n(text, (const char *)&c, 1);
 }
 
-void tg_text_quoted(TgText *text, const char *bytes, size_t n) {
+static void quote(TgText *text, const char *bytes, size_t n, bool json) {
     const uint8_t *at = (const uint8_t *)bytes, *end = at + n;
     tg_text_add_n(text, "\"", 1);
     while (at < end) {
         size_t length = *at < 0x80 ? 1 : sequence(at, (size_t)(end - at));
         if (*at < 0x80)
             quote_ascii(text, *at);
+        else if (!length && json)
+            tg_text_add(text, "\\ufffd");
         else if (!length)
             tg_text_format(text, "\\x%02x", *at);
         else if (at[0] == 0xc2 && at[1] < 0xa0)
@@ -171,3 +173,6 @@ void tg_text_quoted(TgText *text, const char *bytes, size_t n) {
     }
     tg_text_add_n(text, "\"", 1);
 }
+
+void tg_text_quoted(TgText *text, const char *bytes, size_t n) { quote(text, bytes, n, false); }
+void tg_text_json(TgText *text, const char *bytes, size_t n) { quote(text, bytes, n, true); }

@@ -1,0 +1,152 @@
+/* The main job: load, optimize, compare with the source, write. Nothing is written that differs from the
+ * source. */
+#include <math.h>
+#include <string.h>
+
+#include "tool.h"
+
+typedef struct {
+    Run *run;
+    TgModel *source, *model;
+    Emit emit;
+    TgExternal external;
+    TgOptimizeOptions options;
+    TgReport report;
+    int64_t seed;
+    bool full; /* --verify=full */
+    TgEquivResult equiv;
+    Summary summary;
+} Job;
+
+static void print_to_stderr(void *user, const char *text) {
+    (void)user;
+    fputs(text, stderr);
+}
+
+/* Reads what the command line says; nothing is opened yet. */
+static bool understand(Job *job) {
+    static const char *const places[] = {"auto", "keep", "all", "none"}, *const extents[] = {"auto", "full"};
+    const Arguments *a = &job->run->arguments;
+    TgOptimizeOptions *o = &job->options;
+    int64_t level = 2, threads = 1;
+    *o = (TgOptimizeOptions){.rewrite_limit = -1, .print = print_to_stderr};
+    job->seed = 1;
+    int place = choice_of(a, OPT_external, places, 4), extent = choice_of(a, OPT_verify, extents, 2);
+    bool fine = emit_of(a, EMIT_ONNX, &job->emit) && place >= 0 && extent >= 0;
+    fine = fine && number_of(a, OPT_level, 0, 2, &level) && number_of(a, OPT_threads, 1, 1024, &threads);
+    fine = fine && number_of(a, OPT_opset, 7, tg_newest_opset(), &o->opset);
+    fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
+    fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed);
+    job->external = (TgExternal)place;
+    job->full = extent == 1;
+    o->level = (int)level;
+    o->threads = (uint32_t)threads;
+    o->check_each = has(a, OPT_check_each) || has(a, OPT_verify_each);
+    o->evaluate_each = has(a, OPT_verify_each);
+    o->make_rotary = has(a, OPT_rotary);
+    o->print_after = text_of(a, OPT_print_after);
+    o->explain = has(a, OPT_explain) ? word_of(a, OPT_explain, "") : NULL;
+    return fine;
+}
+
+static bool known_pass(const char *option, const char *name) {
+    bool known = !name || !*name;
+    for (uint32_t i = 0; i < tg_pass_count() && !known; i++)
+        known = strcmp(tg_pass_info(i)->name, name) == 0;
+    return known || usage("--%s: there is no pass '%s'", option, name);
+}
+
+static bool known_passes(const Job *job) {
+    const char *print = job->options.print_after;
+    bool special = print && (strcmp(print, "all") == 0 || strcmp(print, "changed") == 0);
+    return known_pass("explain", job->options.explain) && (special || known_pass("print-after", print));
+}
+
+static bool load(Job *job) {
+    double start = seconds_now();
+    job->source = load_model(job->run, job->run->arguments.operands.at[0]);
+    if (!job->source || !fix_input_shapes(job->run, job->source))
+        return false;
+    job->summary.load = seconds_now() - start;
+    return true;
+}
+
+static bool optimize(Job *job) {
+    double start = seconds_now();
+    job->model = tg_model_clone(job->source);
+    if (!tg_optimize(job->model, &job->options, &job->report))
+        return false;
+    job->summary.optimize = seconds_now() - start;
+    return true;
+}
+
+static bool verify(Job *job) {
+    double start = seconds_now();
+    TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
+    if (job->full)
+        options.max_flops = HUGE_VAL;
+    if (!tg_equiv(job->run->tg, job->source, job->model, &options, &job->equiv))
+        return false;
+    job->summary.verify = seconds_now() - start;
+    job->summary.equiv = &job->equiv;
+    if (job->equiv.verdict == TG_DIFFERENT)
+        job->run->code = EXIT_DIFFERENT;
+    return true;
+}
+
+static bool write_model(Job *job, const char *path) {
+    double start = seconds_now();
+    const Arguments *a = &job->run->arguments;
+    TgSaveOptions options = {.opset = job->options.opset, .external = job->external,
+                             .provenance = has(a, OPT_provenance), .sync = has(a, OPT_sync)};
+    bool ok = job->emit == EMIT_ONNX ? tg_save(job->model, path, &options)
+                                     : emit_model(job->run, job->model, job->emit, path);
+    job->summary.write = seconds_now() - start;
+    job->summary.target = path;
+    return ok;
+}
+
+static void print_passes(const TgReport *report) {
+    for (uint32_t i = 0; i < report->passes.n; i++)
+        fprintf(stderr, "  %-14s%10.6f s %8u changes\n", report->passes.at[i].pass, report->passes.at[i].seconds,
+                report->passes.at[i].changes);
+}
+
+static bool conclude(Job *job) {
+    Run *run = job->run;
+    Summary *s = &job->summary;
+    s->source = run->arguments.operands.at[0];
+    s->report = &job->report;
+    s->before = figures_of(job->source);
+    s->after = figures_of(job->model);
+    count_ops(run->tg, s, job->source, false);
+    count_ops(run->tg, s, job->model, true);
+    for (uint32_t i = 0; i < job->report.explanations.n; i++)
+        fprintf(stderr, "%s\n", job->report.explanations.at[i]);
+    if (has(&run->arguments, OPT_time_passes))
+        print_passes(&job->report);
+    if (!run->quiet)
+        print_summary(run, s);
+    const char *report = text_of(&run->arguments, OPT_report);
+    return !report || write_report(run, s, report);
+}
+
+bool optimize_command(Run *run) {
+    Job job = {.run = run};
+    const Arguments *a = &run->arguments;
+    if (!understand(&job) || !known_passes(&job)) {
+        run->code = EXIT_USAGE;
+        return false;
+    }
+    const char *path = word_of(a, OPT_output, job.emit == EMIT_ONNX ? NULL : "-");
+    if (!load(&job) || !optimize(&job))
+        return false;
+    if (!has(a, OPT_no_verify) && !verify(&job))
+        return false;
+    bool written = path && job.equiv.verdict != TG_DIFFERENT;
+    if (written && !write_model(&job, path))
+        return false;
+    if (path && !written)
+        fprintf(stderr, "tgopt: the result differs from the source: nothing was written; please report the model\n");
+    return conclude(&job);
+}

@@ -1,0 +1,49 @@
+/* tgopt verify A B: do two models compute the same? */
+#include <math.h>
+
+#include "tool.h"
+
+static bool write_verdict(Run *run, const TgEquivResult *e, const char *path) {
+    static const char *const words[] = {[TG_EQUAL] = "equal", [TG_DIFFERENT] = "different", [TG_UNDECIDED] = "undecided"};
+    Json j;
+    json_begin(&j, tg_forever(run->tg));
+    json_open(&j, '{');
+    json_key(&j, "schema");
+    json_string(&j, "tgopt.verdict/1");
+    json_key(&j, "verdict");
+    json_string(&j, words[e->verdict]);
+    json_key(&j, "witness");
+    json_string(&j, e->witness);
+    json_key(&j, "worst_float32");
+    json_number(&j, e->worst32);
+    json_key(&j, "worst_float64");
+    json_number(&j, e->worst64);
+    json_close(&j, '}');
+    json_end(&j);
+    return write_text(run->tg, path, &j.text);
+}
+
+bool verify_command(Run *run) {
+    static const char *const extents[] = {"auto", "full"};
+    static const int codes[] = {
+        [TG_EQUAL] = EXIT_OK, [TG_DIFFERENT] = EXIT_DIFFERENT, [TG_UNDECIDED] = EXIT_UNSUPPORTED};
+    const Arguments *a = &run->arguments;
+    int64_t seed = 1, threads = 1;
+    int extent = choice_of(a, OPT_verify, extents, 2);
+    if (extent < 0 || !number_of(a, OPT_seed, 0, INT64_MAX, &seed) || !number_of(a, OPT_threads, 1, 1024, &threads)) {
+        run->code = EXIT_USAGE;
+        return false;
+    }
+    TgModel *first = load_model(run, a->operands.at[0]);
+    TgModel *second = first ? load_model(run, a->operands.at[1]) : NULL;
+    TgEquivOptions options = {.seed = (uint64_t)seed, .threads = (uint32_t)threads};
+    TgEquivResult result = {0};
+    if (extent == 1)
+        options.max_flops = HUGE_VAL;
+    if (!second || !tg_equiv(run->tg, first, second, &options, &result))
+        return false;
+    print_equivalence(stdout, &result);
+    run->code = codes[result.verdict];
+    const char *report = text_of(a, OPT_report);
+    return !report || write_verdict(run, &result, report);
+}

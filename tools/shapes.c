@@ -1,0 +1,113 @@
+/* --input-shape NAME:D,D...: fixes sizes of graph inputs. Where the model gives a size a name, every
+ * other size that is an expression in that name follows; a question mark keeps a size as it is. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+typedef struct {
+    Tg *tg;
+    TgMap sizes; /* symbol -> size + 1 */
+} Binding;
+
+static TgDim bound(void *user, TgDim symbol) {
+    Binding *b = user;
+    uint64_t n = 0;
+    return tg_map_get(&b->sizes, TG_KEY(symbol), &n) ? tg_dim(b->tg, (int64_t)n - 1) : NULL;
+}
+
+static TgValue input_named(const TgGraph *g, const char *name, size_t n) {
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        TgName own = tg_value(g, g->inputs.at[i])->name;
+        if (own && strlen(own) == n && memcmp(own, name, n) == 0)
+            return g->inputs.at[i];
+    }
+    return 0;
+}
+
+/* Reads the sizes after the colon: -1 where one is kept. */
+static bool read_sizes(const char *text, int64_t *size, int32_t *n) {
+    for (*n = 0; *text;) {
+        char *end = (char *)(uintptr_t)text + 1;
+        if (*n == TG_MAX_RANK)
+            return false;
+        long long x = *text == '?' ? -1 : strtoll(text, &end, 10);
+        if (end == text || (*end && *end != ',') || x < -1)
+            return false;
+        size[(*n)++] = x;
+        text = end + (*end == ',');
+    }
+    return true;
+}
+
+/* Binds the symbols among the input's sizes; sizes without a name are replaced in the type alone. */
+static bool fix(Binding *b, TgGraph *g, TgValue v, int32_t n, const int64_t *size) {
+    TgValueInfo *info = tg_value(g, v);
+    TgDim dim[TG_MAX_RANK];
+    if (info->type->kind != TG_TENSOR || (info->type->rank >= 0 && info->type->rank != n))
+        return usage("input '%s' has the type %s", info->name, tg_type_text(b->tg, info->type));
+    for (int32_t i = 0; i < n; i++) {
+        TgDim old = info->type->rank < 0 ? tg_dim_fresh(b->tg) : info->type->dim[i];
+        int64_t known;
+        dim[i] = size[i] < 0 ? old : tg_dim(b->tg, size[i]);
+        if (size[i] < 0)
+            continue;
+        if (tg_dim_known(old, &known) && known != size[i])
+            return usage("input '%s' has %lld along axis %d", info->name, (long long)known, (int)i);
+        if (tg_dim_is_symbol(old))
+            tg_map_put(&b->sizes, TG_KEY(old), (uint64_t)size[i] + 1);
+    }
+    info->type = tg_type(b->tg, info->type->dtype, n, dim);
+    return true;
+}
+
+static const TgType *substituted(Binding *b, const TgType *type) {
+    TgDim dim[TG_MAX_RANK];
+    if (!type || type->kind != TG_TENSOR || type->rank < 0)
+        return type;
+    for (int32_t i = 0; i < type->rank; i++)
+        dim[i] = tg_dim_substitute(b->tg, type->dim[i], bound, b);
+    return tg_type(b->tg, type->dtype, type->rank, dim);
+}
+
+static void substitute_all(Binding *b, TgGraph *g) {
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        TgValueInfo *info = tg_value(g, g->inputs.at[i]);
+        info->type = substituted(b, info->type);
+        info->declared = info->type;
+        info->type_wire = (TgBytes){0};
+    }
+    for (uint32_t i = 0; i < g->outputs.n; i++) {
+        TgReturn *out = &g->outputs.at[i];
+        const TgType *fixed = substituted(b, out->declared);
+        if (fixed != out->declared)
+            out->type_wire = (TgBytes){0};
+        out->declared = fixed;
+    }
+}
+
+bool fix_input_shapes(Run *run, TgModel *model) {
+    const Arguments *a = &run->arguments;
+    Binding b = {.tg = run->tg};
+    tg_map_init(&b.sizes, tg_forever(run->tg));
+    for (uint32_t i = 0; i < a->given.n; i++) {
+        const char *text = a->given.at[i].value, *colon = text ? strrchr(text, ':') : NULL;
+        int64_t size[TG_MAX_RANK];
+        int32_t n;
+        if (a->given.at[i].id != OPT_input_shape)
+            continue;
+        run->code = EXIT_USAGE;
+        if (!colon || !read_sizes(colon + 1, size, &n))
+            return usage("--input-shape wants NAME:D,D..., not '%s'", text);
+        TgValue v = input_named(model->graph, text, (size_t)(colon - text));
+        if (!v)
+            return usage("the model has no input '%.*s'", (int)(colon - text), text);
+        if (!fix(&b, model->graph, v, n, size))
+            return false;
+        run->code = EXIT_OK;
+    }
+    if (!has(a, OPT_input_shape))
+        return true;
+    substitute_all(&b, model->graph);
+    return tg_infer_graph(model->graph);
+}

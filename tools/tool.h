@@ -1,0 +1,131 @@
+/* The tgopt command: what its files share. Libraries return diagnostics; only here is anything printed,
+ * and only here are exit codes chosen. Data goes to standard output, messages to standard error. */
+#ifndef TG_TOOL_H
+#define TG_TOOL_H
+
+#include <stdio.h>
+
+#include "frontend/frontend.h"
+#include "ir/ir.h"
+#include "passes/passes.h"
+
+enum { EXIT_OK, EXIT_REFUSED, EXIT_USAGE, EXIT_DIFFERENT, EXIT_UNSUPPORTED, EXIT_LIMIT, EXIT_INTERNAL = 70 };
+
+/* --- options.c: the tables, parsing, what is derived from them ---------------------------------------- */
+
+typedef enum {
+#define COMMAND(id, word, operands, summary) CMD_##id,
+#include "commands.def"
+#undef COMMAND
+    CMD_COUNT
+} Command;
+
+typedef enum {
+#define OPTION(id, name, letter, argument, commands, help) OPT_##id,
+#include "options.def"
+#undef OPTION
+    OPT_COUNT
+} OptionId;
+
+typedef struct {
+    OptionId id;
+    const char *value; /* NULL: none given */
+} Given;
+
+typedef struct {
+    Command command;
+    TG_VEC(Given) given; /* in the order of the command line */
+    TG_VEC(const char *) operands;
+} Arguments;
+
+bool parse_arguments(Tg *tg, int argc, char **argv, Arguments *arguments); /* false: usage, already said */
+bool has(const Arguments *a, OptionId id);
+const char *text_of(const Arguments *a, OptionId id);                     /* the last one given; NULL: none */
+const char *word_of(const Arguments *a, OptionId id, const char *otherwise);
+/* False: not such a number, already said. Keeps *n where the option was not given. */
+bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64_t *n);
+bool size_of(const Arguments *a, OptionId id, size_t *bytes);             /* 512M, 4G */
+/* The position of the option's value among the words; 0 where it was not given; -1: none of them, already
+ * said. */
+int choice_of(const Arguments *a, OptionId id, const char *const *words, int n);
+bool usage(const char *format, ...) TG_PRINTF(1, 2);                      /* says what is wrong; returns false */
+void print_help(Command command);
+void print_manual(void);
+void print_completion(void);
+
+/* --- one run ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    Tg *tg;
+    Arguments arguments;
+    bool quiet, verbose, color;
+    int code; /* of the process */
+} Run;
+
+bool optimize_command(Run *run);
+bool run_command(Run *run);
+bool verify_command(Run *run);
+bool inspect_command(Run *run);
+
+/* --- shared by the commands (tgopt.c, shapes.c) ------------------------------------------------------- */
+
+TgModel *load_model(Run *run, const char *path);
+bool fix_input_shapes(Run *run, TgModel *model); /* --input-shape */
+bool write_text(Tg *tg, const char *path, const TgText *text);
+double seconds_now(void);
+/* Writes the model in a format that is not ONNX. */
+typedef enum { EMIT_ONNX, EMIT_TG, EMIT_DOT, EMIT_JSON, EMIT_NONE } Emit;
+bool emit_of(const Arguments *a, Emit otherwise, Emit *emit);
+bool emit_model(Run *run, TgModel *model, Emit emit, const char *path);
+
+/* --- json.c: a writer with two spaces of indentation -------------------------------------------------- */
+
+typedef struct {
+    TgText text;
+    uint32_t depth;
+    bool first; /* nothing in the innermost object or array yet */
+    bool keyed; /* a key was written, its value comes next */
+} Json;
+
+void json_begin(Json *j, TgArena *arena);
+void json_open(Json *j, char bracket); /* '{' or '[' */
+void json_close(Json *j, char bracket);
+void json_key(Json *j, const char *key);
+void json_string(Json *j, const char *s); /* NULL: null */
+void json_int(Json *j, int64_t n);
+void json_number(Json *j, double x); /* no JSON number: null */
+void json_bool(Json *j, bool b);
+void json_end(Json *j); /* a newline */
+void json_model(Json *j, TgModel *model); /* graph_json.c */
+
+/* --- summary.c: what a run reports -------------------------------------------------------------------- */
+
+typedef struct {
+    TgName name; /* of an operator */
+    uint32_t before, after;
+} OpCount;
+
+typedef struct {
+    uint32_t nodes;
+    double const_bytes;
+    TgCost cost; /* symbolic sizes count as TYPICAL_SIZE */
+} Figures;
+
+enum { TYPICAL_SIZE = 128 };
+
+typedef struct {
+    const char *source, *target;
+    Figures before, after;
+    TG_VEC(OpCount) ops;
+    const TgReport *report;
+    const TgEquivResult *equiv; /* NULL: not verified */
+    double load, optimize, verify, write; /* seconds */
+} Summary;
+
+Figures figures_of(TgModel *model);
+void count_ops(Tg *tg, Summary *s, const TgModel *model, bool after);
+void print_summary(const Run *run, const Summary *s);
+void print_equivalence(FILE *to, const TgEquivResult *e);
+bool write_report(Run *run, const Summary *s, const char *path);
+
+#endif
