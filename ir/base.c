@@ -219,9 +219,7 @@ Tg *tg_arena_context(const TgArena *arena) { return arena->tg; }
 TgArena *tg_scratch(Tg *tg) { return tg->scratch; }
 TgArena *tg_forever(Tg *tg) { return tg->forever; }
 
-TgMark tg_mark(TgArena *arena) {
-    return (TgMark){arena->last, arena->last ? arena->last->used : 0};
-}
+TgMark tg_mark(TgArena *arena) { return (TgMark){arena->last, arena->last ? arena->last->used : 0}; }
 
 void tg_release(TgArena *arena, TgMark mark) {
     while (arena->last != mark.block) {
@@ -262,9 +260,7 @@ void *tg_new_raw(TgArena *arena, size_t size) {
     return at;
 }
 
-void *tg_new(TgArena *arena, size_t size) {
-    return memset(tg_new_raw(arena, size), 0, size);
-}
+void *tg_new(TgArena *arena, size_t size) { return memset(tg_new_raw(arena, size), 0, size); }
 
 void *tg_copy(TgArena *arena, const void *from, size_t size) {
     void *to = tg_new_raw(arena, size);

@@ -25,9 +25,9 @@ typedef enum {
 typedef struct TgFrame {
     jmp_buf jump;
     struct TgFrame *outer;
-    TgMark scratch;     /* what unwinding goes back to */
+    TgMark scratch; /* what unwinding goes back to */
     TgPlace place;
-    uint64_t outputs;   /* outputs with a higher serial were opened within */
+    uint64_t outputs; /* outputs with a higher serial were opened within */
 } TgFrame;
 
 typedef struct TgHeapBlock TgHeapBlock;
@@ -41,21 +41,21 @@ struct Tg {
     TgInterner *names;
     void *slot[TG_SLOT_COUNT];
 
-    TgMap files;              /* interned path -> TgFile */
+    TgMap files; /* interned path -> TgFile */
     TG_VEC(TgFile *) mapped;
     TgOutput *outputs;
     uint64_t output_serial;
 
     TgPlace place;
-    TG_VEC(TgDiag) diags;     /* one slot is always free, so that lack of memory can be recorded */
+    TG_VEC(TgDiag) diags; /* one slot is always free, so that lack of memory can be recorded */
     uint32_t errors;
-    char last_words[128];     /* text of that record */
+    char last_words[128]; /* text of that record */
 };
 
-TG_NORETURN void tg_unwind(Tg *tg);                  /* to the nearest tg_protect; a diagnostic is recorded */
-void *tg_new_raw(TgArena *arena, size_t size);       /* as tg_new, but not zeroed */
+TG_NORETURN void tg_unwind(Tg *tg);            /* to the nearest tg_protect; a diagnostic is recorded */
+void *tg_new_raw(TgArena *arena, size_t size); /* as tg_new, but not zeroed */
 void tg_report_last_words(Tg *tg, TgDiagId id, size_t bytes); /* allocates nothing */
-void tg_files_close(Tg *tg);                         /* unmaps all; discards what was not committed */
-void tg_outputs_unwind(Tg *tg, uint64_t serial);     /* discards outputs opened after `serial` */
+void tg_files_close(Tg *tg);                     /* unmaps all; discards what was not committed */
+void tg_outputs_unwind(Tg *tg, uint64_t serial); /* discards outputs opened after `serial` */
 
 #endif

@@ -58,9 +58,9 @@ typedef struct {
 } Format;
 
 static const Format FORMATS[TG_DTYPE_COUNT] = {
-    [TG_f16] = {5, 10, 15, IEEE},         [TG_bf16] = {8, 7, 127, IEEE},
-    [TG_f8e4m3fn] = {4, 3, 7, ONE_NAN},   [TG_f8e4m3fnuz] = {4, 3, 8, ZERO_NAN},
-    [TG_f8e5m2] = {5, 2, 15, IEEE},       [TG_f8e5m2fnuz] = {5, 2, 16, ZERO_NAN},
+    [TG_f16] = {5, 10, 15, IEEE},       [TG_bf16] = {8, 7, 127, IEEE},
+    [TG_f8e4m3fn] = {4, 3, 7, ONE_NAN}, [TG_f8e4m3fnuz] = {4, 3, 8, ZERO_NAN},
+    [TG_f8e5m2] = {5, 2, 15, IEEE},     [TG_f8e5m2fnuz] = {5, 2, 16, ZERO_NAN},
     [TG_f4e2m1] = {2, 1, 1, FINITE},
 };
 

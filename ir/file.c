@@ -195,13 +195,13 @@ struct TgOutput {
     Tg *tg;
     TgOutput *next; /* opened before this one */
     uint64_t serial;
-    TgName path;    /* as given, for messages */
+    TgName path;              /* as given, for messages */
     TgName target, temporary; /* NULL: written directly */
     int fd;
     uint8_t *buffer;
     size_t pending; /* bytes in the buffer */
     size_t offset;
-    bool failed;    /* recorded */
+    bool failed; /* recorded */
 };
 
 static bool fail(TgOutput *out, int error) {

@@ -12,16 +12,16 @@
 
 enum {
     MAX_DEPTH = 64,
-    MAX_WORK = 4096,            /* operators in the tree, shared ones counted as often as they are reached */
-    STREAM_ELEMENTS = 1 << 20,  /* of one box of a stream */
+    MAX_WORK = 4096,           /* operators in the tree, shared ones counted as often as they are reached */
+    STREAM_ELEMENTS = 1 << 20, /* of one box of a stream */
     WINDOW_ELEMENTS = 8 << 10,
-    KEEP_WHOLE = 64 << 10       /* bytes: smaller recipes are computed whole when one element is asked for */
+    KEEP_WHOLE = 64 << 10 /* bytes: smaller recipes are computed whole when one element is asked for */
 };
 
 typedef struct TgMemo {
-    TgArena *arena;         /* of the recipe */
-    const TgTensor *value;  /* NULL: not computed */
-    uint8_t *window;        /* packed elements [first, first + n) */
+    TgArena *arena;        /* of the recipe */
+    const TgTensor *value; /* NULL: not computed */
+    uint8_t *window;       /* packed elements [first, first + n) */
     size_t first, n;
 } TgMemo;
 

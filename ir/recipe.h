@@ -41,7 +41,7 @@ typedef struct {
 TgBoxReader tg_box_reader(Tg *tg);
 TgBox tg_box_all(const TgTensor *t);
 bool tg_box_read(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out); /* caller drops `out` */
-void tg_box_next(TgBoxReader *r);  /* after a box was used up: lets go of what it borrowed */
+void tg_box_next(TgBoxReader *r); /* after a box was used up: lets go of what it borrowed */
 void tg_box_close(TgBoxReader *r);
 
 #endif

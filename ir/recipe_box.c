@@ -14,9 +14,9 @@
 #include "recipe.h"
 
 enum {
-    COVER_FACTOR = 4,       /* a Gather may read so many times more than it gives ... */
-    COVER_FREE = 1 << 20,   /* ... or so many elements, before its indices are taken in smaller groups */
-    FORGET_FROM = 64 << 10  /* mapped ranges below are not worth a system call */
+    COVER_FACTOR = 4,      /* a Gather may read so many times more than it gives ... */
+    COVER_FREE = 1 << 20,  /* ... or so many elements, before its indices are taken in smaller groups */
+    FORGET_FROM = 64 << 10 /* mapped ranges below are not worth a system call */
 };
 
 TgBoxReader tg_box_reader(Tg *tg) { return (TgBoxReader){.tg = tg, .arena = tg_arena_new(tg)}; }
@@ -549,9 +549,9 @@ static bool push_reshape(TgBoxReader *r, const TgTensor *t, const TgBox *box, Tg
 typedef bool (*Push)(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out);
 
 static const Push PUSH[TG_OP_COUNT] = {
-    [TG_Concat] = push_concat,   [TG_Gather] = push_gather,    [TG_Slice] = push_slice,
+    [TG_Concat] = push_concat,   [TG_Gather] = push_gather,       [TG_Slice] = push_slice,
     [TG_Expand] = push_expand,   [TG_Transpose] = push_transpose, [TG_Reshape] = push_reshape,
-    [TG_Squeeze] = push_reshape, [TG_Unsqueeze] = push_reshape, [TG_Flatten] = push_reshape,
+    [TG_Squeeze] = push_reshape, [TG_Unsqueeze] = push_reshape,   [TG_Flatten] = push_reshape,
 };
 
 bool tg_box_read(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {

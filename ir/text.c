@@ -34,9 +34,7 @@ static TgName intern(Tg *tg, const char *bytes, size_t n) {
     return text;
 }
 
-TgName tg_name(Tg *tg, const char *text) {
-    return text ? intern(tg, text, strlen(text)) : NULL;
-}
+TgName tg_name(Tg *tg, const char *text) { return text ? intern(tg, text, strlen(text)) : NULL; }
 
 TgName tg_name_n(Tg *tg, const char *bytes, size_t n) {
     return intern(tg, n ? bytes : "", n ? strnlen(bytes, n) : 0);

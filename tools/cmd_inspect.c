@@ -31,7 +31,8 @@ static double parameters(Tg *tg, const TgGraph *g) {
     tg_map_init(&seen, tg_forever(tg));
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgValueInfo *info = tg_value(g, v);
-        if (info->origin != TG_V_CONST || !tg_is_float(info->tensor->dtype) || !(info->uses.n || info->returned))
+        if (info->origin != TG_V_CONST || !tg_is_float(info->tensor->dtype) ||
+            !(info->uses.n || info->returned))
             continue;
         if (tg_map_get(&seen, TG_KEY(info->tensor), NULL))
             continue;
@@ -50,7 +51,8 @@ static void print_head(Tg *tg, TgModel *model) {
     printf("ir version  %lld\n", (long long)model->ir_version);
     for (uint32_t i = 0; i < model->imports.n; i++) {
         TgName domain = model->imports.at[i].domain;
-        printf("opset       %s %lld\n", *domain ? domain : "ai.onnx", (long long)model->imports.at[i].version);
+        printf("opset       %s %lld\n", *domain ? domain : "ai.onnx",
+               (long long)model->imports.at[i].version);
     }
     printf("nodes       %u\n", f.nodes);
     printf("parameters  %.0f\n", parameters(tg, model->graph));

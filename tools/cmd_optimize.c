@@ -97,8 +97,10 @@ static bool verify(Job *job) {
 static bool write_model(Job *job, const char *path) {
     double start = seconds_now();
     const Arguments *a = &job->run->arguments;
-    TgSaveOptions options = {.opset = job->options.opset, .external = job->external,
-                             .provenance = has(a, OPT_provenance), .sync = has(a, OPT_sync)};
+    TgSaveOptions options = {.opset = job->options.opset,
+                             .external = job->external,
+                             .provenance = has(a, OPT_provenance),
+                             .sync = has(a, OPT_sync)};
     bool ok = job->emit == EMIT_ONNX ? tg_save(job->model, path, &options)
                                      : emit_model(job->run, job->model, job->emit, path);
     job->summary.write = seconds_now() - start;
@@ -108,8 +110,8 @@ static bool write_model(Job *job, const char *path) {
 
 static void print_passes(const TgReport *report) {
     for (uint32_t i = 0; i < report->passes.n; i++)
-        fprintf(stderr, "  %-14s%10.6f s %8u changes\n", report->passes.at[i].pass, report->passes.at[i].seconds,
-                report->passes.at[i].changes);
+        fprintf(stderr, "  %-14s%10.6f s %8u changes\n", report->passes.at[i].pass,
+                report->passes.at[i].seconds, report->passes.at[i].changes);
 }
 
 static bool conclude(Job *job) {
@@ -147,6 +149,7 @@ bool optimize_command(Run *run) {
     if (written && !write_model(&job, path))
         return false;
     if (path && !written)
-        fprintf(stderr, "tgopt: the result differs from the source: nothing was written; please report the model\n");
+        fprintf(stderr,
+                "tgopt: the result differs from the source: nothing was written; please report the model\n");
     return conclude(&job);
 }

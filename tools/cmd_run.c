@@ -91,7 +91,9 @@ static bool same_element(const TgArray *got, const TgArray *want, int64_t i) {
     return real ? close_reals(got, want, i) : tg_array_int(got, i) == tg_array_int(want, i);
 }
 
-static TgName shape_text(Tg *tg, const TgArray *a) { return tg_type_text(tg, tg_type_known(tg, a->dtype, a->rank, a->dim)); }
+static TgName shape_text(Tg *tg, const TgArray *a) {
+    return tg_type_text(tg, tg_type_known(tg, a->dtype, a->rank, a->dim));
+}
 
 /* Says where two values part; true where they do not. */
 static bool compare(Run *run, TgName name, const TgArray *got, const TgArray *want) {

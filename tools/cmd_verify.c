@@ -4,7 +4,8 @@
 #include "tool.h"
 
 static bool write_verdict(Run *run, const TgEquivResult *e, const char *path) {
-    static const char *const words[] = {[TG_EQUAL] = "equal", [TG_DIFFERENT] = "different", [TG_UNDECIDED] = "undecided"};
+    static const char *const words[] = {
+        [TG_EQUAL] = "equal", [TG_DIFFERENT] = "different", [TG_UNDECIDED] = "undecided"};
     Json j;
     json_begin(&j, tg_forever(run->tg));
     json_open(&j, '{');
@@ -30,7 +31,8 @@ bool verify_command(Run *run) {
     const Arguments *a = &run->arguments;
     int64_t seed = 1, threads = 1;
     int extent = choice_of(a, OPT_verify, extents, 2);
-    if (extent < 0 || !number_of(a, OPT_seed, 0, INT64_MAX, &seed) || !number_of(a, OPT_threads, 1, 1024, &threads)) {
+    if (extent < 0 || !number_of(a, OPT_seed, 0, INT64_MAX, &seed) ||
+        !number_of(a, OPT_threads, 1, 1024, &threads)) {
         run->code = EXIT_USAGE;
         return false;
     }

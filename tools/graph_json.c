@@ -15,7 +15,9 @@ static void typed(Json *j, Tg *tg, TgName name, const TgType *type) {
     json_close(j, '}');
 }
 
-static void bytes_as_string(Json *j, Tg *tg, TgBytes s) { json_string(j, tg_name_n(tg, (const char *)s.at, s.n)); }
+static void bytes_as_string(Json *j, Tg *tg, TgBytes s) {
+    json_string(j, tg_name_n(tg, (const char *)s.at, s.n));
+}
 
 static void attribute(Json *j, Tg *tg, const TgAttr *a) {
     bool list = a->kind == TG_A_INTS || a->kind == TG_A_FLOATS || a->kind == TG_A_STRINGS;

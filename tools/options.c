@@ -20,7 +20,7 @@ static const struct {
     char letter;
     unsigned commands;
 } OPTIONS[OPT_COUNT] = {
-#define OPTION(id, name, letter, argument, commands, help) \
+#define OPTION(id, name, letter, argument, commands, help)                                                   \
     [OPT_##id] = {name, argument, help, letter, (unsigned)(commands)},
 #include "options.def"
 #undef OPTION
@@ -63,7 +63,9 @@ static void describe(Command command, struct option *longs, char *letters) {
     for (int i = 0; i < OPT_COUNT; i++) {
         if (!takes(command, (OptionId)i))
             continue;
-        int kind = !OPTIONS[i].argument ? no_argument : optional((OptionId)i) ? optional_argument : required_argument;
+        int kind = !OPTIONS[i].argument    ? no_argument
+                   : optional((OptionId)i) ? optional_argument
+                                           : required_argument;
         *longs++ = (struct option){OPTIONS[i].name, kind, NULL, LONG_BASE + i};
         if (!OPTIONS[i].letter)
             continue;
@@ -173,7 +175,8 @@ static void head_of(OptionId id, char *text, size_t size) {
     if (OPTIONS[id].letter)
         snprintf(letter, sizeof letter, "-%c, ", OPTIONS[id].letter);
     if (optional(id))
-        snprintf(text, size, "%s--%s[=%.*s]", letter, OPTIONS[id].name, (int)strlen(argument) - 2, argument + 1);
+        snprintf(text, size, "%s--%s[=%.*s]", letter, OPTIONS[id].name, (int)strlen(argument) - 2,
+                 argument + 1);
     else
         snprintf(text, size, "%s--%s%s%s", letter, OPTIONS[id].name, *argument ? "=" : "", argument);
 }
@@ -214,14 +217,16 @@ void print_help(Command command) {
         printf("%s\n\n", COMMANDS[command].summary);
     }
     print_options(command);
-    puts("\nexit status: 0 done or equal, 1 model refused, 2 usage, 3 not equal, 4 not supported or not decided,\n"
+    puts("\nexit status: 0 done or equal, 1 model refused, 2 usage, 3 not equal, 4 not supported or not "
+         "decided,\n"
          "5 a limit was reached, 70 internal error");
 }
 
 void print_manual(void) {
     puts(".TH TGOPT 1\n.SH NAME\ntgopt \\- optimize transformer models in ONNX form\n.SH SYNOPSIS");
     for (int c = 0; c < CMD_COUNT; c++)
-        printf("%s.B tgopt %s\n.I %s\n[OPTION]...\n", c ? ".br\n" : "", COMMANDS[c].word, COMMANDS[c].operands);
+        printf("%s.B tgopt %s\n.I %s\n[OPTION]...\n", c ? ".br\n" : "", COMMANDS[c].word,
+               COMMANDS[c].operands);
     puts(".SH DESCRIPTION");
     for (int c = 0; c < CMD_COUNT; c++)
         printf(".TP\n.B tgopt %s\n%s.\n", COMMANDS[c].word, COMMANDS[c].summary);
@@ -231,7 +236,8 @@ void print_manual(void) {
         head_of((OptionId)i, head, sizeof head);
         printf(".TP\n.B \"%s\"\n%s.\n", head + strspn(head, " "), OPTIONS[i].help);
     }
-    puts(".SH EXIT STATUS\n0 done or equal, 1 model refused, 2 usage, 3 not equal, 4 not supported or not decided, "
+    puts(".SH EXIT STATUS\n0 done or equal, 1 model refused, 2 usage, 3 not equal, 4 not supported or not "
+         "decided, "
          "5 a limit was reached, 70 internal error.");
 }
 

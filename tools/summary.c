@@ -137,8 +137,8 @@ static const char *verdict_word(TgVerdict v) {
 void print_equivalence(FILE *to, const TgEquivResult *e) {
     fputs(verdict_word(e->verdict), to);
     if (e->verdict == TG_EQUAL)
-        fprintf(to, " (%u draws, %u regions, largest relative difference %.1e in float32, %.1e in float64)", e->draws,
-                e->regions, e->worst32, e->worst64);
+        fprintf(to, " (%u draws, %u regions, largest relative difference %.1e in float32, %.1e in float64)",
+                e->draws, e->regions, e->worst32, e->worst64);
     if (e->witness && *e->witness)
         fprintf(to, ": %s", e->witness);
     if (e->where && *e->where)
@@ -159,8 +159,8 @@ void print_summary(const Run *run, const Summary *s) {
         fprintf(stderr, "  %-*s", LABEL, "verified");
         print_equivalence(stderr, s->equiv);
     }
-    fprintf(stderr, "  %-*sload %.3f s, optimize %.3f s, verify %.3f s, write %.3f s\n", LABEL, "time", s->load,
-            s->optimize, s->verify, s->write);
+    fprintf(stderr, "  %-*sload %.3f s, optimize %.3f s, verify %.3f s, write %.3f s\n", LABEL, "time",
+            s->load, s->optimize, s->verify, s->write);
 }
 
 /* --- for scripts -------------------------------------------------------------------------------------- */

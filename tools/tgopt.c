@@ -71,7 +71,8 @@ static bool wants_color(const Arguments *a, bool *color) {
 }
 
 static void print_message(Run *run, const TgDiag *diag) {
-    static const char *const colors[] = {[TG_NOTE] = "\33[36m", [TG_WARNING] = "\33[35m", [TG_ERROR] = "\33[1;31m"};
+    static const char *const colors[] = {
+        [TG_NOTE] = "\33[36m", [TG_WARNING] = "\33[35m", [TG_ERROR] = "\33[1;31m"};
     TgMark mark = tg_mark(tg_scratch(run->tg));
     TgText text;
     tg_text_init(&text, tg_scratch(run->tg));
@@ -91,7 +92,8 @@ static bool print_messages(void *argument) {
     for (uint32_t i = 0; i < tg_diag_count(run->tg); i++) {
         const TgDiag *diag = tg_diag(run->tg, i);
         bool minor = diag->severity != TG_ERROR;
-        bool wanted = !minor || (!run->quiet && (run->verbose || (diag->severity == TG_WARNING && said < FEW)));
+        bool wanted =
+            !minor || (!run->quiet && (run->verbose || (diag->severity == TG_WARNING && said < FEW)));
         said += wanted && minor;
         held_back += !wanted && diag->severity == TG_WARNING;
         if (wanted)

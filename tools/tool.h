@@ -40,15 +40,15 @@ typedef struct {
 
 bool parse_arguments(Tg *tg, int argc, char **argv, Arguments *arguments); /* false: usage, already said */
 bool has(const Arguments *a, OptionId id);
-const char *text_of(const Arguments *a, OptionId id);                     /* the last one given; NULL: none */
+const char *text_of(const Arguments *a, OptionId id); /* the last one given; NULL: none */
 const char *word_of(const Arguments *a, OptionId id, const char *otherwise);
 /* False: not such a number, already said. Keeps *n where the option was not given. */
 bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64_t *n);
-bool size_of(const Arguments *a, OptionId id, size_t *bytes);             /* 512M, 4G */
+bool size_of(const Arguments *a, OptionId id, size_t *bytes); /* 512M, 4G */
 /* The position of the option's value among the words; 0 where it was not given; -1: none of them, already
  * said. */
 int choice_of(const Arguments *a, OptionId id, const char *const *words, int n);
-bool usage(const char *format, ...) TG_PRINTF(1, 2);                      /* says what is wrong; returns false */
+bool usage(const char *format, ...) TG_PRINTF(1, 2); /* says what is wrong; returns false */
 void print_help(Command command);
 void print_manual(void);
 void print_completion(void);
@@ -95,7 +95,7 @@ void json_string(Json *j, const char *s); /* NULL: null */
 void json_int(Json *j, int64_t n);
 void json_number(Json *j, double x); /* no JSON number: null */
 void json_bool(Json *j, bool b);
-void json_end(Json *j); /* a newline */
+void json_end(Json *j);                   /* a newline */
 void json_model(Json *j, TgModel *model); /* graph_json.c */
 
 /* --- summary.c: what a run reports -------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ typedef struct {
     Figures before, after;
     TG_VEC(OpCount) ops;
     const TgReport *report;
-    const TgEquivResult *equiv; /* NULL: not verified */
+    const TgEquivResult *equiv;           /* NULL: not verified */
     double load, optimize, verify, write; /* seconds */
 } Summary;
 

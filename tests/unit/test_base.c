@@ -306,8 +306,8 @@ static void external_data_stays_beneath(void **state) {
     assert_int_equal(symlink("..", "model/up"), 0);
     assert_int_equal(symlink("w.bin", "model/near"), 0);
     assert_int_equal(symlink(absolute, "model/far"), 0);
-    static const char *const leaving[] = {"../outside.bin", "a/../../outside.bin", "link", "up/outside.bin",
-                                          "far", "", ".."};
+    static const char *const leaving[] = {
+        "../outside.bin", "a/../../outside.bin", "link", "up/outside.bin", "far", "", ".."};
     for (size_t i = 0; i < sizeof leaving / sizeof *leaving; i++)
         assert_int_equal(refusal(tg, "model/m.onnx", leaving[i]), TG_E_external_path);
     assert_int_equal(refusal(tg, "model/m.onnx", absolute), TG_E_external_path);

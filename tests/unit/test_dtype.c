@@ -106,8 +106,8 @@ static void decodes_by_definition(void **state) {
         TgDtype t;
         int exponent, mantissa, bias;
         unsigned finite; /* codes below are finite */
-    } formats[] = {{TG_f16, 5, 10, 15, 0x7c00},   {TG_bf16, 8, 7, 127, 0x7f80},
-                   {TG_f8e4m3fn, 4, 3, 7, 0x7f},  {TG_f8e5m2, 5, 2, 15, 0x7c},
+    } formats[] = {{TG_f16, 5, 10, 15, 0x7c00},    {TG_bf16, 8, 7, 127, 0x7f80},
+                   {TG_f8e4m3fn, 4, 3, 7, 0x7f},   {TG_f8e5m2, 5, 2, 15, 0x7c},
                    {TG_f8e4m3fnuz, 4, 3, 8, 0x80}, {TG_f8e5m2fnuz, 5, 2, 16, 0x80},
                    {TG_f4e2m1, 2, 1, 1, 8}};
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
@@ -237,10 +237,10 @@ static void finds_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rounds_as_ml_dtypes),   cmocka_unit_test(stores_as_saturate_cast),
-        cmocka_unit_test(decodes_by_definition), cmocka_unit_test(rounds_once),
-        cmocka_unit_test(rounds_powers_of_two),  cmocka_unit_test(wraps_integers),
-        cmocka_unit_test(packs_low_bits_first),  cmocka_unit_test(counts_bytes),
+        cmocka_unit_test(rounds_as_ml_dtypes),      cmocka_unit_test(stores_as_saturate_cast),
+        cmocka_unit_test(decodes_by_definition),    cmocka_unit_test(rounds_once),
+        cmocka_unit_test(rounds_powers_of_two),     cmocka_unit_test(wraps_integers),
+        cmocka_unit_test(packs_low_bits_first),     cmocka_unit_test(counts_bytes),
         cmocka_unit_test(converts_between_classes), cmocka_unit_test(finds_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
