@@ -205,6 +205,12 @@ static void compare(const char *name, TgEvalMode mode, const TgArray *got, const
     }
 }
 
+static const char *last_message(void)
+{
+    uint32_t n = tg_diag_count(tg);
+    return n ? tg_diag(tg, n - 1)->message : "without a message";
+}
+
 static void check_case(const Case *t, TgEvalMode mode, double tolerance)
 {
     TgArray in[MOST_IN], out[MOST_OUT] = {0};
@@ -219,7 +225,7 @@ static void check_case(const Case *t, TgEvalMode mode, double tolerance)
     while (n_out < MOST_OUT && t->out[n_out])
         n_out++;
     if (!run(mode, t->op, t->attrs, n_in, operand, n_out, out))
-        fail_msg("%s: refused: %s", t->name, tg_diag(tg, tg_diag_count(tg) - 1)->message);
+        fail_msg("%s: refused: %s", t->name, last_message());
     for (uint32_t i = 0; i < n_out; i++) {
         TgArray want = array_of(mode, t->out[i]);
         compare(t->name, mode, &out[i], &want, tolerance);
