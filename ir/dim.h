@@ -67,6 +67,9 @@ TgDim dim_apply(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg);  /* with si
 TgDim dim_numbered(Tg *tg, DimKind kind, uint64_t number);            /* _7, ~7 */
 uint64_t dim_last_number(Tg *tg);                      /* of the fresh symbols made so far */
 bool dim_newer(TgDim d, uint64_t number);              /* a plain fresh symbol, made after that one */
+/* As tg_dim_substitute, but opaque terms may be replaced as well. */
+TgDim dim_substitute_atoms(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim atom), void *user);
+bool dim_mentions(TgDim d, const DimAtom *atom);       /* anywhere, also within opaque terms */
 const DimAtom *dim_only_atom(TgDim d); /* d is that atom and nothing else; NULL otherwise */
 int dim_compare(TgDim a, TgDim b);
 void dim_divide(Tg *tg, TgDim a, TgDim b, TgDim *quotient, TgDim *rest); /* a = quotient * b + rest, as polynomials */

@@ -67,10 +67,13 @@ static void cancel_numbers(Tg *tg, TgDim *a, TgDim *b) {
 /* a//b where no multiple of b is left in a. */
 static TgDim divide_rest(Tg *tg, TgDim a, TgDim b) {
     int64_t n;
+    TgDim divisor = b;
     cancel_atoms(tg, &a, &b);
     cancel_numbers(tg, &a, &b);
     if (tg_dim_is(b, 1) || a->n == 0)
         return a;
+    if (b != divisor)
+        return tg_dim_div(tg, a, b);
     if (a->lower >= 0 && below(tg, a, b))
         return tg_dim(tg, 0);
     const DimAtom *inner = dim_only_atom(a);
@@ -80,14 +83,13 @@ static TgDim divide_rest(Tg *tg, TgDim a, TgDim b) {
 }
 
 TgDim tg_dim_div(Tg *tg, TgDim a, TgDim b) {
-    int64_t n = 0;
     if (b->n == 0)
         return tg_dim_fresh_any(tg);
-    if (tg_dim_known(b, &n) && n < 0) {
+    if (b->at[0].times < 0) {
         TgDim zero = tg_dim(tg, 0);
         a = tg_dim_sub(tg, zero, a);
         b = tg_dim_sub(tg, zero, b);
-        if (tg_dim_is_fresh(b))
+        if (b->at[0].times < 0)
             return tg_dim_fresh_any(tg);
     }
     TgDim quotient, rest;

@@ -14,16 +14,16 @@ typedef struct {
     Tg *tg;
     TgDim (*replace)(void *user, TgDim symbol);
     void *user;
+    bool opaque; /* opaque terms are offered too, before what is in them */
 } Substitution;
 
 static TgDim substitute(const Substitution *s, TgDim d);
 
 static TgDim substitute_atom(const Substitution *s, const DimAtom *atom) {
     TgDim arg[DIM_MOST_ARGS];
-    if (atom->n == 0) {
-        TgDim with = s->replace(s->user, atom->self);
+    TgDim with = s->opaque || atom->n == 0 ? s->replace(s->user, atom->self) : NULL;
+    if (with || atom->n == 0)
         return with ? with : atom->self;
-    }
     for (uint32_t i = 0; i < atom->n; i++)
         arg[i] = substitute(s, atom->arg[i]);
     return dim_apply(s->tg, atom->kind, atom->n, arg);
@@ -41,7 +41,24 @@ static TgDim substitute(const Substitution *s, TgDim d) {
 }
 
 TgDim tg_dim_substitute(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim symbol), void *user) {
-    return tg_dim_known(d, NULL) ? d : substitute(&(Substitution){tg, replace, user}, d);
+    return tg_dim_known(d, NULL) ? d : substitute(&(Substitution){tg, replace, user, false}, d);
+}
+
+TgDim dim_substitute_atoms(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim atom), void *user) {
+    return tg_dim_known(d, NULL) ? d : substitute(&(Substitution){tg, replace, user, true}, d);
+}
+
+bool dim_mentions(TgDim d, const DimAtom *atom) {
+    for (uint32_t i = 0; i < d->n; i++)
+        for (uint32_t k = 0; k < d->at[i].of->n; k++) {
+            const DimAtom *at = d->at[i].of->at[k];
+            if (at == atom)
+                return true;
+            for (uint32_t a = 0; a < at->n; a++)
+                if (dim_mentions(at->arg[a], atom))
+                    return true;
+        }
+    return false;
 }
 
 void tg_dim_symbols(TgDim d, void (*visit)(void *user, TgDim symbol), void *user) {

@@ -1,35 +1,36 @@
 /* Inference: conclusions from sizes that operators require to be equal.
  *
- * A pair a = b is a linear equation over atoms. It is solved for one symbol that occurs once, alone: an element nobody
- * knows, else a size nobody named, else the name that the interface mentions last. Names give way to constants, to
- * earlier names and to sums of other names (total = past + sequence), never to fresh symbols. A solution for a size must
- * be provably >= 0, so that no bound is lost. The answers are then put into every type and element.
+ * A pair a = b is a linear equation over atoms. It is solved for one atom that occurs once, alone: an element nobody
+ * knows, else a size nobody named, else an opaque term (bcast(s, mask) = s), else the name that the interface mentions
+ * last. Names give way to constants, to earlier names and to sums of other names (total = past + sequence), never to
+ * fresh symbols. A solution for a size must be provably >= 0, so that no bound is lost. The answers are then put into
+ * every type and element.
  */
 #include "dim.h"
 #include "infer.h"
 
 typedef struct {
     Tg *tg;
-    TgMap answer; /* symbol -> what it is */
+    TgMap answer; /* atom -> what it is */
     TgMap place;  /* symbol -> when the interface mentions it first, from 1 */
     TgMap types, dims; /* memo of substitution */
 } Solver;
 
 /* --- substitution --------------------------------------------------------------------------------------------------- */
 
-static TgDim answer_of(void *user, TgDim symbol) {
+static TgDim answer_of(void *user, TgDim atom) {
     uint64_t found;
     const Solver *s = user;
-    return tg_map_get(&s->answer, TG_KEY(symbol), &found) ? (TgDim)(uintptr_t)found : NULL;
+    return tg_map_get(&s->answer, TG_KEY(atom), &found) ? (TgDim)(uintptr_t)found : NULL;
 }
 
-/* Answers may mention symbols that were answered later: again until nothing changes. */
+/* Answers may mention atoms that were answered later: again until nothing changes. */
 static TgDim resolve(Solver *s, TgDim d) {
     enum { LONGEST_CHAIN = 64 };
     TgDim before = NULL;
     for (uint32_t i = 0; i < LONGEST_CHAIN && d != before; i++) {
         before = d;
-        d = tg_dim_substitute(s->tg, d, answer_of, s);
+        d = dim_substitute_atoms(s->tg, d, answer_of, s);
     }
     return d;
 }
@@ -79,23 +80,7 @@ static void resolve_graph(Solver *s, TgGraph *g) {
 
 /* --- solving -------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    TgDim symbol;
-    bool found;
-} Search;
-
-static void match_symbol(void *user, TgDim symbol) {
-    Search *search = user;
-    search->found |= symbol == search->symbol;
-}
-
-static bool mentions(TgDim d, TgDim symbol) {
-    Search search = {symbol, false};
-    tg_dim_symbols(d, match_symbol, &search);
-    return search.found;
-}
-
-/* How gladly a symbol is given up; 0: not for this. */
+/* How gladly an atom is given up; 0: not for this. */
 static uint64_t readiness(Solver *s, const DimAtom *atom, TgDim rest) {
     uint64_t mine = UINT32_MAX, other;
     if (atom->kind == DIM_ANY)
@@ -104,8 +89,10 @@ static uint64_t readiness(Solver *s, const DimAtom *atom, TgDim rest) {
         return 0;
     if (atom->kind == DIM_FRESH)
         return UINT64_MAX / 2 + (atom->number < UINT32_MAX ? atom->number : UINT32_MAX);
-    if (tg_dim_is_fresh(rest))
+    if (tg_dim_is_fresh(rest) && !tg_dim_is_fresh(atom->self))
         return 0;
+    if (atom->n > 0)
+        return UINT64_MAX / 4;
     (void)tg_map_get(&s->place, TG_KEY(atom->self), &mine);
     if (tg_dim_is_symbol(rest) && tg_map_get(&s->place, TG_KEY(rest), &other) && other > mine)
         return 0;
@@ -141,30 +128,30 @@ static TgDim without_common_atoms(Tg *tg, TgDim d) {
 /* d = 0 solved for the term's atom: what it equals; NULL when it occurs elsewhere too. */
 static TgDim solution(Tg *tg, TgDim d, DimTerm t) {
     TgDim rest = tg_dim_sub(tg, d, dim_of_term(tg, t.times, t.of));
-    if (mentions(rest, t.of->at[0]->self))
+    if (dim_mentions(rest, t.of->at[0]))
         return NULL;
     return t.times > 0 ? tg_dim_sub(tg, tg_dim(tg, 0), rest) : rest;
 }
 
 static bool solve_pair(Solver *s, TgDim a, TgDim b) {
     uint64_t best = 0;
-    TgDim symbol = NULL, value = NULL;
+    TgDim atom = NULL, value = NULL;
     TgDim d = tg_dim_sub(s->tg, resolve(s, a), resolve(s, b));
     d = without_common_atoms(s->tg, primitive(s->tg, d));
     for (uint32_t i = 0; i < d->n; i++) {
         DimTerm t = d->at[i];
-        bool alone = t.of->n == 1 && t.of->at[0]->n == 0 && (t.times == 1 || t.times == -1);
+        bool alone = t.of->n == 1 && (t.times == 1 || t.times == -1);
         TgDim rest = alone ? solution(s->tg, d, t) : NULL;
         uint64_t ready = rest ? readiness(s, t.of->at[0], rest) : 0;
         if (ready > best) {
             best = ready;
-            symbol = t.of->at[0]->self;
+            atom = t.of->at[0]->self;
             value = rest;
         }
     }
-    if (symbol)
-        tg_map_put(&s->answer, TG_KEY(symbol), TG_KEY(value));
-    return symbol != NULL;
+    if (atom)
+        tg_map_put(&s->answer, TG_KEY(atom), TG_KEY(value));
+    return atom != NULL;
 }
 
 static void note_place(void *user, TgDim symbol) {
