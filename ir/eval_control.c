@@ -1,244 +1,273 @@
-/* If, Loop and Scan: running subgraphs. What a body carries from one iteration to the next is shared, not copied; scan
- * outputs are collected and stacked at the end. */
+/* Control flow: If, Loop, Scan. Bodies are run by the driver; here is what passes between their runs.
+ *
+ * Loop and Scan collect one piece per iteration for each scan output; pieces are shared arrays in a list that doubles
+ * its size, joined at the end. Arrays keep the carrier of the run: values pass through unchanged.
+ */
 #include <string.h>
 
 #include "eval_kernel.h"
 
-static int find_sub(const TgEvalCall *c, const char *attr)
+/* --- pieces of a scan output --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    TgArray list; /* items of an owned list; n_items is its room */
+    uint32_t n;
+} Pieces;
+
+static void add_piece(TgEvalCall *c, Pieces *p, const TgArray *piece)
 {
-    for (uint32_t i = 0; i < c->n->n_sub; i++)
-        if (strcmp(c->n->sub[i].attr, attr) == 0)
-            return (int)i;
-    return -1;
+    if (p->n == p->list.n_items) {
+        TgArray more = eval_items_new(c->tg, TG_SEQUENCE, piece->dtype, p->n ? 2 * p->n : 8);
+        for (uint32_t i = 0; i < p->n; i++)
+            more.item[i] = tg_array_share(&p->list.item[i]);
+        tg_array_drop(c->tg, &p->list);
+        p->list = more;
+    }
+    p->list.item[p->n++] = *piece;
 }
 
-static bool truth(const TgArray *a) { return a->count > 0 && eval_ints_of(a)[0] != 0; }
+static bool same_shape(const TgArray *a, const TgArray *b)
+{
+    return a->kind == TG_TENSOR && a->dtype == b->dtype && a->rank == b->rank &&
+           memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;
+}
+
+/* Joins the pieces along a new axis; backwards: the last piece comes first. Without pieces: what the type says. */
+static bool join_pieces(TgEvalCall *c, const Pieces *p, int64_t axis, bool backwards, const TgType *type, TgArray *out)
+{
+    TgArray none = {.kind = TG_TENSOR, .dtype = TG_f32};
+    if (p->n == 0 && type->kind == TG_TENSOR && type->dtype != TG_undefined) {
+        none.dtype = type->dtype;
+        none.rank = type->rank > 0 ? type->rank : 0;
+        for (int32_t i = 0; i < none.rank && i < TG_EVAL_RANK; i++)
+            if (!tg_dim_known(type->dim[i], &none.dim[i]))
+                none.dim[i] = 0;
+    }
+    const TgArray *first = p->n ? &p->list.item[0] : &none;
+    int64_t dim[TG_EVAL_RANK + 1];
+    int32_t at;
+    for (uint32_t i = 0; i < p->n; i++)
+        if (!same_shape(first, &p->list.item[i]))
+            return eval_bad_value(c, "an iteration whose result has another shape", i);
+    if (first->rank >= TG_EVAL_RANK)
+        return tg_report(c->tg, TG_E_eval_rank, (int)first->rank + 1, (int)TG_EVAL_RANK);
+    if (!eval_axis(c, axis, first->rank + 1, &at))
+        return false;
+    memcpy(dim, first->dim, (size_t)at * sizeof *dim);
+    dim[at] = p->n;
+    memcpy(dim + at + 1, first->dim + at, (size_t)(first->rank - at) * sizeof *dim);
+    *out = tg_array_new(c->tg, c->mode, first->dtype, first->rank + 1, dim);
+    int64_t outer = eval_count(dim, 0, at);
+    size_t block = (size_t)eval_count(dim, at + 1, first->rank + 1) * eval_element(c, first);
+    char *to = out->data;
+    for (int64_t i = 0; i < outer; i++)
+        for (uint32_t k = 0; k < p->n; k++, to += block)
+            memcpy(to, (const char *)p->list.item[backwards ? p->n - 1 - k : k].data + (size_t)i * block, block);
+    return true;
+}
+
+/* --- If ------------------------------------------------------------------------------------------------------------ */
+
+static bool find_sub(TgEvalCall *c, const char *attr, uint32_t *sub)
+{
+    for (*sub = 0; *sub < c->n->n_sub; (*sub)++)
+        if (c->n->sub[*sub].attr == tg_name(c->tg, attr))
+            return true;
+    return tg_report(c->tg, TG_E_eval_no_sub, attr);
+}
 
 bool eval_if(TgEvalCall *c)
 {
-    int branch = find_sub(c, truth(c->in[0]) ? "then_branch" : "else_branch");
-    if (branch < 0 || c->n->sub[branch].graph->outputs.n != c->n->n_out)
-        return tg_report(c->tg, TG_E_eval_requires, "If", "two branches with as many outputs as it has");
-    return eval_subgraph(c, (uint32_t)branch, 0, NULL, c->out);
+    int64_t condition;
+    uint32_t sub;
+    if (!eval_one_int(c, 0, 0, &condition) || !find_sub(c, condition ? "then_branch" : "else_branch", &sub))
+        return false;
+    uint32_t given = c->n->sub[sub].graph->outputs.n;
+    if (given != c->n->n_out)
+        return tg_report(c->tg, TG_E_eval_outputs, (unsigned)given, (unsigned)c->n->n_out);
+    return eval_subgraph(c, sub, 0, NULL, c->out);
 }
 
-/* --- carried values and scan outputs ------------------------------------------------------------------------------------ */
-
-typedef TG_VEC(TgArray) Arrays;
+/* --- what Loop and Scan share: state that goes around, pieces that are collected ------------------------------------ */
 
 typedef struct {
     TgEvalCall *c;
-    uint32_t sub;
-    uint32_t n_state, n_scan; /* carried values; outputs that are collected */
-    TgArray *state;
-    Arrays *scan;
-} Body;
+    uint32_t sub, n_state, n_scan;
+    TgArray *state;  /* n_state, owned */
+    Pieces *pieces;  /* n_scan */
+    TgArray *out;    /* of one iteration: n_skip + n_state + n_scan */
+    uint32_t n_skip; /* outputs of the body before the state */
+} Rounds;
 
-static bool begin(Body *b, TgEvalCall *c, uint32_t n_state, uint32_t skipped)
+static bool rounds_begin(Rounds *r, TgEvalCall *c, uint32_t n_state, uint32_t n_skip, uint32_t first_state)
 {
-    int sub = find_sub(c, "body");
-    uint32_t outputs = sub < 0 ? 0 : c->n->sub[sub].graph->outputs.n;
-    if (sub < 0 || outputs < n_state + skipped || outputs - skipped != c->n->n_out)
-        return tg_report(c->tg, TG_E_eval_requires, "a loop", "a body that fits its inputs and outputs");
-    *b = (Body){.c = c, .sub = (uint32_t)sub, .n_state = n_state, .n_scan = outputs - skipped - n_state};
-    b->state = TG_NEW_N(tg_scratch(c->tg), TgArray, n_state + 1);
-    b->scan = TG_NEW_N(tg_scratch(c->tg), Arrays, b->n_scan + 1);
+    *r = (Rounds){.c = c, .n_state = n_state, .n_skip = n_skip};
+    if (!find_sub(c, "body", &r->sub))
+        return false;
+    uint32_t given = c->n->sub[r->sub].graph->outputs.n;
+    if (given < n_skip + n_state || given - n_skip != c->n->n_out)
+        return tg_report(c->tg, TG_E_eval_outputs, (unsigned)given, (unsigned)(c->n->n_out + n_skip));
+    r->n_scan = c->n->n_out - n_state;
+    TgArena *scratch = tg_scratch(c->tg);
+    r->state = TG_NEW_N(scratch, TgArray, n_state + 1);
+    r->pieces = TG_NEW_N(scratch, Pieces, r->n_scan + 1);
+    r->out = TG_NEW_N(scratch, TgArray, given + 1);
+    for (uint32_t i = 0; i < n_state; i++)
+        if (c->in[first_state + i])
+            r->state[i] = tg_array_share(c->in[first_state + i]);
     return true;
 }
 
-static void drop_all(Body *b)
+/* One iteration: `in` are the body's inputs. The outputs before the state stay in r->out, to be dropped by the caller. */
+static bool one_round(Rounds *r, uint32_t n_in, const TgArray *const *in)
 {
-    for (uint32_t i = 0; i < b->n_state; i++)
-        tg_array_drop(b->c->tg, &b->state[i]);
-    for (uint32_t i = 0; i < b->n_scan; i++)
-        for (uint32_t k = 0; k < b->scan[i].n; k++)
-            tg_array_drop(b->c->tg, &b->scan[i].at[k]);
-}
-
-/* Takes what one iteration returned: new carried values, one more element of each collection. */
-static void take_results(Body *b, TgArray *results)
-{
-    for (uint32_t i = 0; i < b->n_state; i++) {
-        tg_array_drop(b->c->tg, &b->state[i]);
-        b->state[i] = results[i];
-    }
-    for (uint32_t i = 0; i < b->n_scan; i++)
-        TG_PUSH(tg_scratch(b->c->tg), &b->scan[i], results[b->n_state + i]);
-}
-
-/* All elements of one collection along a new axis, in order or backwards. */
-static bool stack(TgEvalCall *c, uint32_t output, const Arrays *parts, int64_t axis, bool backwards)
-{
-    int64_t dim[TG_EVAL_RANK + 1];
-    const TgType *claim = c->g ? tg_type_of(c->g, c->n->out[output]) : NULL;
-    if (!parts->n) { /* no iteration: sizes that only the body knows are unknown, hence 0 */
-        int32_t rank = claim && claim->kind == TG_TENSOR && claim->rank > 0 ? claim->rank : 1;
-        for (int32_t i = 0; i < rank; i++)
-            if (i == 0 || !claim || claim->rank < rank || !tg_dim_known(claim->dim[i], &dim[i]))
-                dim[i] = 0;
-        return eval_out(c, output, claim && claim->dtype ? claim->dtype : TG_f32, rank, dim);
-    }
-    const TgArray *first = &parts->at[0];
-    int32_t k;
-    if (!eval_axis(c, axis, first->rank + 1, &k))
+    if (!eval_subgraph(r->c, r->sub, n_in, in, r->out))
         return false;
-    memcpy(dim, first->dim, (size_t)k * sizeof *dim);
-    dim[k] = parts->n;
-    memcpy(dim + k + 1, first->dim + k, (size_t)(first->rank - k) * sizeof *dim);
-    if (!eval_out(c, output, first->dtype, first->rank + 1, dim))
-        return false;
-    size_t block = (size_t)eval_count(first->dim, k, first->rank) * eval_element(c, first);
-    int64_t outer = eval_count(first->dim, 0, k);
-    for (uint32_t i = 0; i < parts->n; i++) {
-        const TgArray *part = &parts->at[backwards ? parts->n - 1 - i : i];
-        if (part->rank != first->rank || part->count != first->count || part->dtype != first->dtype)
-            return tg_report(c->tg, TG_E_eval_requires, "a scan output", "the same shape in every iteration");
-        for (int64_t o = 0; block && o < outer; o++)
-            memcpy((char *)c->out[output].data + ((size_t)o * parts->n + i) * block,
-                   (const char *)part->data + (size_t)o * block, block);
+    for (uint32_t i = 0; i < r->n_state; i++) {
+        tg_array_drop(r->c->tg, &r->state[i]);
+        r->state[i] = r->out[r->n_skip + i];
     }
+    for (uint32_t i = 0; i < r->n_scan; i++)
+        add_piece(r->c, &r->pieces[i], &r->out[r->n_skip + r->n_state + i]);
     return true;
 }
 
-static void hand_over_state(Body *b)
+static const TgType *piece_type(const Rounds *r, uint32_t i)
 {
-    for (uint32_t i = 0; i < b->n_state; i++) {
-        b->c->out[i] = b->state[i];
-        b->state[i] = (TgArray){0};
-    }
-    b->n_state = 0;
+    const TgGraph *body = r->c->n->sub[r->sub].graph;
+    return tg_type_of(body, body->outputs.at[r->n_skip + r->n_state + i].value);
 }
 
-/* --- Loop ---------------------------------------------------------------------------------------------------------------- */
+static void rounds_end(Rounds *r)
+{
+    for (uint32_t i = 0; r->state && i < r->n_state; i++)
+        tg_array_drop(r->c->tg, &r->state[i]);
+    for (uint32_t i = 0; r->pieces && i < r->n_scan; i++)
+        tg_array_drop(r->c->tg, &r->pieces[i].list);
+}
 
-static TgArray number(TgEvalCall *c, TgDtype dtype, int64_t x)
+static TgArray scalar_int(TgEvalCall *c, TgDtype dtype, int64_t x)
 {
     TgArray a = tg_array_new(c->tg, c->mode, dtype, 0, NULL);
-    eval_ints_of(&a)[0] = x;
+    tg_array_set_int(&a, 0, x);
     return a;
 }
 
-/* One iteration; *more becomes the body's condition. */
-static bool iterate(Body *b, int64_t i, bool *more)
+/* --- Loop ---------------------------------------------------------------------------------------------------------- */
+
+/* Body: (iteration, condition, state...) -> (condition, state..., pieces...). */
+static bool loop_rounds(Rounds *r, int64_t limit, bool go_on)
 {
-    TgEvalCall *c = b->c;
-    uint32_t n = b->n_state + 2, outputs = 1 + b->n_state + b->n_scan;
-    const TgArray **in = TG_NEW_N(tg_scratch(c->tg), const TgArray *, n);
-    TgArray *out = TG_NEW_N(tg_scratch(c->tg), TgArray, outputs);
-    TgArray trip = number(c, TG_i64, i), condition = number(c, TG_bool, 1);
-    in[0] = &trip;
-    in[1] = &condition;
-    for (uint32_t k = 0; k < b->n_state; k++)
-        in[2 + k] = &b->state[k];
-    bool ok = eval_subgraph(c, b->sub, n, in, out);
-    tg_array_drop(c->tg, &trip);
-    tg_array_drop(c->tg, &condition);
-    if (!ok)
-        return false;
-    *more = truth(&out[0]);
-    tg_array_drop(c->tg, &out[0]);
-    take_results(b, out + 1);
+    TgEvalCall *c = r->c;
+    const TgArray **in = TG_NEW_N(tg_scratch(c->tg), const TgArray *, r->n_state + 2);
+    for (int64_t i = 0; go_on && i < limit; i++) {
+        TgArray round = scalar_int(c, TG_i64, i), condition = scalar_int(c, TG_bool, go_on);
+        in[0] = &round;
+        in[1] = &condition;
+        for (uint32_t k = 0; k < r->n_state; k++)
+            in[k + 2] = r->state[k].kind == TG_UNTYPED ? NULL : &r->state[k];
+        bool ok = one_round(r, r->n_state + 2, in);
+        tg_array_drop(c->tg, &round);
+        tg_array_drop(c->tg, &condition);
+        if (!ok)
+            return false;
+        go_on = r->out[0].count > 0 && tg_array_int(&r->out[0], 0) != 0;
+        tg_array_drop(c->tg, &r->out[0]);
+    }
     return true;
 }
 
 bool eval_loop(TgEvalCall *c)
 {
-    Body b;
-    int64_t trips;
-    bool more = !eval_in(c, 1) || truth(c->in[1]), ok = true;
-    if (!eval_one_int(c, 0, INT64_MAX, &trips) || !begin(&b, c, c->n->n_formal - 2, 1))
+    int64_t limit, go_on;
+    uint32_t n_state = c->n->n_formal > 2 ? c->n->n_formal - 2 : 0;
+    Rounds r;
+    if (!eval_one_int(c, 0, INT64_MAX, &limit) || !eval_one_int(c, 1, 1, &go_on))
         return false;
-    for (uint32_t i = 0; i < b.n_state; i++)
-        b.state[i] = tg_array_share(c->in[2 + i]);
-    for (int64_t i = 0; ok && more && i < trips; i++)
-        ok = iterate(&b, i, &more);
-    for (uint32_t i = 0; ok && i < b.n_scan; i++)
-        ok = stack(c, b.n_state + i, &b.scan[i], 0, false);
-    if (ok)
-        hand_over_state(&b);
-    drop_all(&b);
+    bool ok = rounds_begin(&r, c, n_state, 1, 2) && loop_rounds(&r, limit, go_on != 0);
+    for (uint32_t i = 0; ok && i < n_state; i++)
+        c->out[i] = tg_array_share(&r.state[i]);
+    for (uint32_t i = 0; ok && i < r.n_scan; i++)
+        ok = join_pieces(c, &r.pieces[i], 0, false, piece_type(&r, i), &c->out[n_state + i]);
+    rounds_end(&r);
     return ok;
 }
 
-/* --- Scan ---------------------------------------------------------------------------------------------------------------- */
+/* --- Scan ---------------------------------------------------------------------------------------------------------- */
 
-static int64_t listed(const TgEvalCall *c, const char *attr, uint32_t i)
+static int64_t listed(TgEvalCall *c, const char *name, uint32_t i)
 {
     uint32_t n;
-    const int64_t *list = tg_attr_ints(c->n, attr, &n);
+    const int64_t *list = tg_attr_ints(c->n, name, &n);
     return i < n ? list[i] : 0;
 }
 
-/* Element t of x along the axis. */
-static TgArray slice_of(TgEvalCall *c, const TgArray *x, int32_t axis, int64_t t)
+/* x[..., i, ...] along `axis`, without that axis. */
+static TgArray slice_at(TgEvalCall *c, const TgArray *x, int32_t axis, int64_t i)
 {
-    int64_t dim[TG_EVAL_RANK];
+    int64_t dim[TG_EVAL_RANK], outer = eval_count(x->dim, 0, axis);
     memcpy(dim, x->dim, (size_t)axis * sizeof *dim);
     memcpy(dim + axis, x->dim + axis + 1, (size_t)(x->rank - axis - 1) * sizeof *dim);
     TgArray a = tg_array_new(c->tg, c->mode, x->dtype, x->rank - 1, dim);
-    size_t block = (size_t)eval_count(x->dim, axis + 1, x->rank) * eval_element(c, x);
-    for (int64_t o = 0; block && o < eval_count(x->dim, 0, axis); o++)
-        memcpy((char *)a.data + (size_t)o * block,
-               (const char *)x->data + (size_t)(o * x->dim[axis] + t) * block, block);
+    size_t block = (size_t)eval_count(dim, axis, x->rank - 1) * eval_element(c, x);
+    for (int64_t k = 0; k < outer; k++)
+        memcpy((char *)a.data + (size_t)k * block, (const char *)x->data + (size_t)(k * x->dim[axis] + i) * block, block);
     return a;
 }
 
-static bool scan_step(Body *b, uint32_t n_in, int64_t t, int64_t length)
+/* Axes of the scanned inputs; they have one length. */
+static bool scan_axes(TgEvalCall *c, uint32_t first, uint32_t n, int32_t *axis, int64_t *length)
 {
-    TgEvalCall *c = b->c;
-    const TgArray **in = TG_NEW_N(tg_scratch(c->tg), const TgArray *, b->n_state + n_in + 1);
-    TgArray *slice = TG_NEW_N(tg_scratch(c->tg), TgArray, n_in + 1);
-    TgArray *out = TG_NEW_N(tg_scratch(c->tg), TgArray, b->n_state + b->n_scan + 1);
-    for (uint32_t k = 0; k < b->n_state; k++)
-        in[k] = &b->state[k];
-    for (uint32_t k = 0; k < n_in; k++) {
-        const TgArray *x = c->in[b->n_state + k];
-        int64_t axis = listed(c, "scan_input_axes", k);
-        bool backwards = listed(c, "scan_input_directions", k) != 0;
-        slice[k] = slice_of(c, x, (int32_t)(axis < 0 ? axis + x->rank : axis), backwards ? length - 1 - t : t);
-        in[b->n_state + k] = &slice[k];
-    }
-    bool ok = eval_subgraph(c, b->sub, b->n_state + n_in, in, out);
-    for (uint32_t k = 0; k < n_in; k++)
-        tg_array_drop(c->tg, &slice[k]);
-    if (ok)
-        take_results(b, out);
-    return ok;
-}
-
-static bool scan_length(TgEvalCall *c, uint32_t n_state, uint32_t n_in, int64_t *length)
-{
-    *length = -1;
-    for (uint32_t k = 0; k < n_in; k++) {
-        const TgArray *x = c->in[n_state + k];
-        int32_t axis;
-        if (!x || !eval_axis(c, listed(c, "scan_input_axes", k), x->rank, &axis))
-            return x ? false : tg_report(c->tg, TG_E_eval_missing, (unsigned)(n_state + k));
-        if (*length >= 0 && *length != x->dim[axis])
-            return eval_bad_shape(c, n_state + k, "all scan inputs have one length");
-        *length = x->dim[axis];
+    *length = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const TgArray *x = c->in[first + i];
+        if (!x || !eval_axis(c, listed(c, "scan_input_axes", i), x->rank, &axis[i]))
+            return x ? false : eval_bad_shape(c, first + i, "");
+        if (i > 0 && x->dim[axis[i]] != *length)
+            return eval_bad_shape(c, first + i, "its scanned axis has another length than that of the first one");
+        *length = x->dim[axis[i]];
     }
     return true;
 }
 
+static bool scan_rounds(Rounds *r, uint32_t n_scanned, const int32_t *axis, int64_t length)
+{
+    TgEvalCall *c = r->c;
+    TgArena *scratch = tg_scratch(c->tg);
+    const TgArray **in = TG_NEW_N(scratch, const TgArray *, r->n_state + n_scanned + 1);
+    TgArray *slice = TG_NEW_N(scratch, TgArray, n_scanned + 1);
+    bool ok = true;
+    for (int64_t i = 0; ok && i < length; i++) {
+        for (uint32_t k = 0; k < r->n_state; k++)
+            in[k] = &r->state[k];
+        for (uint32_t k = 0; k < n_scanned; k++) {
+            bool backwards = listed(c, "scan_input_directions", k) != 0;
+            slice[k] = slice_at(c, c->in[r->n_state + k], axis[k], backwards ? length - 1 - i : i);
+            in[r->n_state + k] = &slice[k];
+        }
+        ok = one_round(r, r->n_state + n_scanned, in);
+        for (uint32_t k = 0; k < n_scanned; k++)
+            tg_array_drop(c->tg, &slice[k]);
+    }
+    return ok;
+}
+
 bool eval_scan(TgEvalCall *c)
 {
-    Body b;
-    int64_t scans = tg_attr_int(c->n, "num_scan_inputs"), length;
-    if (scans < 1 || scans > (int64_t)c->n->n_formal)
-        return eval_bad_value(c, "num_scan_inputs", scans);
-    uint32_t n_in = (uint32_t)scans, n_state = c->n->n_formal - n_in;
-    if (!scan_length(c, n_state, n_in, &length) || !begin(&b, c, n_state, 0))
+    int64_t scanned = tg_attr_int(c->n, "num_scan_inputs"), length;
+    if (scanned < 1 || scanned > c->n->n_formal)
+        return eval_bad_value(c, "num_scan_inputs", scanned);
+    uint32_t n_scanned = (uint32_t)scanned, n_state = c->n->n_formal - n_scanned;
+    int32_t *axis = TG_NEW_N(tg_scratch(c->tg), int32_t, n_scanned);
+    Rounds r;
+    if (!scan_axes(c, n_state, n_scanned, axis, &length))
         return false;
-    for (uint32_t i = 0; i < n_state; i++)
-        b.state[i] = tg_array_share(c->in[i]);
-    bool ok = true;
-    for (int64_t t = 0; ok && t < length; t++)
-        ok = scan_step(&b, n_in, t, length);
-    for (uint32_t i = 0; ok && i < b.n_scan; i++)
-        ok = stack(c, n_state + i, &b.scan[i], listed(c, "scan_output_axes", i), listed(c, "scan_output_directions", i) != 0);
-    if (ok)
-        hand_over_state(&b);
-    drop_all(&b);
+    bool ok = rounds_begin(&r, c, n_state, 0, 0) && scan_rounds(&r, n_scanned, axis, length);
+    for (uint32_t i = 0; ok && i < n_state; i++)
+        c->out[i] = tg_array_share(&r.state[i]);
+    for (uint32_t i = 0; ok && i < r.n_scan; i++)
+        ok = join_pieces(c, &r.pieces[i], listed(c, "scan_output_axes", i), listed(c, "scan_output_directions", i) != 0,
+                         piece_type(&r, i), &c->out[n_state + i]);
+    rounds_end(&r);
     return ok;
 }

@@ -1,388 +1,335 @@
-/* Indexing: Gather, Scatter and their relatives, and what makes or consumes indices. Movement is generic over the element
- * size; only ScatterElements and ScatterND with a reduction look at numbers. Every index is checked against its axis. */
-#include <math.h>
+/* Indexing: Gather and Scatter in their three forms, Compress, NonZero.
+ *
+ * Indices come from the data: each is brought from [-size, size) into range or refused. Gathers copy blocks of
+ * adjacent elements; scatters combine blocks into a copy of the input, in the order of the indices.
+ */
 #include <string.h>
 
-#include "eval_kernel.h"
+#include "eval_index.h"
 
-/* --- movement of blocks ---------------------------------------------------------------------------------------------- */
+#define COMBINE_INT(how, z, x) \
+    ((how) == COMBINE_ADD ? (int64_t)((uint64_t)(z) + (uint64_t)(x)) \
+     : (how) == COMBINE_MUL ? (int64_t)((uint64_t)(z) * (uint64_t)(x)) \
+     : (how) == COMBINE_MAX ? ((z) > (x) ? (z) : (x)) \
+     : (how) == COMBINE_MIN ? ((z) < (x) ? (z) : (x)) : (x))
 
-static const char *at_of(const TgArray *a, size_t element, int64_t i) { return (const char *)a->data + (size_t)i * element; }
-static char *out_at(TgArray *a, size_t element, int64_t i) { return (char *)a->data + (size_t)i * element; }
-
-/* dim = from[0..a) + mid[0..n) + from[b..rank) */
-static bool spliced_out(TgEvalCall *c, const TgArray *from, int32_t a, const int64_t *mid, int32_t n, int32_t b)
+static void combine_int(Combine how, void *to, const void *from, int64_t n)
 {
-    int64_t dim[3 * TG_EVAL_RANK];
-    int32_t tail = from->rank - b;
-    memcpy(dim, from->dim, (size_t)a * sizeof *dim);
-    memcpy(dim + a, mid, (size_t)n * sizeof *dim);
-    memcpy(dim + a + n, from->dim + b, (size_t)tail * sizeof *dim);
-    return eval_out(c, 0, from->dtype, a + n + tail, dim);
+    int64_t *z = to;
+    const int64_t *x = from;
+    for (int64_t i = 0; i < n; i++)
+        z[i] = COMBINE_INT(how, z[i], x[i]);
 }
+
+static void combine_string(Combine how, void *to, const void *from, int64_t n)
+{
+    (void)how; /* combiner refuses all but replacement */
+    memcpy(to, from, (size_t)n * sizeof(TgBytes));
+}
+
+static int compare_int(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int compare_string(const void *a, const void *b)
+{
+    const TgBytes *x = a, *y = b;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int order = n ? memcmp(x->at, y->at, n) : 0;
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+#define TG_TEMPLATE "eval_index.inc"
+#include "eval_num.h"
+
+Compare eval_compare(const TgEvalCall *c, TgDtype dtype)
+{
+    switch (eval_carrier(dtype)) {
+    case TG_C_REAL: return TG_BY_NUM(c, compare);
+    case TG_C_INT: return dtype == TG_u64 ? compare_u64 : compare_int;
+    case TG_C_BYTES: break;
+    }
+    return compare_string;
+}
+
+/* --- Gather -------------------------------------------------------------------------------------------------------- */
 
 bool eval_gather(TgEvalCall *c)
 {
-    const TgArray *x = c->in[0], *index = c->in[1];
+    const TgArray *x = c->in[0], *at = c->in[1];
+    int64_t dim[2 * TG_EVAL_RANK], from;
     int32_t axis;
-    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) ||
-        !spliced_out(c, x, axis, index->dim, index->rank, axis + 1))
+    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis))
         return false;
-    size_t e = eval_element(c, x);
-    int64_t outer = eval_count(x->dim, 0, axis), size = x->dim[axis], inner = eval_count(x->dim, axis + 1, x->rank), at;
-    for (int64_t k = 0; k < index->count; k++) {
-        if (outer && inner && !eval_index(c, eval_ints_of(index)[k], size, &at))
+    memcpy(dim, x->dim, (size_t)axis * sizeof *dim);
+    memcpy(dim + axis, at->dim, (size_t)at->rank * sizeof *dim);
+    memcpy(dim + axis + at->rank, x->dim + axis + 1, (size_t)(x->rank - axis - 1) * sizeof *dim);
+    if (!eval_out(c, 0, x->dtype, x->rank + at->rank - 1, dim))
+        return false;
+    int64_t outer = eval_count(x->dim, 0, axis), n = x->dim[axis];
+    size_t block = (size_t)eval_count(x->dim, axis + 1, x->rank) * eval_element(c, x);
+    char *to = c->out[0].data;
+    for (int64_t i = 0; i < at->count && outer > 0; i++)
+        if (!eval_index(c, eval_ints_of(at)[i], n, &from))
             return false;
-        for (int64_t i = 0; inner && i < outer; i++)
-            memcpy(out_at(&c->out[0], e, (i * index->count + k) * inner), at_of(x, e, (i * size + at) * inner),
-                   (size_t)inner * e);
-    }
+    for (int64_t i = 0; i < outer; i++)
+        for (int64_t k = 0; k < at->count; k++, to += block) {
+            from = eval_ints_of(at)[k];
+            memcpy(to, (const char *)x->data + (size_t)(i * n + (from < 0 ? from + n : from)) * block, block);
+        }
     return true;
 }
 
-/* Calls visit for each element of `index` with the place in an array of shape `dim` that replaces `axis` by the index. */
-static bool each_element(TgEvalCall *c, const TgArray *index, const TgArray *x, int32_t axis,
-                         void (*visit)(void *user, int64_t at, int64_t k), void *user)
+/* Operand 1 (indices) lies within the shape of the input, except along `axis`. */
+static bool lies_within(TgEvalCall *c, int32_t axis)
 {
-    int64_t stride[TG_EVAL_RANK], place[TG_EVAL_RANK] = {0}, offset[1] = {0}, at;
-    int64_t moves[1][TG_EVAL_RANK];
-    if (index->rank != x->rank)
-        return eval_bad_shape(c, 1, "indices need the rank of the data");
+    const TgArray *x = c->in[0], *at = c->in[1];
+    if (at->rank != x->rank)
+        return eval_bad_shape(c, 1, "it must have the rank of the input");
     for (int32_t i = 0; i < x->rank; i++)
-        if (i != axis && index->dim[i] > x->dim[i])
-            return eval_bad_shape(c, 1, "indices reach beyond the data");
-    eval_strides(x->rank, x->dim, stride);
-    memcpy(moves[0], stride, sizeof stride);
-    moves[0][axis] = 0;
-    for (int64_t k = 0; k < index->count; k++) {
-        if (!eval_index(c, eval_ints_of(index)[k], x->dim[axis], &at))
-            return false;
-        visit(user, offset[0] + at * stride[axis], k);
-        eval_next(index->rank, index->dim, place, 1, offset, (const int64_t(*)[TG_EVAL_RANK])moves);
-    }
+        if (i != axis && at->dim[i] > x->dim[i])
+            return eval_bad_shape(c, 1, "it is larger than the input");
     return true;
 }
 
+/* For element i of the indices, in row-major order: the element of x that it names along `axis`. */
 typedef struct {
-    TgEvalCall *c;
-    const TgArray *x;
-    size_t element;
-} Mover;
+    int64_t index[TG_EVAL_RANK], offset, stride[1][TG_EVAL_RANK];
+    int64_t step; /* of x along the axis */
+} Elements;
 
-static void take(void *user, int64_t at, int64_t k)
+static void elements_begin(Elements *e, const TgArray *x, int32_t axis)
 {
-    Mover *m = user;
-    memcpy(out_at(&m->c->out[0], m->element, k), at_of(m->x, m->element, at), m->element);
+    memset(e, 0, sizeof *e);
+    eval_strides(x->rank, x->dim, e->stride[0]);
+    e->step = e->stride[0][axis];
+    e->stride[0][axis] = 0;
+}
+
+static void elements_next(Elements *e, const TgArray *at)
+{
+    eval_next(at->rank, at->dim, e->index, 1, &e->offset, (const int64_t (*)[TG_EVAL_RANK])e->stride);
 }
 
 bool eval_gather_elements(TgEvalCall *c)
 {
-    const TgArray *x = c->in[0], *index = c->in[1];
+    const TgArray *x = c->in[0], *at = c->in[1];
     int32_t axis;
-    Mover m = {c, x, eval_element(c, x)};
-    return eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) && eval_out(c, 0, x->dtype, index->rank, index->dim) &&
-           each_element(c, index, x, axis, take, &m);
+    Elements e;
+    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) || !lies_within(c, axis) ||
+        !eval_out(c, 0, x->dtype, at->rank, at->dim))
+        return false;
+    size_t element = eval_element(c, x);
+    elements_begin(&e, x, axis);
+    for (int64_t i = 0; i < at->count; i++, elements_next(&e, at)) {
+        int64_t k;
+        if (!eval_index(c, eval_ints_of(at)[i], x->dim[axis], &k))
+            return false;
+        memcpy((char *)c->out[0].data + (size_t)i * element,
+               (const char *)x->data + (size_t)(e.offset + k * e.step) * element, element);
+    }
+    return true;
 }
 
-/* The place that an index tuple of `n` numbers names behind `batch` leading axes of x, in blocks. */
-static bool tuple_place(TgEvalCall *c, const int64_t *tuple, int64_t n, const TgArray *x, int32_t batch, int64_t *place)
+/* Indices as tuples along their last axis: tuple number i names a block of x behind the batch axes. */
+typedef struct {
+    int32_t batch, depth; /* batch axes; numbers in a tuple */
+    int64_t tuples, per_batch, block, batch_size;
+    int64_t stride[TG_EVAL_RANK];
+} Tuples;
+
+static bool tuples_begin(TgEvalCall *c, Tuples *t, int64_t batch)
 {
-    *place = 0;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t at;
-        if (!eval_index(c, tuple[i], x->dim[batch + i], &at))
+    const TgArray *x = c->in[0], *at = c->in[1];
+    if (at->rank == 0 || batch < 0 || batch >= at->rank || batch + at->dim[at->rank - 1] > x->rank)
+        return eval_bad_shape(c, 1, "its last axis must hold at most as many numbers as the input has axes");
+    t->batch = (int32_t)batch;
+    t->depth = (int32_t)at->dim[at->rank - 1];
+    for (int32_t i = 0; i < t->batch; i++)
+        if (at->dim[i] != x->dim[i])
+            return eval_bad_shape(c, 1, "its batch axes are not those of the input");
+    t->tuples = eval_count(at->dim, 0, at->rank - 1);
+    t->per_batch = eval_count(at->dim, t->batch, at->rank - 1);
+    t->block = eval_count(x->dim, t->batch + t->depth, x->rank);
+    t->batch_size = eval_count(x->dim, t->batch, x->rank);
+    eval_strides(x->rank, x->dim, t->stride);
+    return true;
+}
+
+static bool tuple_at(TgEvalCall *c, const Tuples *t, int64_t i, int64_t *offset)
+{
+    const TgArray *x = c->in[0];
+    const int64_t *tuple = eval_ints_of(c->in[1]) + i * t->depth;
+    *offset = t->per_batch ? i / t->per_batch * t->batch_size : 0;
+    for (int32_t k = 0; k < t->depth; k++) {
+        int64_t index;
+        if (!eval_index(c, tuple[k], x->dim[t->batch + k], &index))
             return false;
-        *place = *place * x->dim[batch + i] + at;
+        *offset += index * t->stride[t->batch + k];
     }
     return true;
 }
 
 bool eval_gather_nd(TgEvalCall *c)
 {
-    const TgArray *x = c->in[0], *index = c->in[1];
-    int64_t batch = tg_attr_int(c->n, "batch_dims"), n = index->rank ? index->dim[index->rank - 1] : 0;
-    if (index->rank < 1 || batch < 0 || batch >= index->rank || batch + n > x->rank)
-        return eval_bad_shape(c, 1, "its last size and batch_dims do not fit the data");
-    for (int32_t i = 0; i < batch; i++)
-        if (x->dim[i] != index->dim[i])
-            return eval_bad_shape(c, 1, "its batch axes are those of the data");
-    int64_t dim[3 * TG_EVAL_RANK];
-    int32_t lead = index->rank - 1, tail = x->rank - (int32_t)(batch + n);
-    memcpy(dim, index->dim, (size_t)lead * sizeof *dim);
-    memcpy(dim + lead, x->dim + batch + n, (size_t)tail * sizeof *dim);
-    if (!eval_out(c, 0, x->dtype, lead + tail, dim))
+    const TgArray *x = c->in[0], *at = c->in[1];
+    Tuples t;
+    int64_t dim[2 * TG_EVAL_RANK], offset;
+    if (!tuples_begin(c, &t, tg_attr_int(c->n, "batch_dims")))
         return false;
-    size_t e = eval_element(c, x);
-    int64_t batches = eval_count(x->dim, 0, (int32_t)batch), block = eval_count(x->dim, (int32_t)(batch + n), x->rank);
-    int64_t tuples = eval_count(index->dim, (int32_t)batch, lead), size = eval_count(x->dim, (int32_t)batch, x->rank), place;
-    for (int64_t k = 0; k < batches * tuples; k++) {
-        if (!tuple_place(c, eval_ints_of(index) + k * n, n, x, (int32_t)batch, &place))
+    int32_t rest = x->rank - t.batch - t.depth;
+    memcpy(dim, at->dim, (size_t)(at->rank - 1) * sizeof *dim);
+    memcpy(dim + at->rank - 1, x->dim + t.batch + t.depth, (size_t)rest * sizeof *dim);
+    if (!eval_out(c, 0, x->dtype, at->rank - 1 + rest, dim))
+        return false;
+    size_t block = (size_t)t.block * eval_element(c, x), element = eval_element(c, x);
+    for (int64_t i = 0; i < t.tuples; i++) {
+        if (!tuple_at(c, &t, i, &offset))
             return false;
-        if (block)
-            memcpy(out_at(&c->out[0], e, k * block), at_of(x, e, k / tuples * size + place * block), (size_t)block * e);
+        memcpy((char *)c->out[0].data + (size_t)i * block, (const char *)x->data + (size_t)offset * element, block);
     }
     return true;
 }
 
-/* --- scattering -------------------------------------------------------------------------------------------------------- */
+/* --- Scatter ------------------------------------------------------------------------------------------------------- */
 
-typedef enum { NONE, ADD_TO, MUL_BY, MAX_WITH, MIN_WITH } Reduction;
+typedef void (*Combiner)(Combine how, void *to, const void *from, int64_t n);
 
-static bool read_reduction(TgEvalCall *c, Reduction *r)
+static bool combiner(TgEvalCall *c, Combine *how, Combiner *f)
 {
     static const char *const names[] = {"none", "add", "mul", "max", "min"};
-    TgName given = tg_attr_string(c->tg, c->n, "reduction");
-    for (int i = 0; i < 5; i++)
-        if (strcmp(given, names[i]) == 0) {
-            *r = (Reduction)i;
-            return true;
-        }
-    return tg_report(c->tg, TG_E_eval_word, "reduction", given);
+    TgName wanted = tg_attr_string(c->tg, c->n, "reduction");
+    TgDtype dtype = c->in[0]->dtype;
+    *how = COMBINE_NONE;
+    for (int i = COMBINE_NONE; i <= COMBINE_MIN; i++)
+        if (wanted == tg_name(c->tg, names[i]))
+            *how = (Combine)i;
+    *f = eval_is_real(c->in[0]) ? TG_BY_NUM(c, combine) : combine_int;
+    if (dtype == TG_str)
+        *f = combine_string;
+    if (c->in[2]->dtype != dtype || (*how != COMBINE_NONE && dtype == TG_str) ||
+        tg_dtype_class(dtype) == TG_CLASS_C)
+        return eval_bad_type(c, c->in[2]->dtype);
+    return true;
 }
 
-static double reduce_real(Reduction r, double a, double b)
-{
-    switch (r) {
-    case ADD_TO: return a + b;
-    case MUL_BY: return a * b;
-    case MAX_WITH: return a > b || isnan(a) ? a : b;
-    case MIN_WITH: return a < b || isnan(a) ? a : b;
-    default: return b;
-    }
-}
-
-static int64_t reduce_int(Reduction r, int64_t a, int64_t b)
-{
-    switch (r) {
-    case ADD_TO: return (int64_t)((uint64_t)a + (uint64_t)b);
-    case MUL_BY: return (int64_t)((uint64_t)a * (uint64_t)b);
-    case MAX_WITH: return a > b ? a : b;
-    case MIN_WITH: return a < b ? a : b;
-    default: return b;
-    }
-}
-
-typedef struct {
-    TgEvalCall *c;
-    const TgArray *updates;
-    Reduction reduction;
-    size_t element;
-} Scatterer;
-
-static void put(void *user, int64_t at, int64_t k)
-{
-    Scatterer *s = user;
-    TgArray *y = &s->c->out[0];
-    if (s->reduction == NONE)
-        memcpy(out_at(y, s->element, at), at_of(s->updates, s->element, k), s->element);
-    else if (eval_is_real(y))
-        tg_array_set_float(s->c->mode, y, at,
-                           reduce_real(s->reduction, eval_real(s->c, y, at), eval_real(s->c, s->updates, k)));
-    else
-        tg_array_set_int(y, at, reduce_int(s->reduction, tg_array_int(y, at), tg_array_int(s->updates, k)));
-}
-
-static bool begin_scatter(TgEvalCall *c, Scatterer *s)
+static bool copy_input(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
-    *s = (Scatterer){.c = c, .updates = c->in[2], .element = eval_element(c, x)};
-    if (!read_reduction(c, &s->reduction) || !eval_out_like(c, 0, x))
+    if (!eval_out_like(c, 0, x))
         return false;
-    memcpy(c->out[0].data, x->data, (size_t)x->count * s->element);
+    memcpy(c->out[0].data, x->data, (size_t)x->count * eval_element(c, x));
     return true;
 }
 
 bool eval_scatter_elements(TgEvalCall *c)
 {
-    Scatterer s;
+    const TgArray *x = c->in[0], *at = c->in[1], *from = c->in[2];
     int32_t axis;
-    if (!eval_axis(c, tg_attr_int(c->n, "axis"), c->in[0]->rank, &axis) || !begin_scatter(c, &s))
+    Elements e;
+    Combine how;
+    Combiner f;
+    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) || !lies_within(c, axis) || !combiner(c, &how, &f))
         return false;
-    if (c->in[1]->count != c->in[2]->count)
-        return eval_bad_shape(c, 2, "updates need the shape of the indices");
-    return each_element(c, c->in[1], c->in[0], axis, put, &s);
+    if (from->rank != at->rank || memcmp(from->dim, at->dim, (size_t)at->rank * sizeof *at->dim) != 0)
+        return eval_bad_shape(c, 2, "it must have the shape of the indices");
+    if (!copy_input(c))
+        return false;
+    size_t element = eval_element(c, x);
+    elements_begin(&e, x, axis);
+    for (int64_t i = 0; i < at->count; i++, elements_next(&e, at)) {
+        int64_t k;
+        if (!eval_index(c, eval_ints_of(at)[i], x->dim[axis], &k))
+            return false;
+        f(how, (char *)c->out[0].data + (size_t)(e.offset + k * e.step) * element,
+          (const char *)from->data + (size_t)i * element, 1);
+    }
+    return true;
 }
 
 bool eval_scatter_nd(TgEvalCall *c)
 {
-    const TgArray *x = c->in[0], *index = c->in[1];
-    int64_t n = index->rank ? index->dim[index->rank - 1] : 0;
-    Scatterer s;
-    if (index->rank < 1 || n > x->rank)
-        return eval_bad_shape(c, 1, "its last size exceeds the rank of the data");
-    if (!begin_scatter(c, &s))
+    const TgArray *x = c->in[0], *from = c->in[2];
+    Tuples t;
+    Combine how;
+    Combiner f;
+    int64_t offset;
+    if (!tuples_begin(c, &t, 0) || !combiner(c, &how, &f))
         return false;
-    int64_t block = eval_count(x->dim, (int32_t)n, x->rank), tuples = eval_count(index->dim, 0, index->rank - 1), place;
-    if (c->in[2]->count != tuples * block)
-        return eval_bad_shape(c, 2, "updates do not fit indices and data");
-    for (int64_t k = 0; k < tuples; k++) {
-        if (!tuple_place(c, eval_ints_of(index) + k * n, n, x, 0, &place))
+    if (from->count != t.tuples * t.block)
+        return eval_bad_shape(c, 2, "one block per index is needed");
+    if (!copy_input(c))
+        return false;
+    size_t element = eval_element(c, x);
+    for (int64_t i = 0; i < t.tuples; i++) {
+        if (!tuple_at(c, &t, i, &offset))
             return false;
-        for (int64_t i = 0; i < block; i++)
-            put(&s, place * block + i, k * block + i);
+        f(how, (char *)c->out[0].data + (size_t)offset * element,
+          (const char *)from->data + (size_t)(i * t.block) * element, t.block);
     }
     return true;
 }
 
-/* --- indices from values, values from indices ---------------------------------------------------------------------------- */
+/* --- selection ----------------------------------------------------------------------------------------------------- */
 
-bool eval_one_hot(TgEvalCall *c)
+bool eval_compress(TgEvalCall *c)
 {
-    const TgArray *index = c->in[0], *values = c->in[2];
-    int64_t depth;
-    int32_t axis;
-    if (!eval_one_int(c, 1, 0, &depth) || !eval_axis(c, tg_attr_int(c->n, "axis"), index->rank + 1, &axis))
+    const TgArray *x = c->in[0], *keep = c->in[1];
+    TgArray flat = *x;
+    int32_t axis = 0;
+    if (!tg_attr_has(c->n->attrs, "axis")) {
+        flat.rank = 1;
+        flat.dim[0] = x->count;
+    } else if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis)) {
         return false;
-    if (values->count != 2)
-        return eval_bad_shape(c, 2, "values are the one for off and the one for on");
-    int64_t dim[TG_EVAL_RANK + 1];
-    if (depth < 0)
-        return eval_bad_value(c, "depth", depth);
-    memcpy(dim, index->dim, (size_t)axis * sizeof *dim);
-    dim[axis] = depth;
-    memcpy(dim + axis + 1, index->dim + axis, (size_t)(index->rank - axis) * sizeof *dim);
-    if (!eval_out(c, 0, values->dtype, index->rank + 1, dim))
-        return false;
-    size_t e = eval_element(c, values);
-    int64_t inner = eval_count(index->dim, axis, index->rank);
-    for (int64_t i = 0; i < c->out[0].count; i++)
-        memcpy(out_at(&c->out[0], e, i), values->data, e);
-    for (int64_t k = 0; k < index->count; k++) {
-        int64_t at = eval_is_real(index) ? (int64_t)eval_real(c, index, k) : eval_ints_of(index)[k];
-        at += at < 0 ? depth : 0;
-        if (at >= 0 && at < depth)
-            memcpy(out_at(&c->out[0], e, (k / inner * depth + at) * inner + k % inner), at_of(values, e, 1), e);
     }
+    int64_t n = flat.dim[axis], limit = keep->count < n ? keep->count : n, kept = 0;
+    for (int64_t i = 0; i < limit; i++)
+        kept += eval_ints_of(keep)[i] != 0;
+    int64_t outer = eval_count(flat.dim, 0, axis);
+    size_t block = (size_t)eval_count(flat.dim, axis + 1, flat.rank) * eval_element(c, x);
+    flat.dim[axis] = kept;
+    if (!eval_out(c, 0, x->dtype, flat.rank, flat.dim))
+        return false;
+    char *to = c->out[0].data;
+    for (int64_t i = 0; i < outer; i++)
+        for (int64_t k = 0; k < limit; k++)
+            if (eval_ints_of(keep)[k]) {
+                memcpy(to, (const char *)x->data + (size_t)(i * n + k) * block, block);
+                to += block;
+            }
     return true;
 }
 
-static bool is_nonzero(const TgEvalCall *c, const TgArray *x, int64_t i)
+static bool is_zero(const TgEvalCall *c, const TgArray *x, int64_t i)
 {
-    return eval_is_real(x) ? eval_real(c, x, i) != 0 : eval_ints_of(x)[i] != 0;
+    if (x->dtype == TG_str)
+        return ((const TgBytes *)x->data)[i].n == 0;
+    return eval_is_real(x) ? eval_real(c, x, i) == 0 : eval_ints_of(x)[i] == 0;
 }
 
 bool eval_non_zero(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
-    int64_t found = 0, k = 0, place[TG_EVAL_RANK] = {0};
+    int64_t n = 0, index[TG_EVAL_RANK] = {0}, none[1] = {0}, done = 0;
     for (int64_t i = 0; i < x->count; i++)
-        found += is_nonzero(c, x, i);
-    int64_t dim[2] = {x->rank, found};
-    if (!eval_out(c, 0, TG_i64, 2, dim))
+        n += !is_zero(c, x, i);
+    if (!eval_out(c, 0, TG_i64, 2, (int64_t[]){x->rank, n}))
         return false;
-    for (int64_t i = 0; i < x->count; i++) {
-        if (is_nonzero(c, x, i)) {
-            for (int32_t d = 0; d < x->rank; d++)
-                eval_ints_of(&c->out[0])[d * found + k] = place[d];
-            k++;
-        }
-        eval_next(x->rank, x->dim, place, 0, NULL, NULL);
+    for (int64_t i = 0; i < x->count; i++, eval_next(x->rank, x->dim, index, 0, none, NULL)) {
+        if (is_zero(c, x, i))
+            continue;
+        for (int32_t k = 0; k < x->rank; k++)
+            eval_ints_of(&c->out[0])[k * n + done] = index[k];
+        done++;
     }
-    return true;
-}
-
-bool eval_compress(TgEvalCall *c)
-{
-    const TgArray *x = c->in[0], *keep = c->in[1];
-    bool flat = !tg_attr_has(c->n->attrs, "axis");
-    int32_t axis = 0;
-    if (!flat && !eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis))
-        return false;
-    int64_t size = flat ? x->count : x->dim[axis], kept = 0, n = keep->count < size ? keep->count : size;
-    for (int64_t i = 0; i < n; i++)
-        kept += eval_ints_of(keep)[i] != 0;
-    if (!(flat ? eval_out(c, 0, x->dtype, 1, &kept) : spliced_out(c, x, axis, &kept, 1, axis + 1)))
-        return false;
-    size_t e = eval_element(c, x);
-    int64_t outer = flat ? 1 : eval_count(x->dim, 0, axis), inner = flat ? 1 : eval_count(x->dim, axis + 1, x->rank), to = 0;
-    for (int64_t o = 0; o < outer; o++)
-        for (int64_t i = 0; i < n; i++)
-            if (eval_ints_of(keep)[i] && inner)
-                memcpy(out_at(&c->out[0], e, inner * to++), at_of(x, e, (o * size + i) * inner), (size_t)inner * e);
-    return true;
-}
-
-bool eval_reverse_sequence(TgEvalCall *c)
-{
-    const TgArray *x = c->in[0], *length = c->in[1];
-    int32_t time, batch;
-    if (!eval_axis(c, tg_attr_int(c->n, "time_axis"), x->rank, &time) ||
-        !eval_axis(c, tg_attr_int(c->n, "batch_axis"), x->rank, &batch) || !eval_out_like(c, 0, x))
-        return false;
-    if (time == batch || length->count != x->dim[batch])
-        return eval_bad_shape(c, 1, "one length for each sequence of the batch");
-    int64_t stride[TG_EVAL_RANK], place[TG_EVAL_RANK] = {0};
-    eval_strides(x->rank, x->dim, stride);
-    size_t e = eval_element(c, x);
-    for (int64_t i = 0; i < x->count; i++) {
-        int64_t n = eval_ints_of(length)[place[batch]], t = place[time];
-        if (n < 0 || n > x->dim[time])
-            return eval_bad_value(c, "a sequence length", n);
-        int64_t from = t < n ? i + (n - 1 - 2 * t) * stride[time] : i;
-        memcpy(out_at(&c->out[0], e, i), at_of(x, e, from), e);
-        eval_next(x->rank, x->dim, place, 0, NULL, NULL);
-    }
-    return true;
-}
-
-/* --- sequences of numbers ---------------------------------------------------------------------------------------------- */
-
-enum { MOST_NUMBERS = 1 << 28 };
-
-static bool range_out(TgEvalCall *c, double count)
-{
-    if (!(count <= MOST_NUMBERS))
-        return eval_bad_value(c, "the number of elements", INT64_MAX);
-    int64_t n = count > 0 ? (int64_t)count : 0;
-    return eval_out(c, 0, c->in[0]->dtype, 1, &n);
-}
-
-static bool range_of_ints(TgEvalCall *c)
-{
-    int64_t start, limit, delta;
-    if (!eval_one_int(c, 0, 0, &start) || !eval_one_int(c, 1, 0, &limit) || !eval_one_int(c, 2, 1, &delta))
-        return false;
-    if (delta == 0)
-        return eval_bad_value(c, "delta", 0);
-    if (!range_out(c, ceil(((double)limit - (double)start) / (double)delta)))
-        return false;
-    for (int64_t i = 0; i < c->out[0].count; i++)
-        eval_ints_of(&c->out[0])[i] = (int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)delta);
-    return true;
-}
-
-bool eval_range(TgEvalCall *c)
-{
-    double start, limit, delta;
-    if (!eval_is_real(c->in[0]))
-        return range_of_ints(c);
-    if (!eval_one_float(c, 0, 0, &start) || !eval_one_float(c, 1, 0, &limit) || !eval_one_float(c, 2, 1, &delta))
-        return false;
-    if (delta == 0)
-        return eval_bad_value(c, "delta", 0);
-    if (!range_out(c, ceil((limit - start) / delta)))
-        return false;
-    for (int64_t i = 0; i < c->out[0].count; i++)
-        tg_array_set_float(c->mode, &c->out[0], i, start + (double)i * delta);
-    return true;
-}
-
-bool eval_eye_like(TgEvalCall *c)
-{
-    const TgArray *x = c->in[0];
-    int64_t wanted = tg_attr_int(c->n, "dtype"), k = tg_attr_int(c->n, "k");
-    if (x->rank != 2)
-        return eval_bad_shape(c, 0, "a matrix is needed");
-    if (!eval_out(c, 0, wanted ? (TgDtype)wanted : x->dtype, 2, x->dim))
-        return false;
-    TgArray *y = &c->out[0];
-    memset(y->data, 0, (size_t)y->count * eval_element(c, y));
-    for (int64_t i = 0; i < x->dim[0]; i++)
-        if (i + k >= 0 && i + k < x->dim[1]) {
-            if (eval_is_real(y))
-                tg_array_set_float(c->mode, y, i * x->dim[1] + i + k, 1);
-            else
-                tg_array_set_int(y, i * x->dim[1] + i + k, 1);
-        }
     return true;
 }

@@ -1,98 +1,111 @@
-/* MatMul: blocked, vectorized over columns. Every element sums its products in the order of k, whatever the blocking, the
- * vector width or the number of threads, and nothing is contracted to fused multiply-add: the bits depend on the operands
- * only. Columns go in panels whose rows of B are packed, so that the inner loop reads both operands contiguously. */
+/* Products of matrices: MatMul, and the core that Einsum uses.
+ *
+ * Every element of the result is the sum of its terms in the order of k, added one by one from zero: whatever the
+ * blocking, the vector width and the number of threads, the bits are the same. (There is no fused multiply-add: the
+ * build forbids contraction.) Speed comes from the other two dimensions: a tile of ROWS rows by one 64-byte vector of
+ * columns stays in registers while k runs; TERMS rows of the right matrix are packed side by side so that they stay in
+ * the first-level cache for all rows of the left one.
+ */
 #include <string.h>
 
 #include "eval_kernel.h"
+#include "eval_matmul.h"
 
-enum { ROWS = 4, VECTOR = 32 }; /* of a tile, whose sums stay in registers: rows; bytes of half its columns */
+enum {
+    ROWS = 6,     /* of a tile: 6 vectors of sums and one of operands fit into 16 AVX registers, two per vector */
+    TERMS = 256,  /* of k that are packed at once */
+    STRETCH = 40  /* row groups per pass over the right matrix: their part of the left one stays in the second cache */
+};
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
-#define WIDE __attribute__((target_clones("avx2", "default")))
+#if defined(__x86_64__) && defined(__linux__)
+#define TG_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
-#define WIDE
+#define TG_CLONES
 #endif
-#define UNROLL _Pragma("GCC unroll 8")
 
-/* C[m,n] = A[m,k] B[k,n] for each of `batches` products. */
+/* `pairs` products of a (m x k) and b (k x n), row-major; a_at, b_at: where the matrices of each pair start. */
 typedef struct {
-    int64_t m, k, n, panels;      /* panels of columns per product */
-    const char *a, *b;
-    char *y;
-    const int64_t *at_a, *at_b;   /* first element of each product's operands */
+    int64_t pairs, m, n, k;
+    const void *a, *b;
+    const int64_t *a_at, *b_at;
+    void *out;
 } Product;
 
 #define TG_TEMPLATE "eval_matmul.inc"
 #include "eval_num.h"
 
-/* --- integers: 64 bits, wrapping ------------------------------------------------------------------------------------- */
-
-static void int_rows(const Product *p, int64_t batch)
+static void product_int(void *user, int64_t from, int64_t to)
 {
-    const int64_t *a = (const int64_t *)(const void *)p->a + p->at_a[batch];
-    const int64_t *b = (const int64_t *)(const void *)p->b + p->at_b[batch];
-    uint64_t *y = (uint64_t *)(void *)p->y + batch * p->m * p->n;
-    memset(y, 0, (size_t)(p->m * p->n) * sizeof *y);
-    for (int64_t i = 0; i < p->m; i++)
-        for (int64_t k = 0; k < p->k; k++)
-            for (int64_t j = 0; j < p->n; j++)
-                y[i * p->n + j] += (uint64_t)a[i * p->k + k] * (uint64_t)b[k * p->n + j];
+    const Product *p = user;
+    int64_t groups = (p->m + ROWS - 1) / ROWS;
+    for (int64_t g = from; g < to; g++)
+        for (int64_t row = g % groups * ROWS; row < p->m && row < (g % groups + 1) * ROWS; row++) {
+            const uint64_t *a = (const uint64_t *)p->a + p->a_at[g / groups] + row * p->k;
+            const uint64_t *b = (const uint64_t *)p->b + p->b_at[g / groups];
+            uint64_t *out = (uint64_t *)p->out + (g / groups * p->m + row) * p->n;
+            memset(out, 0, (size_t)p->n * sizeof *out);
+            for (int64_t k = 0; k < p->k; k++)
+                for (int64_t j = 0; j < p->n; j++)
+                    out[j] += a[k] * b[k * p->n + j];
+        }
 }
 
-/* --- operands ---------------------------------------------------------------------------------------------------------- */
-
-/* Shape of the result: broadcast batch axes, then m unless a is a vector, then n unless b is one. */
-static bool result_shape(TgEvalCall *c, const TgArray *a, const TgArray *b, int32_t *rank, int64_t *dim, int32_t *lead)
+bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64_t n, int64_t k, const void *a,
+                   const int64_t *a_at, const void *b, const int64_t *b_at, void *out)
 {
-    int32_t batch_a = a->rank > 2 ? a->rank - 2 : 0, batch_b = b->rank > 2 ? b->rank - 2 : 0;
-    if (a->rank < 1 || b->rank < 1)
-        return eval_bad_shape(c, a->rank < 1 ? 0 : 1, "MatMul takes no scalar");
-    if (a->dim[a->rank - 1] != b->dim[b->rank > 1 ? b->rank - 2 : 0])
-        return eval_bad_shape(c, 1, "the inner sizes differ");
-    if (!eval_broadcast(batch_a, a->dim, batch_b, b->dim, lead, dim))
-        return eval_bad_shape(c, 1, "the batch axes do not broadcast");
-    *rank = *lead;
-    if (a->rank > 1)
-        dim[(*rank)++] = a->dim[a->rank - 2];
-    if (b->rank > 1)
-        dim[(*rank)++] = b->dim[b->rank - 1];
+    Product p = {pairs, m, n, k, a, b, a_at, b_at, out};
+    bool real = eval_carrier(dtype) == TG_C_REAL;
+    if (pairs == 0 || m == 0 || n == 0)
+        return true;
+    if (!eval_spend(c, 2.0 * (double)pairs * (double)m * (double)n * (double)k))
+        return false;
+    if (k == 0)
+        memset(out, 0, (size_t)(pairs * m * n) * tg_array_element(c->mode, dtype)); /* fits: out was allocated */
+    else
+        eval_parallel(c, pairs * ((m + ROWS - 1) / ROWS), real ? TG_BY_NUM(c, product) : product_int, &p);
     return true;
 }
 
-/* First element of operand x for each product; `size` elements each. */
-static int64_t *offsets(TgEvalCall *c, const TgArray *x, int32_t lead, const int64_t *dim, int64_t batches, int64_t size)
+/* --- MatMul -------------------------------------------------------------------------------------------------------- */
+
+/* Where the matrix of each batch index starts in `x`, whose leading axes broadcast to dim[0 .. rank). */
+static const int64_t *starts(TgEvalCall *c, const TgArray *x, int32_t rank, const int64_t *dim, int64_t pairs)
 {
-    int64_t *list = TG_NEW_N(tg_scratch(c->tg), int64_t, batches + 1), place[TG_EVAL_RANK] = {0}, offset[1] = {0};
-    int64_t stride[1][TG_EVAL_RANK];
-    TgArray lead_of_x = {.rank = x->rank > 2 ? x->rank - 2 : 0};
-    memcpy(lead_of_x.dim, x->dim, (size_t)lead_of_x.rank * sizeof *x->dim);
-    eval_broadcast_strides(&lead_of_x, lead, stride[0]);
-    for (int64_t i = 0; i < batches; i++) {
-        list[i] = offset[0] * size;
-        eval_next(lead, dim, place, 1, offset, (const int64_t(*)[TG_EVAL_RANK])stride);
+    int64_t *at = TG_NEW_N(tg_scratch(c->tg), int64_t, pairs + 1), stride[1][TG_EVAL_RANK];
+    TgArray batches = *x; /* the leading axes as an array of matrices */
+    batches.rank = x->rank > 2 ? x->rank - 2 : 0;
+    int64_t matrix = eval_count(x->dim, batches.rank, x->rank), index[TG_EVAL_RANK] = {0}, offset = 0;
+    eval_broadcast_strides(&batches, rank, stride[0]);
+    for (int64_t i = 0; i < pairs; i++) {
+        at[i] = offset * matrix;
+        eval_next(rank, dim, index, 1, &offset, (const int64_t (*)[TG_EVAL_RANK])stride);
     }
-    return list;
+    return at;
 }
 
 bool eval_mat_mul(TgEvalCall *c)
 {
     const TgArray *a = c->in[0], *b = c->in[1];
-    int64_t dim[TG_EVAL_RANK + 2];
-    int32_t rank = 0, lead = 0;
-    if (!result_shape(c, a, b, &rank, dim, &lead) || !eval_out(c, 0, a->dtype, rank, dim))
+    if (a->rank == 0 || b->rank == 0)
+        return eval_bad_shape(c, a->rank == 0 ? 0 : 1, "a matrix or vector is needed");
+    if (a->dtype != b->dtype || a->dtype == TG_str || tg_dtype_class(a->dtype) == TG_CLASS_C)
+        return eval_bad_type(c, b->dtype);
+    int64_t k = a->dim[a->rank - 1], m = a->rank > 1 ? a->dim[a->rank - 2] : 1;
+    int64_t n = b->rank > 1 ? b->dim[b->rank - 1] : 1, dim[TG_EVAL_RANK + 2];
+    if (k != b->dim[b->rank > 1 ? b->rank - 2 : 0])
+        return eval_bad_shape(c, 1, "its rows are not as many as the columns of the first one");
+    int32_t rank;
+    if (!eval_broadcast(a->rank > 2 ? a->rank - 2 : 0, a->dim, b->rank > 2 ? b->rank - 2 : 0, b->dim, &rank, dim))
+        return eval_bad_shape(c, 1, "its leading axes do not broadcast with those of the first one");
+    int64_t pairs = eval_count(dim, 0, rank), batch[TG_EVAL_RANK];
+    int32_t batch_rank = rank;
+    memcpy(batch, dim, (size_t)rank * sizeof *dim);
+    if (a->rank > 1)
+        dim[rank++] = m;
+    if (b->rank > 1)
+        dim[rank++] = n;
+    if (!eval_out(c, 0, a->dtype, rank, dim))
         return false;
-    Product p = {.m = a->rank > 1 ? a->dim[a->rank - 2] : 1, .k = a->dim[a->rank - 1],
-                 .n = b->rank > 1 ? b->dim[b->rank - 1] : 1, .a = a->data, .b = b->data, .y = c->out[0].data};
-    int64_t batches = eval_count(dim, 0, lead);
-    int64_t columns = 2 * VECTOR / (c->mode == TG_EVAL_F64 ? (int)sizeof(double) : (int)sizeof(float));
-    p.panels = (p.n + columns - 1) / columns;
-    p.at_a = offsets(c, a, lead, dim, batches, p.m * p.k);
-    p.at_b = offsets(c, b, lead, dim, batches, p.k * p.n);
-    if (!eval_is_real(a)) {
-        for (int64_t i = 0; i < batches; i++)
-            int_rows(&p, i);
-        return true;
-    }
-    eval_parallel(c, batches * p.panels, c->mode == TG_EVAL_F64 ? panels_f64 : panels_f32, &p);
-    return true;
+    return eval_products(c, a->dtype, pairs, m, n, k, a->data, starts(c, a, batch_rank, batch, pairs), b->data,
+                         starts(c, b, batch_rank, batch, pairs), c->out[0].data);
 }

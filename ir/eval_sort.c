@@ -1,176 +1,163 @@
-/* TopK and Unique: kernels that order elements. Keys are compared as numbers; ties keep the lower index first, as ONNX
- * says for TopK.. */
-#include <math.h>
-#include <stdlib.h>
+/* TopK and Unique: what needs an order. Sorting is a merge sort from the bottom up over indices: stable, so that equal
+ * elements keep their order and results are the same everywhere; without recursion; memory is the caller's. */
 #include <string.h>
 
-#include "eval_kernel.h"
+#include "eval_index.h"
 
-/* An element with the number it is ordered by. Integers keep all 64 bits. */
+/* What is sorted: items of `parts` elements, `part_step` bytes apart; item i starts at base + i * step. */
 typedef struct {
-    double real;
-    int64_t integer;
-    int64_t place;
-} Key;
+    const char *base;
+    size_t step, part_step;
+    int64_t parts;
+    Compare compare;
+    bool descending;
+} Items;
 
-static Key key_of(const TgEvalCall *c, const TgArray *x, int64_t at, int64_t place)
+static int order(const Items *s, int64_t a, int64_t b)
 {
-    if (eval_is_real(x))
-        return (Key){eval_real(c, x, at), 0, place};
-    int64_t i = eval_ints_of(x)[at];
-    return (Key){0, x->dtype == TG_u64 ? (int64_t)((uint64_t)i ^ (UINT64_C(1) << 63)) : i, place};
+    int result = 0;
+    for (int64_t i = 0; result == 0 && i < s->parts; i++)
+        result = s->compare(s->base + (size_t)a * s->step + (size_t)i * s->part_step,
+                            s->base + (size_t)b * s->step + (size_t)i * s->part_step);
+    return s->descending ? -result : result;
 }
 
-/* NaN counts as the largest number. */
-static int compare(const Key *a, const Key *b)
+static void merge(const Items *s, const int64_t *from, int64_t low, int64_t middle, int64_t high, int64_t *to)
 {
-    if (a->integer != b->integer)
-        return a->integer < b->integer ? -1 : 1;
-    if (isnan(a->real) || isnan(b->real))
-        return (int)isnan(a->real) - (int)isnan(b->real);
-    return (a->real > b->real) - (a->real < b->real);
+    int64_t a = low, b = middle;
+    for (int64_t i = low; i < high; i++)
+        to[i] = a < middle && (b >= high || order(s, from[a], from[b]) <= 0) ? from[a++] : from[b++];
 }
 
-static int ascending(const void *a, const void *b)
+/* Fills index[0 .. n) with the sorted order; `spare` has room for n more. */
+static void sort(const Items *s, int64_t n, int64_t *index, int64_t *spare)
 {
-    const Key *x = a, *y = b;
-    int order = compare(x, y);
-    return order ? order : (x->place > y->place) - (x->place < y->place);
+    int64_t *from = index, *to = spare;
+    for (int64_t i = 0; i < n; i++)
+        from[i] = i;
+    for (int64_t width = 1; width < n; width *= 2) {
+        for (int64_t low = 0; low < n; low += 2 * width) {
+            int64_t middle = low + width < n ? low + width : n, high = middle + width < n ? middle + width : n;
+            merge(s, from, low, middle, high, to);
+        }
+        int64_t *other = from;
+        from = to;
+        to = other;
+    }
+    if (from != index)
+        memcpy(index, from, (size_t)n * sizeof *index);
 }
 
-static int descending(const void *a, const void *b)
-{
-    const Key *x = a, *y = b;
-    int order = compare(y, x);
-    return order ? order : (x->place > y->place) - (x->place < y->place);
-}
+/* --- TopK ---------------------------------------------------------------------------------------------------------- */
 
 bool eval_topk(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
-    int32_t axis;
     int64_t k, dim[TG_EVAL_RANK];
-    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) || !eval_one_int(c, 1, 0, &k))
+    int32_t axis;
+    if (!eval_one_int(c, 1, 1, &k) || !eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis))
         return false;
-    int64_t size = x->dim[axis], inner = eval_count(x->dim, axis + 1, x->rank), outer = eval_count(x->dim, 0, axis);
-    if (k < 0 || k > size)
-        return eval_bad_value(c, "k", k);
-    memcpy(dim, x->dim, (size_t)x->rank * sizeof *dim);
+    memcpy(dim, x->dim, sizeof dim);
+    int64_t n = dim[axis], step = eval_count(dim, axis + 1, x->rank);
+    if (k < 0 || k > n)
+        return eval_bad_value(c, "the number of elements wanted", k);
     dim[axis] = k;
     if (!eval_out(c, 0, x->dtype, x->rank, dim) || !eval_out(c, 1, TG_i64, x->rank, dim))
         return false;
-    size_t e = eval_element(c, x);
-    Key *keys = TG_NEW_N(tg_scratch(c->tg), Key, size ? size : 1);
-    for (int64_t line = 0; line < outer * inner; line++) {
-        int64_t first = line / inner * size * inner + line % inner, to = line / inner * k * inner + line % inner;
-        for (int64_t i = 0; i < size; i++)
-            keys[i] = key_of(c, x, first + i * inner, i);
-        qsort(keys, (size_t)size, sizeof *keys, tg_attr_int(c->n, "largest") ? descending : ascending);
+    size_t element = eval_element(c, x);
+    Items s = {NULL, (size_t)step * element, 0, 1, eval_compare(c, x->dtype), tg_attr_int(c->n, "largest") != 0};
+    int64_t *index = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1), *spare = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
+    for (int64_t line = 0; n > 0 && line < x->count / n; line++) {
+        s.base = (const char *)x->data + (size_t)(line / step * step * n + line % step) * element;
+        sort(&s, n, index, spare);
         for (int64_t i = 0; i < k; i++) {
-            memcpy((char *)c->out[0].data + (size_t)(to + i * inner) * e,
-                   (const char *)x->data + (size_t)(first + keys[i].place * inner) * e, e);
-            eval_ints_of(&c->out[1])[to + i * inner] = keys[i].place;
+            int64_t to = (line / step * k + i) * step + line % step;
+            eval_ints_of(&c->out[1])[to] = index[i];
+            memcpy((char *)c->out[0].data + (size_t)to * element, s.base + (size_t)index[i] * s.step, element);
         }
     }
     return true;
 }
 
-/* --- Unique -------------------------------------------------------------------------------------------------------------- */
+/* --- Unique -------------------------------------------------------------------------------------------------------- */
 
-/* The input as `n` items of `width` elements each: single elements, or slices along an axis. */
-typedef struct {
-    TgEvalCall *c;
-    const TgArray *x;
-    int64_t n, width, inner; /* element j of item i: see at() */
-} Items;
-
-static int64_t at(const Items *s, int64_t item, int64_t j)
+/* A slice of the input along the axis, as a sortable item: copied together, one item behind the other. */
+static char *slices(TgEvalCall *c, const TgArray *x, int64_t outer, int64_t n, size_t block)
 {
-    return (j / s->inner * s->n + item) * s->inner + j % s->inner;
+    char *items = TG_NEW_N(tg_scratch(c->tg), char, tg_product(c->tg, (size_t)(outer * n), block) + 1);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < outer; k++)
+            memcpy(items + (size_t)(i * outer + k) * block, (const char *)x->data + (size_t)(k * n + i) * block, block);
+    return items;
 }
 
-static int compare_items(const Items *s, int64_t a, int64_t b)
+/* Groups of equal items: group[i] of item i, first[g] and count[g]; returns how many. In sorted order, or in that of
+ * their first items. */
+static int64_t find_groups(TgEvalCall *c, const Items *s, int64_t n, bool sorted, int64_t *group, int64_t *first,
+                           int64_t *count)
 {
-    for (int64_t j = 0; j < s->width; j++) {
-        Key x = key_of(s->c, s->x, at(s, a, j), 0), y = key_of(s->c, s->x, at(s, b, j), 0);
-        int order = compare(&x, &y);
-        if (order)
-            return order;
+    int64_t *index = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1), *spare = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
+    int64_t groups = 0;
+    sort(s, n, index, spare);
+    for (int64_t i = 0; i < n; i++) { /* stable: the first of equal items comes first */
+        if (i == 0 || order(s, index[i - 1], index[i]) != 0)
+            first[groups++] = index[i];
+        group[index[i]] = groups - 1;
+        count[groups - 1]++;
     }
-    return 0;
-}
-
-/* Stable merge sort of item numbers, bottom up. */
-static void sort_items(const Items *s, int64_t *item, int64_t *spare)
-{
-    for (int64_t run = 1; run < s->n; run *= 2) {
-        for (int64_t from = 0; from < s->n; from += 2 * run) {
-            int64_t i = from, mid = from + run < s->n ? from + run : s->n, j = mid;
-            int64_t end = mid + run < s->n ? mid + run : s->n, k = from;
-            while (i < mid || j < end)
-                spare[k++] = j == end || (i < mid && compare_items(s, item[i], item[j]) <= 0) ? item[i++] : item[j++];
-        }
-        memcpy(item, spare, (size_t)s->n * sizeof *item);
+    if (sorted)
+        return groups;
+    memset(count, 0, (size_t)n * sizeof *count);
+    memcpy(spare, first, (size_t)groups * sizeof *spare);
+    for (int64_t i = 0, next = 0; i < n; i++) { /* renumber by first appearance */
+        int64_t lead = spare[group[i]];
+        if (lead == i)
+            first[next++] = i;
+        index[i] = lead == i ? next - 1 : index[lead];
+        count[index[i]]++;
     }
+    memcpy(group, index, (size_t)n * sizeof *group);
+    return groups;
 }
 
-static int by_first(const void *a, const void *b)
+static bool unique_lists(TgEvalCall *c, int64_t n, int64_t groups, const int64_t *group, const int64_t *first,
+                         const int64_t *count)
 {
-    const int64_t *x = a, *y = b;
-    return (x[0] > y[0]) - (x[0] < y[0]);
-}
-
-/* groups: pairs (first item, group in sorted order); returns how many. group[i] becomes the sorted group of item i. */
-static int64_t group_items(const Items *s, int64_t *groups, int64_t *group)
-{
-    int64_t *item = TG_NEW_N(tg_scratch(s->c->tg), int64_t, 2 * s->n + 1), count = 0;
-    for (int64_t i = 0; i < s->n; i++)
-        item[i] = i;
-    sort_items(s, item, item + s->n);
-    for (int64_t i = 0; i < s->n; i++) {
-        if (i == 0 || compare_items(s, item[i - 1], item[i]) != 0) {
-            groups[2 * count] = item[i];
-            groups[2 * count + 1] = count;
-            count++;
-        }
-        group[item[i]] = count - 1;
+    const int64_t *list[] = {first, group, count};
+    for (uint32_t i = 0; i < 3; i++) {
+        int64_t length = i == 1 ? n : groups;
+        if (!eval_out(c, i + 1, TG_i64, 1, &length))
+            return false;
+        memcpy(c->out[i + 1].data, list[i], (size_t)length * sizeof(int64_t));
     }
-    return count;
+    return true;
 }
 
 bool eval_unique(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
-    bool flat = !tg_attr_has(c->n->attrs, "axis");
+    TgArray flat = *x;
     int32_t axis = 0;
-    if (!flat && !eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis))
+    if (!tg_attr_has(c->n->attrs, "axis")) {
+        flat.rank = 1;
+        flat.dim[0] = x->count;
+    } else if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis)) {
         return false;
-    int64_t inner = flat ? 1 : eval_count(x->dim, axis + 1, x->rank);
-    Items s = {c, x, flat ? x->count : x->dim[axis], flat ? 1 : eval_count(x->dim, 0, axis) * inner, inner ? inner : 1};
-    int64_t *groups = TG_NEW_N(tg_scratch(c->tg), int64_t, 2 * s.n + 1), *group = TG_NEW_N(tg_scratch(c->tg), int64_t, s.n + 1);
-    int64_t count = group_items(&s, groups, group), dim[TG_EVAL_RANK] = {count};
-    if (!tg_attr_int(c->n, "sorted"))
-        qsort(groups, (size_t)count, 2 * sizeof *groups, by_first);
-    if (!flat) {
-        memcpy(dim, x->dim, (size_t)x->rank * sizeof *dim);
-        dim[axis] = count;
     }
-    if (!eval_out(c, 0, x->dtype, flat ? 1 : x->rank, dim) || !eval_out(c, 1, TG_i64, 1, &count) ||
-        !eval_out(c, 2, TG_i64, 1, &s.n) || !eval_out(c, 3, TG_i64, 1, &count))
+    int64_t n = flat.dim[axis], outer = eval_count(flat.dim, 0, axis);
+    int64_t inner = eval_count(flat.dim, axis + 1, flat.rank);
+    size_t element = eval_element(c, x), block = (size_t)inner * element;
+    char *items = slices(c, x, outer, n, block);
+    Items s = {items, (size_t)outer * block, element, outer * inner, eval_compare(c, x->dtype), false};
+    int64_t *group = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1), *first = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
+    int64_t *count = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
+    int64_t groups = find_groups(c, &s, n, tg_attr_int(c->n, "sorted") != 0, group, first, count);
+    flat.dim[axis] = groups;
+    if (!eval_out(c, 0, x->dtype, flat.rank, flat.dim))
         return false;
-    size_t e = eval_element(c, x);
-    int64_t *number = TG_NEW_N(tg_scratch(c->tg), int64_t, count + 1); /* of a sorted group in the output */
-    for (int64_t k = 0; k < count; k++) {
-        number[groups[2 * k + 1]] = k;
-        eval_ints_of(&c->out[1])[k] = groups[2 * k];
-        eval_ints_of(&c->out[3])[k] = 0;
-        for (int64_t j = 0; j < s.width; j++)
-            memcpy((char *)c->out[0].data + (size_t)((j / s.inner * count + k) * s.inner + j % s.inner) * e,
-                   (const char *)x->data + (size_t)at(&s, groups[2 * k], j) * e, e);
-    }
-    for (int64_t i = 0; i < s.n; i++) {
-        eval_ints_of(&c->out[2])[i] = number[group[i]];
-        eval_ints_of(&c->out[3])[number[group[i]]]++;
-    }
-    return true;
+    for (int64_t g = 0; g < groups; g++)
+        for (int64_t k = 0; k < outer; k++)
+            memcpy((char *)c->out[0].data + (size_t)(k * groups + g) * block,
+                   items + (size_t)(first[g] * outer + k) * block, block);
+    return unique_lists(c, n, groups, group, first, count);
 }
