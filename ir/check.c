@@ -68,7 +68,8 @@ static bool has_origin(const Check *c, TgValue v) {
     const TgValueInfo *info = tg_value(g, v);
     switch (info->origin) {
     case TG_V_INPUT: return stands_at(g->inputs.at, g->inputs.n, info->index, v);
-    case TG_V_CAPTURE: return g->outer && stands_at(g->captures.at, g->captures.n, info->index, v);
+    case TG_V_CAPTURE: /* one that nobody reads may have been dropped */
+        return g->outer && (stands_at(g->captures.at, g->captures.n, info->index, v) || (!info->uses.n && !info->returned));
     case TG_V_CONST: return info->tensor != NULL;
     case TG_V_RESULT: break;
     }

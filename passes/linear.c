@@ -121,7 +121,7 @@ void pass_linear(TgPass *p)
         const TgValueInfo *out = info->n_out ? tg_value(p->g, info->out[0]) : NULL;
         if (!out || info->dead || (!out->uses.n && !out->returned))
             continue;
-        if (info->op == TG_Add)
+        if (info->op == TG_Add && p->options->level >= 2)
             merge_sum(p, info);
         else if (info->op == TG_MatMul || info->op == TG_Gemm)
             merge_side_by_side(p, info->in[0]);
