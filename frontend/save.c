@@ -11,13 +11,15 @@ static const size_t TWO_GIB = ((size_t)2 << 30) - 1; /* what protocol buffers ca
 
 /* --- versions ----------------------------------------------------------------------------------------------------- */
 
+enum { OLDEST_IR_VERSION = 3, IR_WITH_NODE_METADATA = 10 };
+
 /* The IR version with which an opset appeared. */
 static int64_t ir_version_of(int64_t opset)
 {
     static const int8_t since[] = {[7] = 3,  [8] = 3,   [9] = 4,   [10] = 5,  [11] = 6,  [12] = 7,  [13] = 7, [14] = 7,
                                    [15] = 8, [16] = 8,  [17] = 8,  [18] = 8,  [19] = 9,  [20] = 9,  [21] = 10,
                                    [22] = 10, [23] = 11, [24] = 12, [25] = 13, [26] = 13, [27] = 13, [28] = 14};
-    return opset < OLDEST_OPSET ? 3 : since[opset < NEWEST_OPSET ? opset : NEWEST_OPSET];
+    return opset < OLDEST_OPSET ? OLDEST_IR_VERSION : since[opset < NEWEST_OPSET ? opset : NEWEST_OPSET];
 }
 
 /* A model without import of ai.onnx (it may do without) gets an opset that every runtime of today has, should it need one. */
@@ -113,16 +115,25 @@ static bool write_files(ModelWriter *w, const char *path, bool sync)
 /* --- the door ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    TgModel *model;  /* the clone */
+    const TgModel *source;
+    TgModel *model; /* the clone that is lowered */
     const char *path;
     TgSaveOptions options;
     int64_t opset;
 } Save;
 
-static bool save_clone(void *argument)
+static int64_t choose_ir_version(const Save *save)
+{
+    int64_t own = save->source->ir_version;
+    bool raised = save->opset > tg_model_opset(save->source, "");
+    int64_t least = raised ? ir_version_of(save->opset) : OLDEST_IR_VERSION;
+    return own > least ? own : least;
+}
+
+static bool save_body(void *argument)
 {
     Save *save = argument;
-    TgModel *model = save->model;
+    TgModel *model = save->model = tg_model_clone(save->source);
     Names names;
     DataPlan data;
     Wire wire;
@@ -131,42 +142,50 @@ static bool save_clone(void *argument)
     names_make(&names, model, model->arena);
     if (!data_plan(&data, &names, save->path, save->options.external))
         return false;
-    bool raised = save->opset > tg_model_opset(model, "");
-    int64_t least = raised ? ir_version_of(save->opset) : 3;
     choose_imports(model, &names, save->opset);
     wire_init(&wire, model->tg, model->arena);
-    ModelWriter writer = {.wire = &wire, .model = model, .names = &names, .data = &data, .opset = save->opset,
-                          .ir_version = model->ir_version > least ? model->ir_version : least};
-    writer.provenance = save->options.provenance && writer.ir_version >= 10;
+    ModelWriter writer = {.wire = &wire, .model = model, .names = &names, .data = &data,
+                          .ir_version = choose_ir_version(save)};
+    writer.provenance = save->options.provenance && writer.ir_version >= IR_WITH_NODE_METADATA;
     return write_files(&writer, save->path, save->options.sync);
 }
 
 bool tg_save(TgModel *model, const char *path, const TgSaveOptions *options)
 {
-    Save save = {.path = path, .options = options ? *options : (TgSaveOptions){0}};
+    Save save = {.source = model, .path = path, .options = options ? *options : (TgSaveOptions){0}};
     save.opset = choose_opset(model, save.options.opset);
-    if (!save.opset)
-        return false;
-    save.model = tg_model_clone(model);
-    bool fine = tg_protect(model->tg, save_clone, &save);
+    bool fine = save.opset && tg_protect(model->tg, save_body, &save);
     tg_model_free(save.model);
     return fine;
 }
 
-bool tg_save_tensor(Tg *tg, const TgTensor *tensor, const char *name, const char *path)
+typedef struct {
+    Tg *tg;
+    const TgTensor *tensor;
+    const char *name, *path;
+} SaveTensor;
+
+static bool save_tensor_body(void *argument)
 {
-    Wire wire;
-    TgMark mark = tg_mark(tg_scratch(tg));
+    const SaveTensor *save = argument;
     const Place inside = {NULL, 0};
-    TgOutput *out = tg_output_open(tg, path);
+    Wire wire;
+    TgMark mark = tg_mark(tg_scratch(save->tg));
+    TgOutput *out = tg_output_open(save->tg, save->path);
     if (!out)
         return false;
-    wire_init(&wire, tg, tg_scratch(tg));
-    wire_write_to(&wire, out); /* the fields of one message: no lengths are needed */
-    write_tensor(&wire, tensor, name, inside);
-    tg_release(tg_scratch(tg), mark);
+    wire_init(&wire, save->tg, tg_scratch(save->tg));
+    wire_write_to(&wire, out); /* the fields of one message: no lengths need be counted */
+    write_tensor(&wire, save->tensor, save->name, inside);
+    tg_release(tg_scratch(save->tg), mark);
     if (!wire.failed)
         return tg_output_commit(out, false);
     tg_output_discard(out);
     return false;
+}
+
+bool tg_save_tensor(Tg *tg, const TgTensor *tensor, const char *name, const char *path)
+{
+    SaveTensor save = {tg, tensor, name, path};
+    return tg_protect(tg, save_tensor_body, &save);
 }

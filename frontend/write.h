@@ -103,7 +103,7 @@ typedef struct {
     const TgModel *model;
     const Names *names;
     const DataPlan *data;
-    int64_t opset, ir_version;
+    int64_t ir_version;
     bool provenance;
 } ModelWriter;
 
