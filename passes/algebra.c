@@ -174,8 +174,7 @@ static const struct {
 static void visit(TgPass *p, TgNodeInfo *n)
 {
     for (uint32_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const TgValueInfo *out = tg_value(p->g, n->out[0]);
-        if (table[i].op != n->op || (!out->uses.n && !out->returned) || !pass_may(p))
+        if (table[i].op != n->op || !is_read(p->g, n->out[0]) || !pass_may(p))
             continue;
         TgValue made = table[i].find(p, n);
         if (made && same_type(p->g, made, n->out[0])) {

@@ -169,8 +169,7 @@ static const TgTensor *known_elements(TgPass *p, TgValue v)
 static void fold_symbolic(TgPass *p, const TgNodeInfo *n)
 {
     for (uint32_t i = 0; i < n->n_out; i++) {
-        TgValueInfo *v = tg_value(p->g, n->out[i]);
-        const TgTensor *t = v->uses.n || v->returned ? known_elements(p, n->out[i]) : NULL;
+        const TgTensor *t = is_read(p->g, n->out[i]) ? known_elements(p, n->out[i]) : NULL;
         if (t && pass_allow(p, "fold-shape"))
             tg_replace(p->g, n->out[i], tg_graph_const(p->g, t, NULL));
     }

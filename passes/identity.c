@@ -291,8 +291,7 @@ static const struct {
 static void visit(TgPass *p, TgNode node, uint32_t row)
 {
     TgNodeInfo *n = tg_node(p->g, node);
-    TgValueInfo *out = tg_value(p->g, n->out[0]);
-    if (!out->uses.n && !out->returned)
+    if (!is_read(p->g, n->out[0]))
         return;
     TgValue kept = table[row].find(p, n);
     if (kept && kept != n->out[0] && pass_allow(p, table[row].rewrite))

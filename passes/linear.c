@@ -41,7 +41,7 @@ static uint32_t group_of(TgPass *p, TgValue x, Fc *fc)
     const TgValueInfo *info = tg_value(p->g, x);
     for (uint32_t i = 0; i < info->uses.n && n < MOST; i++) {
         TgUse use = info->uses.at[i];
-        if (use.slot == 0 && fc_at(p, use.node, &fc[n]) && pass_rank(p->g, fc[n].x) >= 2 && fc_owns_weight(p, &fc[n]) &&
+        if (use.slot == 0 && fc_at(p, use.node, &fc[n]) && is_read(p->g, fc[n].out) && pass_rank(p->g, fc[n].x) >= 2 && fc_owns_weight(p, &fc[n]) &&
             (n == 0 || alike(p, &fc[0], &fc[n])))
             n++;
     }
@@ -118,8 +118,7 @@ void pass_linear(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        const TgValueInfo *out = info->n_out ? tg_value(p->g, info->out[0]) : NULL;
-        if (!out || info->dead || (!out->uses.n && !out->returned))
+        if (!info->n_out || !is_read(p->g, info->out[0]))
             continue;
         if (info->op == TG_Add && p->options->level >= 2)
             merge_sum(p, info);

@@ -155,6 +155,8 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
     p->changes = 0;
     if (!run_on(p, p->model->graph, pass))
         return false;
+    if (p->changes)
+        tg_remove_dead(p->model->graph);
     TgPassTime *time = &p->report->passes.at[pass];
     time->seconds += now() - start;
     time->changes += p->changes;

@@ -37,7 +37,7 @@ static void merge_constants(Table *t)
     TgGraph *g = t->p->g;
     for (TgValue v = 1; v < g->values.n; v++) {
         TgValueInfo *info = tg_value(g, v);
-        if (info->origin != TG_V_CONST || (!info->uses.n && !info->returned) || info->tensor->payload == TG_RECIPE)
+        if (info->origin != TG_V_CONST || !is_read(g, v) || info->tensor->payload == TG_RECIPE)
             continue;
         uint64_t hash = tg_mix(TG_KEY(info->type), tg_tensor_hash(t->p->tg, info->tensor));
         Entry *e = find(t, hash);

@@ -42,6 +42,8 @@ TgValue pass_float_like(TgPass *p, TgValue like, double value);       /* scalar 
 TgNode *pass_nodes(TgPass *p, uint32_t *n);
 
 static inline TgValue in(const TgNodeInfo *n, uint32_t i) { return i < n->n_in ? n->in[i] : 0; }
+/* Somebody needs it; results of removed nodes are never read. */
+static inline bool is_read(const TgGraph *g, TgValue v) { return tg_value(g, v)->uses.n || tg_value(g, v)->returned; }
 /* Has a tensor: also what a subgraph captures of outer constants. */
 static inline bool is_const(const TgGraph *g, TgValue v) { return tg_const_of(g, v) != NULL; }
 /* A constant of equal elements, small enough to look at. */

@@ -232,8 +232,7 @@ void pass_rotary(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = n; i-- > 0;) { /* sums before the permutations in them */
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        const TgValueInfo *out = info->n_out ? tg_value(p->g, info->out[0]) : NULL;
-        if (out && !info->dead && (out->uses.n || out->returned))
+        if (info->n_out && is_read(p->g, info->out[0]))
             visit(p, info);
     }
 }

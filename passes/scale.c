@@ -181,9 +181,8 @@ void pass_scale(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        const TgValueInfo *out = info->n_out ? tg_value(p->g, info->out[0]) : NULL;
         Step s;
-        if (!out || (!out->uses.n && !out->returned) || !read_step(p, info, &s))
+        if (!info->n_out || !is_read(p->g, info->out[0]) || !read_step(p, info, &s))
             continue;
         if (!absorb_after(p, &s) && !scale_far(p, &s))
             absorb_by_readers(p, &s);

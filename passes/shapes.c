@@ -53,10 +53,9 @@ static void merge_equal(TgPass *p)
             if (!count || tg_op_has(info->op, TG_T_RANDOM))
                 continue;
             hash = hash_elements(p->g, info->out[k], dims, count);
-            const TgValueInfo *out = tg_value(p->g, info->out[k]);
             if (!tg_map_get(&seen, hash, &earlier))
                 tg_map_put(&seen, hash, info->out[k]);
-            else if ((out->uses.n || out->returned) && same_elements(p->g, (TgValue)earlier, info->out[k], count) &&
+            else if (is_read(p->g, info->out[k]) && same_elements(p->g, (TgValue)earlier, info->out[k], count) &&
                      pass_allow(p, "merge-sizes"))
                 pass_replace(p, info->out[k], (TgValue)earlier, NULL);
         }

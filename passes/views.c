@@ -183,14 +183,13 @@ void pass_views(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        const TgValueInfo *out = tg_value(p->g, info->out[0]);
-        if (!out->uses.n && !out->returned)
+        if (!info->n_out || !is_read(p->g, info->out[0]))
             continue;
         if (is_view(info->op))
             shorten(p, info);
         else if (info->op == TG_Transpose) {
             compose(p, info);
-            if (out->uses.n || out->returned)
+            if (is_read(p->g, info->out[0]))
                 transpose_as_view(p, info);
         }
     }
