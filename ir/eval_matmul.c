@@ -2,7 +2,7 @@
  *
  * Every element of the result is the sum of its terms in the order of k, added one by one from zero: whatever the
  * blocking, the vector width and the number of threads, the bits are the same. (There is no fused multiply-add: the
- * build forbids contraction.) Speed comes from the other two dimensions: a tile of ROWS rows by one 64-byte vector of
+ * build forbids contraction.) Speed comes from the other two dimensions: a tile of ROWS rows by two vectors of
  * columns stays in registers while k runs; TERMS rows of the right matrix are packed side by side so that they stay in
  * the first-level cache for all rows of the left one.
  */
@@ -12,16 +12,19 @@
 #include "eval_matmul.h"
 
 enum {
-    ROWS = 6,     /* of a tile: 6 vectors of sums and one of operands fit into 16 AVX registers, two per vector */
+    VECTOR = 32,  /* bytes of a vector */
+    ROWS = 6,     /* of a tile: 12 vectors of sums and 3 of operands fit into 16 AVX registers */
+    FEW = 3,      /* rows for which packing does not pay */
     TERMS = 256,  /* of k that are packed at once */
     STRETCH = 40  /* row groups per pass over the right matrix: their part of the left one stays in the second cache */
 };
 
-#if defined(__x86_64__) && defined(__linux__)
-#define TG_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) /* no resolvers under the sanitizer */
+#define CLONES __attribute__((target_clones("avx2", "default")))
 #else
-#define TG_CLONES
+#define CLONES
 #endif
+#define UNROLL _Pragma("GCC unroll 6")
 
 /* `pairs` products of a (m x k) and b (k x n), row-major; a_at, b_at: where the matrices of each pair start. */
 typedef struct {
