@@ -169,13 +169,13 @@ static bool lower_node(TgGraph *g, TgNode n, int64_t opset)
         return true;
     if (node->op == TG_opaque)
         return lower_opaque(g, n, opset);
+    if (respell(g, n, opset))
+        return true;
     if (tg_op_info(node->op)->since <= opset) {
         NodeShot shot = node_shot(g, n);
         if (lower_rows(g, n, opset))
             return true;
         node_restore(g, n, &shot);
-    } else if (lower_young(g, n, opset)) {
-        return true;
     }
     if (tg_op_info(node->op)->tier == TG_COMPOSITE)
         return expand(g, n);

@@ -1,4 +1,4 @@
-/* Changes that are more than a moved attribute, on the way down, and short spellings of young operators. Each function of
+/* Changes that are more than a moved attribute, on the way down, and short spellings of operators that an opset lacks. Each function of
  * the first kind is named in versions.def; it sees the node as the opset behind the change means it and leaves it as the
  * opset before the change writes it. False: no equal form (what was changed meanwhile is undone by the caller). */
 #include "versions.h"
@@ -276,7 +276,7 @@ bool lower_softmax(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- young operators ---------------------------------------------------------------------------------------------- */
+/* --- operators that the opset lacks ------------------------------------------------------------------------------- */
 
 /* a <= b = (a < b) or (a = b), right for NaN too. */
 static bool spell_or_equal(TgGraph *g, TgNode n, TgOp strict)
@@ -299,12 +299,23 @@ static bool spell_scatter(TgGraph *g, TgNode n)
     return true;
 }
 
-bool lower_young(TgGraph *g, TgNode n, int64_t opset)
+/* Upsample was withdrawn: a Resize whose pixel at i is the one at floor(i / scale). */
+static bool spell_upsample(TgGraph *g, TgNode n)
+{
+    const TgNodeInfo *node = tg_node(g, n);
+    become(g, n, TG_Resize, node->attrs, 3, (const TgValue[]){node->in[0], 0, node->in[1]});
+    put_string(g, n, "coordinate_transformation_mode", "asymmetric");
+    put_string(g, n, "nearest_mode", "floor");
+    return true;
+}
+
+bool respell(TgGraph *g, TgNode n, int64_t opset)
 {
     switch (tg_node(g, n)->op) {
-    case TG_LessOrEqual: return spell_or_equal(g, n, TG_Less);
-    case TG_GreaterOrEqual: return spell_or_equal(g, n, TG_Greater);
-    case TG_ScatterElements: return opset >= 9 && spell_scatter(g, n);
+    case TG_LessOrEqual: return opset < 12 && spell_or_equal(g, n, TG_Less);
+    case TG_GreaterOrEqual: return opset < 12 && spell_or_equal(g, n, TG_Greater);
+    case TG_ScatterElements: return opset < 11 && opset >= 9 && spell_scatter(g, n);
+    case TG_Upsample: return opset >= 10 && spell_upsample(g, n);
     default: return false;
     }
 }

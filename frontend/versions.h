@@ -69,10 +69,6 @@ void put_int(TgGraph *g, TgNode n, const char *name, int64_t i);
 void put_string(TgGraph *g, TgNode n, const char *name, const char *s);
 TgValue const_ints(TgGraph *g, uint32_t n, const int64_t *x); /* i64[n] */
 
-/* Replaces a node that the opset lacks by older ones, where we know a shorter spelling than its definition. False: we
- * know none, nothing was changed (lower_ops.c). */
-bool lower_young(TgGraph *g, TgNode n, int64_t opset);
-
 /* What a node was, for attempts that may fail. */
 typedef struct {
     TgOp op;
@@ -82,6 +78,12 @@ typedef struct {
 } NodeShot;
 NodeShot node_shot(TgGraph *g, TgNode n);
 void node_restore(TgGraph *g, TgNode n, const NodeShot *shot);
+
+/* --- operators that an opset lacks (lower_ops.c) ------------------------------------------------------------------ */
+
+/* Turns node n, whose operator is too young for the opset or was withdrawn, into others, where we know a shorter spelling
+ * than its definition. False: there is none, nothing was changed. */
+bool respell(TgGraph *g, TgNode n, int64_t opset);
 
 /* --- changes that are more than a moved attribute (raise_ops.c, lower_ops.c) -------------------------------------- */
 
