@@ -131,10 +131,13 @@ bool define_BatchNormalization(TgDefine *d)
 
 bool define_MeanVarianceNormalization(TgDefine *d)
 {
-    Axes axes;
-    const int64_t *at = tg_attr_ints(d->n, "axes", &axes.n);
-    for (uint32_t i = 0; i < axes.n; i++)
-        axes.at[i] = at[i];
+    Axes axes = {3, {0, 2, 3}}; /* the default of a list is not in ops.def's reach */
+    uint32_t n;
+    const int64_t *at = tg_attr_ints(d->n, "axes", &n);
+    if (n > TG_MAX_RANK)
+        return define_refuse(d, "it has too many axes");
+    for (uint32_t i = 0; i < n; i++)
+        axes.at[i] = at[i], axes.n = n;
     Moments m = moments(d, arg(d, 0), &axes);
     TgValue deviation = Sqrt(d, m.variance);
     return result(d, Div(d, m.deviation, Add(d, deviation, num(d, deviation, 1e-9))));

@@ -1,7 +1,8 @@
 /* Definitions of products: Gemm, integer and quantized MatMul and Conv, DynamicQuantizeLinear.
  *
- * Integer products are exact: operands lose their zero points as i32, and the product is one of i32. Quantized ones
- * scale it in float64, so that rounding happens once, where ONNX says: ties to even, then saturation. */
+ * Integer products are exact: operands lose their zero points as i32; MatMul is one of i32, and Conv, which ONNX has
+ * for floats only, one of float64 (exact below 2^53). Quantized ones scale the product in float64, so that rounding
+ * happens once, where ONNX says: ties to even, then saturation. */
 #include "define.h"
 
 static bool result(TgDefine *d, TgValue y)
@@ -57,8 +58,8 @@ static TgValue integer_matmul(TgDefine *d, TgValue a, TgValue a_zero, TgValue b,
 static TgValue integer_conv(TgDefine *d, TgValue x, TgValue x_zero, TgValue w, TgValue w_zero)
 {
     w_zero = w_zero ? per_channel(d, w_zero, rank_of(d, w), 0) : 0;
-    return def_node(d, TG_Conv, d->n->attrs, 2,
-                    (TgValue[]){without_zero(d, x, x_zero), without_zero(d, w, w_zero)});
+    TgValue wide[] = {Cast(d, without_zero(d, x, x_zero), TG_f64), Cast(d, without_zero(d, w, w_zero), TG_f64)};
+    return Cast(d, def_node(d, TG_Conv, d->n->attrs, 2, wide), TG_i32);
 }
 
 bool define_MatMulInteger(TgDefine *d)

@@ -16,6 +16,8 @@ static bool operands(TgEvalCall *c, uint32_t bias_slot, int64_t in_channels, int
                      int64_t groups)
 {
     const TgArray *x = c->in[0], *weight = c->in[1], *bias = eval_in(c, bias_slot);
+    if (!eval_is_real(x) || !eval_is_real(weight))
+        return eval_bad_type(c, x->dtype);
     if (x->rank < 3 || weight->rank != x->rank)
         return eval_bad_shape(c, 1, "input and weight need the same rank, at least 3");
     if (groups < 1 || in_channels % groups != 0 || out_channels % groups != 0)
