@@ -60,28 +60,11 @@ static bool read_words(TgEvalCall *c, Sampler *s)
         || tg_report(c->tg, TG_E_eval_word, "padding_mode", padding);
 }
 
-/* Integers are sampled as reals and truncated. */
-static bool sample_integers(TgEvalCall *c, const Sampler *s)
-{
-    TgArray x = tg_array_new(c->tg, c->mode, TG_f32, c->in[0]->rank, c->in[0]->dim), ints = c->out[0];
-    TgArray y = tg_array_new(c->tg, c->mode, TG_f32, ints.rank, ints.dim);
-    const TgArray *in[] = {&x, c->in[1]};
-    TgEvalCall reals = *c;
-    for (int64_t i = 0; i < x.count; i++)
-        tg_array_set_float(c->mode, &x, i, (double)tg_array_int(c->in[0], i));
-    reals.in = in;
-    reals.out = &y;
-    TG_BY_NUM(c, grid_sample)(&reals, s);
-    for (int64_t i = 0; i < y.count; i++)
-        tg_array_set_int(&ints, i, (int64_t)tg_array_float(c->mode, &y, i));
-    tg_array_drop(c->tg, &x);
-    tg_array_drop(c->tg, &y);
-    return true;
-}
-
 bool eval_grid_sample(TgEvalCall *c)
 {
     const TgArray *x = c->in[0], *grid = c->in[1];
+    if (!eval_is_real(x)) /* sampled as reals, then truncated */
+        return eval_by_reals(c, eval_grid_sample);
     int64_t dim[TG_EVAL_RANK] = {x->dim[0], x->dim[1]};
     Sampler s = {.axes = x->rank - 2};
     if (x->rank < 3 || s.axes > MOST_AXES || grid->rank != x->rank)
@@ -97,9 +80,7 @@ bool eval_grid_sample(TgEvalCall *c)
     s.places = eval_count(dim, 2, x->rank);
     if (s.plane == 0)
         return eval_bad_shape(c, 0, "an image has at least one pixel");
-    if (!read_words(c, &s) || !eval_out(c, 0, x->dtype, x->rank, dim))
-        return false;
-    return eval_is_real(x) ? TG_BY_NUM(c, grid_sample)(c, &s) : sample_integers(c, &s);
+    return read_words(c, &s) && eval_out(c, 0, x->dtype, x->rank, dim) && TG_BY_NUM(c, grid_sample)(c, &s);
 }
 
 /* --- NonMaxSuppression ---------------------------------------------------------------------------------- */

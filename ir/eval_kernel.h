@@ -91,6 +91,9 @@ bool eval_bad_shape(TgEvalCall *c, uint32_t slot, const char *why);
 bool eval_bad_value(TgEvalCall *c, const char *what, int64_t value);
 bool eval_bad_type(TgEvalCall *c, TgDtype dtype);
 
+/* Runs a kernel for reals on integer operands: all operands become float64, results of float64 the type of operand 0. */
+bool eval_by_reals(TgEvalCall *c, bool (*kernel)(TgEvalCall *c));
+
 /* --- shapes -------------------------------------------------------------------------------------------------------- */
 
 /* Row-major strides in elements; returns the element count (shape of an array: no overflow). */

@@ -1,7 +1,7 @@
 /* Pooling: MaxPool with indices, AveragePool, MaxUnpool, and the pools over regions of interest.
  *
  * The windowed ones walk rows tap by tap, as convolution does (eval_window.h). Integers are pooled as
- * reals: those that ONNX allows here have 8 bits, so nothing is lost. */
+ * reals. */
 #include "eval_window.h"
 
 #include <math.h>
@@ -59,37 +59,17 @@ static bool pool_window(TgEvalCall *c, EvalWindow *w, TgDtype dtype, int64_t *di
     return eval_out(c, 0, dtype, x->rank, dim);
 }
 
-/* Runs MaxPool on an integer operand: as reals, and back. */
-static bool max_pool_integers(TgEvalCall *c, const EvalWindow *w, int64_t planes, bool column_major)
-{
-    TgArray x = tg_array_new(c->tg, c->mode, TG_f32, c->in[0]->rank, c->in[0]->dim);
-    TgArray y = tg_array_new(c->tg, c->mode, TG_f32, c->out[0].rank, c->out[0].dim), ints = c->out[0];
-    for (int64_t i = 0; i < x.count; i++)
-        tg_array_set_float(c->mode, &x, i, (double)tg_array_int(c->in[0], i));
-    const TgArray *in[] = {&x};
-    TgEvalCall reals = *c;
-    TgArray out[] = {y, c->out[1]};
-    reals.in = in;
-    reals.out = out;
-    TG_BY_NUM(c, max_pool)(&reals, w, planes, column_major);
-    for (int64_t i = 0; i < y.count; i++)
-        tg_array_set_int(&ints, i, (int64_t)tg_array_float(c->mode, &y, i));
-    tg_array_drop(c->tg, &x);
-    tg_array_drop(c->tg, &y);
-    return true;
-}
-
 bool eval_max_pool(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
+    if (!eval_is_real(x))
+        return eval_by_reals(c, eval_max_pool);
     EvalWindow w;
     int64_t dim[TG_EVAL_RANK];
     bool column_major = tg_attr_int(c->n, "storage_order") != 0;
     if (!pool_window(c, &w, x->dtype, dim) || !eval_out(c, 1, TG_i64, x->rank, dim))
         return false;
-    int64_t planes = x->dim[0] * x->dim[1];
-    return eval_is_real(x) ? TG_BY_NUM(c, max_pool)(c, &w, planes, column_major)
-                           : max_pool_integers(c, &w, planes, column_major);
+    return TG_BY_NUM(c, max_pool)(c, &w, x->dim[0] * x->dim[1], column_major);
 }
 
 /* How many taps of each window count: those inside the big grid, or inside its padded form. */
