@@ -95,7 +95,7 @@ static void elements(TgText *out, const TgTensor *t) {
     tg_text_add(out, "{");
     for (size_t i = 0; i < t->count; i++) {
         if (i) tg_text_add(out, ", ");
-        if (out->n - line > TG_TEXT_WIDTH - 20) {
+        if (i && out->n - line > TG_TEXT_WIDTH - 20) {
             out->n--; /* the blank */
             line = out->n + 1;
             tg_text_add(out, "\n    ");

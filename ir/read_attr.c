@@ -60,16 +60,16 @@ typedef struct {
 } List;
 
 static bool list_element(TgReader *r, List *list) {
-    TgArena *scratch = tg_scratch(r->lex.tg);
+    TgArena *words = r->lex.arena; /* not the scratch arena: there the attribute list itself grows */
     int64_t i;
     float f;
     TgBytes s;
     const TgTensor *t;
     switch (list->kind) {
-    case TG_A_INTS: return tg_lex_int(&r->lex, &i) && (TG_PUSH(scratch, &list->ints, i), true);
-    case TG_A_FLOATS: return float_value(&r->lex, &f) && (TG_PUSH(scratch, &list->floats, f), true);
-    case TG_A_STRINGS: return tg_lex_string(&r->lex, &s) && (TG_PUSH(scratch, &list->strings, s), true);
-    default: return (t = tg_read_const(r)) != NULL && (TG_PUSH(scratch, &list->tensors, t), true);
+    case TG_A_INTS: return tg_lex_int(&r->lex, &i) && (TG_PUSH(words, &list->ints, i), true);
+    case TG_A_FLOATS: return float_value(&r->lex, &f) && (TG_PUSH(words, &list->floats, f), true);
+    case TG_A_STRINGS: return tg_lex_string(&r->lex, &s) && (TG_PUSH(words, &list->strings, s), true);
+    default: return (t = tg_read_const(r)) != NULL && (TG_PUSH(words, &list->tensors, t), true);
     }
 }
 
@@ -86,8 +86,6 @@ static TgAttr list_attr(const List *list, TgName name) {
 
 static bool list_value(TgReader *r, TgAttrKind kind, TgName name, TgAttrBuild *to) {
     List list = {.kind = kind};
-    TgArena *scratch = tg_scratch(r->lex.tg);
-    TgMark mark = tg_mark(scratch);
     if (!tg_lex_expect(&r->lex, '{')) return false;
     if (r->lex.token.kind != '}') {
         do {
@@ -96,7 +94,6 @@ static bool list_value(TgReader *r, TgAttrKind kind, TgName name, TgAttrBuild *t
     }
     if (!tg_lex_expect(&r->lex, '}')) return false;
     tg_attrs_put(to, list_attr(&list, name));
-    tg_release(scratch, mark);
     return true;
 }
 

@@ -170,13 +170,15 @@ static bool real_element(TgReader *r, TgDtype dtype, uint8_t *bytes, size_t i) {
 }
 
 static bool integer_element(TgReader *r, TgDtype dtype, uint8_t *bytes, size_t i) {
+    const TgLex before = r->lex;
     int64_t x = tg_lex_is_word(&r->lex, "true");
     if (x || tg_lex_is_word(&r->lex, "false")) {
         tg_lex_next(&r->lex);
     } else if (!tg_lex_int(&r->lex, &x)) {
         return false;
     } else if (tg_wrap_integer(dtype, x) != x) {
-        return tg_lex_fail(&r->lex, "before this an integer that fits its type");
+        r->lex = before;
+        return tg_lex_fail(&r->lex, tg_name_format(r->lex.tg, "a number of type %s", tg_dtype_text(dtype)));
     }
     tg_store_integer(dtype, bytes, i, x);
     return true;
@@ -288,11 +290,13 @@ static uint64_t noise(uint64_t seed, uint64_t i) {
 /* random(seed), for tests: floats k/512 in [-2, 2), exact in 16 bits and more; integers -8..7 or 0..15; bools. */
 static TgTensor *const_random(TgReader *r, const Shape *s) {
     int64_t seed;
-    if (!tg_lex_expect(&r->lex, '(') || !tg_lex_int(&r->lex, &seed)) return NULL;
     TgDtype dtype = s->type->dtype;
     TgClass class = tg_dtype_class(dtype);
-    if (seed <= 0 || class == TG_CLASS_S || class == TG_CLASS_C)
-        return tg_lex_fail(&r->lex, "before this a seed above 0, and a type of real numbers"), NULL;
+    if (class == TG_CLASS_S || class == TG_CLASS_C) return tg_lex_fail(&r->lex, "{elements} for this type"), NULL;
+    if (!tg_lex_expect(&r->lex, '(')) return NULL;
+    const TgLex before = r->lex;
+    if (!tg_lex_int(&r->lex, &seed)) return NULL;
+    if (seed <= 0) return r->lex = before, tg_lex_fail(&r->lex, "a seed above 0"), NULL;
     if (!tg_lex_expect(&r->lex, ')')) return NULL;
     void *data;
     TgTensor *t = tg_tensor_blank(r->arena, dtype, s->type->rank, s->dim, &data);
