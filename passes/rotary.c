@@ -204,10 +204,17 @@ static bool starts_permutation(const TgGraph *g, const TgNodeInfo *n)
     return n->op == TG_Reshape && tg_producer(g, n->in[0], TG_Concat) != NULL;
 }
 
+/* Made by a Mul, Neg or Concat: otherwise a sum of it is no rotation, and need not be looked at closely. */
+static bool may_be_term(const TgGraph *g, TgValue v)
+{
+    return tg_producer(g, v, TG_Mul) || tg_producer(g, v, TG_Neg) || tg_producer(g, v, TG_Concat);
+}
+
 static bool visit_sum(TgPass *p, TgNodeInfo *n)
 {
     SignedMap m[2];
-    if (!tg_is_float(tg_type_of(p->g, n->out[0])->dtype) || pass_rank(p->g, n->out[0]) < 1)
+    if (!tg_is_float(tg_type_of(p->g, n->out[0])->dtype) || pass_rank(p->g, n->out[0]) < 1 ||
+        (!may_be_term(p->g, n->in[0]) && !may_be_term(p->g, n->in[1])) || is_const(p->g, n->in[0]) || is_const(p->g, n->in[1]))
         return false;
     bool mapped_both = signed_map(p, n->in[0], 1, 0, &m[0]) && signed_map(p, n->in[1], 1, 0, &m[1]) &&
                        m[0].source == m[1].source && m[0].tail == 1 && m[1].tail == 1 && m[0].source != n->in[0];
