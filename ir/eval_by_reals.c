@@ -1,7 +1,7 @@
-/* Integer operands of kernels that are written for reals: Conv (behind ConvInteger), MaxPool, GridSample.
+/* Integer operands of kernels that are written for reals: MaxPool, GridSample.
  *
- * The kernel runs in float64 on converted operands. That is exact: the integers have at most 32 bits, and the
- * sums that quantized models form stay far below 2^53. */
+ * The kernel runs in float64 on converted operands. That is exact where it only chooses among them, and what
+ * ONNX says where it interpolates: computed in floating point, cast to the integer at the end. */
 #include "eval_kernel.h"
 
 enum { MOST_OPERANDS = 4 };

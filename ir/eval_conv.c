@@ -39,8 +39,6 @@ static bool out_grid(TgEvalCall *c, int64_t images, int64_t channels, int32_t n,
 bool eval_conv(TgEvalCall *c)
 {
     const TgArray *x = c->in[0], *weight = c->in[1];
-    if (!eval_is_real(x)) /* ConvInteger */
-        return eval_by_reals(c, eval_conv);
     int64_t groups = tg_attr_int(c->n, "group");
     EvalWindow w;
     if (!operands(c, 2, x->dim[1], weight->dim[0], groups))
