@@ -251,6 +251,16 @@ static const Definition *definition_of(TgRun *run, const TgGraph *g, const TgNod
     return d;
 }
 
+/* A result that is a constant of the definition would die with it: it becomes a copy of its own. */
+static void detach(TgRun *run, TgArray *a)
+{
+    if (a->kind != TG_TENSOR || a->owners)
+        return;
+    TgArray own = tg_array_new(run->tg, run->options->mode, a->dtype, a->rank, a->dim);
+    memcpy(own.data, a->data, (size_t)a->count * tg_array_element(run->options->mode, a->dtype));
+    *a = own;
+}
+
 static bool run_composite(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in, TgArray *out)
 {
     const Definition *d = definition_of(run, g, n, in);
@@ -259,7 +269,11 @@ static bool run_composite(TgRun *run, const TgGraph *g, const TgNodeInfo *n, con
     const TgArray **feed = TG_NEW_N(tg_scratch(run->tg), const TgArray *, d->n_feed + 1);
     for (uint32_t i = 0; i < d->n_feed; i++)
         feed[i] = in[d->feed[i]];
-    return run_graph(run, d->model->graph, feed, NULL, out);
+    if (!run_graph(run, d->model->graph, feed, NULL, out))
+        return false;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        detach(run, &out[i]);
+    return true;
 }
 
 /* --- any node ------------------------------------------------------------------------------------------------------ */
