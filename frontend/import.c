@@ -4,6 +4,7 @@
  * initializer had to be an input, so that it is a plain constant there.
  */
 #include "import.h"
+#include "sizes.h"
 
 enum { IR_WITH_FREE_INITIALIZERS = 4 };
 
@@ -139,6 +140,8 @@ bool import_graph(Reader *r, Scope *s, const GraphView *view)
     for (uint32_t i = 0; i < view->inputs.n; i++)
         if (!import_input(r, s, &view->inputs.at[i], &all))
             return false;
+    if (!g->outer)
+        distinguish_sizes(g);
     for (uint32_t i = 0; i < all.list.n; i++)
         if (all.list.at[i].tensor && !bind_const(r, s, all.list.at[i].name, all.list.at[i].tensor))
             return false;

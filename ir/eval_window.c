@@ -108,7 +108,7 @@ static bool places(TgEvalCall *c, EvalWindow *w, int32_t i, bool ceil_mode)
 
 bool eval_window_shrink(TgEvalCall *c, EvalWindow *w, const int64_t *dim, bool ceil_mode)
 {
-    AutoPad mode;
+    AutoPad mode = PAD_GIVEN;
     if (!auto_pad(c, &mode) || !bounded(c, w, dim))
         return false;
     for (int32_t i = 0; i < w->n; i++) {
@@ -129,7 +129,7 @@ bool eval_window_shrink(TgEvalCall *c, EvalWindow *w, const int64_t *dim, bool c
 
 bool eval_window_grow(TgEvalCall *c, EvalWindow *w, const int64_t *dim)
 {
-    AutoPad mode;
+    AutoPad mode = PAD_GIVEN;
     int64_t extra[TG_EVAL_RANK], wanted[TG_EVAL_RANK];
     if (!auto_pad(c, &mode) || !bounded(c, w, dim) || !list(c, "output_padding", 0, 0, w->n, extra)
         || !list(c, "output_shape", 0, -1, w->n, wanted))

@@ -165,7 +165,7 @@ static const struct {
 
 bool tg_read_attr_value(TgReader *r, TgOp op, TgName name, TgAttrBuild *to) {
     TgLex *lex = &r->lex;
-    TgAttrKind kind;
+    TgAttrKind kind = TG_A_INTS;
     if (lex->token.kind == '{') return guess_list(r, op, name, &kind) && list_value(r, kind, name, to);
     if (lex->token.kind == TG_TOK_STRING) return string_value(r, name, to);
     if (tg_lex_is_word(lex, "const")) return tensor_value(r, name, to);

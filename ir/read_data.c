@@ -356,7 +356,7 @@ static TgTensor *const_recipe(TgReader *r, const Shape *s) {
         return tg_report(tg, TG_E_unknown_op, tg_lex_name(lex), tg_lex_name(lex)), NULL;
     }
     const TgTensor *in[RECIPE_INPUTS];
-    const TgAttrs *attrs;
+    const TgAttrs *attrs = NULL;
     uint32_t n;
     int64_t output = 0;
     tg_lex_next(lex);
