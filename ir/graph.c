@@ -376,18 +376,19 @@ bool tg_const_ints(const TgGraph *g, TgValue v, uint32_t max, int64_t *out, uint
     int64_t count = 0;
     if (!tg_type_numel(info->type, &count) || count > max)
         return false;
-    *n = (uint32_t)count;
     if (info->symbolic) {
-        for (uint32_t i = 0; i < *n; i++)
+        for (uint32_t i = 0; i < count; i++)
             if (!tg_dim_known(info->symbolic[i], &out[i]))
                 return false;
+        *n = (uint32_t)count;
         return true;
     }
     bool integer = tg_is_integer(info->type->dtype) || info->type->dtype == TG_bool;
     if (!info->tensor || !integer)
         return false;
-    for (uint32_t i = 0; i < *n; i++)
+    for (uint32_t i = 0; i < count; i++)
         out[i] = tg_tensor_int(g->tg, info->tensor, i);
+    *n = (uint32_t)count;
     return true;
 }
 

@@ -209,9 +209,12 @@ static bool read_cuts(const TgInfer *f, int32_t rank, Cuts *c, bool *known) {
     if (!*known)
         return true;
     c->n = (uint32_t)count;
-    c->start = inf_elements(f, 1, &n);
-    c->end = inf_elements(f, 2, &n);
-    c->step = inf_has(f, 4) ? inf_elements(f, 4, &n) : NULL;
+    if ((c->start = inf_elements(f, 1, &n)) && n != c->n)
+        return inf_refuse(f, "Slice needs as many starts as axes");
+    if ((c->end = inf_elements(f, 2, &n)) && n != c->n)
+        return inf_refuse(f, "Slice needs as many ends as axes");
+    if (inf_has(f, 4) && (c->step = inf_elements(f, 4, &n)) && n != c->n)
+        return inf_refuse(f, "Slice needs as many steps as axes");
     c->unknown_step = inf_has(f, 4) && !c->step;
     *known = !inf_has(f, 3) || (inf_ints(f, 3, TG_MAX_RANK, axes, &n) && n == c->n);
     for (uint32_t i = 0; i < c->n && *known; i++)
