@@ -222,7 +222,7 @@ static bool settle(Reader *r, Scope *s, const NodeView *view, TgNode n)
 static bool import_operator(Reader *r, Scope *s, const NodeView *view)
 {
     TgU32s in = {0};
-    const TgAttrs *attrs;
+    const TgAttrs *attrs = NULL;
     TgGraph *g = s->g;
     TgOp op = view->overload ? TG_opaque : tg_op_find(r->tg, view->domain, view->op_type);
     if (!read_operands(r, s, view, &in) || !read_attrs(r, s, view, op, &attrs))
