@@ -137,7 +137,7 @@ bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64
     return true;
 }
 
-bool size_of(const Arguments *a, OptionId id, size_t *bytes) {
+bool option_size(const Arguments *a, OptionId id, size_t *bytes) {
     const char *text = text_of(a, id);
     if (!text)
         return true;

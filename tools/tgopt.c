@@ -136,7 +136,7 @@ static bool work(void *argument) {
     size_t memory = 0;
     uint32_t wanted = a->command == CMD_VERIFY ? 2 : 1;
     run->code = EXIT_USAGE;
-    if (!size_of(a, OPT_max_memory, &memory) || !wants_color(a, &run->color))
+    if (!option_size(a, OPT_max_memory, &memory) || !wants_color(a, &run->color))
         return false;
     if (a->operands.n != wanted)
         return usage(a->operands.n < wanted ? "no model given" : "too many operands, first '%s'",

@@ -44,7 +44,7 @@ const char *text_of(const Arguments *a, OptionId id); /* the last one given; NUL
 const char *word_of(const Arguments *a, OptionId id, const char *otherwise);
 /* False: not such a number, already said. Keeps *n where the option was not given. */
 bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64_t *n);
-bool size_of(const Arguments *a, OptionId id, size_t *bytes); /* 512M, 4G */
+bool option_size(const Arguments *a, OptionId id, size_t *bytes); /* 512M, 4G */
 /* The position of the option's value among the words; 0 where it was not given; -1: none of them, already
  * said. */
 int choice_of(const Arguments *a, OptionId id, const char *const *words, int n);
