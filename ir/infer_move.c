@@ -117,8 +117,12 @@ static bool part_sizes(const TgInfer *f, TgDim whole, TgDim *part) {
         even = tg_dim_ceildiv(f->tg, whole, inf_num(f, parts));
     for (uint32_t i = 0; i < parts; i++)
         part[i] = inf_has(f, 1) ? inf_fresh(f) : even;
-    if (!inf_has(f, 1) && !exact)
-        part[parts - 1] = tg_dim_sub(f->tg, whole, tg_dim_mul(f->tg, even, inf_num(f, parts - 1)));
+    if (inf_has(f, 1) || exact)
+        return true;
+    part[parts - 1] = tg_dim_sub(f->tg, whole, tg_dim_mul(f->tg, even, inf_num(f, parts - 1)));
+    int64_t last = 0;
+    for (uint32_t i = 0; tg_dim_known(part[parts - 1], &last) && last < 0 && i < parts; i++)
+        part[i] = inf_fresh(f); /* cannot be split so: models have that in branches that are never taken */
     return true;
 }
 
