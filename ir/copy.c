@@ -109,6 +109,8 @@ static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured
     to->unknown = from->unknown;
     for (uint32_t i = 0; i < from->equal.n; i++)
         TG_PUSH(to->arena, &to->equal, from->equal.at[i]);
+    for (uint32_t i = 0; i < from->facts.n; i++)
+        TG_PUSH(to->arena, &to->facts, from->facts.at[i]);
     for (uint32_t i = 0; i < from->inputs.n; i++) {
         TgValue v = from->inputs.at[i];
         describe(&c, tg_graph_input(to, tg_type_of(from, v), tg_value(from, v)->name), v);

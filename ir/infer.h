@@ -110,7 +110,17 @@ typedef enum {
 /* All nodes in order. `failed`: some node contradicted itself (tolerant runs only). infer.c */
 bool inf_run(TgGraph *g, InfRigour rigour, bool *failed);
 void inf_forget(TgGraph *g); /* drops what is known of all results: their meaning is about to change */
-/* Draws conclusions from g->equal and puts them into all types and elements; true: something changed. infer_equal.c */
+
+/* --- sizes that are equal (infer_equal.c) --------------------------------------------------------------------------- */
+
+/* Draws conclusions from g->equal and puts them into all types and elements of g; true: something changed. What holds
+ * in a branch holds only there. */
 bool inf_solve(TgGraph *g);
+TgDim inf_with_facts(const TgGraph *g, TgDim d); /* what earlier answers make of it */
+/* What the file says about the symbols of the interface; for all that is inferred until the next call. */
+void inf_read_claims(TgGraph *g);
+/* Two sizes that are broadcast with each other: notes that they are equal where that is sure to be meant. */
+void inf_suspect_equal(const TgInfer *f, TgDim a, TgDim b);
+void inf_suspect_divides(const TgInfer *f, TgDim count, TgDim by); /* count is a multiple of `by` */
 
 #endif

@@ -76,6 +76,15 @@ static uint32_t branch_named(const TgInfer *f, TgName name) {
     return i;
 }
 
+/* Once more when sizes turned out equal, as far as this branch goes. */
+static bool run_branch(TgGraph *branch, InfRigour rigour, bool *failed) {
+    enum { ROUNDS = 2 };
+    bool fits = inf_run(branch, rigour, failed);
+    for (uint32_t i = 0; i < ROUNDS && fits && !*failed && inf_solve(branch); i++)
+        fits = inf_run(branch, rigour, failed);
+    return fits;
+}
+
 bool infer_if(TgInfer *f) {
     TgGraph *branch[2] = {body_of(f, branch_named(f, tg_name(f->tg, "else_branch"))),
                           body_of(f, branch_named(f, tg_name(f->tg, "then_branch")))};
@@ -89,7 +98,7 @@ bool infer_if(TgInfer *f) {
     if (inf_int(f, 0, &taken))
         taken = taken != 0;
     for (uint32_t k = 0; k < 2; k++)
-        if (!inf_run(branch[k], taken == k ? INF_STRICT : INF_TOLERANT, &failed[k]))
+        if (!run_branch(branch[k], taken == k ? INF_STRICT : INF_TOLERANT, &failed[k]))
             return false;
     if (taken < 0 && failed[0] != failed[1])
         taken = failed[0] ? 1 : 0;

@@ -6,22 +6,55 @@
  * fresh symbols. A solution for a size must be provably >= 0, so that no bound is lost. The answers are then put into
  * every type and element.
  */
+#include "context.h"
 #include "dim.h"
 #include "infer.h"
 
+typedef TG_VEC(TgDim) Pairs; /* an atom, what it is; and so on */
+
 typedef struct {
     Tg *tg;
-    TgMap answer; /* atom -> what it is */
-    TgMap place;  /* symbol -> when the interface mentions it first, from 1 */
+    TgArena *arena;
+    Pairs found;
+    TgMap answer;      /* the same, for looking up */
+    TgMap place;       /* symbol -> when the interface mentions it first, from 1 */
     TgMap types, dims; /* memo of substitution */
 } Solver;
 
 /* --- substitution --------------------------------------------------------------------------------------------------- */
 
+/* The size in min(size, most); false: d is nothing like it. */
+static bool is_capped(TgDim d, TgDim *size, int64_t *most) {
+    const DimAtom *atom = dim_only_atom(d);
+    if (!atom || atom->kind != DIM_MIN || atom->n != 2)
+        return false;
+    for (uint32_t i = 0; i < 2; i++)
+        if (tg_dim_known(atom->arg[i], most)) {
+            *size = atom->arg[1 - i];
+            return true;
+        }
+    return false;
+}
+
+/* min(x, c) = x was found: then min(y, d) = y for all y <= x and d >= c. */
+static TgDim decided_minimum(Tg *tg, uint32_t n, const TgDim *pair, TgDim atom) {
+    TgDim size, larger;
+    int64_t most, cap;
+    if (!is_capped(atom, &size, &most))
+        return NULL;
+    for (uint32_t i = 0; i < n; i += 2)
+        if (is_capped(pair[i], &larger, &cap) && pair[i + 1] == larger && cap <= most &&
+            tg_dim_at_least(tg, larger, size))
+            return size;
+    return NULL;
+}
+
 static TgDim answer_of(void *user, TgDim atom) {
     uint64_t found;
     const Solver *s = user;
-    return tg_map_get(&s->answer, TG_KEY(atom), &found) ? (TgDim)(uintptr_t)found : NULL;
+    if (tg_map_get(&s->answer, TG_KEY(atom), &found))
+        return (TgDim)(uintptr_t)found;
+    return decided_minimum(s->tg, s->found.n, s->found.at, atom);
 }
 
 /* Answers may mention atoms that were answered later: again until nothing changes. */
@@ -133,6 +166,12 @@ static TgDim solution(Tg *tg, TgDim d, DimTerm t) {
     return t.times > 0 ? tg_dim_sub(tg, tg_dim(tg, 0), rest) : rest;
 }
 
+static void answer(Solver *s, TgDim atom, TgDim value) {
+    TG_PUSH(s->arena, &s->found, atom);
+    TG_PUSH(s->arena, &s->found, value);
+    tg_map_put(&s->answer, TG_KEY(atom), TG_KEY(value));
+}
+
 static bool solve_pair(Solver *s, TgDim a, TgDim b) {
     uint64_t best = 0;
     TgDim atom = NULL, value = NULL;
@@ -150,7 +189,7 @@ static bool solve_pair(Solver *s, TgDim a, TgDim b) {
         }
     }
     if (atom)
-        tg_map_put(&s->answer, TG_KEY(atom), TG_KEY(value));
+        answer(s, atom, value);
     return atom != NULL;
 }
 
@@ -168,20 +207,118 @@ static void read_interface(Solver *s, const TgGraph *g) {
     }
 }
 
+/* The answers become facts of g. Symbols of a main graph need none: they are replaced for good. A branch sees the
+ * symbols of its captures again and again, and opaque terms arise anew wherever a node is inferred. */
+static void keep_facts(Solver *s, TgGraph *g) {
+    g->facts.n = 0;
+    for (uint32_t i = 0; i < s->found.n; i += 2) {
+        if (!g->outer && tg_dim_is_symbol(s->found.at[i]))
+            continue;
+        TG_PUSH(g->arena, &g->facts, s->found.at[i]);
+        TG_PUSH(g->arena, &g->facts, resolve(s, s->found.at[i + 1]));
+    }
+}
+
 bool inf_solve(TgGraph *g) {
     TgArena *scratch = tg_scratch(g->tg);
     TgMark mark = tg_mark(scratch);
-    Solver s = {.tg = g->tg};
+    Solver s = {.tg = g->tg, .arena = scratch};
+    const TgGraph *root = g;
     bool solved = false;
     tg_map_init(&s.answer, scratch);
     tg_map_init(&s.place, scratch);
     tg_map_init(&s.types, scratch);
     tg_map_init(&s.dims, scratch);
-    read_interface(&s, g);
+    while (root->outer)
+        root = root->outer;
+    read_interface(&s, root);
+    for (uint32_t i = 0; i < g->facts.n; i += 2)
+        answer(&s, g->facts.at[i], g->facts.at[i + 1]);
     for (uint32_t i = 0; i + 1 < g->equal.n; i += 2)
         solved |= solve_pair(&s, g->equal.at[i], g->equal.at[i + 1]);
-    if (solved)
+    if (solved) {
         resolve_graph(&s, g);
+        keep_facts(&s, g);
+    }
     tg_release(scratch, mark);
     return solved;
+}
+
+/* --- facts ------------------------------------------------------------------------------------------------------------ */
+
+static TgDim fact_of(void *user, TgDim atom) {
+    const TgGraph *g = user;
+    for (uint32_t i = 0; i < g->facts.n; i += 2)
+        if (g->facts.at[i] == atom)
+            return g->facts.at[i + 1];
+    return decided_minimum(g->tg, g->facts.n, g->facts.at, atom);
+}
+
+TgDim inf_with_facts(const TgGraph *g, TgDim d) {
+    for (; g; g = g->outer)
+        if (g->facts.n && (g->outer || d->depth > 0))
+            d = dim_substitute_atoms(g->tg, d, fact_of, (void *)(uintptr_t)g);
+    return d;
+}
+
+/* --- suspicion -------------------------------------------------------------------------------------------------------- */
+
+static TgDim claim_of(void *user, TgDim symbol) {
+    uint64_t found;
+    return tg_map_get(user, TG_KEY(symbol), &found) ? (TgDim)(uintptr_t)found : NULL;
+}
+
+void inf_read_claims(TgGraph *g) {
+    TgMap *claims = TG_NEW(tg_forever(g->tg), TgMap);
+    tg_map_init(claims, tg_forever(g->tg));
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        const TgValueInfo *v = tg_value(g, g->inputs.at[i]);
+        const TgType *said = v->declared, *t = v->type;
+        bool match = said && said->kind == TG_TENSOR && t->kind == TG_TENSOR && said->rank == t->rank;
+        for (int32_t k = 0; match && k < t->rank; k++)
+            if (t->dim[k] != said->dim[k] && tg_dim_is_symbol(t->dim[k]))
+                tg_map_put(claims, TG_KEY(t->dim[k]), TG_KEY(said->dim[k]));
+    }
+    g->tg->slot[TG_SLOT_INFER] = claims->n ? claims : NULL;
+}
+
+static TgDim as_claimed(const TgInfer *f, TgDim d) {
+    TgMap *claims = f->tg->slot[TG_SLOT_INFER];
+    return claims ? tg_dim_substitute(f->tg, d, claim_of, claims) : d;
+}
+
+static void note_equal(const TgInfer *f, TgDim a, TgDim b) {
+    TG_PUSH(f->g->arena, &f->g->equal, a);
+    TG_PUSH(f->g->arena, &f->g->equal, b);
+}
+
+static void suspect_pair(const TgInfer *f, TgDim a, TgDim b) {
+    TgDim size;
+    int64_t most;
+    bool capped = (is_capped(a, &size, &most) && size == b) || (is_capped(b, &size, &most) && size == a);
+    if (a != b && ((capped && most >= 2) || as_claimed(f, a) == as_claimed(f, b)))
+        note_equal(f, a, b);
+}
+
+void inf_suspect_equal(const TgInfer *f, TgDim a, TgDim b) {
+    const DimAtom *left = dim_only_atom(a), *right = dim_only_atom(b);
+    bool many_a = left && left->kind == DIM_BCAST, many_b = right && right->kind == DIM_BCAST;
+    for (uint32_t i = 0; i < (many_a ? left->n : 1); i++)
+        for (uint32_t k = 0; k < (many_b ? right->n : 1); k++)
+            suspect_pair(f, many_a ? left->arg[i] : a, many_b ? right->arg[k] : b);
+}
+
+static void note_claim(void *user, TgDim symbol) {
+    const TgInfer *f = user;
+    TgDim claim = as_claimed(f, symbol);
+    if (claim != symbol)
+        note_equal(f, symbol, claim);
+}
+
+void inf_suspect_divides(const TgInfer *f, TgDim count, TgDim by) {
+    TgDim quotient;
+    if (!tg_dim_exact_div(f->tg, as_claimed(f, count), as_claimed(f, by), &quotient))
+        return;
+    tg_dim_symbols(count, note_claim, (void *)(uintptr_t)f);
+    tg_dim_symbols(by, note_claim, (void *)(uintptr_t)f);
 }

@@ -197,13 +197,17 @@ bool inf_same_dtype(const TgInfer *f, uint32_t a, uint32_t b) {
     return tg_report(f->tg, TG_E_infer_dtype, b, tg_dtype_text(y), a, tg_dtype_text(x));
 }
 
-/* One axis: neither can be 1, so both are equal; or one is 1; or nobody knows. */
+/* One axis: neither can be 1, so both are equal; or one is 1; or nobody knows, and what speaks for equality is noted. */
 static bool broadcast_axis(const TgInfer *f, TgDim a, TgDim b, TgDim *out) {
     bool a_wide = tg_dim_lower(a) >= 2, b_wide = tg_dim_lower(b) >= 2;
     *out = tg_dim_bcast(f->tg, a, b);
-    if (a == b || !a_wide || !b_wide)
+    if (a == b)
         return true;
-    return inf_equal(f, a, b, "broadcasting");
+    if (a_wide && b_wide)
+        return inf_equal(f, a, b, "broadcasting");
+    if (!a_wide && !b_wide && !tg_dim_is(a, 1) && !tg_dim_is(b, 1))
+        inf_suspect_equal(f, a, b);
+    return true;
 }
 
 bool inf_broadcast(const TgInfer *f, InfShape *into, const InfShape *with) {

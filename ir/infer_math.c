@@ -1,4 +1,6 @@
 /* Inference of elementwise operators, casts, reductions and what selects by value. */
+#include <math.h>
+
 #include "infer.h"
 
 /* --- elementwise -------------------------------------------------------------------------------------------------- */
@@ -81,14 +83,35 @@ static const TgDim *elements_behind_float(const TgInfer *f, uint32_t *n, TgDtype
     return v->symbolic;
 }
 
+/* Constants truncate; what no integer holds is left to whoever folds constants. */
+static bool cast_float_constants(TgInfer *f, TgDtype to) {
+    const TgTensor *t = tg_const_of(f->g, f->n->in[0]);
+    TgDim result[INF_ELEMENTS];
+    if (!t || t->payload == TG_RECIPE || t->count > INF_ELEMENTS)
+        return false;
+    for (size_t i = 0; i < t->count; i++) {
+        double x = tg_tensor_float(f->tg, t, i);
+        if (!(fabs(x) < 0x1p31))
+            return false;
+        int64_t n = to == TG_bool ? x != 0 : (int64_t)x;
+        if (n != tg_wrap_integer(to, n))
+            return false;
+        result[i] = inf_num(f, n);
+    }
+    inf_set_elements(f, 0, (uint32_t)t->count, result);
+    return true;
+}
+
 static void cast_elements(TgInfer *f, TgDtype to) {
     uint32_t n = 0;
     TgDtype from = inf_dtype(f, 0);
     TgDim result[INF_ELEMENTS];
+    if (!(tg_is_integer(to) || to == TG_bool) || (tg_is_float(from) && cast_float_constants(f, to)))
+        return;
     const TgDim *x = inf_has_elements(f, 0)  ? inf_elements(f, 0, &n)
                      : tg_is_float(from)     ? elements_behind_float(f, &n, &from)
                                              : NULL;
-    if (!x || n > INF_ELEMENTS || !(tg_is_integer(to) || to == TG_bool))
+    if (!x || n > INF_ELEMENTS)
         return;
     for (uint32_t i = 0; i < n; i++)
         result[i] = inf_cast_element(f->tg, x[i], from, to);

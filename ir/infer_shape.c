@@ -207,6 +207,7 @@ static bool close_target(const TgInfer *f, Target *t) {
             return inf_equal(f, count, others, "Reshape");
         if (tg_dim_is_fresh(count) || tg_dim_is_fresh(others))
             return true;
+        inf_suspect_divides(f, count, others);
         rest = tg_dim_div(tg, count, others);
     }
     t->out.dim[t->open] = rest;
