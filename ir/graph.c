@@ -497,6 +497,8 @@ bool tg_remove_dead(TgGraph *g)
 {
     bool changed = false;
     uint32_t count;
+    if (g->outputs.n == 0) /* nothing would be left, and runtimes refuse empty graphs */
+        return false;
     const TgNode *order = tg_graph_order(g, &count);
     TgMark mark = tg_mark(tg_scratch(g->tg));
     TgNode *live = tg_copy(tg_scratch(g->tg), order, count * sizeof *live);
