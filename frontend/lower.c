@@ -169,9 +169,10 @@ static bool lower_node(TgGraph *g, TgNode n, int64_t opset)
         return true;
     if (node->op == TG_opaque)
         return lower_opaque(g, n, opset);
-    if (respell(g, n, opset))
+    bool early = opset == tg_model_opset(g->model, "") && is_early(g->model, node->op);
+    if (!early && respell(g, n, opset))
         return true;
-    if (tg_op_info(node->op)->since <= opset) {
+    if (early || tg_op_info(node->op)->since <= opset) {
         NodeShot shot = node_shot(g, n);
         if (lower_rows(g, n, opset))
             return true;

@@ -106,12 +106,20 @@ static void make_canonical(TgGraph *g, TgNode n)
     node->attrs = tg_attrs_end(&b, node->op);
 }
 
+/* ONNX Runtime knows some operators in opsets that lack them; a file that uses that may use it when it is written. */
+static void note_early(TgModel *m, TgOp op, int64_t opset)
+{
+    if (opset < tg_op_info(op)->since && !is_early(m, op))
+        TG_PUSH(m->arena, &m->early, (uint32_t)op);
+}
+
 bool raise_node(TgGraph *g, TgNode n, int64_t opset)
 {
     rename_old(g, n);
     TgOp op = tg_node(g, n)->op;
     if (op == TG_opaque)
         return true;
+    note_early(g->model, op, opset);
     NodeShot shot = node_shot(g, n);
     uint32_t errors = tg_error_count(g->tg);
     if (raise_rows(g, n, version_rows_of_all(), opset) && raise_rows(g, n, version_rows(op), opset)) {

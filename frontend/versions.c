@@ -50,6 +50,14 @@ VersionRows version_rows_of_all(void)
     return rows_of(TG_ANY);
 }
 
+bool is_early(const TgModel *m, TgOp op)
+{
+    for (uint32_t i = 0; i < m->early.n; i++)
+        if (m->early.at[i] == (uint32_t)op)
+            return true;
+    return false;
+}
+
 /* --- changing nodes ----------------------------------------------------------------------------------------------- */
 
 /* Gives node n room for n_in operands; those that stay keep their uses, the others are released. */

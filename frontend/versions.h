@@ -55,6 +55,8 @@ const VersionRow *version_row(uint32_t index);
 VersionRows version_rows(TgOp op);
 VersionRows version_rows_of_all(void); /* changes that concern every operator */
 
+bool is_early(const TgModel *m, TgOp op); /* see TgModel.early */
+
 /* --- changing nodes (versions.c) ---------------------------------------------------------------------------------- */
 
 /* Node n becomes another operator over other operands; ref, outputs, name and provenance stay. The attributes are taken

@@ -45,6 +45,7 @@ typedef struct {
 typedef struct NamedGraph {
     TgGraph *g;
     const struct NamedGraph *outer;
+    bool fixed;          /* inputs and outputs must keep their names */
     TgName *name;        /* by value; NULL: nobody reads it */
     TgName *output;      /* by output of the graph */
     TgValue *twin;       /* by value: the constant that is written for this one, itself or an equal one */

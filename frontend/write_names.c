@@ -1,6 +1,7 @@
 /* Names for the file. Inside, values are numbers and names are remarks; a file needs one name per value, unique in its graph
  * and in all graphs around it, and the names of the model's inputs and outputs are promises.
  *
+ * So are those of a subgraph of an operator that we do not know, which may look at them (ONNX Runtime's BeamSearch does).
  * In this order: inputs, outputs, then every value that has a name, then those that have none; who comes later and finds
  * a name taken gets another. An output whose value is an input, is captured, or is already another output becomes an
  * Identity at the end. Equal small constants without names share one name: Constants of the shape arithmetic of
@@ -49,12 +50,12 @@ static void name_output(Names *names, NamedGraph *named, uint32_t k)
 {
     const TgReturn *r = &named->g->outputs.at[k];
     const TgValueInfo *v = tg_value(named->g, r->value);
-    bool interface = named->outer == NULL, own = v->origin == TG_V_RESULT || v->origin == TG_V_CONST;
+    bool own = v->origin == TG_V_RESULT || v->origin == TG_V_CONST;
     if (named->name[r->value] && named->name[r->value] == r->name && v->origin != TG_V_CAPTURE) {
         named->output[k] = r->name; /* an input that is an output, an output listed twice: as in the source */
         return;
     }
-    named->output[k] = interface ? claim(named, r->name) : claim_like(names, named, r->name);
+    named->output[k] = named->fixed && r->name ? claim(named, r->name) : claim_like(names, named, r->name);
     if (own && !named->name[r->value])
         named->name[r->value] = named->output[k];
     else
@@ -134,11 +135,12 @@ static void name_values(Names *names, NamedGraph *named)
 
 /* --- graphs ------------------------------------------------------------------------------------------------------- */
 
-static NamedGraph *named_new(Names *names, TgGraph *g, const NamedGraph *outer)
+static NamedGraph *named_new(Names *names, TgGraph *g, const NamedGraph *outer, bool fixed)
 {
     NamedGraph *named = TG_NEW(names->arena, NamedGraph);
     named->g = g;
     named->outer = outer;
+    named->fixed = fixed;
     named->name = TG_NEW_N(names->arena, TgName, g->values.n);
     named->twin = TG_NEW_N(names->arena, TgValue, g->values.n);
     named->output = TG_NEW_N(names->arena, TgName, g->outputs.n + 1);
@@ -153,8 +155,7 @@ static void name_graph(Names *names, NamedGraph *named)
     const TgGraph *g = named->g;
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         TgName wish = tg_value(g, g->inputs.at[i])->name;
-        bool interface = named->outer == NULL && wish;
-        named->name[g->inputs.at[i]] = interface ? claim(named, wish) : claim_like(names, named, wish);
+        named->name[g->inputs.at[i]] = named->fixed && wish ? claim(named, wish) : claim_like(names, named, wish);
     }
     find_twins(named);
     for (uint32_t k = 0; k < g->outputs.n; k++)
@@ -166,7 +167,7 @@ static void name_subgraphs(Names *names, const NamedGraph *named);
 
 static void name_subgraph(Names *names, const NamedGraph *outer, const TgNodeInfo *node, const TgSub *sub)
 {
-    NamedGraph *named = named_new(names, sub->graph, outer);
+    NamedGraph *named = named_new(names, sub->graph, outer, node->op == TG_opaque);
     for (uint32_t k = 0; k < sub->outer.n; k++)
         named->name[sub->graph->captures.at[k]] = outer->name[node->in[sub->outer.at[k]]];
     name_graph(names, named);
@@ -186,7 +187,7 @@ void names_make(Names *names, TgModel *model, TgArena *arena)
 {
     *names = (Names){.tg = model->tg, .arena = arena, .next = 1};
     tg_map_init(&names->of, arena);
-    NamedGraph *named = named_new(names, model->graph, NULL);
+    NamedGraph *named = named_new(names, model->graph, NULL, true);
     name_graph(names, named);
     name_subgraphs(names, named);
 }

@@ -45,6 +45,9 @@ TgModel *tg_model_clone(const TgModel *from)
     m->imports.n = m->imports.cap = 0;
     for (uint32_t i = 0; i < from->imports.n; i++)
         TG_PUSH(arena, &m->imports, from->imports.at[i]);
+    m->early = (TgU32s){0};
+    for (uint32_t i = 0; i < from->early.n; i++)
+        TG_PUSH(arena, &m->early, from->early.at[i]);
     tg_graph_copy(graph, from->graph);
     return m;
 }

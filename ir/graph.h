@@ -117,6 +117,7 @@ struct TgModel {
     TgGraph *graph;
     TgBytes unknown;           /* unknown fields of the ModelProto: metadata_props, training_info, configuration */
     const TgFile *file;
+    TgU32s early;              /* TgOp: used by the file though its opset lacks them (some runtimes take that) */
 };
 
 enum { TG_NEWEST_IR = 14, TG_NEWEST_OPSET = 28 }; /* of ONNX and its operators, as far as we know them */

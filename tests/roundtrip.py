@@ -6,7 +6,7 @@
 FOLDER defaults to $TGOPT_CORPORA, else ../shared/corpora beside the project. Options behind -- go to tgopt (--opset=21).
 Per model: a copy is written; ONNX's checker accepts the copy if it accepts the model; ONNX Runtime loads the copy if it
 loads the model; inputs, outputs and imports are the same; with optimizations off, ONNX Runtime gives the same bits for
-stored inputs (ONNX backend test layout) or random ones. Needs numpy, onnx, onnxruntime. Status 0: all of that holds.
+stored inputs (ONNX backend test layout) or random ones. --close: the same up to rounding (for other opsets). Needs numpy, onnx, onnxruntime. Status 0: all of that holds.
 """
 import argparse
 import collections
@@ -73,27 +73,34 @@ def random_feeds(runs):
     return feeds
 
 
-def same_bits(a, b):
+def same(a, b, close):
+    """The same bits; `close`: up to rounding."""
     if isinstance(a, list):
-        return isinstance(b, list) and len(a) == len(b) and all(map(same_bits, a, b))
-    if isinstance(a, np.ndarray):
-        equal = a.tolist() == b.tolist() if a.dtype == object else a.tobytes() == b.tobytes()
-        return a.dtype == b.dtype and a.shape == b.shape and equal
-    return type(a) is type(b)
+        return isinstance(b, list) and len(a) == len(b) and all(same(x, y, close) for x, y in zip(a, b))
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
+        return type(a) is type(b)
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    if a.dtype == object:
+        return a.tolist() == b.tolist()
+    half = a.dtype == np.float16
+    return a.tobytes() == b.tobytes() or (close and a.dtype.kind == 'f' and
+                                          np.allclose(a, b, 1e-2 if half else 1e-3, 1e-2 if half else 1e-4, equal_nan=True))
 
 
-def outputs_differ(path, source, copy):
+def outputs_differ(path, source, copy, close):
     random = re.compile('Random|Multinomial|Bernoulli|Dropout')
     if any(random.search(n.op_type) for n in onnx.load(path, load_external_data=False).graph.node):
         return ''
-    for feeds in list(stored_feeds(path, source)) or [attempt(random_feeds, source)[0]]:
+    stored, _ = attempt(lambda: list(stored_feeds(path, source)))
+    for feeds in stored or [attempt(random_feeds, source)[0]]:
         want, _ = attempt(source.run, None, feeds) if feeds is not None else (None, '')
         if want is None:
             continue
         got, why = attempt(copy.run, None, feeds)
         if got is None:
             return 'copy fails: ' + why
-        if not all(map(same_bits, want, got)):
+        if not all(same(a, b, close) for a, b in zip(want, got)):
             return 'outputs differ'
     return ''
 
@@ -101,11 +108,16 @@ def outputs_differ(path, source, copy):
 def interface(model):
     g = model.graph
     weights = {t.name for t in g.initializer} if model.ir_version < 4 else set()
-    values = [v for v in g.input if v.name not in weights], list(g.output)
-    return [[v.SerializeToString(deterministic=True) for v in side] for side in values]
+    return [v for v in g.input if v.name not in weights], list(g.output)
 
 
-def judge(tool, path, copy):
+def same_interface(a, b):
+    """Names and types, byte by byte; a type that the model leaves out may be there in the copy."""
+    return all(len(have) == len(made) and all(x == y or (x.name == y.name and not x.HasField('type'))
+               for x, y in zip(have, made)) for have, made in zip(interface(a), interface(b)))
+
+
+def judge(tool, path, copy, close):
     """('ok' | 'refused' | 'BAD ...', why)"""
     run = subprocess.run(tool + [path, '-O0', '-o', copy], capture_output=True, text=True, timeout=SECONDS)
     (_, not_checked), (source, not_loaded) = attempt(checked, path), attempt(session, path)
@@ -117,26 +129,26 @@ def judge(tool, path, copy):
         if why:
             return 'BAD checker', why
     a, b = (onnx.load(p, load_external_data=False) for p in (path, copy))
-    if interface(a) != interface(b):
+    if not same_interface(a, b):
         return 'BAD interface', ''
     if source:
         copied, why = attempt(session, copy)
         if not copied:
             return 'BAD load', why
-        why = outputs_differ(path, source, copied)
+        why = outputs_differ(path, source, copied, close)
         if why:
             return 'BAD outputs', why
     more = len(b.graph.node) - sum(n.op_type != 'Constant' for n in a.graph.node)
     return 'ok', f'{more:+d} nodes' if more > 0 and not a.functions else ''
 
 
-def judge_apart(tool, path, copy):
+def judge_apart(*args):
     """In a fork of this process, which ONNX Runtime may take down and the alarm may stop."""
     receive, send = os.pipe()
     child = os.fork()
     if not child:
         signal.alarm(2 * SECONDS)
-        verdict, why = attempt(judge, tool, path, copy)
+        verdict, why = attempt(judge, *args)
         os.write(send, '\t'.join(verdict or ('BAD judge', why)).encode())
         os._exit(0)
     os.close(send)
@@ -153,6 +165,7 @@ def main():
     parser.add_argument('folder', nargs='?', default=os.environ.get('TGOPT_CORPORA', beside))
     parser.add_argument('--only', default='', metavar='REGEX')
     parser.add_argument('--every', type=int, default=1, metavar='N')
+    parser.add_argument('--close', action='store_true', help='outputs may differ by rounding (another opset)')
     args, options = parser.parse_known_args()
     if not os.path.isdir(args.folder):
         sys.exit(f'roundtrip: no models: {args.folder} is not there (set TGOPT_CORPORA)')
@@ -162,7 +175,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             tool = [args.tool] + [o for o in options if o != '--']
-            verdict, why = judge_apart(tool, path, os.path.join(folder, 'copy.onnx'))
+            verdict, why = judge_apart(tool, path, os.path.join(folder, 'copy.onnx'), args.close)
             count[verdict] += 1
             if verdict != 'ok' or why:
                 print(verdict, os.path.relpath(path, args.folder), why, sep='\t', flush=True)
