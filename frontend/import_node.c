@@ -172,14 +172,14 @@ static bool import_bodies(Reader *r, Scope *s, const NodeView *view, TgNode n)
 static bool has_form(const TgNodeInfo *node)
 {
     const TgOpInfo *op = tg_op_info(node->op);
-    bool control = (op->traits & TG_T_CONTROL) != 0;
-    uint32_t graphs = node->op == TG_If ? 2 : control ? 1 : 0;
+    bool control = (op->traits & TG_T_CONTROL) != 0, flexible = node->op == TG_FlexAttention;
+    uint32_t most = node->op == TG_If || flexible ? 2 : control ? 1 : 0, least = flexible ? 0 : most;
     if (node->n_formal < op->in_min || node->n_formal > op->in_max || node->n_out > op->out_max || node->n_out == 0)
         return false;
     for (uint32_t i = 0; i < op->in_min; i++)
         if (!node->in[i])
             return false;
-    return node->n_sub == graphs;
+    return node->n_sub >= least && node->n_sub <= most;
 }
 
 static void keep_opaque(TgGraph *g, TgNode n)

@@ -1,4 +1,4 @@
-/* Definitions of Attention and RotaryEmbedding.
+/* Definitions of Attention, FlexAttention and RotaryEmbedding.
  *
  * Attention (opset 23 to 25): scores = (s Q)(s K)^T with s = sqrt(scale), soft cap, bias, Softmax, product with V.
  * What forbids a key to a query is gathered as one boolean condition: the causal frontier j <= i + offset, windows
@@ -8,6 +8,7 @@
 #include "define.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct {
     TgValue q, k, v;     /* batch x heads x length x size; k and v with the past, before heads are repeated */
@@ -171,6 +172,42 @@ bool define_Attention(TgDefine *d)
     if (mode < 0 || mode > 3)
         return define_refuse(d, "qk_matmul_output_mode is none of 0 to 3");
     give(d, 3, stage[mode]);
+    return define_done(d);
+}
+
+/* --- FlexAttention: subgraphs change scores and probabilities ----------------------------------------------------- */
+
+/* x through the subgraph of that name; x itself where there is none. */
+static TgValue modified(TgDefine *d, const char *attr, TgValue x)
+{
+    const TgSub *sub = NULL;
+    TgValue captured[TG_MAX_RANK], y = 0;
+    for (uint32_t i = 0; i < d->n->n_sub; i++)
+        if (strcmp(d->n->sub[i].attr, attr) == 0)
+            sub = &d->n->sub[i];
+    if (!sub || d->failed)
+        return x;
+    if (sub->graph->inputs.n != 1 || sub->graph->outputs.n != 1 || sub->outer.n > TG_MAX_RANK)
+        return define_refuse(d, "a subgraph takes one tensor and gives one"), x;
+    for (uint32_t k = 0; k < sub->outer.n; k++)
+        captured[k] = d->in[sub->outer.at[k]];
+    TgNode first = d->into->nodes.n;
+    tg_graph_splice(d->into, sub->graph, &x, captured, &y);
+    for (TgNode n = first; n < d->into->nodes.n && !d->failed; n++)
+        d->failed = !tg_infer_node(d->into, n);
+    return CastLike(d, y, x);
+}
+
+bool define_FlexAttention(TgDefine *d)
+{
+    TgValue q = arg(d, 0), k = repeat_heads(d, arg(d, 1), q), v = repeat_heads(d, arg(d, 2), q);
+    TgDtype precision = dtype_of(d, q) == TG_f64 ? TG_f64 : TG_f32;
+    if (attr_given(d, "softmax_precision"))
+        precision = (TgDtype)attr_i(d, "softmax_precision");
+    TgValue s = root_of_scale(d, q);
+    TgValue scores = Cast(d, MatMul(d, Mul(d, q, s), Mul(d, SwapLast(d, k), s)), precision);
+    TgValue p = Softmax(d, modified(d, "score_mod", scores), -1);
+    d->out[0] = CastLike(d, MatMul(d, modified(d, "prob_mod", p), Cast(d, v, precision)), q);
     return define_done(d);
 }
 

@@ -181,6 +181,8 @@ static void make_key(TgRun *run, const TgNodeInfo *n, const TgArray *const *in, 
     tg_text_init(key, tg_scratch(run->tg));
     uint64_t head[] = {n->op, TG_KEY(n->attrs), n->n_in, n->n_out};
     key_add(key, head, sizeof head);
+    for (uint32_t i = 0; i < n->n_sub; i++)
+        key_add(key, &n->sub[i].graph, sizeof n->sub[i].graph);
     for (uint32_t i = 0; i < n->n_in; i++) {
         bool constant = in[i] && as_constant(run, n->op, in[i]);
         int64_t facts[] = {in[i] ? (int64_t)in[i]->dtype : -1, in[i] ? in[i]->rank : 0, constant};

@@ -47,6 +47,14 @@ bool infer_attention(TgInfer *f) {
            inf_set_dims(f, 3, dtype, 4, batch, q.heads, q.length, total);
 }
 
+bool infer_flex_attention(TgInfer *f) {
+    if (!inf_need_rank(f, 0, 4, 4) || !inf_need_rank(f, 1, 4, 4) || !inf_need_rank(f, 2, 4, 4))
+        return false;
+    if (f->n->n_sub)
+        tg_captures_refresh(f->g, f->node);
+    return inf_set_dims(f, 0, inf_dtype(f, 0), 4, inf_dim(f, 0, 0), inf_dim(f, 0, 1), inf_dim(f, 0, 2), inf_dim(f, 2, 3));
+}
+
 bool infer_linear_attention(TgInfer *f) {
     int64_t q_heads = tg_attr_int(f->n, "q_num_heads"), kv_heads = tg_attr_int(f->n, "kv_num_heads");
     TgDtype dtype = inf_dtype(f, 0);

@@ -9,7 +9,8 @@
 #include "ops.def"
 #undef OP
 
-static const char ONNX[] = "", MS[] = "com.microsoft", ML[] = "ai.onnx.ml";
+static const char ONNX[] = "", MS[] = "com.microsoft", ML[] = "ai.onnx.ml",
+                  PREVIEW[] = "ai.onnx.preview";
 
 static const TgOpInfo rows[TG_OP_COUNT] = {
     [TG_opaque] = {.name = "?", .domain = "?", .in_max = TG_MANY, .out_max = TG_MANY, .tier = TG_KEPT, .attrs = ""},
