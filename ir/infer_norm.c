@@ -1,4 +1,4 @@
-/* Inference of normalization, losses, quantization and recurrence. */
+/* Inference of normalization, losses, optimizers, quantization and recurrence. */
 #include <string.h>
 
 #include "infer.h"
@@ -52,6 +52,14 @@ bool infer_loss(TgInfer *f) {
     bool none = strcmp(tg_attr_string(f->tg, f->n, "reduction"), "none") == 0;
     inf_set_same(f, 1, 0);
     return inf_set(f, 0, inf_dtype(f, 0), none ? &labels : &out);
+}
+
+/* Inputs: rate, count, then groups of n tensors: values, gradients, states; outputs: all groups but the gradients. */
+bool infer_optimizer(TgInfer *f) {
+    uint32_t in = f->n->n_formal, out = f->n->n_out, n = in > 2 + out ? in - 2 - out : 0;
+    for (uint32_t i = 0; i < out && n; i++)
+        inf_set_same(f, i, 2 + i + (i < n ? 0 : n));
+    return n != 0 || inf_refuse(f, "the tensors of an optimizer come in groups");
 }
 
 /* --- quantization --------------------------------------------------------------------------------------------------- */

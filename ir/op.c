@@ -10,7 +10,7 @@
 #undef OP
 
 static const char ONNX[] = "", MS[] = "com.microsoft", ML[] = "ai.onnx.ml",
-                  PREVIEW[] = "ai.onnx.preview";
+                  PREVIEW[] = "ai.onnx.preview", TRAINING[] = "ai.onnx.preview.training";
 
 static const TgOpInfo rows[TG_OP_COUNT] = {
     [TG_opaque] = {.name = "?", .domain = "?", .in_max = TG_MANY, .out_max = TG_MANY, .tier = TG_KEPT, .attrs = ""},
