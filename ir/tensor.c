@@ -141,7 +141,7 @@ bool tg_tensor_is_splat(Tg *tg, const TgTensor *t, double *value) {
 
 /* --- hash and equality -------------------------------------------------------------------------------- */
 
-enum { WINDOW = 64, WINDOWS = 16, SMALL_RECIPE = 64 << 10, STRIDE = 4 << 20 };
+enum { WINDOW = 4096, WINDOWS = 3, SMALL_RECIPE = 64 << 10, STRIDE = 4 << 20 };
 
 /* Small recipes count as their values, large ones as what they say. */
 static const TgTensor *settled(Tg *tg, const TgTensor *t) {
