@@ -10,10 +10,23 @@ enum { IR_WITH_FREE_INITIALIZERS = 4 };
 
 /* --- constants ---------------------------------------------------------------------------------------------------- */
 
-static bool bind_const(Reader *r, Scope *s, TgName name, const TgTensor *t)
+bool bind_const(Reader *r, Scope *s, TgName name, const TgTensor *t)
 {
-    TgValue v = tg_graph_const(s->g, t, final_name(r, s, name));
-    return scope_bind(r, s, name, v);
+    uint64_t found;
+    if (tg_map_get(&s->values, TG_KEY(name), &found)) {
+        const TgTensor *twin = found ? tg_value(s->g, (TgValue)found)->tensor : NULL;
+        if (twin && !tolerate(r, TG_E_const_twice, name))
+            return false;
+        if (twin && tg_tensor_equal(r->tg, twin, t))
+            return true;
+        if (twin) { /* as ONNX Runtime does, for all readers */
+            TgValue v = tg_graph_const(s->g, t, final_name(r, s, name));
+            tg_map_put(&s->values, TG_KEY(name), v);
+            tg_replace(s->g, (TgValue)found, v);
+            return true;
+        }
+    }
+    return scope_bind(r, s, name, tg_graph_const(s->g, t, final_name(r, s, name)));
 }
 
 /* Too large to be made dense: an operator gives it when the model runs. */
@@ -71,8 +84,6 @@ static bool read_initializers(Reader *r, const GraphView *view, Initializers *al
             return false;
         if (!in.name)
             return tg_report(r->tg, TG_E_nameless, "an initializer");
-        if (tg_map_get(&all->of, TG_KEY(in.name), NULL))
-            return tg_report(r->tg, TG_E_duplicate_name, in.name);
         TG_PUSH(r->arena, &all->list, in);
         tg_map_put(&all->of, TG_KEY(in.name), all->list.n);
     }

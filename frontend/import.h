@@ -148,6 +148,7 @@ TgName final_name(Reader *r, Scope *s, TgName name); /* in the graph, after inli
 bool declare(Reader *r, Scope *s, const ValueList *list); /* what describe_value says from now on */
 int64_t scope_opset(Reader *r, Scope *s); /* of ai.onnx */
 
+bool bind_const(Reader *r, Scope *s, TgName name, const TgTensor *t); /* given twice, the last one counts */
 /* A sparse tensor becomes a constant, or an operator where it is too large; `name` NULL: its own. */
 bool bind_sparse(Reader *r, Scope *s, TgBytes message, TgName name);
 bool import_graph(Reader *r, Scope *s, const GraphView *view);

@@ -103,7 +103,7 @@ static bool bind_constant(Reader *r, Scope *s, const NodeView *view, const AttrV
     }
     if (!t)
         return tg_report(r->tg, TG_E_attr_empty, a->name);
-    return scope_bind(r, s, name, tg_graph_const(s->g, t, final_name(r, s, name)));
+    return bind_const(r, s, name, t);
 }
 
 /* The one attribute of a Constant that we can make a constant of; NULL: keep the node. */
@@ -176,19 +176,19 @@ static bool has_form(const TgNodeInfo *node)
     uint32_t most = node->op == TG_If || flexible ? 2 : control ? 1 : 0, least = flexible ? 0 : most;
     if (node->n_formal < op->in_min || node->n_formal > op->in_max || node->n_out > op->out_max || node->n_out == 0)
         return false;
-    for (uint32_t i = 0; i < op->in_min; i++)
+    uint32_t needed = op->domain[0] == '\0' ? op->in_min : op->in_min > 0; /* com.microsoft leaves out some in between */
+    for (uint32_t i = 0; i < needed; i++)
         if (!node->in[i])
             return false;
     return node->n_sub >= least && node->n_sub <= most;
 }
 
-static void keep_opaque(TgGraph *g, TgNode n)
+/* Node n as it was read, not understood. */
+static void keep_opaque(TgGraph *g, TgNode n, const NodeShot *shot, const NodeView *view)
 {
-    TgNodeInfo *node = tg_node(g, n);
-    const TgOpInfo *op = tg_op_info(node->op);
-    node->op_name = op->name;
-    node->domain = op->domain;
-    node->op = TG_opaque;
+    become(g, n, TG_opaque, shot->attrs, shot->n_in, shot->in);
+    tg_node(g, n)->op_name = view->op_type;
+    tg_node(g, n)->domain = view->domain;
 }
 
 /* Types that only the file knows. */
@@ -202,17 +202,35 @@ static void believe_declared(TgGraph *g, TgNode n)
     }
 }
 
+enum { EXIT_LIMIT = 5 }; /* of diag.def */
+
+/* Types of the results. Sizes that contradict each other are no reason to refuse: the node may be in a branch that is
+ * never taken, and runtimes find out when they run it. */
+static bool infer_or_keep(Reader *r, TgGraph *g, TgNode n, const NodeShot *shot, const NodeView *view)
+{
+    uint32_t said = tg_diag_count(r->tg), errors = tg_error_count(r->tg);
+    if (tg_infer_node(g, n))
+        return true;
+    if (errors > 0 || tg_diag_exit_code(r->tg) == EXIT_LIMIT)
+        return false;
+    TgName why = tg_diag(r->tg, tg_diag_count(r->tg) - 1)->message;
+    tg_diag_forget(r->tg, said);
+    keep_opaque(g, n, shot, view);
+    return tolerate(r, TG_E_contradiction, why) && tg_infer_node(g, n);
+}
+
 static bool settle(Reader *r, Scope *s, const NodeView *view, TgNode n)
 {
     TgGraph *g = s->g;
+    NodeShot shot = node_shot(g, n);
     if (view->domain[0] == '\0' && !raise_node(g, n, scope_opset(r, s)))
         return false;
     if (tg_node(g, n)->op != TG_opaque && !has_form(tg_node(g, n))) {
         if (!tolerate(r, TG_E_odd_form, view->op_type))
             return false;
-        keep_opaque(g, n);
+        keep_opaque(g, n, &shot, view);
     }
-    if (!tg_infer_node(g, n))
+    if (!infer_or_keep(r, g, n, &shot, view))
         return false;
     if (tg_node(g, n)->op == TG_opaque)
         believe_declared(g, n);
