@@ -75,6 +75,29 @@ bool define_ms_SkipSimplifiedLayerNormalization(TgDefine *d)
     return define_done(d);
 }
 
+/* 1 / sqrt(mean(x^2) + epsilon) over the axes from `axis` on. */
+static TgValue inverse_root_mean_square(TgDefine *d, TgValue x, int64_t axis)
+{
+    int64_t axes[TG_MAX_RANK];
+    uint32_t n = 0;
+    for (int64_t i = axis_of(d, x, axis); i < rank_of(d, x); i++)
+        axes[n++] = i;
+    x = Cast(d, x, (TgDtype)attr_i(d, "stash_type"));
+    TgValue power = Reduce(d, TG_ReduceMean, Square(d, x), n, axes);
+    return Reciprocal(d, Sqrt(d, Add(d, power, num(d, x, attr_f(d, "epsilon")))));
+}
+
+bool define_SimplifiedLayerNormalization(TgDefine *d)
+{
+    const TgAttrs *attrs = tg_attrs(d->tg, TG_RMSNormalization, "axis=i epsilon=f stash_type=i",
+                                    attr_i(d, "axis"), attr_f(d, "epsilon"), attr_i(d, "stash_type"));
+    TgValue y = def_node(d, TG_RMSNormalization, attrs, 2, (TgValue[]){arg(d, 0), arg(d, 1)});
+    d->out[0] = plus(d, y, arg(d, 2));
+    if (wants(d, 1))
+        d->out[1] = inverse_root_mean_square(d, arg(d, 0), attr_i(d, "axis"));
+    return define_done(d);
+}
+
 /* How many words each row of a mask marks: i32[batch]; zeros without a mask. */
 static TgValue words(TgDefine *d, TgValue mask, TgValue ids)
 {
