@@ -58,16 +58,32 @@ static const TgOriginNote *copy_notes(TgArena *arena, const TgOriginNote *from)
 
 static void copy_graph(TgGraph *to, const TgGraph *from, const TgValue *captured);
 
-static void copy_subs(Copy *c, TgNode made, const TgNodeInfo *from)
+static void copy_subs(TgGraph *to, TgNode made, const TgNodeInfo *from, const TgValue *in)
 {
     for (uint32_t s = 0; s < from->n_sub; s++) {
         const TgSub *sub = &from->sub[s];
-        TgGraph *inner = tg_node_add_sub(c->to, made, sub->attr);
-        TgValue *captured = TG_NEW_N(c->to->arena, TgValue, sub->outer.n + 1);
+        TgGraph *inner = tg_node_add_sub(to, made, sub->attr);
+        TgValue *captured = TG_NEW_N(to->arena, TgValue, sub->outer.n + 1);
         for (uint32_t k = 0; k < sub->outer.n; k++)
-            captured[k] = tg_graph_capture(inner, made, s, c->value[from->in[sub->outer.at[k]]]);
+            captured[k] = tg_graph_capture(inner, made, s, in[sub->outer.at[k]]);
         copy_graph(inner, sub->graph, captured); /* nesting is bounded by the reader */
     }
+}
+
+TgNode tg_node_copy(TgGraph *g, const TgNodeInfo *from, const TgValue *in)
+{
+    TgNode n = tg_graph_add_raw(g, from->op, from->attrs, from->n_in, in, from->n_out);
+    TgNodeInfo *to = tg_node(g, n);
+    to->n_formal = from->n_formal;
+    to->op_name = from->op_name;
+    to->domain = from->domain;
+    to->overload = from->overload;
+    to->name = from->name;
+    to->doc = from->doc;
+    to->unknown = from->unknown;
+    to->origin = copy_notes(g->arena, from->origin);
+    copy_subs(g, n, from, in);
+    return n;
 }
 
 static void copy_node(Copy *c, const TgNodeInfo *from)
@@ -76,20 +92,10 @@ static void copy_node(Copy *c, const TgNodeInfo *from)
     TgValue *in = TG_NEW_N(tg_scratch(c->to->tg), TgValue, from->n_in + 1);
     for (uint32_t i = 0; i < from->n_in; i++)
         in[i] = map(c, from->in[i]);
-    TgNode n = tg_graph_add_raw(c->to, from->op, from->attrs, from->n_in, in, from->n_out);
+    const TgNodeInfo *to = tg_node(c->to, tg_node_copy(c->to, from, in));
     tg_release(tg_scratch(c->to->tg), mark);
-    TgNodeInfo *to = tg_node(c->to, n);
-    to->n_formal = from->n_formal;
-    to->op_name = from->op_name;
-    to->domain = from->domain;
-    to->overload = from->overload;
-    to->name = from->name;
-    to->doc = from->doc;
-    to->unknown = from->unknown;
-    to->origin = copy_notes(c->to->arena, from->origin);
     for (uint32_t i = 0; i < from->n_out; i++)
         describe(c, to->out[i], from->out[i]);
-    copy_subs(c, n, from);
 }
 
 static void copy_nodes(Copy *c)
