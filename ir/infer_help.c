@@ -185,6 +185,7 @@ bool inf_equal(const TgInfer *f, TgDim a, TgDim b, const char *what) {
         return true;
     if (tg_dim_never_equal(f->tg, a, b))
         return tg_report(f->tg, TG_E_infer_sizes, tg_dim_text(f->tg, a), tg_dim_text(f->tg, b), what);
+    inf_suspect_equal(f, a, b);
     TG_PUSH(f->g->arena, &f->g->equal, a);
     TG_PUSH(f->g->arena, &f->g->equal, b);
     return true;
