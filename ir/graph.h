@@ -186,7 +186,8 @@ void tg_node_origin(TgGraph *g, TgNode made, const TgNodeInfo *from, const char 
 /* --- inference (infer.c, infer_*.c) ------------------------------------------------------------------------------- */
 
 bool tg_infer_node(TgGraph *g, TgNode n);   /* types and symbolic elements of its outputs; false: recorded */
-bool tg_infer_graph(TgGraph *g);            /* all nodes in order, with what sizes turned out equal; subgraphs too */
+/* All nodes in order, with what sizes turned out equal; subgraphs too. A node that cannot run gets a warning. */
+bool tg_infer_graph(TgGraph *g);
 
 /* --- checks, text, pictures --------------------------------------------------------------------------------------- */
 

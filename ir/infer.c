@@ -135,6 +135,27 @@ void inf_forget(TgGraph *g) {
     }
 }
 
+static bool said_before(const Tg *tg, const TgDiag *d, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const TgDiag *other = tg_diag(tg, i);
+        if (other->id == d->id && other->message == d->message && other->place.node == d->place.node)
+            return true;
+    }
+    return false;
+}
+
+/* Turns the error that was reported last into a warning at its place, given once. */
+static void warn_instead(Tg *tg, uint32_t said) {
+    TgPlace *place = tg_place(tg), saved = *place;
+    TgDiag error = *tg_diag(tg, said);
+    tg_diag_forget(tg, said);
+    *place = error.place;
+    (void)tg_report(tg, TG_E_infer_contradiction, error.message);
+    *place = saved;
+    if (said_before(tg, tg_diag(tg, said), said))
+        tg_diag_forget(tg, said);
+}
+
 bool inf_run(TgGraph *g, InfRigour rigour, bool *failed) {
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
@@ -145,21 +166,23 @@ bool inf_run(TgGraph *g, InfRigour rigour, bool *failed) {
             continue;
         if (rigour == INF_STRICT)
             return false;
-        tg_diag_forget(g->tg, said);
         *failed = true;
+        if (rigour == INF_WARNING)
+            warn_instead(g->tg, said);
+        else
+            tg_diag_forget(g->tg, said);
     }
     return true;
 }
 
-/* Equal sizes may decide broadcasts and conditions that were open before, hence more sizes: a few rounds. */
+/* Equal sizes may decide broadcasts and conditions that were open before, hence more sizes: a few rounds. A node that
+ * cannot run is warned about and kept: files hold such nodes, in places that are never reached. */
 bool tg_infer_graph(TgGraph *g) {
     enum { ROUNDS = 3 };
     bool failed = false;
     inf_read_claims(g);
-    if (!inf_run(g, INF_STRICT, &failed))
-        return false;
+    (void)inf_run(g, INF_WARNING, &failed);
     for (uint32_t i = 0; i < ROUNDS && inf_solve(g); i++)
-        if (!inf_run(g, INF_STRICT, &failed))
-            return false;
+        (void)inf_run(g, INF_WARNING, &failed);
     return true;
 }

@@ -104,10 +104,11 @@ TgDim inf_cast_element(Tg *tg, TgDim x, TgDtype from, TgDtype to);
 
 typedef enum {
     INF_STRICT,  /* the first contradiction is reported and ends the run */
-    INF_TOLERANT /* a node that contradicts itself cannot be reached at run time: its outputs stay unknown */
+    INF_WARNING, /* a node that contradicts itself gets a warning, and its outputs stay unknown */
+    INF_TOLERANT /* not even that: it stands where it may never be reached */
 } InfRigour;
 
-/* All nodes in order. `failed`: some node contradicted itself (tolerant runs only). infer.c */
+/* All nodes in order. `failed`: some node contradicted itself (unless strict). infer.c */
 bool inf_run(TgGraph *g, InfRigour rigour, bool *failed);
 void inf_forget(TgGraph *g); /* drops what is known of all results: their meaning is about to change */
 

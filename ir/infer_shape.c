@@ -124,10 +124,20 @@ bool infer_like(TgInfer *f) {
     return true;
 }
 
+/* The number of classes, which may come as a float. */
+static TgDim one_hot_depth(const TgInfer *f) {
+    uint32_t n;
+    double x;
+    const TgDim *depth = inf_elements(f, 1, &n);
+    if (depth && n == 1)
+        return inf_size(f, depth[0]);
+    bool known = inf_has(f, 1) && tg_is_float(inf_dtype(f, 1)) && tg_const_float(f->g, f->n->in[1], &x);
+    return known && x >= 0 && x < 0x1p53 ? inf_num(f, (int64_t)x) : inf_fresh(f);
+}
+
 bool infer_one_hot(TgInfer *f) {
     InfShape in = inf_shape(f, 0);
     int32_t axis;
-    uint32_t n;
     if (in.rank < 0 || in.rank >= TG_MAX_RANK) {
         inf_set_unranked(f, 0, inf_dtype(f, 2));
         return true;
@@ -135,9 +145,8 @@ bool infer_one_hot(TgInfer *f) {
     InfShape out = {.rank = in.rank + 1};
     if (!inf_axis_attr(f, "axis", out.rank, &axis))
         return false;
-    const TgDim *depth = inf_elements(f, 1, &n);
     for (int32_t k = 0; k < out.rank; k++)
-        out.dim[k] = k < axis ? in.dim[k] : k > axis ? in.dim[k - 1] : depth ? inf_size(f, depth[0]) : inf_fresh(f);
+        out.dim[k] = k < axis ? in.dim[k] : k > axis ? in.dim[k - 1] : one_hot_depth(f);
     return inf_set(f, 0, inf_dtype(f, 2), &out);
 }
 
