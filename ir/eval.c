@@ -280,9 +280,30 @@ static bool run_composite(TgRun *run, const TgGraph *g, const TgNodeInfo *n, con
 
 /* --- any node ------------------------------------------------------------------------------------------------------ */
 
-static bool not_evaluable(TgRun *run, const TgNodeInfo *n)
+static TgName op_name(Tg *tg, const TgNodeInfo *n)
 {
-    return tg_report(run->tg, TG_E_not_evaluable, n->op == TG_opaque ? n->op_name : tg_op_text(run->tg, n->op));
+    return n->op == TG_opaque ? n->op_name : tg_op_text(tg, n->op);
+}
+
+/* Operands that the operator cannot do without are there. (Control flow and composites have holes of their own.) */
+static bool operands_given(TgRun *run, const TgNodeInfo *n, const TgArray *const *in)
+{
+    const TgOpInfo *info = tg_op_info(n->op);
+    bool holes = info->tier == TG_COMPOSITE || tg_op_has(n->op, TG_T_CONTROL);
+    for (uint32_t i = 0; i < info->in_min; i++)
+        if (i >= n->n_in || (!in[i] && !holes))
+            return tg_report(run->tg, TG_E_eval_missing, (unsigned)i);
+    return true;
+}
+
+static bool dispatch(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in, TgArray *out)
+{
+    TgTier tier = n->op == TG_opaque ? TG_KEPT : tg_op_info(n->op)->tier;
+    if (tier == TG_KEPT)
+        return tg_report(run->tg, TG_E_not_evaluable, op_name(run->tg, n));
+    if (!operands_given(run, n, in))
+        return false;
+    return tier == TG_PRIMITIVE ? run_kernel(run, g, n, in, out) : run_composite(run, g, n, in, out);
 }
 
 /* Evaluates n; `out` (n_out of them) belongs to the caller where it succeeds and is empty where it does not. */
@@ -291,20 +312,8 @@ static bool run_node(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const Tg
     TgPlace *place = tg_place(run->tg), saved = *place;
     TgMark mark = tg_mark(tg_scratch(run->tg));
     place->node = n->name ? n->name : saved.node; /* nodes of definitions have no name: the composite's stays */
-    place->op = n->name || !saved.op ? tg_op_text(run->tg, n->op) : saved.op;
-    bool ok = true;
-    const TgOpInfo *info = tg_op_info(n->op);
-    for (uint32_t i = 0; ok && i < info->in_min; i++)
-        if (i >= n->n_in)
-            ok = tg_report(run->tg, TG_E_eval_missing, (unsigned)i);
-    if (!ok)
-        ;
-    else if (n->op != TG_opaque && info->tier == TG_PRIMITIVE && kernels[n->op])
-        ok = run_kernel(run, g, n, in, out);
-    else if (n->op != TG_opaque && info->tier == TG_COMPOSITE)
-        ok = run_composite(run, g, n, in, out);
-    else
-        ok = not_evaluable(run, n);
+    place->op = n->name || !saved.op ? op_name(run->tg, n) : saved.op;
+    bool ok = dispatch(run, g, n, in, out);
     *place = saved;
     tg_release(tg_scratch(run->tg), mark);
     return ok;
@@ -382,7 +391,10 @@ static const TgArray *array_of(Frame *f, TgValue v)
     if (!is_empty(slot))
         return slot;
     const TgValueInfo *info = tg_value(f->plan->g, v);
-    TG_CHECK(f->run->tg, info->origin == TG_V_CONST);
+    if (info->origin != TG_V_CONST) { /* an input for which the caller had nothing */
+        tg_report(f->run->tg, TG_E_eval_missing, (unsigned)info->index);
+        return NULL;
+    }
     TgArray *kept = f->plan->kept ? &f->plan->kept[v] : slot;
     if (is_empty(kept))
         *kept = tg_array_from_tensor(f->run->tg, f->run->options->mode, info->tensor);
