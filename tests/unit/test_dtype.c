@@ -89,7 +89,8 @@ static void stores_as_saturate_cast(void **state) {
         for (size_t k = 0; k < N_TYPES; k++) {
             uint8_t bytes[2] = {0, 0};
             bool float8 = k >= FIRST_F8 && k < FIRST_F8 + N_F8;
-            unsigned want = float8 ? CODES[i].saturated[k - FIRST_F8] : CODES[i].plain[k];
+            bool kept = isinf(CODES[i].x) && TYPES[k] == TG_f8e5m2; /* an infinity that the type has */
+            unsigned want = float8 && !kept ? CODES[i].saturated[k - FIRST_F8] : CODES[i].plain[k];
             tg_store_float(TYPES[k], bytes, 0, CODES[i].x);
             unsigned got = bytes[0] | (unsigned)bytes[1] << 8;
             if (got != want && CODES[i].x == CODES[i].x)
