@@ -12,8 +12,8 @@
 
 enum {
     MAX_DEPTH = 64,
-    MAX_WORK = 4096,           /* operators in the tree, shared ones counted as often as they are reached */
-    STREAM_ELEMENTS = 1 << 20, /* of one box of a stream */
+    MAX_WORK = 4096,        /* operators in the tree, shared ones counted as often as they are reached */
+    STREAM_BYTES = 8 << 20, /* of one box of a stream */
     WINDOW_ELEMENTS = 8 << 10,
     KEEP_WHOLE = 64 << 10 /* bytes: smaller recipes are computed whole when one element is asked for */
 };
@@ -123,8 +123,12 @@ static const TgTensor *compute(TgArena *arena, const TgTensor *t) {
     TgBoxReader r = tg_box_reader(tg_arena_context(arena));
     TgBox all = tg_box_all(t);
     TgArray value;
+    void *bytes;
     const TgTensor *made = NULL;
-    if (tg_box_read(&r, t, &all, &value)) {
+    if (tg_box_moves(t)) {
+        made = tg_tensor_blank(arena, t->dtype, t->rank, t->dim, &bytes);
+        made = tg_box_store(&r, t, &all, bytes) ? made : NULL;
+    } else if (tg_box_compute(&r, t, &all, &value)) {
         made = tg_array_to_tensor(arena, TG_EVAL_NATIVE, &value);
         tg_array_drop(r.tg, &value);
     }
@@ -200,41 +204,44 @@ static TgBox box_at(const TgTensor *t, const Cutting *c, size_t i, size_t *first
     return box;
 }
 
-/* Carriers that are packed already. */
-static bool packed(TgDtype t) {
-    return (t == TG_f32 || t == TG_f64 || t == TG_i64 || t == TG_u64) &&
-           tg_array_element(TG_EVAL_NATIVE, t) * 8 == tg_dtype_bits(t);
-}
-
 typedef bool (*Sink)(void *user, const void *bytes, size_t n);
 
-static bool give(Tg *tg, const TgArray *a, Sink sink, void *user) {
-    if (packed(a->dtype))
-        return sink(user, a->data, tg_dtype_bytes(a->dtype, (size_t)a->count));
-    TgArena *scratch = tg_scratch(tg);
-    TgMark mark = tg_mark(scratch);
-    const TgTensor *t = tg_array_to_tensor(scratch, TG_EVAL_NATIVE, a);
-    bool ok = sink(user, t->bytes, t->size);
-    tg_release(scratch, mark);
+static size_t count_of(const TgTensor *t, const TgBox *box) {
+    size_t count = 1;
+    for (int32_t i = 0; i < t->rank; i++)
+        count *= (size_t)box->n[i];
+    return count;
+}
+
+/* One box: stored in `buffer`, or computed and given away from where it lies. */
+static bool stream_box(TgBoxReader *r, const TgTensor *t, const TgBox *box, void *buffer, Sink sink,
+                       void *user) {
+    size_t size = tg_dtype_bytes(t->dtype, count_of(t, box));
+    if (tg_box_moves(t))
+        return tg_box_store(r, t, box, buffer) && sink(user, buffer, size);
+    TgArray value;
+    if (!tg_box_compute(r, t, box, &value))
+        return false;
+    TgMark mark = tg_mark(tg_scratch(r->tg));
+    bool ok = sink(user, tg_box_packed(tg_scratch(r->tg), &value), size);
+    tg_release(tg_scratch(r->tg), mark);
+    tg_array_drop(r->tg, &value);
     return ok;
 }
 
 static bool stream_recipe(Tg *tg, const TgTensor *t, Sink sink, void *user) {
     TgBoxReader r = tg_box_reader(tg);
-    Cutting c = cutting(t, STREAM_ELEMENTS);
+    Cutting c = cutting(t, STREAM_BYTES / (tg_dtype_bits(t->dtype) / 8));
+    void *buffer = tg_box_moves(t) ? tg_heap_new(tg, t->size < STREAM_BYTES ? t->size : STREAM_BYTES) : NULL;
     bool ok = true;
     for (size_t i = 0; ok && i < t->count;) {
         size_t first;
         TgBox box = box_at(t, &c, i, &first);
-        TgArray value;
-        ok = tg_box_read(&r, t, &box, &value);
-        if (!ok)
-            break;
-        i = first + (size_t)value.count;
-        ok = give(tg, &value, sink, user);
-        tg_array_drop(tg, &value);
+        i = first + count_of(t, &box);
+        ok = stream_box(&r, t, &box, buffer, sink, user);
         tg_box_next(&r);
     }
+    tg_heap_free(tg, buffer);
     tg_box_close(&r);
     return ok;
 }
@@ -284,31 +291,23 @@ bool tg_tensor_stream(Tg *tg, const TgTensor *t, Sink sink, void *user) {
 
 /* --- single elements ---------------------------------------------------------------------------------- */
 
+/* Types narrower than a byte have been computed whole by now: see tg_recipe_window. */
 static bool read_window(Tg *tg, const TgTensor *t, size_t i) {
     TgMemo *memo = t->recipe->memo;
     Cutting c = cutting(t, WINDOW_ELEMENTS);
     TgBox box = box_at(t, &c, i, &memo->first);
     TgBoxReader r = tg_box_reader(tg);
-    TgArray value;
-    memo->n = 0;
-    bool ok = tg_box_read(&r, t, &box, &value);
-    if (ok) {
-        TgMark mark = tg_mark(tg_scratch(tg));
-        const TgTensor *piece = tg_array_to_tensor(tg_scratch(tg), TG_EVAL_NATIVE, &value);
-        if (!memo->window)
-            memo->window = tg_new(memo->arena, tg_dtype_bytes(t->dtype, WINDOW_ELEMENTS));
-        memcpy(memo->window, piece->bytes, piece->size);
-        memo->n = piece->count;
-        tg_release(tg_scratch(tg), mark);
-        tg_array_drop(tg, &value);
-    }
+    if (!memo->window)
+        memo->window = tg_new(memo->arena, tg_dtype_bytes(t->dtype, WINDOW_ELEMENTS));
+    bool ok = tg_box_store(&r, t, &box, memo->window);
+    memo->n = ok ? count_of(t, &box) : 0;
     tg_box_close(&r);
     return ok;
 }
 
 const void *tg_recipe_window(Tg *tg, const TgTensor *t, size_t *i) {
     TgMemo *memo = t->recipe->memo;
-    if (memo->value || t->size <= KEEP_WHOLE) {
+    if (memo->value || t->size <= KEEP_WHOLE || tg_dtype_bits(t->dtype) < 8) {
         const TgTensor *value = tg_recipe_value(tg, t);
         return value ? value->bytes : NULL;
     }

@@ -21,7 +21,8 @@ uint64_t tg_recipe_hash(Tg *tg, const TgTensor *t, uint64_t seed);
 enum { TG_BOX_RANK = 16 }; /* as the evaluator's arrays */
 
 typedef struct {
-    int64_t at[TG_BOX_RANK], n[TG_BOX_RANK]; /* first index and how many, by axis */
+    int64_t at[TG_BOX_RANK], n[TG_BOX_RANK],
+        step[TG_BOX_RANK]; /* by axis: first index, how many, how far apart */
 } TgBox;
 
 typedef struct TgWhole {
@@ -29,19 +30,26 @@ typedef struct TgWhole {
     TgArray value;
 } TgWhole;
 
-/* Reads boxes of tensors as evaluator arrays (TG_EVAL_NATIVE). */
+/* Reads boxes of tensors. */
 typedef struct {
     Tg *tg;
-    TgArena *arena;          /* of the lists below */
-    TG_VEC(void *) blocks;   /* heap memory that arrays of the current box borrow */
-    TG_VEC(TgBytes) touched; /* mapped ranges that the current box read */
-    TG_VEC(TgWhole) whole;   /* values of operators that cannot be read box by box */
+    TgArena *arena;                  /* of the lists below */
+    TG_VEC(void *) blocks;           /* heap memory that arrays of the current box borrow */
+    TG_VEC(const TgTensor *) leaves; /* mapped ones that were read */
+    size_t resident;                 /* bytes of them that were read since they were last let go */
+    TG_VEC(TgWhole) whole;           /* values of operators that cannot be computed box by box */
 } TgBoxReader;
 
 TgBoxReader tg_box_reader(Tg *tg);
 TgBox tg_box_all(const TgTensor *t);
-bool tg_box_read(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out); /* caller drops `out` */
 void tg_box_next(TgBoxReader *r); /* after a box was used up: lets go of what it borrowed */
 void tg_box_close(TgBoxReader *r);
+
+/* The box's packed bytes, row-major; not for types narrower than a byte, nor strings. */
+bool tg_box_store(TgBoxReader *r, const TgTensor *t, const TgBox *box, void *bytes);
+/* The box as an array of the evaluator (TG_EVAL_NATIVE), which the caller drops before tg_box_next. */
+bool tg_box_compute(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out);
+bool tg_box_moves(const TgTensor *t);                        /* store is the cheaper of the two */
+const void *tg_box_packed(TgArena *arena, const TgArray *a); /* its own data where that is packed already */
 
 #endif

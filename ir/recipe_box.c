@@ -1,10 +1,10 @@
 /* Boxes of constant tensors: what a rectangular part of a recipe is, without computing the rest.
  *
- * A box of the output is pushed down: each operator of PUSH says which boxes of its operands it needs,
- * and is then evaluated on just those, by the same evaluator that would compute the whole. Leaves are
- * read from the mapped bytes. Operators that are not in PUSH are computed whole, once, and boxes are cut
- * out. Nothing here rounds or reorders anything, so that a tensor read in boxes has the bytes of the
- * tensor computed at once.
+ * A box of the output is pushed down. Operators that only move elements (PUSH) become strided copies of
+ * packed bytes, from the mapped file straight to where they belong. Elementwise operators ask for the
+ * matching boxes of their operands and are evaluated on those, by the same evaluator that would compute the
+ * whole. All other operators are computed whole, once, and boxes are cut out. Nothing here rounds or reorders
+ * anything, so that a tensor read in boxes has the bytes of the tensor computed at once.
  *
  * Recursion follows the recipe, whose depth and size recipe.c bounds.
  */
@@ -12,43 +12,48 @@
 
 #include "graph.h"
 #include "recipe.h"
+#include "strided.h"
 
 enum {
-    COVER_FACTOR = 4,      /* a Gather may read so many times more than it gives ... */
-    COVER_FREE = 1 << 20,  /* ... or so many elements, before its indices are taken in smaller groups */
-    FORGET_FROM = 64 << 10 /* mapped ranges below are not worth a system call */
+    COVER_FACTOR = 4, /* computing so many times more than is wanted is cheaper than many small boxes ... */
+    COVER_RUNS = 8,   /* ... if there would be more than so many */
+    FORGET_AT = 96 << 20 /* bytes of mapped leaves that may be resident because of us */
 };
 
 TgBoxReader tg_box_reader(Tg *tg) { return (TgBoxReader){.tg = tg, .arena = tg_arena_new(tg)}; }
 
 TgBox tg_box_all(const TgTensor *t) {
     TgBox box = {0};
-    for (int32_t i = 0; i < t->rank; i++)
+    for (int32_t i = 0; i < t->rank; i++) {
         box.n[i] = t->dim[i];
+        box.step[i] = 1;
+    }
     return box;
+}
+
+static void forget(TgBoxReader *r) {
+    for (uint32_t i = 0; i < r->leaves.n; i++)
+        tg_file_forget(r->leaves.at[i]->bytes, r->leaves.at[i]->size);
+    r->resident = 0;
 }
 
 void tg_box_next(TgBoxReader *r) {
     for (uint32_t i = 0; i < r->blocks.n; i++)
         tg_heap_free(r->tg, r->blocks.at[i]);
-    for (uint32_t i = 0; i < r->touched.n; i++)
-        tg_file_forget(r->touched.at[i].at, r->touched.at[i].n);
-    r->blocks.n = r->touched.n = 0;
+    r->blocks.n = 0;
+    if (r->resident >= FORGET_AT)
+        forget(r);
 }
 
 void tg_box_close(TgBoxReader *r) {
     tg_box_next(r);
+    forget(r);
     for (uint32_t i = 0; i < r->whole.n; i++)
         tg_array_drop(r->tg, &r->whole.at[i].value);
     tg_arena_free(r->arena);
 }
 
-static bool is_all(const TgTensor *t, const TgBox *box) {
-    for (int32_t i = 0; i < t->rank; i++)
-        if (box->n[i] != t->dim[i])
-            return false;
-    return true;
-}
+/* --- shapes ------------------------------------------------------------------------------------------- */
 
 static int64_t volume(int32_t rank, const int64_t *n) {
     int64_t v = 1;
@@ -63,154 +68,210 @@ static void row_major(int32_t rank, const int64_t *dim, int64_t *stride) {
         stride[i] = step;
 }
 
-/* --- copying boxes ------------------------------------------------------------------------------------ */
-
-/* dst, row-major with sizes n, from src, where neighbours along axis i lie stride[i] elements apart. */
-static void copy_strided(uint8_t *dst, const uint8_t *src, size_t element, int32_t rank, const int64_t *n,
-                         const int64_t *stride) {
-    int64_t run = 1, index[TG_BOX_RANK] = {0};
-    int32_t outer = rank;
-    while (outer > 0 && (n[outer - 1] == 1 || stride[outer - 1] == run))
-        run *= n[--outer];
-    if (!volume(rank, n))
-        return;
-    size_t bytes = (size_t)run * element;
-    for (int64_t offset = 0;;) {
-        memcpy(dst, src + (size_t)offset * element, bytes);
-        dst += bytes;
-        int32_t axis = outer;
-        while (axis-- > 0) {
-            offset += stride[axis];
-            if (++index[axis] < n[axis])
-                break;
-            offset -= n[axis] * stride[axis];
-            index[axis] = 0;
-        }
-        if (axis < 0)
-            return;
+/* How a box lies in the row-major array of shape dim: its first element and its strides. */
+static int64_t place(int32_t rank, const int64_t *dim, const TgBox *box, int64_t *stride) {
+    int64_t first = 0;
+    row_major(rank, dim, stride);
+    for (int32_t i = 0; i < rank; i++) {
+        first += box->at[i] * stride[i];
+        stride[i] *= box->step[i];
     }
+    return first;
 }
 
-/* Elements of `a` at `offset` and the given strides, as an array of shape n; drops `a`. */
-static TgArray pick(TgBoxReader *r, TgArray *a, int64_t offset, int32_t rank, const int64_t *n,
-                    const int64_t *stride) {
-    TgArray out = tg_array_new(r->tg, TG_EVAL_NATIVE, a->dtype, rank, n);
-    size_t element = tg_array_element(TG_EVAL_NATIVE, a->dtype);
-    copy_strided(out.data, (const uint8_t *)a->data + (size_t)offset * element, element, rank, n, stride);
-    tg_array_drop(r->tg, a);
-    return out;
-}
-
-/* A box of an array that holds all of `t`; drops `a`. */
-static TgArray cut(TgBoxReader *r, const TgTensor *t, TgArray *a, const TgBox *box) {
-    if (is_all(t, box))
-        return *a;
-    int64_t stride[TG_BOX_RANK], offset = 0;
-    row_major(t->rank, t->dim, stride);
+static bool is_all(const TgTensor *t, const TgBox *box) {
     for (int32_t i = 0; i < t->rank; i++)
-        offset += box->at[i] * stride[i];
-    return pick(r, a, offset, t->rank, box->n, stride);
+        if (box->n[i] != t->dim[i] || (box->step[i] != 1 && box->n[i] > 1))
+            return false;
+    return true;
+}
+
+static size_t bytes_of(const TgTensor *t) {
+    return tg_dtype_bits(t->dtype) / 8;
+} /* of one element; 0: packed closer */
+static bool dense(const TgTensor *t) { return t->payload == TG_MAPPED || t->payload == TG_OWNED; }
+
+/* Where packed bytes go: `stride` counts elements. */
+typedef struct {
+    uint8_t *at;
+    int64_t stride[TG_BOX_RANK];
+} Target;
+
+static bool store(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to);
+static bool fetch(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out);
+
+/* --- blocks ------------------------------------------------------------------------------------------- */
+
+/* Memory that lasts until the current box was used up. */
+static void *block(TgBoxReader *r, size_t size) {
+    void *made = tg_heap_new(r->tg, size);
+    TG_PUSH(r->arena, &r->blocks, made);
+    return made;
+}
+
+/* The box as a tensor of its own: a header over bytes in a block. */
+static bool packed_box(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgTensor *part) {
+    *part = (TgTensor){.dtype = t->dtype, .rank = t->rank, .dim = box->n, .payload = TG_OWNED};
+    part->count = (size_t)volume(t->rank, box->n);
+    part->size = part->count * bytes_of(t);
+    Target to = {.at = block(r, part->size)};
+    row_major(t->rank, box->n, to.stride);
+    part->bytes = to.at;
+    return store(r, t, box, &to);
 }
 
 /* --- leaves ------------------------------------------------------------------------------------------- */
 
-static void touch(TgBoxReader *r, const TgTensor *t, size_t from, size_t to) {
-    if (t->payload == TG_MAPPED && to - from >= FORGET_FROM)
-        TG_PUSH(r->arena, &r->touched, ((TgBytes){t->bytes + from, to - from}));
+/* Notes that a box makes mapped bytes resident. */
+static void touch(TgBoxReader *r, const TgTensor *t, const TgBox *box) {
+    if (t->payload != TG_MAPPED)
+        return;
+    int64_t stride[TG_BOX_RANK], range = 1;
+    place(t->rank, t->dim, box, stride);
+    for (int32_t i = 0; i < t->rank; i++)
+        range += (stride[i] < 0 ? -stride[i] : stride[i]) * (box->n[i] - 1);
+    r->resident += (size_t)range * bytes_of(t);
+    for (uint32_t i = r->leaves.n; i-- > 0;)
+        if (r->leaves.at[i] == t)
+            return;
+    TG_PUSH(r->arena, &r->leaves, t);
 }
 
-static bool whole_leaf(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
-    TgArray all = tg_array_from_tensor(r->tg, TG_EVAL_NATIVE, t);
-    touch(r, t, 0, t->size);
-    *out = cut(r, t, &all, box); /* all of it where t is the box already */
+static bool store_leaf(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
+    int64_t stride[TG_BOX_RANK] = {0};
+    bool splat = t->payload == TG_SPLAT;
+    int64_t first = splat || !t->count ? 0 : place(t->rank, t->dim, box, stride);
+    if (!splat)
+        touch(r, t, box);
+    tg_copy_strided(to->at, to->stride, t->bytes + (size_t)first * bytes_of(t), stride, t->rank, box->n,
+                    bytes_of(t));
     return true;
 }
 
-/* The bytes of the box are contiguous in the leaf, or gathered into a block that the array may borrow. */
-static bool leaf(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+/* --- arrays ------------------------------------------------------------------------------------------- */
+
+/* A box of an array of shape dim; drops `a`. */
+static TgArray cut(TgBoxReader *r, int32_t rank, const int64_t *dim, TgArray *a, const TgBox *box) {
+    int64_t from[TG_BOX_RANK], to[TG_BOX_RANK];
+    size_t element = tg_array_element(TG_EVAL_NATIVE, a->dtype);
+    TgArray out = tg_array_new(r->tg, TG_EVAL_NATIVE, a->dtype, rank, box->n);
+    size_t first = (size_t)place(rank, dim, box, from);
+    row_major(rank, box->n, to);
+    tg_copy_strided(out.data, to, (const uint8_t *)a->data + first * element, from, rank, box->n, element);
+    tg_array_drop(r->tg, a);
+    return out;
+}
+
+static bool fetch_leaf(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+    TgTensor part = *t;
+    if (t->payload == TG_SPLAT) {
+        part.dim = box->n;
+        part.count = (size_t)volume(t->rank, box->n);
+        *out = tg_array_from_tensor(r->tg, TG_EVAL_NATIVE, &part);
+        return true;
+    }
+    *out = tg_array_from_tensor(r->tg, TG_EVAL_NATIVE, t);
+    touch(r, t, &(TgBox){.n = {0}});
+    if (!is_all(t, box))
+        *out = cut(r, t->rank, t->dim, out, box);
+    return true;
+}
+
+/* Whether the box is one range of the leaf's bytes, which an array may borrow. */
+static bool is_range(const TgTensor *t, const TgBox *box, int64_t *first) {
+    int64_t stride[TG_BOX_RANK], expected[TG_BOX_RANK];
+    *first = place(t->rank, t->dim, box, stride);
+    row_major(t->rank, box->n, expected);
+    for (int32_t i = 0; i < t->rank; i++)
+        if (box->n[i] != 1 && stride[i] != expected[i])
+            return false;
+    return true;
+}
+
+static bool fetch_range(TgBoxReader *r, const TgTensor *t, const TgBox *box, int64_t first, TgArray *out) {
     TgTensor part = *t;
     part.dim = box->n;
     part.count = (size_t)volume(t->rank, box->n);
-    part.size = tg_dtype_bytes(t->dtype, part.count);
-    bool dense = t->payload == TG_MAPPED || t->payload == TG_OWNED;
-    if (t->payload == TG_SPLAT || !part.count)
-        return whole_leaf(r, &part, box, out);
-    if (!dense || tg_dtype_bits(t->dtype) < 8 || is_all(t, box))
-        return whole_leaf(r, t, box, out);
-    size_t element = tg_dtype_bits(t->dtype) / 8, first = 0, last = 0;
-    int64_t stride[TG_BOX_RANK];
-    row_major(t->rank, t->dim, stride);
-    for (int32_t i = 0; i < t->rank; i++) {
-        first += (size_t)(box->at[i] * stride[i]);
-        last += (size_t)((box->at[i] + box->n[i] - 1) * stride[i]);
-    }
-    touch(r, t, first * element, (last + 1) * element);
-    part.bytes = t->bytes + first * element;
-    if (last - first + 1 != part.count) {
-        void *block = tg_heap_new(r->tg, part.size);
-        TG_PUSH(r->arena, &r->blocks, block);
-        copy_strided(block, part.bytes, element, t->rank, box->n, stride);
-        part.bytes = block;
-    }
+    part.size = part.count * bytes_of(t);
+    part.bytes = t->bytes + (size_t)first * bytes_of(t);
+    touch(r, t, box);
     *out = tg_array_from_tensor(r->tg, TG_EVAL_NATIVE, &part);
     return true;
 }
 
-/* --- applying an operator ----------------------------------------------------------------------------- */
-
-/* Output `output` of op over the arrays; the other outputs are dropped. */
-static bool evaluate(TgBoxReader *r, TgOp op, const TgAttrs *attrs, uint32_t output, uint32_t n,
-                     const TgArray *in, TgArray *out) {
-    TgMark mark = tg_mark(tg_scratch(r->tg));
-    TgArena *scratch = tg_scratch(r->tg);
-    uint32_t n_out = output + 1;
-    TgNodeInfo node = {.op = op, .attrs = attrs, .n_in = n, .n_formal = n, .n_out = n_out};
-    node.in = TG_NEW_N(scratch, TgValue, n + 1);
-    node.out = TG_NEW_N(scratch, TgValue, n_out);
-    TgArray *results = TG_NEW_N(scratch, TgArray, n_out);
-    const TgArray **operand = TG_NEW_N(scratch, const TgArray *, n + 1);
-    for (uint32_t i = 0; i < n; i++) {
-        node.in[i] = in[i].dtype != TG_undefined ? i + 1 : 0;
-        operand[i] = node.in[i] ? &in[i] : NULL;
-    }
-    for (uint32_t i = 0; i < n_out; i++)
-        node.out[i] = n + i + 1;
-    TgEvalOptions options = {.mode = TG_EVAL_NATIVE};
-    bool ok = tg_eval_node(r->tg, NULL, &node, &options, operand, results);
-    if (ok)
-        *out = results[output];
-    for (uint32_t i = 0; ok && i < output; i++)
-        tg_array_drop(r->tg, &results[i]);
-    tg_release(scratch, mark);
-    return ok;
-}
+/* --- computing ---------------------------------------------------------------------------------------- */
 
 /* Operands of one application; an entry without dtype is an absent operand. */
 typedef struct {
     TG_VEC(TgArray) list;
 } Operands;
 
-static void drop_all(TgBoxReader *r, Operands *operands) {
-    for (uint32_t i = 0; i < operands->list.n; i++)
-        if (operands->list.at[i].dtype != TG_undefined)
-            tg_array_drop(r->tg, &operands->list.at[i]);
-}
-
 static bool add_operand(TgBoxReader *r, Operands *operands, const TgTensor *t, const TgBox *box) {
     TgArray a = {0};
-    if (t && !tg_box_read(r, t, box, &a))
+    if (t && !fetch(r, t, box, &a))
         return false;
     TG_PUSH(r->arena, &operands->list, a);
     return true;
 }
 
-/* Applies t's operator if all operands could be read, and drops them. */
-static bool apply(TgBoxReader *r, const TgTensor *t, bool ok, Operands *operands, TgArray *out) {
-    const TgRecipe *recipe = t->recipe;
-    TgArray *in = operands->list.at;
-    ok = ok && evaluate(r, (TgOp)recipe->op, recipe->attrs, recipe->output, operands->list.n, in, out);
-    drop_all(r, operands);
+/* Output `recipe->output` of its operator over the operands; the other outputs are dropped. */
+static bool evaluate(TgBoxReader *r, const TgRecipe *recipe, const Operands *operands, TgArray *out) {
+    TgArena *scratch = tg_scratch(r->tg);
+    TgMark mark = tg_mark(scratch);
+    uint32_t n = operands->list.n, n_out = recipe->output + 1u;
+    TgNodeInfo node = {
+        .op = (TgOp)recipe->op, .attrs = recipe->attrs, .n_in = n, .n_formal = n, .n_out = n_out};
+    node.in = TG_NEW_N(scratch, TgValue, n + 1);
+    node.out = TG_NEW_N(scratch, TgValue, n_out);
+    TgArray *results = TG_NEW_N(scratch, TgArray, n_out);
+    const TgArray **operand = TG_NEW_N(scratch, const TgArray *, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        node.in[i] = operands->list.at[i].dtype != TG_undefined ? i + 1 : 0;
+        operand[i] = node.in[i] ? &operands->list.at[i] : NULL;
+    }
+    for (uint32_t i = 0; i < n_out; i++)
+        node.out[i] = n + i + 1;
+    TgEvalOptions options = {.mode = TG_EVAL_NATIVE};
+    bool ok = tg_eval_node(r->tg, NULL, &node, &options, operand, results);
+    if (ok)
+        *out = results[n_out - 1];
+    for (uint32_t i = 0; ok && i + 1 < n_out; i++)
+        tg_array_drop(r->tg, &results[i]);
+    tg_release(scratch, mark);
     return ok;
+}
+
+/* Evaluates if all operands could be read; drops them. */
+static bool apply(TgBoxReader *r, const TgTensor *t, bool ok, Operands *operands, TgArray *out) {
+    ok = ok && evaluate(r, t->recipe, operands, out);
+    for (uint32_t i = 0; i < operands->list.n; i++)
+        if (operands->list.at[i].dtype != TG_undefined)
+            tg_array_drop(r->tg, &operands->list.at[i]);
+    return ok;
+}
+
+/* What of `input` the box of t needs under broadcasting. */
+static TgBox broadcast(const TgTensor *t, const TgTensor *input, const TgBox *box) {
+    TgBox inner = {0};
+    for (int32_t i = 0; i < input->rank; i++) {
+        int32_t j = i + t->rank - input->rank;
+        bool repeated = input->dim[i] == 1;
+        inner.at[i] = repeated ? 0 : box->at[j];
+        inner.n[i] = repeated ? 1 : box->n[j];
+        inner.step[i] = repeated ? 1 : box->step[j];
+    }
+    return inner;
+}
+
+static bool elementwise(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+    Operands operands = {{0}};
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < t->recipe->n; i++) {
+        const TgTensor *input = t->recipe->input[i];
+        TgBox inner = input ? broadcast(t, input, box) : (TgBox){.n = {0}};
+        ok = add_operand(r, &operands, input, &inner);
+    }
+    return apply(r, t, ok, &operands, out);
 }
 
 /* The value outlives the current box: it must not borrow what the box borrowed. */
@@ -244,10 +305,39 @@ static bool whole(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *
         i++;
     if (i == r->whole.n && !compute_whole(r, t))
         return false;
-    TgArray all = tg_array_share(&r->whole.at[i].value);
-    *out = cut(r, t, &all, box);
+    *out = tg_array_share(&r->whole.at[i].value);
+    if (!is_all(t, box))
+        *out = cut(r, t->rank, t->dim, out, box);
     return true;
 }
+
+static bool compute(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+    bool each = tg_op_has((TgOp)t->recipe->op, TG_T_ELEMENTWISE) && !t->recipe->output && bytes_of(t);
+    return each ? elementwise(r, t, box, out) : whole(r, t, box, out);
+}
+
+const void *tg_box_packed(TgArena *arena, const TgArray *a) {
+    bool same = a->dtype == TG_f32 || a->dtype == TG_f64 || a->dtype == TG_i64 || a->dtype == TG_u64;
+    if (same && tg_array_element(TG_EVAL_NATIVE, a->dtype) * 8 == tg_dtype_bits(a->dtype))
+        return a->data;
+    return tg_array_to_tensor(arena, TG_EVAL_NATIVE, a)->bytes;
+}
+
+static bool store_computed(TgBoxReader *r, bool ok, TgArray *a, const TgBox *box, const Target *to) {
+    if (!ok)
+        return false;
+    TgArena *scratch = tg_scratch(r->tg);
+    TgMark mark = tg_mark(scratch);
+    int64_t stride[TG_BOX_RANK];
+    row_major(a->rank, box->n, stride);
+    const void *bytes = tg_box_packed(scratch, a);
+    tg_copy_strided(to->at, to->stride, bytes, stride, a->rank, box->n, tg_dtype_bits(a->dtype) / 8);
+    tg_release(scratch, mark);
+    tg_array_drop(r->tg, a);
+    return true;
+}
+
+/* --- moves: pushing boxes down ------------------------------------------------------------------------ */
 
 static TgNodeInfo node_of(const TgTensor *t) {
     return (TgNodeInfo){.op = (TgOp)t->recipe->op, .attrs = t->recipe->attrs, .n_in = t->recipe->n};
@@ -259,175 +349,74 @@ static int32_t axis_of(const TgTensor *t, int32_t rank) {
     return (int32_t)(axis < 0 ? axis + rank : axis);
 }
 
-/* --- pushing boxes down ------------------------------------------------------------------------------- */
-
-/* What of `input` the box of t needs under broadcasting. */
-static TgBox broadcast(const TgTensor *t, const TgTensor *input, const TgBox *box) {
-    TgBox inner = {0};
-    for (int32_t i = 0; i < input->rank; i++) {
-        int32_t j = i + t->rank - input->rank;
-        bool repeated = input->dim[i] == 1;
-        inner.at[i] = repeated ? 0 : box->at[j];
-        inner.n[i] = repeated ? 1 : box->n[j];
-    }
-    return inner;
+static void set_axis(TgBox *box, int32_t axis, int64_t at, int64_t n, int64_t step) {
+    box->at[axis] = at;
+    box->n[axis] = n;
+    box->step[axis] = step;
 }
 
-static bool push_elementwise(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
-    Operands operands = {{0}};
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < t->recipe->n; i++) {
-        const TgTensor *input = t->recipe->input[i];
-        TgBox inner = input ? broadcast(t, input, box) : (TgBox){.n = {0}};
-        ok = add_operand(r, &operands, input, &inner);
-    }
-    return apply(r, t, ok, &operands, out);
+static bool push_expand(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
+    const TgTensor *in = t->recipe->input[0];
+    TgBox inner = broadcast(t, in, box);
+    TgTensor part;
+    if (!packed_box(r, in, &inner, &part))
+        return false;
+    int64_t packed[TG_BOX_RANK], from[TG_BOX_RANK] = {0};
+    row_major(in->rank, inner.n, packed);
+    for (int32_t i = 0; i < in->rank; i++)
+        from[i + t->rank - in->rank] = inner.n[i] == 1 ? 0 : packed[i];
+    tg_copy_strided(to->at, to->stride, part.bytes, from, t->rank, box->n, bytes_of(t));
+    return true;
 }
 
-static bool push_expand(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
-    Operands operands = {{0}};
-    TgBox inner = broadcast(t, t->recipe->input[0], box);
-    bool ok = add_operand(r, &operands, t->recipe->input[0], &inner);
-    if (ok) {
-        TgArray shape = tg_array_new(r->tg, TG_EVAL_NATIVE, TG_i64, 1, &(int64_t){t->rank});
-        for (int32_t i = 0; i < t->rank; i++)
-            tg_array_set_int(&shape, i, box->n[i]);
-        TG_PUSH(r->arena, &operands.list, shape);
-    }
-    return apply(r, t, ok, &operands, out);
-}
-
-static bool push_transpose(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+static bool push_transpose(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
     TgNodeInfo node = node_of(t);
     uint32_t n;
     const int64_t *perm = tg_attr_ints(&node, "perm", &n);
     TgBox inner = {0};
+    Target turned = {.at = to->at};
     for (int32_t i = 0; i < t->rank; i++) {
-        int64_t from = n ? perm[i] : t->rank - 1 - i;
-        inner.at[from] = box->at[i];
-        inner.n[from] = box->n[i];
+        int32_t from = n ? (int32_t)perm[i] : t->rank - 1 - i;
+        set_axis(&inner, from, box->at[i], box->n[i], box->step[i]);
+        turned.stride[from] = to->stride[i];
     }
-    Operands operands = {{0}};
-    bool ok = add_operand(r, &operands, t->recipe->input[0], &inner);
-    return apply(r, t, ok, &operands, out);
+    return store(r, t->recipe->input[0], &inner, &turned);
 }
 
-static bool push_concat(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+
+/* Which of the n indices at, at + step ... lie in [start, end): a range [*from, *to) of their numbers. */
+static void numbers_within(const TgBox *box, int32_t axis, int64_t start, int64_t end, int64_t *from,
+                           int64_t *to) {
+    int64_t at = box->at[axis], n = box->n[axis], step = box->step[axis];
+    *from = step > 0 ? -floor_div(at - start, step) : floor_div(end - at, step) + 1;
+    *to = step > 0 ? -floor_div(at - end, step) : floor_div(start - at, step) + 1;
+    *from = *from < 0 ? 0 : *from;
+    *to = *to > n ? n : *to;
+}
+
+static bool push_concat(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
     int32_t axis = axis_of(t, t->rank);
-    Operands operands = {{0}};
-    int64_t start = 0, from = box->at[axis], to = from + box->n[axis];
+    int64_t start = 0;
     bool ok = true;
     for (uint32_t i = 0; ok && i < t->recipe->n; i++) {
         const TgTensor *input = t->recipe->input[i];
-        int64_t end = start + input->dim[axis];
+        int64_t end = start + input->dim[axis], first, last;
+        numbers_within(box, axis, start, end, &first, &last);
         TgBox inner = *box;
-        inner.at[axis] = (from > start ? from : start) - start;
-        inner.n[axis] = (to < end ? to : end) - start - inner.at[axis];
-        if (inner.n[axis] > 0)
-            ok = add_operand(r, &operands, input, &inner);
+        Target part = *to;
+        set_axis(&inner, axis, box->at[axis] + first * box->step[axis] - start, last - first,
+                 box->step[axis]);
+        part.at += first * to->stride[axis] * (int64_t)bytes_of(t);
+        if (first < last)
+            ok = store(r, input, &inner, &part);
         start = end;
     }
-    return apply(r, t, ok, &operands, out);
-}
-
-/* --- Gather and Slice --------------------------------------------------------------------------------- */
-
-static bool join(TgBoxReader *r, int32_t axis, TgArray parts[2], TgArray *out) {
-    const TgAttrs *attrs = tg_attrs(r->tg, TG_Concat, "axis=i", (int64_t)axis);
-    bool ok = evaluate(r, TG_Concat, attrs, 0, 2, parts, out);
-    tg_array_drop(r->tg, &parts[0]);
-    tg_array_drop(r->tg, &parts[1]);
     return ok;
 }
 
-/* The box in two halves along `axis`. */
-static bool halves(TgBoxReader *r, const TgTensor *t, const TgBox *box, int32_t axis, TgArray *out) {
-    TgBox half[2] = {*box, *box};
-    TgArray parts[2] = {{0}, {0}};
-    half[0].n[axis] = box->n[axis] / 2;
-    half[1].at[axis] += half[0].n[axis];
-    half[1].n[axis] -= half[0].n[axis];
-    if (!tg_box_read(r, t, &half[0], &parts[0]))
-        return false;
-    if (tg_box_read(r, t, &half[1], &parts[1]))
-        return join(r, axis, parts, out);
-    tg_array_drop(r->tg, &parts[0]);
-    return false;
-}
-
-/* Gather along `axis` of the box `inner` of data; the indices count from its start. Drops the indices. */
-static bool gather_from(TgBoxReader *r, const TgTensor *data, const TgBox *inner, int32_t axis,
-                        TgArray *indices, TgArray *out) {
-    const TgAttrs *attrs = tg_attrs(r->tg, TG_Gather, "axis=i", (int64_t)axis);
-    TgArray in[2] = {{0}, *indices};
-    bool ok = tg_box_read(r, data, inner, &in[0]);
-    if (ok) {
-        ok = evaluate(r, TG_Gather, attrs, 0, 2, in, out);
-        tg_array_drop(r->tg, &in[0]);
-    }
-    tg_array_drop(r->tg, indices);
-    return ok;
-}
-
-/* The indices of the box, made to count from the lowest one; false: some lie outside the data. */
-static bool rebased(TgBoxReader *r, const TgArray *given, int64_t size, TgArray *out, int64_t *low,
-                    int64_t *high) {
-    *low = size;
-    *high = -1;
-    for (int64_t i = 0; i < given->count; i++) {
-        int64_t k = tg_array_int(given, i);
-        k += k < 0 ? size : 0;
-        *low = k < *low ? k : *low;
-        *high = k > *high ? k : *high;
-    }
-    if (!given->count || *low < 0 || *high >= size)
-        return false;
-    *out = tg_array_new(r->tg, TG_EVAL_NATIVE, TG_i64, given->rank, given->dim);
-    for (int64_t i = 0; i < given->count; i++) {
-        int64_t k = tg_array_int(given, i);
-        tg_array_set_int(out, i, k + (k < 0 ? size : 0) - *low);
-    }
-    return true;
-}
-
-static int32_t longest(const TgBox *box, int32_t from, int32_t to) {
-    int32_t axis = from;
-    for (int32_t i = from; i < to; i++)
-        axis = box->n[i] > box->n[axis] ? i : axis;
-    return axis;
-}
-
-static bool push_gather(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
-    const TgTensor *data = t->recipe->input[0], *indices = t->recipe->input[1];
-    int32_t axis = axis_of(t, data->rank), behind = axis + indices->rank;
-    TgBox picked = {0}, inner = {0};
-    for (int32_t i = 0; i < indices->rank; i++) {
-        picked.at[i] = box->at[axis + i];
-        picked.n[i] = box->n[axis + i];
-    }
-    for (int32_t i = 0; i < data->rank; i++) {
-        inner.at[i] = box->at[i < axis ? i : i - 1 + indices->rank];
-        inner.n[i] = box->n[i < axis ? i : i - 1 + indices->rank];
-    }
-    TgArray given = {0}, list = {0};
-    if (!tg_box_read(r, indices, &picked, &given))
-        return false;
-    int64_t low, high, count = given.count;
-    bool good = rebased(r, &given, data->dim[axis], &list, &low, &high);
-    tg_array_drop(r->tg, &given);
-    if (!good)
-        return whole(r, t, box, out);
-    inner.at[axis] = low;
-    inner.n[axis] = high - low + 1;
-    int64_t cover = volume(data->rank, inner.n), wanted = cover / inner.n[axis] * count;
-    if (count == 1 || cover <= COVER_FREE || cover / COVER_FACTOR <= wanted)
-        return gather_from(r, data, &inner, axis, &list, out);
-    tg_array_drop(r->tg, &list);
-    return halves(r, t, box, longest(box, axis, behind), out);
-}
-
-/* Where a Slice starts and how it steps along each axis of its data. False: its operands say nothing
- * usable. */
+/* Where a Slice starts and how it steps along each axis of its data. False: its operands say nothing usable.
+ */
 static bool slice_steps(Tg *tg, const TgTensor *t, int64_t *start, int64_t *step) {
     const TgRecipe *recipe = t->recipe;
     const TgTensor *starts = recipe->input[1], *axes = recipe->n > 3 ? recipe->input[3] : NULL;
@@ -450,30 +439,133 @@ static bool slice_steps(Tg *tg, const TgTensor *t, int64_t *start, int64_t *step
     return true;
 }
 
-/* The data box that spans the Slice, then its elements picked out of that. */
-static bool push_slice(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
-    int64_t start[TG_BOX_RANK], step[TG_BOX_RANK], stride[TG_BOX_RANK], offset = 0;
-    if (!volume(t->rank, box->n) || !slice_steps(r->tg, t, start, step))
-        return whole(r, t, box, out);
-    TgBox inner = {0};
-    bool plain = true;
-    for (int32_t i = 0; i < t->rank; i++) {
-        int64_t first = start[i] + step[i] * box->at[i], span = step[i] * (box->n[i] - 1);
-        inner.at[i] = span < 0 ? first + span : first;
-        inner.n[i] = (span < 0 ? -span : span) + 1;
-        plain = plain && inner.n[i] == box->n[i] && span >= 0;
-        start[i] = first - inner.at[i];
-    }
+static bool push_slice(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
+    int64_t start[TG_BOX_RANK], step[TG_BOX_RANK];
     TgArray a;
-    if (!tg_box_read(r, t->recipe->input[0], &inner, &a))
-        return false;
-    row_major(t->rank, inner.n, stride);
-    for (int32_t i = 0; i < t->rank; i++) {
-        offset += start[i] * stride[i];
-        stride[i] *= step[i];
+    if (!slice_steps(r->tg, t, start, step))
+        return store_computed(r, whole(r, t, box, &a), &a, box, to);
+    TgBox inner = *box;
+    for (int32_t i = 0; i < t->rank; i++)
+        set_axis(&inner, i, start[i] + step[i] * box->at[i], box->n[i],
+                 box->n[i] > 1 ? step[i] * box->step[i] : 1);
+    return store(r, t->recipe->input[0], &inner, to);
+}
+
+/* --- Gather ------------------------------------------------------------------------------------------- */
+
+/* A Gather being stored. Indices that follow each other in equal steps make one box of the data. */
+typedef struct {
+    TgBoxReader *r;
+    const TgTensor *data;
+    int32_t axis, rank;     /* of the data; of the indices */
+    int64_t *index;         /* those of the box, made positive, row-major */
+    int64_t n[TG_BOX_RANK]; /* shape of the indices' box */
+    TgBox inner;            /* of the data; `axis` is set for each run */
+    Target to, data_to;     /* of the whole box; the strides of the data's axes in it */
+    size_t element;
+} Gathering;
+
+/* Length of the run of equal steps that starts at `index`, among n. */
+static int64_t run_of(const int64_t *index, int64_t n, int64_t *step) {
+    int64_t length = n > 1 && index[1] != index[0] ? 2 : 1;
+    *step = length == 2 ? index[1] - index[0] : 1;
+    while (length > 1 && length < n && index[length] - index[length - 1] == *step)
+        length++;
+    return length;
+}
+
+static int64_t count_runs(const Gathering *g) {
+    int64_t row = g->rank ? g->n[g->rank - 1] : 1, all = volume(g->rank, g->n), runs = 0, step;
+    for (int64_t i = 0; i < all; runs++)
+        i += run_of(g->index + i, row - i % row, &step);
+    return runs;
+}
+
+/* Offset in the target of index number i of the box. */
+static int64_t offset_of(const Gathering *g, int64_t i) {
+    int64_t offset = 0;
+    for (int32_t k = g->rank; k-- > 0; i /= g->n[k])
+        offset += i % g->n[k] * g->to.stride[g->axis + k];
+    return offset;
+}
+
+static bool store_runs(Gathering *g) {
+    int64_t row = g->rank ? g->n[g->rank - 1] : 1, all = volume(g->rank, g->n);
+    bool ok = true;
+    for (int64_t i = 0; ok && i < all;) {
+        int64_t step, length = run_of(g->index + i, row - i % row, &step);
+        set_axis(&g->inner, g->axis, g->index[i], length, step);
+        g->data_to.at = g->to.at + offset_of(g, i) * (int64_t)g->element;
+        ok = store(g->r, g->data, &g->inner, &g->data_to);
+        i += length;
     }
-    *out = plain ? a : pick(r, &a, offset, t->rank, box->n, stride);
+    return ok;
+}
+
+/* Many small boxes of something computed: one box around them all instead, unless it is much larger than they
+ * are. */
+static bool cover(Gathering *g, TgTensor *around) {
+    int64_t low = INT64_MAX, high = 0, wanted = volume(g->rank, g->n);
+    for (int64_t i = 0; i < wanted; i++) {
+        low = g->index[i] < low ? g->index[i] : low;
+        high = g->index[i] > high ? g->index[i] : high;
+    }
+    if (g->data->payload != TG_RECIPE || count_runs(g) <= COVER_RUNS || (high - low) / COVER_FACTOR > wanted)
+        return true;
+    TgBox box = g->inner;
+    int64_t *dim = block(g->r, sizeof box.n);
+    set_axis(&box, g->axis, low, high - low + 1, 1);
+    if (!packed_box(g->r, g->data, &box, around))
+        return false;
+    around->dim = memcpy(dim, box.n, sizeof box.n);
+    for (int32_t i = 0; i < around->rank; i++)
+        set_axis(&g->inner, i, 0, box.n[i], 1);
+    for (int64_t i = 0; i < wanted; i++)
+        g->index[i] -= low;
+    g->data = around;
     return true;
+}
+
+/* Reads the indices of the box; false with *good: recorded, without: some lie outside the data. */
+static bool read_indices(Gathering *g, const TgTensor *indices, const TgBox *picked, bool *good) {
+    TgArray given;
+    *good = fetch(g->r, indices, picked, &given);
+    if (!*good)
+        return false;
+    int64_t size = g->data->dim[g->axis];
+    bool inside = true;
+    g->index = block(g->r, (size_t)given.count * sizeof *g->index);
+    for (int64_t i = 0; i < given.count; i++) {
+        int64_t k = tg_array_int(&given, i);
+        g->index[i] = k + (k < 0 ? size : 0);
+        inside = inside && g->index[i] >= 0 && g->index[i] < size;
+    }
+    tg_array_drop(g->r->tg, &given);
+    return inside;
+}
+
+static bool push_gather(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
+    const TgTensor *data = t->recipe->input[0], *indices = t->recipe->input[1];
+    Gathering g = {.r = r, .data = data, .axis = axis_of(t, data->rank), .rank = indices->rank, .to = *to};
+    TgBox picked = {0};
+    g.element = bytes_of(t);
+    for (int32_t i = 0; i < g.rank; i++) {
+        set_axis(&picked, i, box->at[g.axis + i], box->n[g.axis + i], box->step[g.axis + i]);
+        g.n[i] = picked.n[i];
+    }
+    for (int32_t i = 0; i < data->rank; i++) {
+        int32_t k = i < g.axis ? i : i - 1 + g.rank;
+        if (i != g.axis)
+            set_axis(&g.inner, i, box->at[k], box->n[k], box->step[k]);
+        g.data_to.stride[i] = i != g.axis || g.rank ? to->stride[k] : 1;
+    }
+    bool good;
+    if (!read_indices(&g, indices, &picked, &good)) {
+        TgArray a;
+        return good && store_computed(r, whole(r, t, box, &a), &a, box, to);
+    }
+    TgTensor around;
+    return cover(&g, &around) && store_runs(&g);
 }
 
 /* --- Reshape and its kin ------------------------------------------------------------------------------ */
@@ -503,7 +595,7 @@ static int32_t groups_of(const TgTensor *in, const TgTensor *out, Group *groups)
 
 /* Within one group: the smallest box of the input that covers the flat range [low, high], and where it
  * starts. */
-static int64_t cover(const int64_t *dim, int32_t from, int32_t to, int64_t low, int64_t high, TgBox *inner) {
+static int64_t span(const int64_t *dim, int32_t from, int32_t to, int64_t low, int64_t high, TgBox *inner) {
     int64_t unit = 1, base = 0;
     for (int32_t i = from; i < to; i++)
         unit *= dim[i];
@@ -511,55 +603,96 @@ static int64_t cover(const int64_t *dim, int32_t from, int32_t to, int64_t low, 
     for (int32_t i = from; i < to; i++) {
         unit /= dim[i];
         int64_t a = low / unit % dim[i], b = high / unit % dim[i];
-        inner->at[i] = together ? a : 0;
-        inner->n[i] = together ? b - a + 1 : dim[i];
+        set_axis(inner, i, together ? a : 0, together ? b - a + 1 : dim[i], 1);
         base += inner->at[i] * unit;
         together = together && a == b;
     }
     return base;
 }
 
-static bool push_reshape(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+/* One group: the input's box, the strides of the output's axes in it, and the offset of the first element. */
+static int64_t map_group(const TgTensor *in, const TgTensor *t, const Group *g, const TgBox *box,
+                         TgBox *inner, int64_t *from) {
+    int64_t first = 0, low = 0, high = 0, unit = 1;
+    for (int32_t o = g->out_to; o-- > g->out_from; unit *= t->dim[o]) {
+        from[o] = unit * box->step[o];
+        int64_t reach = from[o] * (box->n[o] - 1);
+        first += box->at[o] * unit;
+        low += reach < 0 ? reach : 0;
+        high += reach > 0 ? reach : 0;
+    }
+    return first - span(in->dim, g->in_from, g->in_to, first + low, first + high, inner);
+}
+
+static bool push_reshape(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
     const TgTensor *in = t->recipe->input[0];
-    if (!t->count || !volume(t->rank, box->n))
-        return whole(r, t, box, out);
     Group groups[2 * TG_BOX_RANK];
-    int64_t stride[TG_BOX_RANK], offset = 0, scale = 1;
+    int64_t from[TG_BOX_RANK], offset = 0, scale = 1;
     TgBox inner = {0};
     for (int32_t k = groups_of(in, t, groups); k-- > 0;) {
         const Group *g = &groups[k];
-        int64_t low = 0, high = 0, step = 1;
-        for (int32_t o = g->out_to; o-- > g->out_from; step *= t->dim[o]) {
-            low += box->at[o] * step;
-            high += (box->at[o] + box->n[o] - 1) * step;
-            stride[o] = step * scale;
-        }
-        offset += (low - cover(in->dim, g->in_from, g->in_to, low, high, &inner)) * scale;
+        offset += map_group(in, t, g, box, &inner, from) * scale;
+        for (int32_t o = g->out_from; o < g->out_to; o++)
+            from[o] *= scale;
         scale *= volume(g->in_to - g->in_from, inner.n + g->in_from);
     }
-    TgArray a;
-    if (!tg_box_read(r, in, &inner, &a))
+    TgTensor part;
+    if (!packed_box(r, in, &inner, &part))
         return false;
-    *out = pick(r, &a, offset, t->rank, box->n, stride);
+    const uint8_t *first = part.bytes + offset * (int64_t)bytes_of(t);
+    tg_copy_strided(to->at, to->stride, first, from, t->rank, box->n, bytes_of(t));
     return true;
 }
 
 /* --- the table ---------------------------------------------------------------------------------------- */
 
-typedef bool (*Push)(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out);
+typedef bool (*Push)(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to);
 
 static const Push PUSH[TG_OP_COUNT] = {
-    [TG_Concat] = push_concat,   [TG_Gather] = push_gather,       [TG_Slice] = push_slice,
-    [TG_Expand] = push_expand,   [TG_Transpose] = push_transpose, [TG_Reshape] = push_reshape,
-    [TG_Squeeze] = push_reshape, [TG_Unsqueeze] = push_reshape,   [TG_Flatten] = push_reshape,
+    [TG_Concat] = push_concat,       [TG_Gather] = push_gather,   [TG_Slice] = push_slice,
+    [TG_Expand] = push_expand,       [TG_Reshape] = push_reshape, [TG_Squeeze] = push_reshape,
+    [TG_Transpose] = push_transpose, [TG_Flatten] = push_reshape, [TG_Unsqueeze] = push_reshape,
 };
 
-bool tg_box_read(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+static bool moves(const TgTensor *t) {
+    return t->payload == TG_RECIPE && PUSH[t->recipe->op] && bytes_of(t) && t->count;
+}
+
+static bool store(TgBoxReader *r, const TgTensor *t, const TgBox *box, const Target *to) {
+    TgArray a;
+    if (!volume(t->rank, box->n))
+        return true;
     if (t->payload != TG_RECIPE)
-        return leaf(r, t, box, out);
-    TgOp op = (TgOp)t->recipe->op;
-    if (PUSH[op])
-        return PUSH[op](r, t, box, out);
-    bool elementwise = tg_op_has(op, TG_T_ELEMENTWISE) && !t->recipe->output;
-    return elementwise ? push_elementwise(r, t, box, out) : whole(r, t, box, out);
+        return store_leaf(r, t, box, to);
+    if (moves(t))
+        return PUSH[t->recipe->op](r, t, box, to);
+    return store_computed(r, compute(r, t, box, &a), &a, box, to);
+}
+
+static bool fetch(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+    int64_t first;
+    if (t->payload == TG_RECIPE && !moves(t))
+        return compute(r, t, box, out);
+    bool small = !bytes_of(t) || !t->count || t->payload == TG_SPLAT;
+    if (t->payload != TG_RECIPE && (small || is_all(t, box)))
+        return fetch_leaf(r, t, box, out);
+    if (dense(t) && is_range(t, box, &first))
+        return fetch_range(r, t, box, first, out);
+    TgTensor part;
+    if (!packed_box(r, t, box, &part))
+        return false;
+    *out = tg_array_from_tensor(r->tg, TG_EVAL_NATIVE, &part);
+    return true;
+}
+
+bool tg_box_moves(const TgTensor *t) { return moves(t); }
+
+bool tg_box_store(TgBoxReader *r, const TgTensor *t, const TgBox *box, void *bytes) {
+    Target to = {.at = bytes};
+    row_major(t->rank, box->n, to.stride);
+    return store(r, t, box, &to);
+}
+
+bool tg_box_compute(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+    return fetch(r, t, box, out);
 }
