@@ -123,17 +123,10 @@ static void unpack_reals(TgEvalMode mode, const TgTensor *t, TgArray *a)
     bool complex = tg_dtype_class(t->dtype) == TG_CLASS_C;
     TgDtype part = !complex ? t->dtype : t->dtype == TG_c64 ? TG_f32 : TG_f64;
     size_t n = reals(a);
-    if (wide(mode, a)) {
-        double *to = a->data;
-        for (size_t i = 0; i < n; i++)
-            to[i] = tg_load_float(part, t->bytes, i);
-    } else if (part == TG_f32) {
-        memcpy(a->data, t->bytes, n * sizeof(float));
-    } else {
-        float *to = a->data;
-        for (size_t i = 0; i < n; i++)
-            to[i] = (float)tg_load_float(part, t->bytes, i);
-    }
+    if (wide(mode, a))
+        tg_load_f64s(part, t->bytes, n, a->data);
+    else
+        tg_load_f32s(part, t->bytes, n, a->data);
 }
 
 /* Element 0 has been written: repeats it. */
@@ -197,8 +190,8 @@ static void pack_reals(TgEvalMode mode, const TgArray *a, void *bytes)
     bool complex = tg_dtype_class(a->dtype) == TG_CLASS_C;
     TgDtype part = !complex ? a->dtype : a->dtype == TG_c64 ? TG_f32 : TG_f64;
     size_t n = reals(a);
-    if (part == TG_f32 && !wide(mode, a)) {
-        memcpy(bytes, a->data, n * sizeof(float));
+    if (!wide(mode, a)) {
+        tg_store_f32s(part, bytes, n, a->data);
         return;
     }
     TgArray flat = *a; /* its elements one real each, so that tg_array_float can read them */
@@ -252,8 +245,12 @@ void eval_finish(TgEvalMode outer, TgEvalMode inner, TgArray *a)
     if (eval_is_real(a)) {
         if (bits > 16 || (outer == TG_EVAL_F64 && bits == 16))
             return;
+        if (!wide(inner, a)) {
+            tg_round_f32s(a->dtype, a->data, (size_t)a->count);
+            return;
+        }
         for (int64_t i = 0; i < a->count; i++)
-            tg_array_set_float(inner, a, i, tg_round_float(a->dtype, tg_array_float(inner, a, i), false));
+            ((double *)a->data)[i] = tg_round_float(a->dtype, ((double *)a->data)[i], false);
     } else if (bits < 64 && tg_is_integer(a->dtype)) {
         for (int64_t i = 0; i < a->count; i++)
             eval_ints_of(a)[i] = tg_wrap_integer(a->dtype, eval_ints_of(a)[i]);

@@ -36,6 +36,11 @@ double tg_load_float(TgDtype t, const void *bytes, size_t i);
 void tg_store_integer(TgDtype t, void *bytes, size_t i, int64_t x);
 /* Rounds; saturates float8, but keeps an infinity that the type has. */
 void tg_store_float(TgDtype t, void *bytes, size_t i, double x);
+/* The same for n elements from the first on (dtype_bulk.c), fast for f32, f16 and bf16; rounding does not saturate. */
+void tg_load_f32s(TgDtype t, const void *bytes, size_t n, float *to);
+void tg_load_f64s(TgDtype t, const void *bytes, size_t n, double *to);
+void tg_store_f32s(TgDtype t, void *bytes, size_t n, const float *from);
+void tg_round_f32s(TgDtype t, float *x, size_t n);
 
 /* --- symbolic integers (dim.c) ------------------------------------------------------------------------------------ */
 

@@ -165,6 +165,35 @@ static void rounds_powers_of_two(void **state) {
     assert_true(load_code(TG_f8e8m0, 0) == 0x1p-127);
 }
 
+/* The fast conversions of many elements against those of one: all codes, and floats around every rounding boundary. */
+static void bulk_equals_single(void **state) {
+    (void)state;
+    static const TgDtype types[] = {TG_f16, TG_bf16, TG_f8e4m3fn, TG_f8e5m2};
+    for (size_t k = 0; k < 4; k++) {
+        for (uint32_t code = 0; code < 0x10000; code++) {
+            uint16_t bytes = (uint16_t)code, back = 0, want = 0;
+            float x, near[3];
+            double wide;
+            tg_load_f32s(types[k], &bytes, 1, &x);
+            tg_load_f64s(types[k], &bytes, 1, &wide);
+            assert_true(same((double)x, tg_load_float(types[k], &bytes, 0)) && same(wide, (double)x));
+            float half_up = x + (nextafterf(x, INFINITY) - x);
+            float next = (float)load_code(types[k], (uint16_t)(code + 1)), middle = x / 2 + next / 2;
+            near[0] = middle;
+            near[1] = nextafterf(middle, INFINITY);
+            near[2] = isfinite(x) ? half_up : x;
+            for (size_t i = 0; i < 3; i++) {
+                float rounded = near[i];
+                tg_round_f32s(types[k], &rounded, 1);
+                assert_true(same((double)rounded, tg_round_float(types[k], (double)near[i], false)));
+                tg_store_f32s(types[k], &back, 1, &near[i]);
+                tg_store_float(types[k], &want, 0, (double)near[i]);
+                assert_int_equal(back, want);
+            }
+        }
+    }
+}
+
 /* --- integers and packing ----------------------------------------------------------------------------- */
 
 static void wraps_integers(void **state) {
@@ -241,6 +270,7 @@ int main(void) {
         cmocka_unit_test(rounds_as_ml_dtypes),      cmocka_unit_test(stores_as_saturate_cast),
         cmocka_unit_test(decodes_by_definition),    cmocka_unit_test(rounds_once),
         cmocka_unit_test(rounds_powers_of_two),     cmocka_unit_test(wraps_integers),
+        cmocka_unit_test(bulk_equals_single),
         cmocka_unit_test(packs_low_bits_first),     cmocka_unit_test(counts_bytes),
         cmocka_unit_test(converts_between_classes), cmocka_unit_test(finds_names),
     };
