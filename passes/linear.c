@@ -116,13 +116,12 @@ void pass_linear(TgPass *p)
 {
     uint32_t n;
     TgNode *nodes = pass_nodes(p, &n);
+    for (uint32_t i = 0; p->options->level >= 2 && i < n; i++) /* sums first: they need no Split */
+        if (tg_node(p->g, nodes[i])->op == TG_Add && is_read(p->g, tg_node(p->g, nodes[i])->out[0]))
+            merge_sum(p, tg_node(p->g, nodes[i]));
     for (uint32_t i = 0; i < n; i++) {
-        TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        if (!info->n_out || !is_read(p->g, info->out[0]))
-            continue;
-        if (info->op == TG_Add && p->options->level >= 2)
-            merge_sum(p, info);
-        else if (info->op == TG_MatMul || info->op == TG_Gemm)
+        const TgNodeInfo *info = tg_node(p->g, nodes[i]);
+        if ((info->op == TG_MatMul || info->op == TG_Gemm) && is_read(p->g, info->out[0]))
             merge_side_by_side(p, info->in[0]);
     }
 }
