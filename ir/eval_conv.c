@@ -16,8 +16,8 @@ static bool operands(TgEvalCall *c, uint32_t bias_slot, int64_t in_channels, int
                      int64_t groups)
 {
     const TgArray *x = c->in[0], *weight = c->in[1], *bias = eval_in(c, bias_slot);
-    if (!eval_is_real(x) || !eval_is_real(weight))
-        return eval_bad_type(c, x->dtype);
+    if (!eval_holds(c, "rrrrr"))
+        return false;
     if (x->rank < 3 || weight->rank != x->rank)
         return eval_bad_shape(c, 1, "input and weight need the same rank, at least 3");
     if (groups < 1 || in_channels % groups != 0 || out_channels % groups != 0)
@@ -71,7 +71,7 @@ bool eval_col2_im(TgEvalCall *c)
     int64_t image[TG_EVAL_RANK], block[TG_EVAL_RANK];
     uint32_t n, n_block;
     EvalWindow w;
-    if (!eval_int_list(c, 1, TG_EVAL_RANK - 2, image, &n)
+    if (!eval_holds(c, "rii") || !eval_int_list(c, 1, TG_EVAL_RANK - 2, image, &n)
         || !eval_int_list(c, 2, TG_EVAL_RANK - 2, block, &n_block))
         return false;
     if (n != n_block)

@@ -45,6 +45,20 @@ bool eval_out(TgEvalCall *c, uint32_t i, TgDtype dtype, int32_t rank, const int6
 
 bool eval_out_like(TgEvalCall *c, uint32_t i, const TgArray *a) { return eval_out(c, i, a->dtype, a->rank, a->dim); }
 
+bool eval_holds(TgEvalCall *c, const char *letters)
+{
+    for (uint32_t i = 0; letters[i]; i++) {
+        const TgArray *a = eval_in(c, i);
+        if (!a)
+            continue;
+        bool real = tg_is_float(a->dtype), integer = eval_carrier(a->dtype) == TG_C_INT;
+        bool fits = letters[i] == 'r' ? real : letters[i] == 'i' ? integer : true;
+        if (a->kind != TG_TENSOR || !fits)
+            return eval_bad_type(c, a->dtype);
+    }
+    return true;
+}
+
 bool eval_int_list(TgEvalCall *c, uint32_t slot, uint32_t max, int64_t *list, uint32_t *n)
 {
     const TgArray *a = eval_in(c, slot);

@@ -65,6 +65,8 @@ bool eval_grid_sample(TgEvalCall *c)
     const TgArray *x = c->in[0], *grid = c->in[1];
     if (!eval_is_real(x)) /* sampled as reals, then truncated */
         return eval_by_reals(c, eval_grid_sample);
+    if (!eval_holds(c, "rr"))
+        return false;
     int64_t dim[TG_EVAL_RANK] = {x->dim[0], x->dim[1]};
     Sampler s = {.axes = x->rank - 2};
     if (x->rank < 3 || s.axes > MOST_AXES || grid->rank != x->rank)
@@ -90,6 +92,8 @@ bool eval_non_max_suppression(TgEvalCall *c)
     const TgArray *boxes = c->in[0], *scores = c->in[1];
     Selection s = {.by_center = tg_attr_int(c->n, "center_point_box") != 0,
                    .has_score = eval_in(c, 4) != NULL};
+    if (!eval_holds(c, "rrirr"))
+        return false;
     if (boxes->rank != 3 || boxes->dim[2] != 4)
         return eval_bad_shape(c, 0, "boxes are [images, boxes, 4]");
     if (scores->rank != 3 || scores->dim[0] != boxes->dim[0] || scores->dim[2] != boxes->dim[1])

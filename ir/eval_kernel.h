@@ -86,6 +86,9 @@ static inline double eval_real(const TgEvalCall *c, const TgArray *a, int64_t i)
     return tg_array_float(c->mode, a, i);
 }
 
+/* What the operands must hold, one letter each: r reals, i integers or bools, ? anything. Absent ones pass. */
+bool eval_holds(TgEvalCall *c, const char *letters);
+
 /* Refusals: "operand 2 has shape [3,4], which does not fit here: <why>". All return false. */
 bool eval_bad_shape(TgEvalCall *c, uint32_t slot, const char *why);
 bool eval_bad_value(TgEvalCall *c, const char *what, int64_t value);

@@ -90,7 +90,7 @@ bool eval_linear_attention(TgEvalCall *c)
     TgDtype t = c->in[0]->dtype;
     Linear l = {.q_heads = tg_attr_int(c->n, "q_num_heads"), .kv_heads = tg_attr_int(c->n, "kv_num_heads"),
                 .scale = tg_attr_float(c->n, "scale")};
-    if (!read_rule(c, &l) || !read_sizes(c, &l) || !read_gates(c, &l))
+    if (!eval_holds(c, "rrrrrr") || !read_rule(c, &l) || !read_sizes(c, &l) || !read_gates(c, &l))
         return false;
     if (l.scale == 0)
         l.scale = 1 / sqrt((double)l.dk);

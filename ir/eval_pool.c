@@ -93,7 +93,7 @@ bool eval_average_pool(TgEvalCall *c)
     const TgArray *x = c->in[0];
     EvalWindow w;
     int64_t dim[TG_EVAL_RANK];
-    if (!pool_window(c, &w, x->dtype, dim))
+    if (!eval_holds(c, "r") || !pool_window(c, &w, x->dtype, dim))
         return false;
     int64_t *divisor = TG_NEW_N(tg_scratch(c->tg), int64_t, w.smalls);
     count_taps(&w, tg_attr_int(c->n, "count_include_pad") != 0, divisor);
@@ -146,7 +146,8 @@ bool eval_max_unpool(TgEvalCall *c)
     const TgArray *x = c->in[0], *places = c->in[1];
     int64_t inferred[TG_EVAL_RANK], wanted[TG_EVAL_RANK];
     uint32_t n;
-    if (!unpooled_shape(c, inferred) || !eval_int_list(c, 2, TG_EVAL_RANK, wanted, &n))
+    if (!eval_holds(c, "rii") || !unpooled_shape(c, inferred)
+        || !eval_int_list(c, 2, TG_EVAL_RANK, wanted, &n))
         return false;
     if (n != 0 && n != (uint32_t)x->rank)
         return eval_bad_shape(c, 2, "output_shape has one size per axis of the input");
@@ -177,6 +178,8 @@ bool eval_max_unpool(TgEvalCall *c)
 static bool roi_operands(TgEvalCall *c, RoiPool *p, int64_t columns)
 {
     const TgArray *x = c->in[0], *rois = c->in[1];
+    if (!eval_holds(c, "rri"))
+        return false;
     if (x->rank != 4 || x->dim[2] < 1 || x->dim[3] < 1)
         return eval_bad_shape(c, 0, "a feature map has four axes and at least one pixel");
     if (rois->rank != 2 || rois->dim[1] != columns)

@@ -233,6 +233,8 @@ bool eval_quantize_linear(TgEvalCall *c)
         precision = c->in[1]->dtype;
     if (eval_carrier(to) == TG_C_BYTES || tg_dtype_bits(to) > 32)
         return tg_report(c->tg, TG_E_eval_word, "output_dtype", tg_dtype_text(to));
+    if (!eval_holds(c, "?r?"))
+        return false;
     Quantizer q = {{to, tg_attr_int(c->n, "saturate") != 0, TG_ROUND_UP}, precision};
     if (!scale_groups(c, &g) || !eval_out(c, 0, to, x->rank, x->dim))
         return false;
@@ -256,6 +258,8 @@ bool eval_dequantize_linear(TgEvalCall *c)
     TgDtype to = (TgDtype)tg_attr_int(c->n, "output_dtype");
     if (to == TG_undefined)
         to = c->in[1]->dtype;
+    if (!eval_holds(c, "?r?"))
+        return false;
     if (zero && eval_carrier(zero->dtype) != eval_carrier(x->dtype))
         return eval_bad_shape(c, 2, "input and zero point need the same element type");
     return scale_groups(c, &g) && eval_out(c, 0, to, x->rank, x->dim)

@@ -97,7 +97,7 @@ static void set(TgEvalCall *c, int64_t i, int64_t x)
 bool eval_bernoulli(TgEvalCall *c)
 {
     const uint64_t seed = seed_of(c);
-    if (!out_like(c, false))
+    if (!eval_holds(c, "r") || !out_like(c, false))
         return false;
     for (int64_t i = 0; i < c->out[0].count; i++)
         set(c, i, uniform(seed, i) < eval_real(c, c->in[0], i));
@@ -126,6 +126,8 @@ bool eval_multinomial(TgEvalCall *c)
     const TgArray *x = c->in[0];
     const uint64_t seed = seed_of(c);
     int64_t samples = tg_attr_int(c->n, "sample_size");
+    if (!eval_holds(c, "r"))
+        return false;
     if (x->rank != 2 || x->dim[1] < 1)
         return eval_bad_shape(c, 0, "it is [batch, classes], with a class at least");
     if (samples < 0)

@@ -155,6 +155,8 @@ static bool make_outputs(TgEvalCall *c, const Recurrent *r)
 static bool layer(TgEvalCall *c, Recurrent *r, int each, const char *const *defaults)
 {
     const TgArray *x = c->in[0], *u = c->in[2], *lengths = eval_in(c, 4);
+    if (!eval_holds(c, "rrrrirrr"))
+        return false;
     if (x->rank != 3)
         return eval_bad_shape(c, 0, "a batch of sequences has three axes");
     if (u->rank != 3 || u->dim[2] > INT32_MAX)

@@ -123,6 +123,8 @@ static void table_row(const Resize *r, const Axis *a, double stretch, double fir
 static Table table_of(TgEvalCall *c, const Resize *r, const Axis *a)
 {
     TgArena *arena = tg_scratch(c->tg);
+    if (a->out == 0)
+        return (Table){0};
     const double reach = r->mode == MODE_LINEAR ? 1 : 2;
     const double stretch = r->antialias && a->up < a->down ? a->down / a->up : 1;
     const double first = floor(-reach * stretch) + 1;
@@ -304,7 +306,7 @@ bool eval_resize(TgEvalCall *c)
     Resize r;
     Axis axis[TG_EVAL_RANK];
     int32_t axes[TG_EVAL_RANK], n;
-    if (!read_attributes(c, &r) || !read_axes(c, axes, &n))
+    if (!eval_holds(c, "?rri") || !read_attributes(c, &r) || !read_axes(c, axes, &n))
         return false;
     for (int32_t i = 0; i < x->rank; i++)
         axis[i] = (Axis){x->dim[i], x->dim[i], 1, 1, 0, 1};

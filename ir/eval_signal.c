@@ -98,7 +98,7 @@ bool eval_dft(TgEvalCall *c)
     Dft d = {.inverse = tg_attr_int(c->n, "inverse") != 0, .onesided = tg_attr_int(c->n, "onesided") != 0};
     int64_t given, dim[TG_EVAL_RANK];
     int32_t axis;
-    if (!complex_parts(c, x, &d.parts_in) || !eval_one_int(c, 2, -2, &given)
+    if (!eval_holds(c, "rii") || !complex_parts(c, x, &d.parts_in) || !eval_one_int(c, 2, -2, &given)
         || !eval_axis(c, given, x->rank, &axis))
         return false;
     if (axis == x->rank - 1)
@@ -147,6 +147,8 @@ bool eval_stft(TgEvalCall *c)
 {
     const TgArray *x = c->in[0], *window = eval_in(c, 2);
     Stft s = {0};
+    if (!eval_holds(c, "riri"))
+        return false;
     if (x->rank == 2) { /* tolerated: a real signal without its last axis of one */
         s.parts = 1;
     } else if (x->rank != 3 || !complex_parts(c, x, &s.parts)) {
@@ -202,7 +204,7 @@ static double mel_weight(int64_t bin_at, int64_t left, int64_t center, int64_t r
 bool eval_mel_weight_matrix(TgEvalCall *c)
 {
     Mel m;
-    if (!eval_one_int(c, 0, 0, &m.bands) || !eval_one_int(c, 1, 0, &m.length)
+    if (!eval_holds(c, "iiirr") || !eval_one_int(c, 0, 0, &m.bands) || !eval_one_int(c, 1, 0, &m.length)
         || !eval_one_int(c, 2, 0, &m.rate)
         || !eval_one_float(c, 3, 0, &m.low) || !eval_one_float(c, 4, 0, &m.high))
         return false;
