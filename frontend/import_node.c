@@ -176,7 +176,8 @@ static bool has_form(const TgNodeInfo *node)
     uint32_t most = node->op == TG_If || flexible ? 2 : control ? 1 : 0, least = flexible ? 0 : most;
     if (node->n_formal < op->in_min || node->n_formal > op->in_max || node->n_out > op->out_max || node->n_out == 0)
         return false;
-    uint32_t needed = op->domain[0] == '\0' ? op->in_min : op->in_min > 0; /* com.microsoft leaves out some in between */
+    /* Loop and com.microsoft leave out some in between. */
+    uint32_t needed = control ? 0 : op->domain[0] == '\0' ? op->in_min : op->in_min > 0;
     for (uint32_t i = 0; i < needed; i++)
         if (!node->in[i])
             return false;

@@ -11,7 +11,7 @@
  *    9  attributes  sorted by name, no name twice
  *   10  subgraphs   belong to this graph; only operators with subgraphs, and opaque ones, have any
  *   11  captures    capture k of a subgraph stands for a slot behind the operator's own inputs; no slot is for nobody
- *   12  interface   inputs, and likewise outputs, of a main graph have names, and no two the same one
+ *   12  interface   inputs, and likewise outputs, of a main graph have names, and no two values the same one
  *
  * It does not look at what inference would say (tests re-infer), nor at bytes of tensors. Linear in the size of the
  * graph; nesting is followed to the depth that readers allow.
@@ -221,10 +221,12 @@ static void check_order(Check *c, uint32_t live) {
     }
 }
 
-static void unique(Check *c, TgMap *names, TgName name, const char *what) {
+static void unique(Check *c, TgMap *names, TgName name, TgValue v, const char *what) {
+    uint64_t other;
     if (!want(c, name && name[0], 12, "an %s has no name", what)) return;
-    want(c, !tg_map_get(names, TG_KEY(name), NULL), 12, "two %ss are called '%s'", what, name);
-    tg_map_put(names, TG_KEY(name), 1);
+    bool taken = tg_map_get(names, TG_KEY(name), &other) && other != v;
+    want(c, !taken, 12, "two %ss are called '%s'", what, name);
+    tg_map_put(names, TG_KEY(name), v);
 }
 
 static void check_interface(Check *c) {
@@ -234,12 +236,12 @@ static void check_interface(Check *c) {
     tg_map_init(&out, c->scratch);
     for (uint32_t i = 0; i < g->inputs.n; i++)
         if (want(c, exists(c, g->inputs.at[i]), 1, "input %u is value %u", i, g->inputs.at[i]) && !g->outer)
-            unique(c, &in, tg_value(g, g->inputs.at[i])->name, "input");
+            unique(c, &in, tg_value(g, g->inputs.at[i])->name, g->inputs.at[i], "input");
     uint32_t *returned = TG_NEW_N(c->scratch, uint32_t, g->values.n);
     for (uint32_t i = 0; i < g->outputs.n; i++) {
         TgValue v = g->outputs.at[i].value;
         if (want(c, exists(c, v), 1, "output %u is value %u", i, v)) returned[v]++;
-        if (!g->outer) unique(c, &out, g->outputs.at[i].name, "output");
+        if (!g->outer) unique(c, &out, g->outputs.at[i].name, v, "output");
     }
     for (TgValue v = 1; v < g->values.n; v++)
         if (exists(c, v))
