@@ -10,6 +10,8 @@
 #include "frontend.h"
 #include "versions.h"
 
+#include <string.h>
+
 int64_t tg_newest_opset(void)
 {
     return NEWEST_OPSET;
@@ -65,6 +67,28 @@ static bool move_out(TgGraph *g, TgNode n, const VersionRow *row)
     return true;
 }
 
+static bool lists(const char *types, TgDtype dtype)
+{
+    for (size_t n; *types; types += n, types += *types == ' ') {
+        n = strcspn(types, " ");
+        if (tg_dtype_find(types, n) == dtype)
+            return true;
+    }
+    return false;
+}
+
+/* Whether an operand or a result has one of those element types. */
+static bool has_type(const TgGraph *g, TgNode n, const char *types)
+{
+    const TgNodeInfo *node = tg_node(g, n);
+    for (uint32_t i = 0; i < node->n_formal + node->n_out; i++) {
+        TgValue v = i < node->n_formal ? node->in[i] : node->out[i - node->n_formal];
+        if (v && tg_type_of(g, v)->kind == TG_TENSOR && lists(types, tg_type_of(g, v)->dtype))
+            return true;
+    }
+    return false;
+}
+
 static bool lower_row(TgGraph *g, TgNode n, const VersionRow *row)
 {
     const TgAttr *a = row->attribute ? tg_attr_find(tg_node(g, n)->attrs, row->attribute) : NULL;
@@ -72,6 +96,7 @@ static bool lower_row(TgGraph *g, TgNode n, const VersionRow *row)
     case ROW_MOVED: return move_out(g, n, row);
     case ROW_CHANGED: return row->lower(g, n);
     case ROW_DROPPED: return true;
+    case ROW_TYPED: return !has_type(g, n, row->was);
     case ROW_GAINED: return !a;
     case ROW_OPERAND: return !operand(g, n, row->operand);
     case ROW_DEFAULT:
@@ -91,15 +116,20 @@ static bool lower_row(TgGraph *g, TgNode n, const VersionRow *row)
     return true;
 }
 
-static bool lower_rows(TgGraph *g, TgNode n, int64_t opset)
+/* Types are taken as they are in the opset of the file: runtimes know more of them than the standard says. */
+static bool concerns(const TgGraph *g, const VersionRow *row, int64_t opset)
+{
+    bool own = row->kind == ROW_TYPED && opset == tg_model_opset(g->model, "");
+    return opset < row->at && row->at != EVER && !own;
+}
+
+static bool lower_rows(TgGraph *g, TgNode n, VersionRows rows, int64_t opset)
 {
     TgOp op = tg_node(g, n)->op;
-    VersionRows rows = version_rows(op);
     for (uint32_t i = rows.end; i-- > rows.first;) {
-        const VersionRow *row = version_row(i);
-        if (opset >= row->at || row->at == EVER)
+        if (!concerns(g, version_row(i), opset))
             continue;
-        if (!lower_row(g, n, row))
+        if (!lower_row(g, n, version_row(i)))
             return false;
         if (tg_node(g, n)->dead || tg_node(g, n)->op != op)
             return true; /* it is another node now, met again by itself */
@@ -174,7 +204,7 @@ static bool lower_node(TgGraph *g, TgNode n, int64_t opset)
         return true;
     if (early || tg_op_info(node->op)->since <= opset) {
         NodeShot shot = node_shot(g, n);
-        if (lower_rows(g, n, opset))
+        if (lower_rows(g, n, version_rows(node->op), opset) && lower_rows(g, n, version_rows_of_all(), opset))
             return true;
         node_restore(g, n, &shot);
     }

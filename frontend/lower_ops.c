@@ -117,6 +117,37 @@ bool lower_steps(TgGraph *g, TgNode n)
     return true;
 }
 
+/* Pads of some axes as pads of all: [begin of every axis, end of every axis], 0 where the axis is not listed. */
+bool lower_pad_axes(TgGraph *g, TgNode n)
+{
+    int64_t axes[TG_MAX_RANK], where[2 * TG_MAX_RANK], zeros[2 * TG_MAX_RANK] = {0};
+    uint32_t count;
+    TgValue x = operand(g, n, 0), v = operand(g, n, 3);
+    if (!v)
+        return true;
+    if (!type_known(g, x) || !tg_const_ints(g, v, TG_MAX_RANK, axes, &count))
+        return false;
+    int32_t rank = tg_type_of(g, x)->rank;
+    for (uint32_t i = 0; i < count; i++) {
+        where[i] = axes[i] < 0 ? axes[i] + rank : axes[i];
+        where[count + i] = where[i] + rank;
+    }
+    TgValue all = const_ints(g, (uint32_t)rank * 2, zeros), at = const_ints(g, count * 2, where);
+    TgValue pads = tg_op(g, TG_ScatterElements, NULL, 3, all, at, operand(g, n, 1));
+    if (!pads)
+        return false;
+    tg_set_input(g, n, 1, pads);
+    tg_set_input(g, n, 3, 0);
+    return true;
+}
+
+/* The two questions about optionals took nothing else. */
+bool lower_optional(TgGraph *g, TgNode n)
+{
+    TgValue v = operand(g, n, 0);
+    return v && tg_type_of(g, v)->kind == TG_OPTIONAL;
+}
+
 /* --- images ------------------------------------------------------------------------------------------------------- */
 
 bool lower_resize(TgGraph *g, TgNode n)

@@ -64,6 +64,7 @@ static bool raise_row(TgGraph *g, TgNode n, const VersionRow *row)
     case ROW_DROPPED: drop_attr(g, n, row->attribute); return true;
     case ROW_CHANGED: return row->raise(g, n);
     case ROW_GAINED:
+    case ROW_TYPED:
     case ROW_OPERAND: return true;
     case ROW_DEFAULT:
         if (!a)

@@ -14,6 +14,7 @@
     {ROW_DEFAULT, TG_##op, at, attribute, INTS, 0, NULL, NULL, old, now, NULL, NULL},
 #define OPERAND(op, at, operand) {ROW_OPERAND, TG_##op, at, NULL, INTS, operand, NULL, NULL, 0, 0, NULL, NULL},
 #define DROPPED(op, at, attribute) {ROW_DROPPED, TG_##op, at, attribute, INTS, 0, NULL, NULL, 0, 0, NULL, NULL},
+#define TYPED(op, at, types) {ROW_TYPED, TG_##op, at, NULL, INTS, 0, types, NULL, 0, 0, NULL, NULL},
 #define SPELLED(op, at, attribute, old, now) \
     {ROW_SPELLED, TG_##op, at, attribute, INTS, 0, old, now, 0, 0, NULL, NULL},
 #define CHANGED(op, at, raise, lower) {ROW_CHANGED, TG_##op, at, NULL, INTS, 0, NULL, NULL, 0, 0, raise, lower},

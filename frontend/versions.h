@@ -31,7 +31,8 @@ bool raise_node(TgGraph *g, TgNode n, int64_t opset);
 /* Brings node n across one change. False: this form of the node has no equal on the other side (nothing recorded). */
 typedef bool (*Change)(TgGraph *g, TgNode n);
 
-typedef enum { ROW_MOVED, ROW_GAINED, ROW_IMPLIED, ROW_DEFAULT, ROW_OPERAND, ROW_DROPPED, ROW_SPELLED, ROW_CHANGED } RowKind;
+typedef enum { ROW_MOVED, ROW_GAINED, ROW_IMPLIED, ROW_DEFAULT, ROW_OPERAND, ROW_DROPPED, ROW_SPELLED, ROW_TYPED,
+               ROW_CHANGED } RowKind;
 typedef enum { INTS, INT0, INT1, FLOATS, FLOAT0, LIKE } Form; /* of an operand that was an attribute */
 
 typedef struct {
@@ -41,7 +42,7 @@ typedef struct {
     const char *attribute;
     Form form;
     uint32_t operand;
-    const char *was, *is;   /* strings */
+    const char *was, *is;   /* strings; was: also a list of types */
     int64_t old, now;       /* numbers */
     Change raise, lower;
 } VersionRow;
@@ -97,6 +98,7 @@ bool respell(TgGraph *g, TgNode n, int64_t opset);
 #define OPERAND(op, at, operand)
 #define DROPPED(op, at, attribute)
 #define SPELLED(op, at, attribute, old, now)
+#define TYPED(op, at, types)
 #include "versions.def"
 #undef CHANGED
 #undef MOVED
@@ -106,5 +108,6 @@ bool respell(TgGraph *g, TgNode n, int64_t opset);
 #undef OPERAND
 #undef DROPPED
 #undef SPELLED
+#undef TYPED
 
 #endif
