@@ -6,7 +6,8 @@
 FOLDER defaults to $TGOPT_CORPORA, else ../shared/corpora beside the project. Options behind -- go to tgopt (--opset=21).
 Per model: a copy is written; ONNX's checker accepts the copy if it accepts the model; ONNX Runtime loads the copy if it
 loads the model; inputs, outputs and imports are the same; with optimizations off, ONNX Runtime gives the same bits for
-stored inputs (ONNX backend test layout) or random ones. --close: the same up to rounding (for other opsets). Needs numpy, onnx, onnxruntime. Status 0: all of that holds.
+stored inputs (ONNX backend test layout) or random ones. --close is for other opsets: the same up to rounding, and tgopt
+may say that the opset lacks something (status 4). Needs numpy, onnx, onnxruntime. Status 0: all of that holds.
 """
 import argparse
 import collections
@@ -122,7 +123,9 @@ def judge(tool, path, copy, close):
     run = subprocess.run(tool + [path, '-O0', '-o', copy], capture_output=True, text=True, timeout=SECONDS)
     (_, not_checked), (source, not_loaded) = attempt(checked, path), attempt(session, path)
     if run.returncode:
-        kind = 'BAD crash' if run.returncode < 0 else 'refused' if not_checked and not_loaded else 'BAD refused'
+        lacks = close and run.returncode == 4
+        sound = not not_checked or not not_loaded
+        kind = 'BAD crash' if run.returncode < 0 else 'no form' if lacks else 'BAD refused' if sound else 'refused'
         return kind, (run.stderr.strip().splitlines() or [''])[-1]
     if not not_checked:
         _, why = attempt(checked, copy)
