@@ -269,7 +269,7 @@ static int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? lo
 static int64_t slice_range(int64_t n, int64_t *start, int64_t end, int64_t step)
 {
     if (*start < 0)
-        *start += *start < -n ? -*start : n;
+        *start = *start < -n ? 0 : *start + n;
     if (end < 0)
         end = end < -n ? -1 : end + n;
     if (step > 0) {
