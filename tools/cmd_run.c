@@ -220,13 +220,20 @@ static bool run_folder(Feed *f, const char *folder) {
     return ok;
 }
 
+/* Random sizes and indices need not fit a model: some more seeds are tried before its refusal is believed. */
 static bool run_random(Feed *f, uint64_t seed) {
+    enum { ATTEMPTS = 16 };
     Tg *tg = f->run->tg;
-    bool ok = begin(f) && tg_random_inputs(tg, f->model->graph, MODE, seed, TG_IN_NORMAL, f->in) &&
-              tg_eval(tg, f->model->graph, &f->options, f->in, f->out);
-    if (ok)
-        describe_all(f);
-    drop(f);
+    uint32_t before = tg_diag_count(tg);
+    bool ok = false;
+    for (uint64_t i = 0; i < ATTEMPTS && !ok; i++) {
+        tg_diag_forget(tg, before);
+        ok = begin(f) && tg_random_inputs(tg, f->model->graph, MODE, seed + i, TG_IN_NORMAL, f->in) &&
+             tg_eval(tg, f->model->graph, &f->options, f->in, f->out);
+        if (ok)
+            describe_all(f);
+        drop(f);
+    }
     return ok;
 }
 

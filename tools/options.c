@@ -90,7 +90,8 @@ bool parse_arguments(Tg *tg, int argc, char **argv, Arguments *arguments) {
     arguments->command = command_of(argc, argv);
     int skip = arguments->command != CMD_OPTIMIZE;
     describe(arguments->command, longs, letters);
-    argv[skip] = argv[0]; /* getopt begins its messages with it */
+    static char name[] = "tgopt";
+    argv[skip] = name; /* getopt begins its messages with it */
     for (int code; (code = getopt_long(argc - skip, argv + skip, letters, longs, NULL)) != -1;) {
         int id = option_of(code);
         if (id < 0)

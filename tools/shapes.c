@@ -40,24 +40,32 @@ static bool read_sizes(const char *text, int64_t *size, int32_t *n) {
     return true;
 }
 
-/* Binds the symbols among the input's sizes; sizes without a name are replaced in the type alone. */
+/* From now on `symbol` means n, if it is a symbol. */
+static void bind(Binding *b, TgDim symbol, int64_t n) {
+    if (tg_dim_is_symbol(symbol))
+        tg_map_put(&b->sizes, TG_KEY(symbol), (uint64_t)n + 1);
+}
+
+/* Binds the names of the input's sizes; sizes that have none are replaced in the type alone. */
 static bool fix(Binding *b, TgGraph *g, TgValue v, int32_t n, const int64_t *size) {
     TgValueInfo *info = tg_value(g, v);
+    const TgType *type = info->type, *declared = info->declared;
     TgDim dim[TG_MAX_RANK];
-    if (info->type->kind != TG_TENSOR || (info->type->rank >= 0 && info->type->rank != n))
-        return usage("input '%s' has the type %s", info->name, tg_type_text(b->tg, info->type));
+    if (type->kind != TG_TENSOR || (type->rank >= 0 && type->rank != n))
+        return usage("input '%s' has the type %s", info->name, tg_type_text(b->tg, type));
     for (int32_t i = 0; i < n; i++) {
-        TgDim old = info->type->rank < 0 ? tg_dim_fresh(b->tg) : info->type->dim[i];
+        TgDim old = type->rank < 0 ? tg_dim_fresh(b->tg) : type->dim[i];
         int64_t known;
         dim[i] = size[i] < 0 ? old : tg_dim(b->tg, size[i]);
         if (size[i] < 0)
             continue;
         if (tg_dim_known(old, &known) && known != size[i])
             return usage("input '%s' has %lld along axis %d", info->name, (long long)known, (int)i);
-        if (tg_dim_is_symbol(old))
-            tg_map_put(&b->sizes, TG_KEY(old), (uint64_t)size[i] + 1);
+        bind(b, old, size[i]);
+        if (declared && declared->kind == TG_TENSOR && declared->rank == n)
+            bind(b, declared->dim[i], size[i]);
     }
-    info->type = tg_type(b->tg, info->type->dtype, n, dim);
+    info->type = tg_type(b->tg, type->dtype, n, dim);
     return true;
 }
 
@@ -70,7 +78,21 @@ static const TgType *substituted(Binding *b, const TgType *type) {
     return tg_type(b->tg, type->dtype, type->rank, dim);
 }
 
+/* A size that the file gives a bound name (or an expression in some) has that size, though we took the name
+ * for no more than a hint until now. */
+static void bind_by_declaration(Binding *b, const TgValueInfo *info) {
+    const TgType *said = substituted(b, info->declared);
+    int64_t n;
+    if (!said || said->kind != TG_TENSOR || said->rank < 0 || said->rank != info->type->rank)
+        return;
+    for (int32_t i = 0; i < said->rank; i++)
+        if (said->dim[i] != info->declared->dim[i] && tg_dim_known(said->dim[i], &n))
+            bind(b, info->type->dim[i], n);
+}
+
 static void substitute_all(Binding *b, TgGraph *g) {
+    for (uint32_t i = 0; i < g->inputs.n; i++)
+        bind_by_declaration(b, tg_value(g, g->inputs.at[i]));
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         TgValueInfo *info = tg_value(g, g->inputs.at[i]);
         info->type = substituted(b, info->type);
