@@ -167,7 +167,7 @@ bool infer_split(TgInfer *f) {
 
 /* --- Slice -------------------------------------------------------------------------------------------------------- */
 
-/* One end of a slice of an axis of size d, as a place in [low, high]. NULL: nobody knows.
+/* One end of a slice of an axis of size d, as a place in [low, high] (NULL: no such bound). NULL: nobody knows.
  * A negative end counts from the back. "-s" for a size s is read so too, although for s = 0 it would not: exporters
  * write it for the last s rows. Of other sizes, u - 1 is the one that may turn negative harmlessly: for u = 0 it stands
  * for the last place of an axis that is then at most one long. */
@@ -176,13 +176,14 @@ static TgDim slice_end(const TgInfer *f, TgDim at, TgDim d, TgDim low, TgDim hig
     int64_t n;
     bool constant = tg_dim_known(at, &n);
     if (constant && (n >= INT32_MAX || n <= -INT32_MAX))
-        return n > 0 ? high : low;
+        return n > 0 ? (high ? high : d) : low ? low : inf_num(f, -1);
     TgDim next = tg_dim_add(tg, at, inf_num(f, 1));
     if (tg_dim_upper(at) < 0 || (!constant && tg_dim_upper(at) <= 0))
         at = tg_dim_add(tg, at, d);
     else if (!tg_dim_at_least(tg, at, inf_num(f, 0)) && !(tg_dim_lower(next) >= 0 && tg_dim_at_least(tg, next, d)))
         return NULL;
-    return tg_dim_min(tg, tg_dim_max(tg, at, low), high);
+    at = low ? tg_dim_max(tg, at, low) : at;
+    return high ? tg_dim_min(tg, at, high) : at;
 }
 
 static TgDim slice_length(const TgInfer *f, TgDim start, TgDim end, int64_t step, TgDim d) {
@@ -190,7 +191,8 @@ static TgDim slice_length(const TgInfer *f, TgDim start, TgDim end, int64_t step
     TgDim zero = inf_num(f, 0), top = tg_dim_sub(tg, d, inf_num(f, 1));
     if (step == 0 || step == INT64_MIN)
         return inf_fresh(f);
-    start = slice_end(f, start, d, zero, step > 0 ? d : top);
+    /* a start beyond the far side gives a negative length: nothing */
+    start = step > 0 ? slice_end(f, start, d, zero, NULL) : slice_end(f, start, d, NULL, top);
     end = step > 0 ? slice_end(f, end, d, zero, d) : slice_end(f, end, d, inf_num(f, -1), top);
     if (!start || !end)
         return inf_fresh(f);
