@@ -128,7 +128,6 @@ static EquivOutcome whole(Equiv *e) {
 }
 
 static EquivOutcome compare(Equiv *e) {
-    static const double rows = 16; /* an element of a weight is multiplied about so often */
     static const double default_flops = 3e8;
     TgName why = NULL;
     if (!pair_inputs(e, &why) || !pair_outputs(e, &why)) return (EquivOutcome){TG_DIFFERENT, why, NULL};
@@ -136,8 +135,7 @@ static EquivOutcome compare(Equiv *e) {
     equiv_drop_identical(e);
     if (!e->wanted.n) return (EquivOutcome){.verdict = TG_EQUAL};
     double most = e->options->max_flops > 0 ? e->options->max_flops : default_flops;
-    bool small = (equiv_weight(e->a) + equiv_weight(e->b)) * rows <= most;
-    return small ? whole(e) : equiv_by_regions(e);
+    return equiv_work(e->a) + equiv_work(e->b) <= most ? whole(e) : equiv_by_regions(e);
 }
 
 bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgEquivResult *result) {

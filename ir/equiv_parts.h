@@ -68,7 +68,7 @@ typedef struct {
 EquivProblem equiv_problem(Tg *tg, TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets);
 void equiv_problem_free(EquivProblem *p);
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
-double equiv_weight(const TgGraph *g); /* elements of its constants, of subgraphs too: measures its work */
+double equiv_work(TgGraph *g); /* of one run at the small sizes chosen here, in operations */
 
 /* --- regions (equiv_region.c) -------------------------------------------------------------------------------------- */
 

@@ -123,16 +123,10 @@ void equiv_problem_free(EquivProblem *p) {
     tg_model_free(p->b);
 }
 
-double equiv_weight(const TgGraph *g) {
-    double sum = 0;
-    for (TgValue v = 1; v < g->values.n; v++) {
-        const TgValueInfo *info = tg_value(g, v);
-        if (info->origin == TG_V_CONST && info->uses.n) sum += (double)info->tensor->count;
-    }
-    for (TgNode n = 1; n < g->nodes.n; n++)
-        for (uint32_t s = 0; !tg_node(g, n)->dead && s < tg_node(g, n)->n_sub; s++)
-            sum += equiv_weight(tg_node(g, n)->sub[s].graph); /* nesting is bounded by the readers */
-    return sum;
+double equiv_work(TgGraph *g) {
+    static const double per_byte = 2; /* moving and making a number costs more than an operation of a product */
+    TgCost cost = tg_graph_cost(g, 3);
+    return cost.flops + per_byte * cost.bytes;
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
@@ -250,13 +244,16 @@ static bool is_unstable(const Solve *s, const EquivMeasure *m) {
 
 /* --- excuse: constants that were rounded earlier ------------------------------------------------------------------- */
 
+/* Bodies are looked into as well; their nesting is bounded by the readers. */
 static bool has_tensor(Tg *tg, const TgGraph *g, const TgTensor *t) {
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgTensor *other = tg_value(g, v)->tensor;
-        if (other && (other == t || (other->count == t->count && other->payload != TG_RECIPE &&
-                                     tg_tensor_equal(tg, other, t))))
+        if (other == t || (other && other->count == t->count && other->payload != TG_RECIPE && tg_tensor_equal(tg, other, t)))
             return true;
     }
+    for (TgNode n = 1; n < g->nodes.n; n++)
+        for (uint32_t s = 0; s < tg_node(g, n)->n_sub; s++)
+            if (has_tensor(tg, tg_node(g, n)->sub[s].graph, t)) return true;
     return false;
 }
 
@@ -279,25 +276,44 @@ static const TgTensor *moved(TgArena *arena, const TgTensor *t) {
     return to;
 }
 
+typedef struct {
+    TgValueInfo *value;
+    const TgTensor *tensor;
+} Saved;
+
+typedef struct {
+    Solve *s;
+    TgArena *arena;
+    TG_VEC(Saved) saved;
+} Move;
+
+static void move_constants(Move *m, TgGraph *g) {
+    for (TgValue v = 1; v < g->values.n; v++) {
+        TgValueInfo *info = tg_value(g, v);
+        const TgTensor *t = info->origin == TG_V_CONST ? info->tensor : NULL;
+        if (!t || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16) continue;
+        if (has_tensor(m->s->tg, m->s->p->a->graph, t)) continue;
+        Saved before = {info, t};
+        TG_PUSH(m->arena, &m->saved, before);
+        info->tensor = moved(m->arena, t);
+    }
+    for (TgNode n = 1; n < g->nodes.n; n++)
+        for (uint32_t s = 0; s < tg_node(g, n)->n_sub; s++) move_constants(m, tg_node(g, n)->sub[s].graph);
+}
+
 /* How far output `output` of b goes when its own constants move. */
 static double sensitivity(Solve *s, const TgArray *in, uint32_t output, const TgArray *b64) {
     TgGraph *g = s->p->b->graph;
-    TgArena *arena = tg_arena_new(s->tg);
-    const TgTensor **saved = TG_NEW_N(arena, const TgTensor *, g->values.n);
-    for (TgValue v = 1; v < g->values.n; v++) {
-        TgValueInfo *info = tg_value(g, v);
-        saved[v] = info->tensor;
-        bool real = info->tensor && tg_is_float(info->tensor->dtype) && tg_dtype_bits(info->tensor->dtype) >= 16;
-        if (real && !has_tensor(s->tg, s->p->a->graph, info->tensor)) info->tensor = moved(arena, info->tensor);
-    }
+    Move m = {.s = s, .arena = tg_arena_new(s->tg)};
     TgArray *out;
     double distance = 0;
-    if (evaluate(s, g, TG_EVAL_F64, in, &out)) {
+    move_constants(&m, g);
+    if (m.saved.n && evaluate(s, g, TG_EVAL_F64, in, &out)) {
         distance = equiv_distance(b64, &out[output]);
         drop(s, out, g->outputs.n);
     }
-    for (TgValue v = 1; v < g->values.n; v++) tg_value(g, v)->tensor = saved[v];
-    tg_arena_free(arena);
+    while (m.saved.n-- > 0) m.saved.at[m.saved.n].value->tensor = m.saved.at[m.saved.n].tensor;
+    tg_arena_free(m.arena);
     return distance;
 }
 
@@ -360,11 +376,11 @@ static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIV
                                        TG_IN_LARGE,  TG_IN_ZERO,   TG_IN_TINY,     TG_IN_TIES};
 enum { DRAWS = sizeof classes / sizeof *classes };
 
-/* Large weights are multiplied by few draws: the work of all is about the same. */
+/* The work of all draws is about the same: large problems are drawn less often. */
 static uint32_t draws_for(const Solve *s) {
-    static const double work = 4e6; /* elements of weights times draws */
+    static const double work = 6e7;
     if (s->options->draws) return s->options->draws;
-    double n = work / (1 + equiv_weight(s->p->b->graph));
+    double n = work / (1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph));
     return n >= DRAWS ? DRAWS : n < 1 ? 1 : (uint32_t)n;
 }
 
