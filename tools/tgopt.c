@@ -7,10 +7,6 @@
 
 #include "tool.h"
 
-#ifndef TGOPT_VERSION
-#define TGOPT_VERSION "0.1.0"
-#endif
-
 double seconds_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
