@@ -244,7 +244,8 @@ typedef struct {
     TgValue longest; /* i64[1]: total_sequence_length */
     TgValue past;    /* i64[B, 1]: tokens before this step */
     TgValue queries; /* i64[B, S]: positions of the new tokens */
-    TgValue keys;    /* i64[T]: positions of the present */
+    TgValue stored;  /* i64[C]: positions of the present, which may be a buffer with room to spare */
+    TgValue keys;    /* i64[T]: those that may be seen */
 } Places;
 
 static Places places(TgDefine *d, TgValue query)
@@ -256,7 +257,8 @@ static Places places(TgDefine *d, TgValue query)
     TgValue length = arg(d, 3) ? size_op(d, TG_Max, p.longest, size_of(d, arg(d, 3), 2)) : p.longest;
     p.past = Unsqueeze(d, Max(d, Sub(d, total, s), zero), 1);
     p.queries = Add(d, p.past, Counting(d, s));
-    p.keys = Counting(d, length);
+    p.stored = Counting(d, length);
+    p.keys = Counting(d, p.longest);
     return p;
 }
 
@@ -271,20 +273,28 @@ static TgValue rotary_positions(TgDefine *d, const Places *p, TgValue query)
     return Where(d, Equal(d, p->longest, s), Add(d, start, Counting(d, s)), given);
 }
 
-/* The past with the new tokens behind each entry's own length: [B, G, T, H]; zeros behind the last token. */
+/* The past with the new tokens behind each entry's own length: [B, G, C, H]; zeros behind the last token. */
 static TgValue present(TgDefine *d, const Places *p, TgValue past, TgValue fresh)
 {
     TgValue s = size_of(d, fresh, 2), all = past ? Concat2(d, 2, past, fresh) : fresh;
-    TgValue stored = past ? size_of(d, past, 2) : int1(d, 0),
-        last = size_sub(d, size_of(d, all, 2), int1(d, 1));
-    TgValue moved = Add(d, Sub(d, p->keys, p->past), stored);
-    TgValue source = Min(d, Where(d, Less(d, p->keys, p->past), p->keys, moved), last); /* [B, T] */
-    TgValue shape = ShapeOf(d, size_of(d, fresh, 0), size_of(d, fresh, 1), size_of(d, p->keys, 0),
+    TgValue old = past ? size_of(d, past, 2) : int1(d, 0);
+    TgValue last = size_sub(d, size_of(d, all, 2), int1(d, 1));
+    TgValue moved = Add(d, Sub(d, p->stored, p->past), old);
+    TgValue source = Min(d, Where(d, Less(d, p->stored, p->past), p->stored, moved), last); /* [B, C] */
+    TgValue shape = ShapeOf(d, size_of(d, fresh, 0), size_of(d, fresh, 1), size_of(d, p->stored, 0),
                             size_of(d, fresh, 3));
     TgValue index = Expand(d, Unsqueeze(d, Unsqueeze(d, source, 1), 3), shape);
     TgValue found = op_axis(d, TG_GatherElements, 2, 2, (TgValue[]){all, index});
-    TgValue filled = Less(d, p->keys, Add(d, p->past, s));
+    TgValue filled = Less(d, p->stored, Add(d, p->past, s));
     return Where(d, Unsqueeze(d, Unsqueeze(d, filled, 1), 3), found, num(d, found, 0));
+}
+
+/* The keys or values that may be seen, as heads of the queries: [B, N, T, H]. */
+static TgValue visible(TgDefine *d, const Places *p, TgValue x)
+{
+    if (arg(d, 3))
+        x = SliceBy(d, x, 2, int1(d, 0), p->longest, 1);
+    return repeat_heads(d, x, attr_i(d, "num_heads") / attr_i(d, "kv_num_heads"));
 }
 
 static TgValue rotated(TgDefine *d, TgValue x, TgValue positions)
@@ -357,8 +367,8 @@ bool define_ms_GroupQueryAttention(TgDefine *d)
     q = rotated(d, to_heads(d, q, heads), positions);
     k = present(d, &p, arg(d, 3), rotated(d, to_heads(d, k, groups), positions));
     v = present(d, &p, arg(d, 4), to_heads(d, v, groups));
-    TgValue weights = softmax_with_sink(d, windowed(d, &p, scores(d, q, repeat_heads(d, k, heads / groups))));
-    d->out[0] = from_heads(d, MatMul(d, weights, repeat_heads(d, v, heads / groups)));
+    TgValue weights = softmax_with_sink(d, windowed(d, &p, scores(d, q, visible(d, &p, k))));
+    d->out[0] = from_heads(d, MatMul(d, weights, visible(d, &p, v)));
     give(d, 1, k);
     give(d, 2, v);
     return define_done(d);
