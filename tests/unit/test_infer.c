@@ -272,8 +272,18 @@ static void test_control_flow(void **state) {
          "Shape(If(%c; then_branch={ return Neg(%x) }, else_branch={ return Neg(%y) }); start=1)",
          "f32[B,4]; i64[1] {4}"},
         {"%x: f32[B,4]",
-         "return Loop(const i64[] 5, const bool[] 1, %x; body={ %i: i64[], %c: bool[], %s: f32[B,4] ->"
-         " return Identity(%c), Exp(%s) })", "f32[B,4]"},
+         "return Loop(const i64[] 5, const bool[] 1, %x; body=(%i: i64[], %c: bool[], %s: f32[B,4]) {"
+         " return Identity(%c), Exp(%s) })",
+         "f32[B,4]"},
+        /* one row per round, as many as the trip count says; what grows has an unknown size */
+        {"%x: f32[B,4], %n: f32[N]",
+         "%y, %z, %w = Loop(Squeeze(Shape(%n)), const bool[] 1, %x, %x; body=(%i: i64[], %c: bool[], %s: f32[B,4], %t: "
+         "f32[B,4]) { return %c, Neg(%s), Concat(%t, %t; axis=0), Exp(%s) })\nreturn %y, Shape(%z; start=1), %w",
+         "f32[B,4]; i64[1] {4}; f32[N,B,4]"},
+        {"%h: f32[4], %x: f32[T,4]",
+         "%y, %z = Scan(%h, %x; num_scan_inputs=1, body=(%s: f32[4], %e: f32[4]) { %t = Add(%s, %e)\n return %t, Exp(%t) })\n"
+         "return %y, %z",
+         "f32[4]; f32[T,4]"},
     };
     CHECK_ROWS(state, ROWS);
 }
