@@ -119,7 +119,7 @@ static bool pair_outputs(Equiv *e, TgName *why) {
 /* --- the door ------------------------------------------------------------------------------------------------------ */
 
 static EquivOutcome whole(Equiv *e) {
-    EquivProblem p = equiv_problem(e->tg, e->a, e->b, &e->given, &e->wanted);
+    EquivProblem p = equiv_problem(e->a, e->b, &e->given, &e->wanted, false);
     e->result->regions++;
     e->result->checked++;
     EquivOutcome o = equiv_solve(e->tg, &p, e->options, e->result);

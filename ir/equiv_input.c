@@ -16,19 +16,25 @@
 typedef struct {
     TgArena *arena;
     EquivSizes *sizes;
+    bool in_mask; /* the input at hand is a mask */
 } Collect;
 
 static void add_symbol(void *user, TgDim symbol) {
     Collect *c = user;
-    for (uint32_t i = 0; i < c->sizes->n; i++)
-        if (c->sizes->at[i].symbol == symbol) return;
-    EquivSize s = {symbol, 0};
+    EquivSize s = {.symbol = symbol, .only_mask = c->in_mask};
+    for (uint32_t i = 0; i < c->sizes->n; i++) {
+        if (c->sizes->at[i].symbol != symbol) continue;
+        c->sizes->at[i].only_mask &= c->in_mask;
+        return;
+    }
     TG_PUSH(c->arena, c->sizes, s);
 }
 
-/* The ways: different primes, others, all the same, all one; then at random, where "past" may be empty. */
-static int64_t choose(TgName name, uint32_t index, uint32_t attempt, uint64_t seed) {
+/* The ways: different primes, others, all the same, all one; then at random, where "past" may be empty. Sizes that only
+ * masks have may have to cover the others: every second time they are larger than all of them. */
+static int64_t choose(const EquivSize *size, TgName name, uint32_t index, uint32_t attempt, uint64_t seed) {
     static const int64_t primes[] = {2, 3, 5, 7, 11, 13}, others[] = {3, 2, 4, 6, 9, 8};
+    if (size->only_mask && attempt >= 6 && attempt % 2 == 0) return 9;
     if (attempt == 0) return primes[index % 6];
     if (attempt == 1) return others[index % 6];
     if (attempt == 2) return 2;
@@ -41,14 +47,16 @@ static int64_t choose(TgName name, uint32_t index, uint32_t attempt, uint64_t se
 
 void equiv_sizes(TgArena *arena, const TgGraph *g, uint32_t attempt, uint64_t seed, EquivSizes *sizes) {
     Tg *tg = g->tg;
-    Collect c = {arena, sizes};
+    Collect c = {.arena = arena, .sizes = sizes};
     sizes->n = 0;
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         const TgType *t = tg_type_of(g, g->inputs.at[i]);
+        TgName name = tg_value(g, g->inputs.at[i])->name;
+        c.in_mask = name && strstr(name, "mask");
         for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank; k++) tg_dim_symbols(t->dim[k], add_symbol, &c);
     }
     for (uint32_t i = 0; i < sizes->n; i++)
-        sizes->at[i].n = choose(tg_dim_text(tg, sizes->at[i].symbol), i, attempt, seed);
+        sizes->at[i].n = choose(&sizes->at[i], tg_dim_text(tg, sizes->at[i].symbol), i, attempt, seed);
 }
 
 static bool size_of(void *user, TgDim symbol, int64_t *n) {

@@ -16,6 +16,7 @@
 typedef struct {
     TgDim symbol;
     int64_t n;
+    bool only_mask; /* no input but masks has it */
 } EquivSize;
 
 typedef TG_VEC(EquivSize) EquivSizes;
@@ -64,8 +65,10 @@ typedef struct {
     TgName where; /* different: the output */
 } EquivOutcome;
 
-/* From g: what computes `targets` where the values `cuts` are given. */
-EquivProblem equiv_problem(Tg *tg, TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets);
+/* What computes `targets` where the values `cuts` are given. With `trust_shapes`, inferred constant shapes are believed
+ * where only the shape of a value is asked, so that nobody computes the value for it. */
+EquivProblem equiv_problem(TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes);
+bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot); /* such an operand */
 void equiv_problem_free(EquivProblem *p);
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
 double equiv_work(TgGraph *g); /* of one run at the small sizes chosen here, in operations */

@@ -20,8 +20,9 @@
 typedef struct {
     TgGraph *to;
     const TgGraph *from;
-    TgValue *value; /* by value of `from` */
-    TgMap tensors;  /* recipes that are expanded already */
+    TgValue *value;    /* by value of `from` */
+    TgMap tensors;     /* recipes that are expanded already */
+    bool trust_shapes;
 } Extract;
 
 static TgValue constant(Extract *x, const TgTensor *t, int depth);
@@ -57,6 +58,21 @@ static TgValue operand(Extract *x, TgValue v) {
     return x->value[v];
 }
 
+bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot) {
+    if (slot || !tg_op_has(n->op, TG_T_SHAPE_ONLY) || !n->in[0]) return false;
+    const TgValueInfo *v = tg_value(g, n->in[0]);
+    return v->origin == TG_V_RESULT && tg_is_tensor(v->type) && v->type->dtype != TG_str && tg_type_static(v->type, NULL);
+}
+
+/* Stands for a value of which only the shape is asked. */
+static TgValue dummy(Extract *x, TgValue v) {
+    static const uint8_t zero[16] = {0};
+    const TgType *t = tg_type_of(x->from, v);
+    int64_t dim[TG_MAX_RANK];
+    tg_type_static(t, dim);
+    return tg_graph_const(x->to, tg_tensor_splat(x->to->arena, t->dtype, t->rank, dim, zero), NULL);
+}
+
 /* Which nodes the targets need when the values that are mapped already are given. */
 static uint8_t *needed(Extract *x, const TgNode *order, uint32_t n, const TgValue *target, uint32_t n_targets) {
     TgArena *arena = x->to->arena;
@@ -65,14 +81,18 @@ static uint8_t *needed(Extract *x, const TgNode *order, uint32_t n, const TgValu
     for (uint32_t i = n; i-- > 0;) {
         const TgNodeInfo *info = tg_node(x->from, order[i]);
         for (uint32_t k = 0; k < info->n_out; k++) node[order[i]] |= wanted[info->out[k]] && !x->value[info->out[k]];
-        for (uint32_t k = 0; node[order[i]] && k < info->n_in; k++) wanted[info->in[k]] = 1;
+        for (uint32_t k = 0; node[order[i]] && k < info->n_in; k++)
+            if (!x->trust_shapes || !equiv_only_shape(x->from, info, k)) wanted[info->in[k]] = 1;
     }
     return node;
 }
 
 static void copy_node(Extract *x, const TgNodeInfo *info) {
     TgValue *in = TG_NEW_N(x->to->arena, TgValue, info->n_in + 1u);
-    for (uint32_t i = 0; i < info->n_in; i++) in[i] = operand(x, info->in[i]);
+    for (uint32_t i = 0; i < info->n_in; i++) {
+        bool shape = x->trust_shapes && !x->value[info->in[i]] && equiv_only_shape(x->from, info, i);
+        in[i] = shape ? dummy(x, info->in[i]) : operand(x, info->in[i]);
+    }
     const TgNodeInfo *made = tg_node(x->to, tg_node_copy(x->to, info, in));
     for (uint32_t i = 0; i < info->n_out; i++) {
         TgValueInfo *v = tg_value(x->to, made->out[i]);
@@ -82,40 +102,34 @@ static void copy_node(Extract *x, const TgNodeInfo *info) {
     }
 }
 
-/* cut[i] becomes input i (typed and named as `type_from` says), target[i] output i. */
-static TgModel *extract(TgGraph *g, const TgValue *cut, uint32_t n_cuts, const TgGraph *types, const TgValue *typed,
-                        const TgValue *target, uint32_t n_targets) {
+static TgValue side(EquivPair p, bool of_b) { return of_b ? p.b : p.a; }
+
+/* Cuts become inputs, typed and named as those of a; targets become outputs. */
+static TgModel *extract(TgGraph *a, TgGraph *g, const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes) {
     TgModel *m = tg_model_new(g->tg);
-    Extract x = {.to = m->graph, .from = g, .value = TG_NEW_N(m->arena, TgValue, g->values.n)};
+    Extract x = {.to = m->graph, .from = g, .trust_shapes = trust_shapes,
+                 .value = TG_NEW_N(m->arena, TgValue, g->values.n)};
+    TgValue *target = TG_NEW_N(m->arena, TgValue, targets->n + 1u);
     tg_map_init(&x.tensors, m->arena);
-    for (uint32_t i = 0; i < n_cuts; i++) {
-        const TgValueInfo *like = tg_value(types, typed[i]);
-        TgValue in = tg_graph_input(x.to, like->type, like->name);
-        if (cut[i]) x.value[cut[i]] = in;
+    for (uint32_t i = 0; i < targets->n; i++) target[i] = side(targets->at[i], a != g);
+    for (uint32_t i = 0; i < cuts->n; i++) {
+        const TgValueInfo *like = tg_value(a, cuts->at[i].a);
+        TgValue in = tg_graph_input(x.to, like->type, like->name), cut = side(cuts->at[i], a != g);
+        if (cut) x.value[cut] = in;
     }
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
-    const uint8_t *node = needed(&x, order, n, target, n_targets);
+    const uint8_t *node = needed(&x, order, n, target, targets->n);
     for (uint32_t i = 0; i < n; i++)
         if (node[order[i]]) copy_node(&x, tg_node(g, order[i]));
-    for (uint32_t i = 0; i < n_targets; i++)
+    for (uint32_t i = 0; i < targets->n; i++)
         tg_graph_return(x.to, operand(&x, target[i]), tg_value(g, target[i])->name, NULL);
     return m;
 }
 
-EquivProblem equiv_problem(Tg *tg, TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets) {
-    TgArena *arena = tg_arena_new(tg);
-    TgValue *cut[2], *target[2];
-    for (int s = 0; s < 2; s++) {
-        cut[s] = TG_NEW_N(arena, TgValue, cuts->n + 1u);
-        target[s] = TG_NEW_N(arena, TgValue, targets->n + 1u);
-        for (uint32_t i = 0; i < cuts->n; i++) cut[s][i] = s ? cuts->at[i].b : cuts->at[i].a;
-        for (uint32_t i = 0; i < targets->n; i++) target[s][i] = s ? targets->at[i].b : targets->at[i].a;
-    }
-    EquivProblem p = {.a = extract(a, cut[0], cuts->n, a, cut[0], target[0], targets->n),
-                      .b = extract(b, cut[1], cuts->n, a, cut[0], target[1], targets->n)};
-    tg_arena_free(arena);
-    return p;
+EquivProblem equiv_problem(TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes) {
+    return (EquivProblem){.a = extract(a, a, cuts, targets, trust_shapes),
+                          .b = extract(a, b, cuts, targets, trust_shapes)};
 }
 
 void equiv_problem_free(EquivProblem *p) {

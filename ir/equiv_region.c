@@ -214,7 +214,7 @@ static void walk(Regions *r, int s, TgValue from, TgU32s *cuts, TgU32s *given) {
         } else if (info->origin == TG_V_RESULT) {
             const TgNodeInfo *n = tg_node(side->g, info->node);
             for (uint32_t k = n->n_in; k-- > 0;) {
-                if (!n->in[k] || side->stamp[n->in[k]] == side->now) continue;
+                if (!n->in[k] || side->stamp[n->in[k]] == side->now || equiv_only_shape(side->g, n, k)) continue;
                 side->stamp[n->in[k]] = side->now;
                 TG_PUSH(r->arena, &stack, n->in[k]);
             }
@@ -343,11 +343,13 @@ static uint64_t canon_hash(Canon *c, int s, TgValue from) {
         uint64_t all = node_hash(c->r, n), h = 0;
         uint32_t waiting = stack.n;
         for (uint32_t k = n->n_in; k-- > 0;)
-            if (n->in[k] && !tg_map_get(&hash, n->in[k], NULL)) TG_PUSH(scratch, &stack, n->in[k]);
+            if (n->in[k] && !tg_map_get(&hash, n->in[k], NULL) && !equiv_only_shape(side->g, n, k))
+                TG_PUSH(scratch, &stack, n->in[k]);
         if (stack.n > waiting) continue;
         for (uint32_t k = 0; k < n->n_in; k++) {
             h = 0;
-            if (n->in[k]) tg_map_get(&hash, n->in[k], &h);
+            if (equiv_only_shape(side->g, n, k)) h = TG_KEY(tg_type_of(side->g, n->in[k]));
+            else if (n->in[k]) tg_map_get(&hash, n->in[k], &h);
             all = tg_mix(all, h);
         }
         tg_map_put(&hash, v, tg_mix(tg_mix(all, info->index), TG_KEY(info->type)));
@@ -381,7 +383,7 @@ static EquivOutcome ask(Regions *r, uint32_t target, const Cut *cut) {
     if (tg_map_get(&r->solved, hash, NULL)) return r->e->result->reused++, (EquivOutcome){.verdict = TG_EQUAL};
     TG_PUSH(r->arena, &wanted, p);
     r->e->result->checked++;
-    EquivProblem problem = equiv_problem(r->e->tg, r->e->a, r->e->b, &cut->cuts, &wanted);
+    EquivProblem problem = equiv_problem(r->e->a, r->e->b, &cut->cuts, &wanted, true);
     EquivOutcome o = equiv_solve(r->e->tg, &problem, r->e->options, r->e->result);
     equiv_problem_free(&problem);
     if (o.verdict == TG_EQUAL) tg_map_put(&r->solved, hash, 1);
