@@ -1,15 +1,16 @@
-/* Definitions of composite operators: the door (tg_define) and the builders that definitions are written with.
+/* Definitions of composite operators: the door (tg_define) and the builders that definitions are written
+ * with.
  *
- * Problem: 150 composite operators, used by the evaluator, the prover and the backends, must each mean one thing. Idea:
- * one function per operator that writes the meaning down as a graph (define_*.c); which function, says ops.def.
- * Invariants: no builder makes a node once the definition failed; integer vectors whose elements are known become
- * constants, so that definitions over static types hold no shape arithmetic.
- */
+ * Problem: 150 composite operators, used by the evaluator, the prover and the backends, must each mean one
+ * thing. Idea: one function per operator that writes the meaning down as a graph (define_*.c); which
+ * function, says ops.def. Invariants: no builder makes a node once the definition failed; integer vectors
+ * whose elements are known become constants, so that definitions over static types hold no shape
+ * arithmetic. */
 #include "define.h"
 
 enum { VECTOR_MAX = TG_MAX_RANK }; /* longest integer vector that is folded */
 
-/* --- the door ----------------------------------------------------------------------------------------------------- */
+/* --- the door ------------------------------------------------------------------------------------------- */
 
 typedef bool (*DefineFn)(TgDefine *d);
 
@@ -17,7 +18,7 @@ typedef bool (*DefineFn)(TgDefine *d);
 #define ROW_KEPT(kernel) NULL
 #define ROW_COMPOSITE(kernel) define_##kernel
 static const DefineFn definition[TG_OP_COUNT] = {
-#define OP(id, name, domain, since, in_min, in_max, out_min, out_max, tier, infer, cost, kernel, traits, attrs) \
+#define OP(id, name, domain, since, in_min, in_max, out_min, out_max, tier, infer, cost, kernel, ...) \
     [TG_##id] = ROW_##tier(kernel),
 #include "ops.def"
 #undef OP
@@ -52,7 +53,7 @@ bool attr_is(TgDefine *d, const char *name, const char *text)
     return tg_attr_string(d->tg, d->n, name) == tg_name(d->tg, text);
 }
 
-/* --- asking about values ------------------------------------------------------------------------------------------ */
+/* --- asking about values -------------------------------------------------------------------------------- */
 
 TgDtype dtype_of(const TgDefine *d, TgValue v)
 {
@@ -99,9 +100,12 @@ int64_t need_dim(TgDefine *d, TgValue v, int64_t axis)
     return n;
 }
 
-/* --- constants ---------------------------------------------------------------------------------------------------- */
+/* --- constants ------------------------------------------------------------------------------------------ */
 
-static TgValue constant(TgDefine *d, const TgTensor *t) { return d->failed ? 0 : tg_graph_const(d->into, t, NULL); }
+static TgValue constant(TgDefine *d, const TgTensor *t)
+{
+    return d->failed ? 0 : tg_graph_const(d->into, t, NULL);
+}
 
 TgValue num_of(TgDefine *d, TgDtype dtype, double x)
 {
@@ -123,7 +127,7 @@ TgValue int1(TgDefine *d, int64_t x) { return ints(d, 1, &x); }
 
 TgValue int0(TgDefine *d, int64_t x) { return num_of(d, TG_i64, (double)x); }
 
-/* --- nodes -------------------------------------------------------------------------------------------------------- */
+/* --- nodes ---------------------------------------------------------------------------------------------- */
 
 bool def_nodes(TgDefine *d, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *in, uint32_t n_out,
                TgValue *out)
@@ -146,7 +150,10 @@ TgValue def_node(TgDefine *d, TgOp op, const TgAttrs *attrs, uint32_t n_in, cons
 
 TgValue op1(TgDefine *d, TgOp op, TgValue x) { return def_node(d, op, NULL, 1, &x); }
 
-TgValue op2(TgDefine *d, TgOp op, TgValue x, TgValue y) { return def_node(d, op, NULL, 2, (TgValue[]){x, y}); }
+TgValue op2(TgDefine *d, TgOp op, TgValue x, TgValue y)
+{
+    return def_node(d, op, NULL, 2, (TgValue[]){x, y});
+}
 
 TgValue op3(TgDefine *d, TgOp op, TgValue x, TgValue y, TgValue z)
 {
@@ -165,7 +172,8 @@ TgValue Cast(TgDefine *d, TgValue x, TgDtype to)
     return def_node(d, TG_Cast, tg_attrs(d->tg, TG_Cast, "to=i", (int64_t)to), 1, &x);
 }
 
-/* Literal zeros mean "no elements" unless a -1 is there, which ONNX allows together with "copy" zeros only. */
+/* Literal zeros mean "no elements" unless a -1 is there, which ONNX allows together with "copy" zeros only.
+ */
 TgValue Reshape(TgDefine *d, TgValue x, TgValue shape)
 {
     if (d->failed)
@@ -241,16 +249,22 @@ TgValue ReduceAll(TgDefine *d, TgOp op, TgValue x)
 
 TgValue Softmax(TgDefine *d, TgValue x, int64_t axis) { return op_axis(d, TG_Softmax, axis, 1, &x); }
 
-TgValue Range(TgDefine *d, TgValue start, TgValue end, TgValue step) { return op3(d, TG_Range, start, end, step); }
+TgValue Range(TgDefine *d, TgValue start, TgValue end, TgValue step)
+{
+    return op3(d, TG_Range, start, end, step);
+}
 
 TgValue Counting(TgDefine *d, TgValue size)
 {
     return Range(d, int0(d, 0), Squeeze(d, size, 0), int0(d, 1));
 }
 
-TgValue Fill(TgDefine *d, TgValue shape, TgDtype dtype, double x) { return Expand(d, num_of(d, dtype, x), shape); }
+TgValue Fill(TgDefine *d, TgValue shape, TgDtype dtype, double x)
+{
+    return Expand(d, num_of(d, dtype, x), shape);
+}
 
-/* --- sizes -------------------------------------------------------------------------------------------------------- */
+/* --- sizes ---------------------------------------------------------------------------------------------- */
 
 static bool known_ints(const TgDefine *d, TgValue v, int64_t *x, uint32_t *n)
 {

@@ -1,6 +1,6 @@
-/* Definitions of elementwise operators: activations, Clip, CastLike, Sum, Mean. Formulas are those of the ONNX
- * function bodies, computed in the element type of x; where a body overflows and a stable equal exists (Softplus),
- * the stable one stands here. */
+/* Definitions of elementwise operators: activations, Clip, CastLike, Sum, Mean. Formulas are those of the
+ * ONNX function bodies, computed in the element type of x; where a body overflows and a stable equal exists
+ * (Softplus), the stable one stands here. */
 #include "define.h"
 
 static TgValue alpha(TgDefine *d, TgValue x) { return num(d, x, attr_f(d, "alpha")); }
@@ -11,7 +11,7 @@ static bool result(TgDefine *d, TgValue y)
     return define_done(d);
 }
 
-/* --- piecewise linear --------------------------------------------------------------------------------------------- */
+/* --- piecewise linear ----------------------------------------------------------------------------------- */
 
 bool define_Relu(TgDefine *d) { return result(d, Max(d, arg(d, 0), num(d, arg(d, 0), 0))); }
 
@@ -66,7 +66,7 @@ bool define_Clip(TgDefine *d)
     return result(d, y == arg(d, 0) ? Identity(d, y) : y);
 }
 
-/* --- exponential -------------------------------------------------------------------------------------------------- */
+/* --- exponential ---------------------------------------------------------------------------------------- */
 
 static TgValue elu(TgDefine *d, TgValue x, TgValue scale)
 {
@@ -135,7 +135,7 @@ bool define_Gelu(TgDefine *d)
     return result(d, half_gate(d, x, Tanh(d, Mul(d, num(d, x, root_2_by_pi), inner))));
 }
 
-/* --- casts and sums ----------------------------------------------------------------------------------------------- */
+/* --- casts and sums ------------------------------------------------------------------------------------- */
 
 bool define_CastLike(TgDefine *d)
 {

@@ -1,10 +1,11 @@
 /* Definitions of Attention, FlexAttention and RotaryEmbedding.
  *
- * Attention (opset 23 to 25): scores = (s Q)(s K)^T with s = sqrt(scale), soft cap, bias, Softmax, product with V.
- * What forbids a key to a query is gathered as one boolean condition: the causal frontier j <= i + offset, windows
- * around i + offset, padding j < nonpad[b]; a boolean mask joins it, a float mask is added. offset counts the keys
- * before the queries: the past's length, nonpad - queries, or 0. A row whose bias is -inf everywhere gives zeros, not
- * the NaN of its Softmax. Keys and values of fewer heads are repeated, neighbours sharing one. */
+ * Attention (opset 23 to 25): scores = (s Q)(s K)^T with s = sqrt(scale), soft cap, bias, Softmax, product
+ * with V. What forbids a key to a query is gathered as one boolean condition: the causal frontier j <= i +
+ * offset, windows around i + offset, padding j < nonpad[b]; a boolean mask joins it, a float mask is added.
+ * offset counts the keys before the queries: the past's length, nonpad - queries, or 0. A row whose bias is
+ * -inf everywhere gives zeros, not the NaN of its Softmax. Keys and values of fewer heads are repeated,
+ * neighbours sharing one. */
 #include "define.h"
 
 #include <math.h>
@@ -52,7 +53,7 @@ static Attention operands(TgDefine *d)
     return a;
 }
 
-/* --- which keys a query sees -------------------------------------------------------------------------------------- */
+/* --- which keys a query sees ---------------------------------------------------------------------------- */
 
 static TgValue both(TgDefine *d, TgValue a, TgValue b) { return a && b ? And(d, a, b) : a ? a : b; }
 
@@ -86,7 +87,8 @@ static TgValue padded_mask(TgDefine *d, TgValue mask, TgValue keys, TgValue hidd
     uint32_t one;
     if (d->failed || (tg_const_ints(d->into, missing, 1, &n, &one) && n <= 0))
         return mask;
-    return def_node(d, TG_Pad, NULL, 4, (TgValue[]){mask, ShapeOf(d, int1(d, 0), missing), hidden, int1(d, -1)});
+    TgValue pads = ShapeOf(d, int1(d, 0), missing);
+    return def_node(d, TG_Pad, NULL, 4, (TgValue[]){mask, pads, hidden, int1(d, -1)});
 }
 
 static TgValue hide(TgDefine *d, TgValue seen, TgDtype dtype)
@@ -113,7 +115,7 @@ static TgValue bias_of(TgDefine *d, const Attention *a)
     return mask ? Add(d, mask, structure) : structure;
 }
 
-/* --- scores ------------------------------------------------------------------------------------------------------- */
+/* --- scores --------------------------------------------------------------------------------------------- */
 
 static TgValue root_of_scale(TgDefine *d, TgValue q)
 {
@@ -175,7 +177,7 @@ bool define_Attention(TgDefine *d)
     return define_done(d);
 }
 
-/* --- FlexAttention: subgraphs change scores and probabilities ----------------------------------------------------- */
+/* --- FlexAttention: subgraphs change scores and probabilities ------------------------------------------- */
 
 /* x through the subgraph of that name; x itself where there is none. */
 static TgValue modified(TgDefine *d, const char *attr, TgValue x)
@@ -211,7 +213,7 @@ bool define_FlexAttention(TgDefine *d)
     return define_done(d);
 }
 
-/* --- rotary ------------------------------------------------------------------------------------------------------- */
+/* --- rotary --------------------------------------------------------------------------------------------- */
 
 /* cos or sin as a tensor that broadcasts against x: a row per position, the same for all heads. */
 static TgValue rotary_table(TgDefine *d, TgValue table, bool heads_first)

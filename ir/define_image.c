@@ -1,5 +1,5 @@
-/* Definitions over N x C x D1 x ... tensors and signals: norms as pools, global pools, causal convolution, Upsample,
- * AffineGrid, window functions. */
+/* Definitions over N x C x D1 x ... tensors and signals: norms as pools, global pools, causal convolution,
+ * Upsample, AffineGrid, window functions. */
 #include "define.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@ static bool result(TgDefine *d, TgValue y)
     return define_done(d);
 }
 
-/* --- pools -------------------------------------------------------------------------------------------------------- */
+/* --- pools ---------------------------------------------------------------------------------------------- */
 
 static TgValue global(TgDefine *d, TgOp op, TgValue x)
 {
@@ -100,7 +100,7 @@ bool define_LpPool(TgDefine *d)
     return result(d, Reshape(d, root(d, sums, p), shape_from(d, 2, shape)));
 }
 
-/* --- convolution with a carried state ------------------------------------------------------------------------------ */
+/* --- convolution with a carried state ------------------------------------------------------------------- */
 
 /* The state is the last k - 1 columns of the padded input; SiLU is computed in f32. */
 bool define_CausalConvWithState(TgDefine *d)
@@ -123,7 +123,7 @@ bool define_CausalConvWithState(TgDefine *d)
     return result(d, y);
 }
 
-/* --- sampling ----------------------------------------------------------------------------------------------------- */
+/* --- sampling ------------------------------------------------------------------------------------------- */
 
 bool define_Upsample(TgDefine *d)
 {
@@ -146,7 +146,8 @@ static TgValue places(TgDefine *d, TgValue n, TgValue like)
     return Sub(d, Div(d, Add(d, Mul(d, two, i), one), count), one);
 }
 
-/* grid[n, places.., k] = sum over axes j of theta[n, k, j] place_j + theta[n, k, last]; x, the last axis, comes first. */
+/* grid[n, places.., k] = sum over axes j of theta[n, k, j] place_j + theta[n, k, last]; x, the last axis,
+ * comes first. */
 bool define_AffineGrid(TgDefine *d)
 {
     TgValue theta = arg(d, 0), size = Cast(d, arg(d, 1), TG_i64), grid = 0;
@@ -167,7 +168,7 @@ bool define_AffineGrid(TgDefine *d)
     return result(d, grid);
 }
 
-/* --- windows ------------------------------------------------------------------------------------------------------ */
+/* --- windows -------------------------------------------------------------------------------------------- */
 
 /* a0 - a1 cos(2 pi i / m) + a2 cos(4 pi i / m), i < n, with m = n (periodic) or n - 1. */
 static bool window(TgDefine *d, double a0, double a1, double a2)

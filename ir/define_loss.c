@@ -1,5 +1,5 @@
-/* Definitions of the classification losses. With t the class of an element, w its weight (0 where t is ignore_index,
- * else 1 or the class's): loss = -w log p(t); the mean divides by the sum of the w. */
+/* Definitions of the classification losses. With t the class of an element, w its weight (0 where t is
+ * ignore_index, else 1 or the class's): loss = -w log p(t); the mean divides by the sum of the w. */
 #include "define.h"
 
 typedef struct {

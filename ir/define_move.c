@@ -1,5 +1,5 @@
-/* Definitions of operators that move elements: flattening, block rearrangement, crops, cache updates. Sizes are values
- * (see define.h), so all of them bear symbolic dims wherever ONNX's own meaning does. */
+/* Definitions of operators that move elements: flattening, block rearrangement, crops, cache updates. Sizes
+ * are values (see define.h), so all of them bear symbolic dims wherever ONNX's own meaning does. */
 #include "define.h"
 
 /* Product of the sizes of axes [start, end), i64[1]. */
@@ -23,7 +23,7 @@ bool define_Flatten(TgDefine *d)
     return define_done(d);
 }
 
-/* --- blocks of an image ------------------------------------------------------------------------------------------- */
+/* --- blocks of an image --------------------------------------------------------------------------------- */
 
 bool define_DepthToSpace(TgDefine *d)
 {
@@ -54,7 +54,7 @@ bool define_SpaceToDepth(TgDefine *d)
     return define_done(d);
 }
 
-/* --- crops and caches --------------------------------------------------------------------------------------------- */
+/* --- crops and caches ----------------------------------------------------------------------------------- */
 
 /* The axes of CenterCropPad; all of them without the attribute. */
 static TgValue crop_axes(TgDefine *d, TgValue x)
@@ -104,7 +104,8 @@ static TgValue along(TgDefine *d, TgValue v, int32_t rank, int64_t axis)
     return Reshape(d, v, ints(d, (uint32_t)rank, shape));
 }
 
-/* Element s of the update of batch b goes to place write_indices[b] + s (circular: modulo the cache's size). */
+/* Element s of the update of batch b goes to place write_indices[b] + s (circular: modulo the cache's
+ * size). */
 bool define_TensorScatter(TgDefine *d)
 {
     TgValue cache = arg(d, 0), update = arg(d, 1), write = arg(d, 2);

@@ -1,8 +1,9 @@
 /* Definitions of normalizations, Softmax and Dropout.
  *
- * Idea: all of them centre and scale x over some axes; deviations are squared after subtracting the mean (the same over
- * the reals as E[x^2] - E[x]^2, without its cancellation). Where the operator has a stash_type, the statistics are
- * computed in that type and the normalized values are cast back before scale and bias, as ONNX says. */
+ * Idea: all of them centre and scale x over some axes; deviations are squared after subtracting the mean
+ * (the same over the reals as E[x^2] - E[x]^2, without its cancellation). Where the operator has a
+ * stash_type, the statistics are computed in that type and the normalized values are cast back before scale
+ * and bias, as ONNX says. */
 #include "define.h"
 
 typedef struct {
@@ -54,7 +55,7 @@ static bool result(TgDefine *d, TgValue y)
     return define_done(d);
 }
 
-/* --- over the last axes ------------------------------------------------------------------------------------------- */
+/* --- over the last axes --------------------------------------------------------------------------------- */
 
 bool define_LayerNormalization(TgDefine *d)
 {
@@ -77,7 +78,7 @@ bool define_RMSNormalization(TgDefine *d)
     return result(d, Mul(d, CastLike(d, y, arg(d, 1)), arg(d, 1)));
 }
 
-/* --- per channel -------------------------------------------------------------------------------------------------- */
+/* --- per channel ---------------------------------------------------------------------------------------- */
 
 static TgValue affine(TgDefine *d, TgValue x, TgValue scale, TgValue bias)
 {
@@ -89,6 +90,8 @@ bool define_InstanceNormalization(TgDefine *d)
 {
     TgValue x = arg(d, 0);
     Axes axes = axes_from(d, x, 2);
+    if (axes.n == 0)
+        return define_refuse(d, "it takes N x C x D1 x ...");
     Moments m = moments(d, x, &axes);
     return result(d, affine(d, Div(d, m.deviation, root(d, m.variance)), arg(d, 1), arg(d, 2)));
 }
@@ -110,7 +113,8 @@ static TgValue blend(TgDefine *d, TgValue running, TgValue fresh)
     return Add(d, old, Mul(d, CastLike(d, fresh, running), num(d, running, 1 - momentum)));
 }
 
-/* Computed in the type of the statistics. In training mode they are those of the batch, the variance over N. */
+/* Computed in the type of the statistics. In training mode they are those of the batch, the variance over
+ * N. */
 bool define_BatchNormalization(TgDefine *d)
 {
     TgValue x = arg(d, 0), mean = arg(d, 3), variance = arg(d, 4), xu = CastLike(d, x, mean);
@@ -143,7 +147,8 @@ bool define_MeanVarianceNormalization(TgDefine *d)
     return result(d, Div(d, m.deviation, Add(d, deviation, num(d, deviation, 1e-9))));
 }
 
-/* x / (bias + alpha/size * sum of squares over `size` neighbouring channels)^beta; the sum is a convolution with ones. */
+/* x / (bias + alpha/size * sum of squares over `size` neighbouring channels)^beta; the sum is a convolution
+ * with ones. */
 bool define_LRN(TgDefine *d)
 {
     TgValue x = arg(d, 0), shape = Shape(d, x, 0, INT64_MAX);
@@ -171,7 +176,7 @@ bool define_LpNormalization(TgDefine *d)
     return result(d, Where(d, Equal(d, norm, zero), zero, Div(d, x, norm)));
 }
 
-/* --- Softmax ------------------------------------------------------------------------------------------------------ */
+/* --- Softmax -------------------------------------------------------------------------------------------- */
 
 static TgValue below_max(TgDefine *d, TgValue x, int64_t axis)
 {
@@ -204,7 +209,7 @@ bool define_Hardmax(TgDefine *d)
     return result(d, CastLike(d, Equal(d, place, first), x));
 }
 
-/* --- Dropout ------------------------------------------------------------------------------------------------------ */
+/* --- Dropout -------------------------------------------------------------------------------------------- */
 
 /* Only what is not random: inference, or a ratio of 0. */
 bool define_Dropout(TgDefine *d)

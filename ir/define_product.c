@@ -1,8 +1,8 @@
 /* Definitions of products: Gemm, integer and quantized MatMul and Conv, DynamicQuantizeLinear.
  *
- * Integer products are exact: operands lose their zero points as i32; MatMul is one of i32, and Conv, which ONNX has
- * for floats only, one of float64 (exact below 2^53). Quantized ones scale the product in float64, so that rounding
- * happens once, where ONNX says: ties to even, then saturation. */
+ * Integer products are exact: operands lose their zero points as i32; MatMul is one of i32, and Conv, which
+ * ONNX has for floats only, one of float64 (exact below 2^53). Quantized ones scale the product in float64,
+ * so that rounding happens once, where ONNX says: ties to even, then saturation. */
 #include "define.h"
 
 static bool result(TgDefine *d, TgValue y)
@@ -24,7 +24,7 @@ bool define_Gemm(TgDefine *d)
     return result(d, arg(d, 2) ? Add(d, y, scaled(d, arg(d, 2), attr_f(d, "beta"))) : y);
 }
 
-/* --- operands without zero points --------------------------------------------------------------------------------- */
+/* --- operands without zero points ----------------------------------------------------------------------- */
 
 /* A parameter with one value per row: [M] becomes [M, 1]; other shapes broadcast as they are. */
 static TgValue per_row(TgDefine *d, TgValue v, TgValue matrix)
@@ -32,8 +32,8 @@ static TgValue per_row(TgDefine *d, TgValue v, TgValue matrix)
     return rank_of(d, v) == 1 && rank_of(d, matrix) > 1 ? Unsqueeze(d, v, -1) : v;
 }
 
-/* A parameter with one value per output channel (axis 0 of the weight), or one in all: broadcasts against a tensor of
- * `rank` axes whose channels are axis `axis`. */
+/* A parameter with one value per output channel (axis 0 of the weight), or one in all: broadcasts against a
+ * tensor of `rank` axes whose channels are axis `axis`. */
 static TgValue per_channel(TgDefine *d, TgValue v, int32_t rank, int32_t axis)
 {
     int64_t shape[TG_MAX_RANK];
@@ -58,7 +58,8 @@ static TgValue integer_matmul(TgDefine *d, TgValue a, TgValue a_zero, TgValue b,
 static TgValue integer_conv(TgDefine *d, TgValue x, TgValue x_zero, TgValue w, TgValue w_zero)
 {
     w_zero = w_zero ? per_channel(d, w_zero, rank_of(d, w), 0) : 0;
-    TgValue wide[] = {Cast(d, without_zero(d, x, x_zero), TG_f64), Cast(d, without_zero(d, w, w_zero), TG_f64)};
+    TgValue wide[] = {Cast(d, without_zero(d, x, x_zero), TG_f64),
+                      Cast(d, without_zero(d, w, w_zero), TG_f64)};
     return Cast(d, def_node(d, TG_Conv, d->n->attrs, 2, wide), TG_i32);
 }
 
@@ -72,7 +73,7 @@ bool define_ConvInteger(TgDefine *d)
     return result(d, integer_conv(d, arg(d, 0), arg(d, 2), arg(d, 1), arg(d, 3)));
 }
 
-/* --- quantized results -------------------------------------------------------------------------------------------- */
+/* --- quantized results ---------------------------------------------------------------------------------- */
 
 static TgValue saturated(TgDefine *d, TgValue x, TgDtype to)
 {
@@ -90,7 +91,8 @@ static TgValue requantized(TgDefine *d, TgValue sum, TgValue scale, TgValue zero
     return saturated(d, Add(d, Round(d, real), Cast(d, zero, TG_f64)), dtype_of(d, zero));
 }
 
-/* (a_scale b_scale) / y_scale, where a_scale broadcasts against rows and b_scale against columns or channels. */
+/* (a_scale b_scale) / y_scale, where a_scale broadcasts against rows and b_scale against columns or
+ * channels. */
 static TgValue rescale(TgDefine *d, TgValue a_scale, TgValue b_scale, TgValue y_scale)
 {
     return Div(d, Mul(d, a_scale, b_scale), y_scale);

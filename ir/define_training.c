@@ -1,7 +1,8 @@
 /* Definitions of the optimizers of ai.onnx.preview.training: Adagrad, Adam, Momentum.
  *
- * Inputs: learning rate R, update count T, then n tensors each of: values X, gradients G, and one or two states; outputs:
- * the new X and the new states. All begin with the regularized gradient G + norm_coefficient X. */
+ * Inputs: learning rate R, update count T, then n tensors each of: values X, gradients G, and one or two
+ * states; outputs: the new X and the new states. All begin with the regularized gradient G +
+ * norm_coefficient X. */
 #include "define.h"
 
 typedef struct {

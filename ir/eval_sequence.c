@@ -1,8 +1,8 @@
 /* Evaluator: sequences and optionals.
  *
- * A sequence is an array of items that share their data with the tensors they came from; nothing is copied but pieces
- * that are cut (SplitToSequence) or joined (ConcatFromSequence). Items of one element type always lie in the same
- * carrier, whichever kernel made them. */
+ * A sequence is an array of items that share their data with the tensors they came from; nothing is copied
+ * but pieces that are cut (SplitToSequence) or joined (ConcatFromSequence). Items of one element type
+ * always lie in the same carrier, whichever kernel made them. */
 #include <string.h>
 
 #include "eval_kernel.h"
@@ -18,7 +18,10 @@ static bool position(TgEvalCall *c, uint32_t slot, int64_t n, int64_t otherwise,
     return eval_one_int(c, slot, otherwise, at) && eval_index(c, *at, n, at);
 }
 
-static void put(TgArray *sequence, uint32_t i, const TgArray *item) { sequence->item[i] = tg_array_share(item); }
+static void put(TgArray *sequence, uint32_t i, const TgArray *item)
+{
+    sequence->item[i] = tg_array_share(item);
+}
 
 bool eval_sequence_construct(TgEvalCall *c)
 {
@@ -81,7 +84,7 @@ bool eval_sequence_length(TgEvalCall *c)
     return true;
 }
 
-/* --- cutting and joining ------------------------------------------------------------------------------------------ */
+/* --- cutting and joining -------------------------------------------------------------------------------- */
 
 /* Sizes of the pieces of an axis: ones, equal pieces with a smaller last one, or as listed. */
 typedef struct {
@@ -119,8 +122,9 @@ static TgArray cut(TgEvalCall *c, const TgArray *x, int32_t axis, int64_t start,
     TgArray y = tg_array_new(c->tg, c->mode, x->dtype, x->rank, dim);
     size_t row = eval_element(c, x) * (size_t)eval_count(x->dim, axis + 1, x->rank);
     size_t from = row * (size_t)x->dim[axis], to = row * (size_t)size;
+    const char *source = (const char *)x->data + (size_t)start * row;
     for (int64_t i = 0, n = to ? eval_count(x->dim, 0, axis) : 0; i < n; i++)
-        memcpy((char *)y.data + (size_t)i * to, (const char *)x->data + (size_t)i * from + (size_t)start * row, to);
+        memcpy((char *)y.data + (size_t)i * to, source + (size_t)i * from, to);
     return y;
 }
 
@@ -140,7 +144,9 @@ bool eval_split_to_sequence(TgEvalCall *c)
         return false;
     c->out[0] = eval_items_new(c->tg, TG_SEQUENCE, x->dtype, (uint32_t)p.n);
     for (int64_t i = 0, start = 0; i < p.n; i++) {
-        int64_t rest = x->dim[axis] - start, size = p.list ? tg_array_int(p.list, i) : p.size < rest ? p.size : rest;
+        int64_t rest = x->dim[axis] - start, size = p.size < rest ? p.size : rest;
+        if (p.list)
+            size = tg_array_int(p.list, i);
         c->out[0].item[i] = cut(c, x, axis, start, size);
         if (squeeze)
             drop_axis(&c->out[0].item[i], axis);
@@ -185,7 +191,7 @@ bool eval_concat_from_sequence(TgEvalCall *c)
     return eval_concat(&joined); /* reads the attribute `axis` of this node; the results are those of c */
 }
 
-/* --- optionals ---------------------------------------------------------------------------------------------------- */
+/* --- optionals ------------------------------------------------------------------------------------------ */
 
 bool eval_optional(TgEvalCall *c)
 {

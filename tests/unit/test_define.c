@@ -1,8 +1,8 @@
 /* Definitions of the ai.onnx composite operators, one node at a time.
  *
- * The expected values of the rows were computed by the reference evaluator of the ONNX package from the same text (or
- * by hand, where it has none); every row runs in float32, in float64 and natively. Rows named again in `symbolic` run
- * once more with sizes that are unknown while the definition is built. */
+ * The expected values of the rows were computed by the reference evaluator of the ONNX package from the
+ * same text (or by hand, where it has none); every row runs in float32, in float64 and natively. Rows named
+ * again in `symbolic` run once more with sizes that are unknown while the definition is built. */
 #include "cases.h"
 
 #define TOLERANCE 2e-6 /* absolute and relative; the expected values are float32 */
@@ -226,7 +226,8 @@ static const Case by_hand[] = {
      {"u8[2,2] 200 3 4 250", "i8[2,1] -100 100", "u8[2] 10 20", "i8[] 1"}, {"i32[2,1] -19883 24386"}},
     {"GlobalMaxPool", TG_GlobalMaxPool, "", {"f32[1,2,3] 1:6"}, {"f32[1,2,1] 3 6"}},
     {"LpPool, 3-4-5", TG_LpPool, "kernel_shape=2", {"f32[1,2,3] 3 4 0 5 12 0"}, {"f32[1,2,2] 5 4 13 12"}},
-    {"LpPool, p = 1, pads", TG_LpPool, "kernel_shape=2 p=1 pads=1,1", {"f32[1,1,2] -3 4"}, {"f32[1,1,3] 3 7 4"}},
+    {"LpPool, p = 1, pads", TG_LpPool, "kernel_shape=2 p=1 pads=1,1", {"f32[1,1,2] -3 4"},
+     {"f32[1,1,3] 3 7 4"}},
     {"LpPool, p = 3", TG_LpPool, "kernel_shape=3 p=3", {"f32[1,1,3] 3 4 -5"}, {"f32[1,1,1] 6"}},
     {"LpPool, sizes rounded up", TG_LpPool, "kernel_shape=2 strides=2 p=1 ceil_mode=1",
      {"f32[1,1,3] 1 2 4"}, {"f32[1,1,2] 3 4"}},
@@ -253,7 +254,7 @@ ROWS_TEST(attentions)
 ROWS_TEST(images)
 ROWS_TEST(by_hand)
 
-/* --- sizes that are not known yet ------------------------------------------------------------------------- */
+/* --- sizes that are not known yet ----------------------------------------------------------------------- */
 
 #define TABLE(rows) rows, sizeof(rows) / sizeof *(rows)
 static const struct {
@@ -342,7 +343,7 @@ static void test_symbolic(void **state)
     }
 }
 
-/* --- refusals ------------------------------------------------------------------------------------------------ */
+/* --- refusals ------------------------------------------------------------------------------------------- */
 
 static void refuse(TgOp op, const char *attrs, const char *first, const char *second, const char *third)
 {
