@@ -119,6 +119,7 @@ void pass_linear(TgPass *p)
     for (uint32_t i = 0; p->options->level >= 2 && i < n; i++) /* sums first: they need no Split */
         if (tg_node(p->g, nodes[i])->op == TG_Add && is_read(p->g, tg_node(p->g, nodes[i])->out[0]))
             merge_sum(p, tg_node(p->g, nodes[i]));
+    tg_remove_dead(p->g); /* what was summed must not be merged again */
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *info = tg_node(p->g, nodes[i]);
         if ((info->op == TG_MatMul || info->op == TG_Gemm) && is_read(p->g, info->out[0]))
