@@ -45,18 +45,24 @@ static int64_t choose(const EquivSize *size, TgName name, uint32_t index, uint32
     return strstr(name, "past") ? (int64_t)(r % 4) : (int64_t)(1 + r % 4);
 }
 
-void equiv_sizes(TgArena *arena, const TgGraph *g, uint32_t attempt, uint64_t seed, EquivSizes *sizes) {
-    Tg *tg = g->tg;
+static void add_symbols(Collect *c, const TgType *t) {
+    for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank; k++) tg_dim_symbols(t->dim[k], add_symbol, c);
+}
+
+void equiv_sizes(TgArena *arena, const TgGraph *g, const EquivDummies *dummies, uint32_t attempt, uint64_t seed,
+                 EquivSizes *sizes) {
     Collect c = {.arena = arena, .sizes = sizes};
     sizes->n = 0;
     for (uint32_t i = 0; i < g->inputs.n; i++) {
-        const TgType *t = tg_type_of(g, g->inputs.at[i]);
         TgName name = tg_value(g, g->inputs.at[i])->name;
         c.in_mask = name && strstr(name, "mask");
-        for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank; k++) tg_dim_symbols(t->dim[k], add_symbol, &c);
+        add_symbols(&c, tg_type_of(g, g->inputs.at[i]));
     }
+    c.in_mask = false;
+    for (uint32_t i = 0; dummies && i < dummies->n; i++)
+        add_symbols(&c, tg_type_of(dummies->at[i].g, dummies->at[i].v));
     for (uint32_t i = 0; i < sizes->n; i++)
-        sizes->at[i].n = choose(&sizes->at[i], tg_dim_text(tg, sizes->at[i].symbol), i, attempt, seed);
+        sizes->at[i].n = choose(&sizes->at[i], tg_dim_text(g->tg, sizes->at[i].symbol), i, attempt, seed);
 }
 
 static bool size_of(void *user, TgDim symbol, int64_t *n) {
@@ -182,6 +188,17 @@ static bool input_shape(const TgType *t, EquivSizes *sizes, int64_t *dim) {
     return true;
 }
 
+void equiv_dummies(TgArena *arena, const EquivDummies *dummies, const EquivSizes *sizes) {
+    static const uint8_t zero[16] = {0};
+    EquivSizes read = *sizes;
+    for (uint32_t i = 0; i < dummies->n; i++) {
+        TgValueInfo *v = tg_value(dummies->at[i].g, dummies->at[i].v);
+        int64_t dim[16] = {0}; /* empty where the sizes do not fit: then the run fails, and others are tried */
+        if (!input_shape(v->type, &read, dim)) memset(dim, 0, sizeof dim);
+        v->tensor = tg_tensor_splat(arena, v->type->dtype, v->type->rank, dim, zero);
+    }
+}
+
 static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, TgEvalMode mode, uint32_t attempt,
                         uint64_t seed, TgInputClass cls, TgArray *a) {
     TgValue v = g->inputs.at[index];
@@ -219,7 +236,7 @@ bool tg_random_inputs(Tg *tg, TgGraph *g, TgEvalMode mode, uint64_t seed, TgInpu
     TgMark mark = tg_mark(tg_scratch(tg));
     EquivSizes sizes = {0};
     uint32_t attempt = (uint32_t)(seed % EQUIV_ATTEMPTS);
-    equiv_sizes(tg_scratch(tg), g, attempt, seed, &sizes);
+    equiv_sizes(tg_scratch(tg), g, NULL, attempt, seed, &sizes);
     bool ok = equiv_inputs(tg, g, &sizes, mode, attempt, seed, cls, in);
     tg_release(tg_scratch(tg), mark);
     return ok;

@@ -23,8 +23,18 @@ typedef TG_VEC(EquivSize) EquivSizes;
 
 enum { EQUIV_ATTEMPTS = 24 }; /* ways to choose sizes */
 
-/* Sizes for all symbols of the inputs of g, in the `attempt`-th way. */
-void equiv_sizes(TgArena *arena, const TgGraph *g, uint32_t attempt, uint64_t seed, EquivSizes *sizes);
+/* A constant of which only the shape matters: made anew for every choice of sizes. */
+typedef struct {
+    TgGraph *g;
+    TgValue v;
+} EquivDummy;
+
+typedef TG_VEC(EquivDummy) EquivDummies;
+
+/* Sizes for all symbols of the inputs of g and of dummies (NULL: none), in the `attempt`-th way. */
+void equiv_sizes(TgArena *arena, const TgGraph *g, const EquivDummies *dummies, uint32_t attempt, uint64_t seed,
+                 EquivSizes *sizes);
+void equiv_dummies(TgArena *arena, const EquivDummies *dummies, const EquivSizes *sizes);
 /* An array per input; integers of attempt 2 and on are smaller. False: recorded (a type that has no values). */
 bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, uint32_t attempt, uint64_t seed,
                   TgInputClass cls, TgArray *in);
@@ -57,6 +67,7 @@ typedef TG_VEC(EquivPair) EquivPairs;
 /* Two models whose inputs, and whose outputs, correspond one to one. */
 typedef struct {
     TgModel *a, *b;
+    EquivDummies dummies; /* in the arena of a */
 } EquivProblem;
 
 typedef struct {
@@ -65,8 +76,8 @@ typedef struct {
     TgName where; /* different: the output */
 } EquivOutcome;
 
-/* What computes `targets` where the values `cuts` are given. With `trust_shapes`, inferred constant shapes are believed
- * where only the shape of a value is asked, so that nobody computes the value for it. */
+/* What computes `targets` where the values `cuts` are given. With `trust_shapes`, inferred shapes are believed where
+ * only the shape of a value is asked, so that nobody computes the value for it. */
 EquivProblem equiv_problem(TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes);
 bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot); /* such an operand */
 void equiv_problem_free(EquivProblem *p);

@@ -23,6 +23,7 @@ typedef struct {
     TgValue *value;    /* by value of `from` */
     TgMap tensors;     /* recipes that are expanded already */
     bool trust_shapes;
+    EquivProblem *p;
 } Extract;
 
 static TgValue constant(Extract *x, const TgTensor *t, int depth);
@@ -61,16 +62,20 @@ static TgValue operand(Extract *x, TgValue v) {
 bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot) {
     if (slot || !tg_op_has(n->op, TG_T_SHAPE_ONLY) || !n->in[0]) return false;
     const TgValueInfo *v = tg_value(g, n->in[0]);
-    return v->origin == TG_V_RESULT && tg_is_tensor(v->type) && v->type->dtype != TG_str && tg_type_static(v->type, NULL);
+    bool known = v->origin == TG_V_RESULT && tg_is_tensor(v->type) && v->type->dtype != TG_str && v->type->rank <= 16;
+    for (int32_t i = 0; known && i < v->type->rank; i++) known = !tg_dim_is_fresh(v->type->dim[i]);
+    return known;
 }
 
-/* Stands for a value of which only the shape is asked. */
+/* Stands for a value of which only the shape is asked; gets a tensor when sizes are chosen. */
 static TgValue dummy(Extract *x, TgValue v) {
+    static const int64_t none[16] = {0};
     static const uint8_t zero[16] = {0};
     const TgType *t = tg_type_of(x->from, v);
-    int64_t dim[TG_MAX_RANK];
-    tg_type_static(t, dim);
-    return tg_graph_const(x->to, tg_tensor_splat(x->to->arena, t->dtype, t->rank, dim, zero), NULL);
+    EquivDummy d = {x->to, tg_graph_const(x->to, tg_tensor_splat(x->to->arena, t->dtype, t->rank, none, zero), NULL)};
+    tg_value(x->to, d.v)->type = t;
+    TG_PUSH(x->p->a->arena, &x->p->dummies, d);
+    return d.v;
 }
 
 /* Which nodes the targets need when the values that are mapped already are given. */
@@ -105,9 +110,10 @@ static void copy_node(Extract *x, const TgNodeInfo *info) {
 static TgValue side(EquivPair p, bool of_b) { return of_b ? p.b : p.a; }
 
 /* Cuts become inputs, typed and named as those of a; targets become outputs. */
-static TgModel *extract(TgGraph *a, TgGraph *g, const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes) {
-    TgModel *m = tg_model_new(g->tg);
-    Extract x = {.to = m->graph, .from = g, .trust_shapes = trust_shapes,
+static void extract(EquivProblem *p, TgGraph *a, TgGraph *g, const EquivPairs *cuts, const EquivPairs *targets,
+                    bool trust_shapes) {
+    TgModel *m = a == g ? p->a : p->b;
+    Extract x = {.to = m->graph, .from = g, .trust_shapes = trust_shapes, .p = p,
                  .value = TG_NEW_N(m->arena, TgValue, g->values.n)};
     TgValue *target = TG_NEW_N(m->arena, TgValue, targets->n + 1u);
     tg_map_init(&x.tensors, m->arena);
@@ -124,12 +130,13 @@ static TgModel *extract(TgGraph *a, TgGraph *g, const EquivPairs *cuts, const Eq
         if (node[order[i]]) copy_node(&x, tg_node(g, order[i]));
     for (uint32_t i = 0; i < targets->n; i++)
         tg_graph_return(x.to, operand(&x, target[i]), tg_value(g, target[i])->name, NULL);
-    return m;
 }
 
 EquivProblem equiv_problem(TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes) {
-    return (EquivProblem){.a = extract(a, a, cuts, targets, trust_shapes),
-                          .b = extract(a, b, cuts, targets, trust_shapes)};
+    EquivProblem p = {.a = tg_model_new(a->tg), .b = tg_model_new(a->tg)};
+    extract(&p, a, a, cuts, targets, trust_shapes);
+    extract(&p, a, b, cuts, targets, trust_shapes);
+    return p;
 }
 
 void equiv_problem_free(EquivProblem *p) {
@@ -360,7 +367,8 @@ static EquivOutcome draw(Solve *s) {
     Draw d = {0};
     EquivOutcome o = {.verdict = TG_UNDECIDED};
     TgMark mark = tg_mark(s->arena);
-    equiv_sizes(s->arena, a, s->attempt, s->options->seed, &s->sizes);
+    equiv_sizes(s->arena, a, &s->p->dummies, s->attempt, s->options->seed, &s->sizes);
+    equiv_dummies(s->arena, &s->p->dummies, &s->sizes);
     bool runs = inputs(s, TG_EVAL_F32, &d.in32) && inputs(s, TG_EVAL_F64, &d.in64) &&
                 evaluate(s, a, TG_EVAL_F32, d.in32, &d.a32) && evaluate(s, a, TG_EVAL_F64, d.in64, &d.a64);
     if (!runs) {
