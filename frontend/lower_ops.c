@@ -74,6 +74,30 @@ bool lower_shape_range(TgGraph *g, TgNode n)
     return true;
 }
 
+/* A size that cannot be 0, or is that of the same dim of x. */
+static bool size_is_plain(const TgType *x, int64_t i, TgDim size)
+{
+    bool kept = x->kind == TG_TENSOR && i < x->rank && x->dim[i] == size;
+    return kept || tg_dim_is(size, -1) || tg_dim_lower(size) >= 1;
+}
+
+/* A 0 in the shape meant "as in the operand", always. */
+bool lower_allow_zero(TgGraph *g, TgNode n)
+{
+    TgValue x = operand(g, n, 0), shape = operand(g, n, 1);
+    if (!tg_attr_has(tg_node(g, n)->attrs, "allowzero"))
+        return true;
+    const TgDim *size = tg_value(g, shape)->symbolic;
+    int64_t rank = 0;
+    if (!size || !tg_type_numel(tg_type_of(g, shape), &rank))
+        return false;
+    for (int64_t i = 0; i < rank; i++)
+        if (!size_is_plain(tg_type_of(g, x), i, size[i]))
+            return false;
+    drop_attr(g, n, "allowzero");
+    return true;
+}
+
 /* Sizes of `parts` parts of `size` elements, the last one smaller. */
 static void part_sizes(int64_t size, int64_t parts, int64_t *out)
 {
@@ -319,6 +343,25 @@ static bool spell_or_equal(TgGraph *g, TgNode n, TgOp strict)
     return equal != 0;
 }
 
+/* Max and Min knew floats only: max(a, b) is a where a > b, else b. */
+static bool spell_extreme(TgGraph *g, TgNode n, TgOp better)
+{
+    TgValue best = operand(g, n, 0), more = 0;
+    uint32_t n_in = tg_node(g, n)->n_in;
+    if (!type_known(g, best) || tg_is_float(tg_type_of(g, best)->dtype) || n_in < 2)
+        return false;
+    for (uint32_t i = 1; i < n_in; i++) {
+        TgValue next = operand(g, n, i);
+        if (!(more = tg_op(g, better, NULL, 2, best, next)))
+            return false;
+        if (i + 1 == n_in)
+            become(g, n, TG_Where, tg_attrs_none(g->tg), 3, (const TgValue[]){more, best, next});
+        else if (!(best = tg_op(g, TG_Where, NULL, 3, more, best, next)))
+            return false;
+    }
+    return true;
+}
+
 /* Scatter is what opsets 9 and 10 called it. */
 static bool spell_scatter(TgGraph *g, TgNode n)
 {
@@ -345,6 +388,8 @@ bool respell(TgGraph *g, TgNode n, int64_t opset)
     switch (tg_node(g, n)->op) {
     case TG_LessOrEqual: return opset < 12 && spell_or_equal(g, n, TG_Less);
     case TG_GreaterOrEqual: return opset < 12 && spell_or_equal(g, n, TG_Greater);
+    case TG_Max: return opset < 12 && opset >= 9 && spell_extreme(g, n, TG_Greater);
+    case TG_Min: return opset < 12 && opset >= 9 && spell_extreme(g, n, TG_Less);
     case TG_ScatterElements: return opset < 11 && opset >= 9 && spell_scatter(g, n);
     case TG_Upsample: return opset >= 10 && spell_upsample(g, n);
     default: return false;

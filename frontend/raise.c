@@ -91,11 +91,13 @@ static bool raise_rows(TgGraph *g, TgNode n, VersionRows rows, int64_t opset)
 }
 
 /* Operators that ops.def has under another name. */
-static void rename_old(TgGraph *g, TgNode n)
+static bool rename_old(TgGraph *g, TgNode n)
 {
     TgNodeInfo *node = tg_node(g, n);
-    if (node->op == TG_opaque && node->op_name && strcmp(node->op_name, "Scatter") == 0)
-        become(g, n, TG_ScatterElements, node->attrs, node->n_in, node->in);
+    if (node->op != TG_opaque || !node->op_name || strcmp(node->op_name, "Scatter") != 0)
+        return false;
+    become(g, n, TG_ScatterElements, node->attrs, node->n_in, node->in);
+    return true;
 }
 
 /* Drops the attributes that say what is today's default. */
@@ -116,11 +118,12 @@ static void note_early(TgModel *m, TgOp op, int64_t opset)
 
 bool raise_node(TgGraph *g, TgNode n, int64_t opset)
 {
-    rename_old(g, n);
+    bool renamed = rename_old(g, n);
     TgOp op = tg_node(g, n)->op;
     if (op == TG_opaque)
         return true;
-    note_early(g->model, op, opset);
+    if (!renamed)
+        note_early(g->model, op, opset);
     NodeShot shot = node_shot(g, n);
     uint32_t errors = tg_error_count(g->tg);
     if (raise_rows(g, n, version_rows_of_all(), opset) && raise_rows(g, n, version_rows(op), opset)) {

@@ -30,6 +30,11 @@ const VersionRow *version_row(uint32_t index)
     return &rows[index];
 }
 
+uint32_t version_row_count(void)
+{
+    return N_ROWS;
+}
+
 static VersionRows rows_of(uint32_t op)
 {
     VersionRows found = {0, 0};

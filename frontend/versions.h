@@ -47,12 +47,13 @@ typedef struct {
     Change raise, lower;
 } VersionRow;
 
-/* The rows of one operator: first <= index < end. */
+/* The rows of one operator, from old to new: first <= index < end. */
 typedef struct {
     uint32_t first, end;
 } VersionRows;
 
 const VersionRow *version_row(uint32_t index);
+uint32_t version_row_count(void);
 VersionRows version_rows(TgOp op);
 VersionRows version_rows_of_all(void); /* changes that concern every operator */
 
