@@ -1,16 +1,17 @@
-/* The evaluator's driver: runs graphs and nodes, finds the kernel of each operator, keeps arrays alive as long as they
- * are read, and expands composite operators.
+/* The evaluator's driver: runs graphs and nodes, finds the kernel of each operator, keeps arrays alive as
+ * long as they are read, and expands composite operators.
  *
- * A graph is planned once per run: which nodes matter, in which order, and how often each value is read. A frame holds
- * the arrays of one execution of a plan; an array is dropped after its last reader. Constants are made at first use;
- * those of bodies and definitions, which run again, stay in the plan.
+ * A graph is planned once per run: which nodes matter, in which order, and how often each value is read. A
+ * frame holds the arrays of one execution of a plan; an array is dropped after its last reader. Constants
+ * are made at first use; those of bodies and definitions, which run again, stay in the plan.
  *
- * A composite operator is built by tg_define into a scratch model over inputs of the concrete shapes, small integer
- * operands (axes, shapes, ...) as constants, and that graph is run like any other. The scratch model is kept for the
- * rest of the run under what it depends on: operator, attributes, types, constants.
+ * A composite operator is built by tg_define into a scratch model over inputs of the concrete shapes, small
+ * integer operands (axes, shapes, ...) as constants, and that graph is run like any other. The scratch
+ * model is kept for the rest of the run under what it depends on: operator, attributes, types, constants.
  *
- * Number types: a node computes in one (float or double); TG_EVAL_NATIVE takes double where float64 is involved, and
- * the driver converts what does not fit. Rounding and wrapping to the element type happen here, after the kernel.
+ * Number types: a node computes in one (float or double); TG_EVAL_NATIVE takes double where float64 is
+ * involved, and the driver converts what does not fit. Rounding and wrapping to the element type happen
+ * here, after the kernel.
  *
  * Nesting of subgraphs and definitions is bounded (MAX_DEPTH); nothing recurses on the size of a graph.
  */
@@ -19,8 +20,8 @@
 #include "eval_kernel.h"
 
 enum {
-    MAX_DEPTH = 120,      /* of subgraphs and definitions within each other */
-    SMALL = 64,           /* integer operands of at most so many elements are constants of a definition */
+    MAX_DEPTH = 120, /* of subgraphs and definitions within each other */
+    SMALL = 64,      /* integer operands of at most so many elements are constants of a definition */
     SMALL_REALS = 8
 };
 
@@ -28,8 +29,8 @@ typedef struct {
     TgGraph *g;
     const TgNode *order; /* nodes that some output needs */
     uint32_t n;
-    uint32_t *reads;     /* by value: how often it is read, the outputs of the graph included */
-    TgArray *kept;       /* by value: constants that stay; NULL where they are dropped after use */
+    uint32_t *reads; /* by value: how often it is read, the outputs of the graph included */
+    TgArray *kept;   /* by value: constants that stay; NULL where they are dropped after use */
 } Plan;
 
 /* A composite operator at certain types: `feed[i]` is the operand that goes into input i of the graph. */
@@ -62,14 +63,15 @@ typedef bool (*Kernel)(TgEvalCall *);
 #define TG_KERNEL_PRIMITIVE(id, kernel) [TG_##id] = eval_##kernel,
 #define TG_KERNEL_COMPOSITE(id, kernel)
 #define TG_KERNEL_KEPT(id, kernel)
-#define OP(id, name, domain, since, in_min, in_max, out_min, out_max, tier, infer, cost, kernel, ...) \
+#define OP(id, name, domain, since, in_min, in_max, out_min, out_max, tier, infer, cost, kernel, ...)        \
     TG_KERNEL_##tier(id, kernel)
 static const Kernel kernels[TG_OP_COUNT] = {
 #include "ops.def"
 };
 #undef OP
 
-static bool run_graph(TgRun *run, TgGraph *g, const TgArray *const *in, const TgArray *const *captured, TgArray *out);
+static bool run_graph(TgRun *run, TgGraph *g, const TgArray *const *in, const TgArray *const *captured,
+                      TgArray *out);
 
 bool eval_spend(TgEvalCall *c, double flops)
 {
@@ -78,9 +80,12 @@ bool eval_spend(TgEvalCall *c, double flops)
     return limit <= 0 || c->run->flops <= limit || tg_report(c->tg, TG_E_too_costly, limit);
 }
 
-/* --- one node with a kernel ---------------------------------------------------------------------------------------- */
+/* --- one node with a kernel ----------------------------------------------------------------------------- */
 
-static bool is_wide(TgDtype t) { return t == TG_f64 || t == TG_c128; }
+static bool is_wide(TgDtype t)
+{
+    return t == TG_f64 || t == TG_c128;
+}
 
 /* The node reads or makes float64: an operand is, or an attribute says so. */
 static bool involves_f64(const TgNodeInfo *n, const TgArray *const *in)
@@ -128,7 +133,8 @@ static bool call_converted(TgEvalCall *c, Kernel kernel, TgEvalMode outer)
     return ok;
 }
 
-static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in, TgArray *out)
+static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in,
+                       TgArray *out)
 {
     TgEvalMode outer = run->options->mode;
     uint32_t room = n->n_out > TG_EVAL_OUTS ? n->n_out : TG_EVAL_OUTS;
@@ -150,7 +156,7 @@ static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const 
     return ok;
 }
 
-/* --- composite operators ------------------------------------------------------------------------------------------- */
+/* --- composite operators -------------------------------------------------------------------------------- */
 
 /* The operand's values are exactly those of its element type (TG_EVAL_F64 may hold others). */
 static bool is_exact(TgEvalMode mode, const TgArray *a)
@@ -170,27 +176,25 @@ static bool as_constant(const TgRun *run, TgOp op, const TgArray *a)
         return false;
     if (!eval_is_real(a))
         return true;
-    return a->count <= SMALL_REALS && !tg_op_has(op, TG_T_ELEMENTWISE) && tg_dtype_class(a->dtype) == TG_CLASS_F &&
-           is_exact(run->options->mode, a);
+    return a->count <= SMALL_REALS && !tg_op_has(op, TG_T_ELEMENTWISE) &&
+           tg_dtype_class(a->dtype) == TG_CLASS_F && is_exact(run->options->mode, a);
 }
-
-static void key_add(TgText *key, const void *bytes, size_t n) { tg_text_add_n(key, bytes, n); }
 
 static void make_key(TgRun *run, const TgNodeInfo *n, const TgArray *const *in, TgText *key)
 {
     tg_text_init(key, tg_scratch(run->tg));
     uint64_t head[] = {n->op, TG_KEY(n->attrs), n->n_in, n->n_out};
-    key_add(key, head, sizeof head);
+    tg_text_add_n(key, (const char *)head, sizeof head);
     for (uint32_t i = 0; i < n->n_sub; i++)
-        key_add(key, &n->sub[i].graph, sizeof n->sub[i].graph);
+        tg_text_add_n(key, (const char *)&n->sub[i].graph, sizeof n->sub[i].graph);
     for (uint32_t i = 0; i < n->n_in; i++) {
         bool constant = in[i] && as_constant(run, n->op, in[i]);
         int64_t facts[] = {in[i] ? (int64_t)in[i]->dtype : -1, in[i] ? in[i]->rank : 0, constant};
-        key_add(key, facts, sizeof facts);
+        tg_text_add_n(key, (const char *)facts, sizeof facts);
         if (in[i])
-            key_add(key, in[i]->dim, (size_t)in[i]->rank * sizeof *in[i]->dim);
+            tg_text_add_n(key, (const char *)in[i]->dim, (size_t)in[i]->rank * sizeof *in[i]->dim);
         if (constant)
-            key_add(key, in[i]->data,
+            tg_text_add_n(key, (const char *)in[i]->data,
                     (size_t)in[i]->count * tg_array_element(run->options->mode, in[i]->dtype));
     }
 }
@@ -233,7 +237,8 @@ static bool build_definition(TgRun *run, const TgGraph *g, const TgNodeInfo *n, 
     return true;
 }
 
-static const Definition *definition_of(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in)
+static const Definition *definition_of(TgRun *run, const TgGraph *g, const TgNodeInfo *n,
+                                       const TgArray *const *in)
 {
     TgText text;
     make_key(run, n, in, &text);
@@ -263,7 +268,8 @@ static void detach(TgRun *run, TgArray *a)
     *a = own;
 }
 
-static bool run_composite(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in, TgArray *out)
+static bool run_composite(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in,
+                          TgArray *out)
 {
     const Definition *d = definition_of(run, g, n, in);
     if (!d)
@@ -278,14 +284,14 @@ static bool run_composite(TgRun *run, const TgGraph *g, const TgNodeInfo *n, con
     return true;
 }
 
-/* --- any node ------------------------------------------------------------------------------------------------------ */
+/* --- any node ------------------------------------------------------------------------------------------- */
 
 static TgName op_name(Tg *tg, const TgNodeInfo *n)
 {
     return n->op == TG_opaque ? n->op_name : tg_op_text(tg, n->op);
 }
 
-/* Operands that the operator cannot do without are there. (Control flow and composites have holes of their own.) */
+/* What the operator cannot do without is there. (Control flow and composites have holes of their own.) */
 static bool operands_given(TgRun *run, const TgNodeInfo *n, const TgArray *const *in)
 {
     const TgOpInfo *info = tg_op_info(n->op);
@@ -296,7 +302,8 @@ static bool operands_given(TgRun *run, const TgNodeInfo *n, const TgArray *const
     return true;
 }
 
-static bool dispatch(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in, TgArray *out)
+static bool dispatch(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in,
+                     TgArray *out)
 {
     TgTier tier = n->op == TG_opaque ? TG_KEPT : tg_op_info(n->op)->tier;
     if (tier == TG_KEPT)
@@ -306,12 +313,13 @@ static bool dispatch(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const Tg
     return tier == TG_PRIMITIVE ? run_kernel(run, g, n, in, out) : run_composite(run, g, n, in, out);
 }
 
-/* Evaluates n; `out` (n_out of them) belongs to the caller where it succeeds and is empty where it does not. */
-static bool run_node(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in, TgArray *out)
+/* Evaluates n; `out` (n_out of them) belongs to the caller on success and is empty on failure. */
+static bool run_node(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in,
+                     TgArray *out)
 {
     TgPlace *place = tg_place(run->tg), saved = *place;
     TgMark mark = tg_mark(tg_scratch(run->tg));
-    place->node = n->name ? n->name : saved.node; /* nodes of definitions have no name: the composite's stays */
+    place->node = n->name ? n->name : saved.node; /* inside a definition: the composite's */
     place->op = n->name || !saved.op ? op_name(run->tg, n) : saved.op;
     bool ok = dispatch(run, g, n, in, out);
     *place = saved;
@@ -319,9 +327,9 @@ static bool run_node(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const Tg
     return ok;
 }
 
-/* --- plans --------------------------------------------------------------------------------------------------------- */
+/* --- plans ---------------------------------------------------------------------------------------------- */
 
-/* Marks the values that the outputs need, walking the order backwards; returns the number of nodes that matter. */
+/* Counts the reads of what the outputs need, from the last node on; returns how many nodes matter. */
 static uint32_t mark_needed(const TgGraph *g, const TgNode *order, uint32_t n, uint32_t *reads)
 {
     uint32_t needed = 0;
@@ -373,7 +381,7 @@ static Plan *plan_of(TgRun *run, TgGraph *g, bool again)
     return p;
 }
 
-/* --- frames -------------------------------------------------------------------------------------------------------- */
+/* --- frames --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     TgRun *run;
@@ -382,7 +390,10 @@ typedef struct {
     uint32_t *left; /* reads to come */
 } Frame;
 
-static bool is_empty(const TgArray *a) { return a->kind == TG_UNTYPED; }
+static bool is_empty(const TgArray *a)
+{
+    return a->kind == TG_UNTYPED;
+}
 
 /* The array of value v; NULL: recorded. Constants are made here. */
 static const TgArray *array_of(Frame *f, TgValue v)
@@ -464,7 +475,8 @@ static bool take_outputs(Frame *f, TgArray *out)
     return false;
 }
 
-static bool run_plan(TgRun *run, Plan *plan, const TgArray *const *in, const TgArray *const *captured, TgArray *out)
+static bool run_plan(TgRun *run, Plan *plan, const TgArray *const *in, const TgArray *const *captured,
+                     TgArray *out)
 {
     TgGraph *g = plan->g;
     TgArena *scratch = tg_scratch(run->tg);
@@ -487,13 +499,15 @@ static bool run_plan(TgRun *run, Plan *plan, const TgArray *const *in, const TgA
 }
 
 /* `out`: one per output of g. It is empty where this fails. */
-static bool run_graph(TgRun *run, TgGraph *g, const TgArray *const *in, const TgArray *const *captured, TgArray *out)
+static bool run_graph(TgRun *run, TgGraph *g, const TgArray *const *in, const TgArray *const *captured,
+                      TgArray *out)
 {
     Plan *plan = plan_of(run, g, run->depth > 0);
     if (!plan)
         return false;
     if (run->depth >= MAX_DEPTH)
-        return tg_report(run->tg, TG_E_eval_value, "the nesting of subgraphs and definitions", (long long)run->depth);
+        return tg_report(run->tg, TG_E_eval_value, "the nesting of subgraphs and definitions",
+                         (long long)run->depth);
     run->depth++;
     bool ok = run_plan(run, plan, in, captured, out);
     run->depth--;
@@ -515,7 +529,7 @@ bool eval_subgraph(TgEvalCall *c, uint32_t sub, uint32_t n_in, const TgArray *co
     return ok;
 }
 
-/* --- the door ------------------------------------------------------------------------------------------------------ */
+/* --- the door ------------------------------------------------------------------------------------------- */
 
 static void run_begin(TgRun *run, Tg *tg, const TgEvalOptions *options)
 {

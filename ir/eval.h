@@ -1,28 +1,30 @@
-/* The evaluator: what a graph computes, by definition. Each primitive is written once, generic over its number type
- * (eval_num.h), and instantiated for float32 and float64 (a finite field follows). Integers are exact. */
+/* The evaluator: what a graph computes, by definition. Each primitive is written once, generic over its
+ * number type (eval_num.h), and instantiated for float32 and float64 (a finite field follows). Integers are
+ * exact. */
 #ifndef TG_EVAL_H
 #define TG_EVAL_H
 
 #include "graph.h"
 
 typedef enum {
-    TG_EVAL_NATIVE, /* as ONNX says: every result rounded to its element type; float64 where the graph has float64 */
-    TG_EVAL_F32,    /* reals in float32; 16-bit types still rounded */
-    TG_EVAL_F64     /* reals in float64: float types of 16 bits and more are not rounded; integers exact */
+    TG_EVAL_NATIVE, /* as ONNX says: each result rounded to its element type; float64 where a node has it */
+    TG_EVAL_F32, /* reals in float32; 16-bit types still rounded */
+    TG_EVAL_F64  /* reals in float64: float types of 16 bits and more are not rounded; integers exact */
 } TgEvalMode;
 
 /* How elements lie in memory while evaluating. */
 typedef enum { TG_C_REAL, TG_C_INT, TG_C_BYTES } TgCarrier;
-/* TG_C_REAL: float or double (by mode) for every float type; TG_C_INT: int64 for integers and bool (u64: its bits);
- * TG_C_BYTES: TgBytes for strings. Complex types: TG_C_REAL with real and imaginary part side by side. */
+/* TG_C_REAL: float or double (by mode) for every float type; TG_C_INT: int64 for integers and bool (u64:
+ * its bits); TG_C_BYTES: TgBytes for strings. Complex types: TG_C_REAL with real and imaginary part side by
+ * side. */
 
 typedef struct TgArray {
     TgDtype dtype;
     int32_t rank;
     int64_t dim[TG_MAX_RANK > 16 ? 16 : TG_MAX_RANK]; /* the evaluator stops at rank 16 */
     int64_t count;
-    void *data;          /* carrier elements; read-only when borrowed */
-    uint32_t *owners;    /* reference count; NULL: borrowed (mapped weights) */
+    void *data;           /* carrier elements; read-only when borrowed */
+    uint32_t *owners;     /* reference count; NULL: borrowed (mapped weights) */
     struct TgArray *item; /* sequences: n of them; optional: 0 or 1; NULL for tensors */
     uint32_t n_items;
     TgKind kind;
@@ -30,26 +32,28 @@ typedef struct TgArray {
 
 typedef struct {
     TgEvalMode mode;
-    uint32_t threads;    /* 0 or 1: one */
-    uint64_t seed;       /* of operators that are random by construction */
-    double max_flops;    /* give up beyond (TG_E_too_costly); 0: no limit */
+    uint32_t threads; /* 0 or 1: one */
+    uint64_t seed;    /* of operators that are random by construction */
+    double max_flops; /* give up beyond (TG_E_too_costly); 0: no limit */
     /* Called with each result of the main graph when it is ready; may be NULL. */
     void (*watch)(void *user, const TgGraph *g, TgValue v, const TgArray *value);
     void *user;
 } TgEvalOptions;
 
-/* Evaluates the outputs of g for its inputs (arrays in the carrier of options->mode). Outputs are owned by the caller
- * (tg_array_drop). False: recorded; TG_E_not_evaluable names an operator that has no evaluator. */
+/* Evaluates the outputs of g for its inputs (arrays in the carrier of options->mode). Outputs are owned by
+ * the caller (tg_array_drop). False: recorded; TG_E_not_evaluable names an operator that has no evaluator. */
 bool tg_eval(Tg *tg, TgGraph *g, const TgEvalOptions *options, const TgArray *in, TgArray *out);
 /* One node over arrays; used by folding and recipes. `g` may be NULL for nodes without subgraphs. */
-bool tg_eval_node(Tg *tg, const TgGraph *g, const TgNodeInfo *n, const TgEvalOptions *options, const TgArray *const *in,
-                  TgArray *out);
+bool tg_eval_node(Tg *tg, const TgGraph *g, const TgNodeInfo *n, const TgEvalOptions *options,
+                  const TgArray *const *in, TgArray *out);
 
-TgArray tg_array_new(Tg *tg, TgEvalMode mode, TgDtype dtype, int32_t rank, const int64_t *dim); /* uninitialised, owned */
+TgArray tg_array_new(Tg *tg, TgEvalMode mode, TgDtype dtype, int32_t rank,
+                     const int64_t *dim); /* uninitialised, owned */
 TgArray tg_array_share(const TgArray *a);
 void tg_array_drop(Tg *tg, TgArray *a);
-size_t tg_array_element(TgEvalMode mode, TgDtype dtype);          /* bytes of one carrier element */
-TgArray tg_array_from_tensor(Tg *tg, TgEvalMode mode, const TgTensor *t); /* borrows where bytes and carrier agree */
+size_t tg_array_element(TgEvalMode mode, TgDtype dtype); /* bytes of one carrier element */
+TgArray tg_array_from_tensor(Tg *tg, TgEvalMode mode,
+                             const TgTensor *t); /* borrows where bytes and carrier agree */
 /* Rounds to the dtype and packs. */
 TgTensor *tg_array_to_tensor(TgArena *arena, TgEvalMode mode, const TgArray *a);
 double tg_array_float(TgEvalMode mode, const TgArray *a, int64_t i);

@@ -1,8 +1,9 @@
 /* Arrays of the evaluator: making, sharing, dropping, and the way from tensors and back.
  *
- * Elements lie in a carrier type (eval.h): float or double for floats, int64 for integers and bool, TgBytes for
- * strings; complex numbers are two reals. An owned array's block starts with its reference count, 64 bytes before the
- * data; a borrowed array (owners NULL) points into a mapped file or an arena that outlives the evaluation.
+ * Elements lie in a carrier type (eval.h): float or double for floats, int64 for integers and bool, TgBytes
+ * for strings; complex numbers are two reals. An owned array's block starts with its reference count, 64
+ * bytes before the data; a borrowed array (owners NULL) points into a mapped file or an arena that outlives
+ * the evaluation.
  */
 #include <string.h>
 
@@ -82,7 +83,7 @@ void tg_array_drop(Tg *tg, TgArray *a)
     memset(a, 0, sizeof *a);
 }
 
-/* --- single elements ----------------------------------------------------------------------------------------------- */
+/* --- single elements ------------------------------------------------------------------------------------ */
 
 double tg_array_float(TgEvalMode mode, const TgArray *a, int64_t i)
 {
@@ -93,7 +94,10 @@ double tg_array_float(TgEvalMode mode, const TgArray *a, int64_t i)
     return wide(mode, a) ? ((const double *)a->data)[i] : (double)((const float *)a->data)[i];
 }
 
-int64_t tg_array_int(const TgArray *a, int64_t i) { return eval_ints_of(a)[i]; }
+int64_t tg_array_int(const TgArray *a, int64_t i)
+{
+    return eval_ints_of(a)[i];
+}
 
 void tg_array_set_float(TgEvalMode mode, TgArray *a, int64_t i, double x)
 {
@@ -103,9 +107,12 @@ void tg_array_set_float(TgEvalMode mode, TgArray *a, int64_t i, double x)
         ((float *)a->data)[i] = (float)x;
 }
 
-void tg_array_set_int(TgArray *a, int64_t i, int64_t x) { eval_ints_of(a)[i] = x; }
+void tg_array_set_int(TgArray *a, int64_t i, int64_t x)
+{
+    eval_ints_of(a)[i] = x;
+}
 
-/* --- from tensors and back ----------------------------------------------------------------------------------------- */
+/* --- from tensors and back ------------------------------------------------------------------------------ */
 
 /* The file's own bytes serve as the carrier: same width, and aligned for it. */
 static bool can_borrow(TgEvalMode mode, const TgTensor *t)
@@ -160,7 +167,10 @@ static void unpack(TgEvalMode mode, const TgTensor *t, TgArray *a)
 static TgArray borrowed(const TgTensor *t)
 {
     TgArray a = {.dtype = t->dtype, .rank = t->rank, .count = (int64_t)t->count, .kind = TG_TENSOR};
-    union { const uint8_t *in; void *out; } bytes = {.in = t->bytes}; /* never written: borrowed arrays are read-only */
+    union {
+        const uint8_t *in;
+        void *out;
+    } bytes = {.in = t->bytes}; /* never written: borrowed arrays are read-only */
     a.data = bytes.out;
     memcpy(a.dim, t->dim, (size_t)t->rank * sizeof *t->dim);
     return a;
@@ -216,9 +226,10 @@ TgTensor *tg_array_to_tensor(TgArena *arena, TgEvalMode mode, const TgArray *a)
     return t;
 }
 
-/* --- between number types ------------------------------------------------------------------------------------------ */
+/* --- between number types ------------------------------------------------------------------------------- */
 
-/* A copy of real array `a` (carrier of mode `from`) in the carrier of mode `to`, or `a` shared where they agree. */
+/* A copy of real array `a` (carrier of mode `from`) in the carrier of mode `to`, or `a` shared where they
+ * agree. */
 TgArray eval_convert(Tg *tg, const TgArray *a, TgEvalMode from, TgEvalMode to)
 {
     if (a->kind != TG_TENSOR || !eval_is_real(a) ||
@@ -235,8 +246,9 @@ TgArray eval_convert(Tg *tg, const TgArray *a, TgEvalMode from, TgEvalMode to)
     return b;
 }
 
-/* Rounds reals to their element type and wraps integers to theirs, in place: what a kernel left wider than it is.
- * TG_EVAL_F64 is meant to show what rounding does, so there only types that cannot be meant as reals are rounded. */
+/* Rounds reals to their element type and wraps integers to theirs, in place: what a kernel left wider than
+ * it is. TG_EVAL_F64 is meant to show what rounding does, so there only types that cannot be meant as reals
+ * are rounded. */
 void eval_finish(TgEvalMode outer, TgEvalMode inner, TgArray *a)
 {
     uint32_t bits = tg_dtype_bits(a->dtype);

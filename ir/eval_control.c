@@ -1,13 +1,14 @@
 /* Control flow: If, Loop, Scan. Bodies are run by the driver; here is what passes between their runs.
  *
- * Loop and Scan collect one piece per iteration for each scan output; pieces are shared arrays in a list that doubles
- * its size, joined at the end. Arrays keep the carrier of the run: values pass through unchanged.
+ * Loop and Scan collect one piece per iteration for each scan output; pieces are shared arrays in a list
+ * that doubles its size, joined at the end. Arrays keep the carrier of the run: values pass through
+ * unchanged.
  */
 #include <string.h>
 
 #include "eval_kernel.h"
 
-/* --- pieces of a scan output --------------------------------------------------------------------------------------- */
+/* --- pieces of a scan output ---------------------------------------------------------------------------- */
 
 typedef struct {
     TgArray list; /* items of an owned list; n_items is its room */
@@ -32,8 +33,10 @@ static bool same_shape(const TgArray *a, const TgArray *b)
            memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;
 }
 
-/* Joins the pieces along a new axis; backwards: the last piece comes first. Without pieces: what the type says. */
-static bool join_pieces(TgEvalCall *c, const Pieces *p, int64_t axis, bool backwards, const TgType *type, TgArray *out)
+/* Joins the pieces along a new axis; backwards: the last piece comes first. Without pieces: what the type
+ * says. */
+static bool join_pieces(TgEvalCall *c, const Pieces *p, int64_t axis, bool backwards, const TgType *type,
+                        TgArray *out)
 {
     TgArray none = {.kind = TG_TENSOR, .dtype = TG_f32};
     if (p->n == 0 && type->kind == TG_TENSOR && type->dtype != TG_undefined) {
@@ -62,11 +65,12 @@ static bool join_pieces(TgEvalCall *c, const Pieces *p, int64_t axis, bool backw
     char *to = out->data;
     for (int64_t i = 0; i < outer; i++)
         for (uint32_t k = 0; k < p->n; k++, to += block)
-            memcpy(to, (const char *)p->list.item[backwards ? p->n - 1 - k : k].data + (size_t)i * block, block);
+            memcpy(to, (const char *)p->list.item[backwards ? p->n - 1 - k : k].data + (size_t)i * block,
+                   block);
     return true;
 }
 
-/* --- If ------------------------------------------------------------------------------------------------------------ */
+/* --- If ------------------------------------------------------------------------------------------------- */
 
 static bool find_sub(TgEvalCall *c, const char *attr, uint32_t *sub)
 {
@@ -88,7 +92,7 @@ bool eval_if(TgEvalCall *c)
     return eval_subgraph(c, sub, 0, NULL, c->out);
 }
 
-/* --- what Loop and Scan share: state that goes around, pieces that are collected ------------------------------------ */
+/* --- what Loop and Scan share: state that goes around, pieces that are collected ------------------------ */
 
 typedef struct {
     TgEvalCall *c;
@@ -118,7 +122,8 @@ static bool rounds_begin(Rounds *r, TgEvalCall *c, uint32_t n_state, uint32_t n_
     return true;
 }
 
-/* One iteration: `in` are the body's inputs. The outputs before the state stay in r->out, to be dropped by the caller. */
+/* One iteration: `in` are the body's inputs. The outputs before the state stay in r->out, to be dropped by
+ * the caller. */
 static bool one_round(Rounds *r, uint32_t n_in, const TgArray *const *in)
 {
     if (!eval_subgraph(r->c, r->sub, n_in, in, r->out))
@@ -153,7 +158,7 @@ static TgArray scalar_int(TgEvalCall *c, TgDtype dtype, int64_t x)
     return a;
 }
 
-/* --- Loop ---------------------------------------------------------------------------------------------------------- */
+/* --- Loop ----------------------------------------------------------------------------------------------- */
 
 /* Body: (iteration, condition, state...) -> (condition, state..., pieces...). */
 static bool loop_rounds(Rounds *r, int64_t limit, bool go_on)
@@ -193,7 +198,7 @@ bool eval_loop(TgEvalCall *c)
     return ok;
 }
 
-/* --- Scan ---------------------------------------------------------------------------------------------------------- */
+/* --- Scan ----------------------------------------------------------------------------------------------- */
 
 static int64_t listed(TgEvalCall *c, const char *name, uint32_t i)
 {
@@ -211,7 +216,8 @@ static TgArray slice_at(TgEvalCall *c, const TgArray *x, int32_t axis, int64_t i
     TgArray a = tg_array_new(c->tg, c->mode, x->dtype, x->rank - 1, dim);
     size_t block = (size_t)eval_count(dim, axis, x->rank - 1) * eval_element(c, x);
     for (int64_t k = 0; k < outer; k++)
-        memcpy((char *)a.data + (size_t)k * block, (const char *)x->data + (size_t)(k * x->dim[axis] + i) * block, block);
+        memcpy((char *)a.data + (size_t)k * block,
+               (const char *)x->data + (size_t)(k * x->dim[axis] + i) * block, block);
     return a;
 }
 
@@ -224,7 +230,8 @@ static bool scan_axes(TgEvalCall *c, uint32_t first, uint32_t n, int32_t *axis, 
         if (!x || !eval_axis(c, listed(c, "scan_input_axes", i), x->rank, &axis[i]))
             return x ? false : eval_bad_shape(c, first + i, "");
         if (i > 0 && x->dim[axis[i]] != *length)
-            return eval_bad_shape(c, first + i, "its scanned axis has another length than that of the first one");
+            return eval_bad_shape(c, first + i,
+                                  "its scanned axis has another length than that of the first one");
         *length = x->dim[axis[i]];
     }
     return true;
@@ -266,8 +273,9 @@ bool eval_scan(TgEvalCall *c)
     for (uint32_t i = 0; ok && i < n_state; i++)
         c->out[i] = tg_array_share(&r.state[i]);
     for (uint32_t i = 0; ok && i < r.n_scan; i++)
-        ok = join_pieces(c, &r.pieces[i], listed(c, "scan_output_axes", i), listed(c, "scan_output_directions", i) != 0,
-                         piece_type(&r, i), &c->out[n_state + i]);
+        ok =
+            join_pieces(c, &r.pieces[i], listed(c, "scan_output_axes", i),
+                        listed(c, "scan_output_directions", i) != 0, piece_type(&r, i), &c->out[n_state + i]);
     rounds_end(&r);
     return ok;
 }

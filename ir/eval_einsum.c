@@ -1,9 +1,10 @@
 /* Einsum: contractions named by letters.
  *
- * Operands are combined from left to right. Two of them are brought to [batch, rows, sum] and [batch, sum, columns]
- * (diagonals of repeated letters taken, letters that nobody else needs summed out), and then the product of matrices
- * gives [batch, rows, columns]; the last step reads that in the order of the result's letters. An ellipsis stands for
- * as many letters as needed, the same for all operands, aligned from the right.
+ * Operands are combined from left to right. Two of them are brought to [batch, rows, sum] and [batch, sum,
+ * columns] (diagonals of repeated letters taken, letters that nobody else needs summed out), and then the
+ * product of matrices gives [batch, rows, columns]; the last step reads that in the order of the result's
+ * letters. An ellipsis stands for as many letters as needed, the same for all operands, aligned from the
+ * right.
  */
 #include <string.h>
 
@@ -11,8 +12,8 @@
 #include "eval_matmul.h"
 
 enum {
-    LABELS = 64,              /* 26 lower case, 26 upper case, then the ellipsis' */
-    ELLIPSIS = 52             /* its first (leftmost of at most 12) label */
+    LABELS = 64,  /* 26 lower case, 26 upper case, then the ellipsis' */
+    ELLIPSIS = 52 /* its first (leftmost of at most 12) label */
 };
 
 /* A term of the equation: one label per axis. */
@@ -29,15 +30,15 @@ typedef struct {
 
 typedef struct {
     TgEvalCall *c;
-    int64_t size[LABELS]; /* 0 .. : of each label; -1: not seen */
+    int64_t size[LABELS];   /* 0 .. : of each label; -1: not seen */
     uint32_t count[LABELS]; /* how often the inputs mention it */
-    int32_t ellipsis;     /* its length */
+    int32_t ellipsis;       /* its length */
 } Einsum;
 
-#define G(name) name##_int
-#define NUM uint64_t
+#define G(name)   name##_int
+#define NUM       uint64_t
 #define ADD(a, b) ((a) + (b))
-#define FROM(x) ((NUM)(x))
+#define FROM(x)   ((NUM)(x))
 #include "eval_einsum.inc"
 #undef G
 #undef NUM
@@ -47,7 +48,7 @@ typedef struct {
 #define TG_TEMPLATE "eval_einsum.inc"
 #include "eval_num.h"
 
-/* --- the equation -------------------------------------------------------------------------------------------------- */
+/* --- the equation --------------------------------------------------------------------------------------- */
 
 static bool bad_equation(Einsum *e, const char *at)
 {
@@ -166,7 +167,7 @@ static bool few_labels(Einsum *e)
     return n <= TG_EVAL_RANK || tg_report(e->c->tg, TG_E_eval_rank, (int)n, (int)TG_EVAL_RANK);
 }
 
-/* --- steps --------------------------------------------------------------------------------------------------------- */
+/* --- steps ---------------------------------------------------------------------------------------------- */
 
 static bool has(const Term *t, uint8_t label)
 {
@@ -186,7 +187,8 @@ static int64_t stride_along(const Named *x, uint8_t label, const int64_t *own)
     return stride;
 }
 
-/* x in the order of `kept` (labels that x lacks have size 1 there), its other labels summed out, into `to`. */
+/* x in the order of `kept` (labels that x lacks have size 1 there), its other labels summed out, into `to`.
+ */
 static void take(Einsum *e, const Named *x, const Term *kept, void *to)
 {
     int64_t own[TG_EVAL_RANK], dim[TG_EVAL_RANK], stride[1][TG_EVAL_RANK];
@@ -236,8 +238,10 @@ static const int64_t *every(Einsum *e, int64_t n, int64_t step)
     return at;
 }
 
-/* The labels of x that `other` has (want) or lacks, and that are needed later (later) or not, behind those of `to`. */
-static void gather_labels(const Term *x, const Term *other, bool want, const Term *later, bool needed, Term *to)
+/* The labels of x that `other` has (want) or lacks, and that are needed later (later) or not, behind those
+ * of `to`. */
+static void gather_labels(const Term *x, const Term *other, bool want, const Term *later, bool needed,
+                          Term *to)
 {
     for (int32_t i = 0; i < x->n; i++)
         if (has(other, x->label[i]) == want && has(later, x->label[i]) == needed)

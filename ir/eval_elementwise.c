@@ -1,8 +1,9 @@
 /* Elementwise operators: what each computes stands in eval_elementwise.def; this file supplies the loops.
  *
- * Every row becomes one loop over n elements. Two-operand loops take an inner stride of 0 or 1 per operand and have a
- * body for each case, so that the compiler vectorizes all of them. Broadcasting merges adjacent axes along which both
- * operands behave alike (advance, or stay); what remains outside the innermost merged axis is walked by an index.
+ * Every row becomes one loop over n elements. Two-operand loops take an inner stride of 0 or 1 per operand
+ * and have a body for each case, so that the compiler vectorizes all of them. Broadcasting merges adjacent
+ * axes along which both operands behave alike (advance, or stay); what remains outside the innermost merged
+ * axis is walked by an index.
  */
 #include <math.h>
 #include <string.h>
@@ -14,7 +15,7 @@ enum { VARIANTS = 4 };
 typedef void (*Loop1)(const void *x, void *z, int64_t n);
 typedef void (*Loop2)(const void *x, bool x_moves, const void *y, bool y_moves, void *z, int64_t n);
 
-/* --- scalar functions that C lacks --------------------------------------------------------------------------------- */
+/* --- scalar functions that C lacks ---------------------------------------------------------------------- */
 
 static double sigmoid(double x)
 {
@@ -22,7 +23,10 @@ static double sigmoid(double x)
     return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
 
-static double sign(double x) { return isnan(x) ? x : (double)((x > 0) - (x < 0)); }
+static double sign(double x)
+{
+    return isnan(x) ? x : (double)((x > 0) - (x < 0));
+}
 
 static double floor_mod(double x, double y)
 {
@@ -30,13 +34,28 @@ static double floor_mod(double x, double y)
     return r != 0 && (r < 0) != (y < 0) ? r + y : r;
 }
 
-static inline int64_t wrap_add(int64_t x, int64_t y) { return (int64_t)((uint64_t)x + (uint64_t)y); }
-static inline int64_t wrap_sub(int64_t x, int64_t y) { return (int64_t)((uint64_t)x - (uint64_t)y); }
-static inline int64_t wrap_mul(int64_t x, int64_t y) { return (int64_t)((uint64_t)x * (uint64_t)y); }
+static inline int64_t wrap_add(int64_t x, int64_t y)
+{
+    return (int64_t)((uint64_t)x + (uint64_t)y);
+}
+static inline int64_t wrap_sub(int64_t x, int64_t y)
+{
+    return (int64_t)((uint64_t)x - (uint64_t)y);
+}
+static inline int64_t wrap_mul(int64_t x, int64_t y)
+{
+    return (int64_t)((uint64_t)x * (uint64_t)y);
+}
 
 /* Division by zero has no meaning in ONNX; 0 is as good as any, and never traps. */
-static inline int64_t int_div(int64_t x, int64_t y) { return y == 0 ? 0 : y == -1 ? wrap_sub(0, x) : x / y; }
-static inline int64_t int_mod(int64_t x, int64_t y) { return y == 0 || y == -1 ? 0 : x % y; }
+static inline int64_t int_div(int64_t x, int64_t y)
+{
+    return y == 0 ? 0 : y == -1 ? wrap_sub(0, x) : x / y;
+}
+static inline int64_t int_mod(int64_t x, int64_t y)
+{
+    return y == 0 || y == -1 ? 0 : x % y;
+}
 
 static inline int64_t int_floor_mod(int64_t x, int64_t y)
 {
@@ -65,42 +84,42 @@ static inline int64_t shift_right(int64_t x, int64_t y)
     return (uint64_t)y > 63 ? 0 : (int64_t)((uint64_t)x >> (uint64_t)y);
 }
 
-/* --- loops --------------------------------------------------------------------------------------------------------- */
+/* --- loops ---------------------------------------------------------------------------------------------- */
 
-#define ROW1(name, From, To, value) \
-    static void name(const void *from, void *to, int64_t n) \
-    { \
-        const From *a = from; \
-        To *z = to; \
-        for (int64_t i = 0; i < n; i++) { \
-            From x = a[i]; \
-            (void)x; \
-            z[i] = (To)(value); \
-        } \
+#define ROW1(name, From, To, value)                                                                          \
+    static void name(const void *from, void *to, int64_t n)                                                  \
+    {                                                                                                        \
+        const From *a = from;                                                                                \
+        To *z = to;                                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            From x = a[i];                                                                                   \
+            (void)x;                                                                                         \
+            z[i] = (To)(value);                                                                              \
+        }                                                                                                    \
     }
 
-#define ROW2(name, From, To, value) \
-    static void name(const void *from, bool x_moves, const void *from2, bool y_moves, void *to, int64_t n) \
-    { \
-        const From *a = from, *b = from2; \
-        To *z = to; \
-        From x = *a, y = *b; \
-        if (x_moves && y_moves) \
-            for (int64_t i = 0; i < n; i++) { \
-                x = a[i]; \
-                y = b[i]; \
-                z[i] = (To)(value); \
-            } \
-        else if (x_moves) \
-            for (int64_t i = 0; i < n; i++) { \
-                x = a[i]; \
-                z[i] = (To)(value); \
-            } \
-        else \
-            for (int64_t i = 0; i < n; i++) { \
-                y = b[y_moves ? i : 0]; \
-                z[i] = (To)(value); \
-            } \
+#define ROW2(name, From, To, value)                                                                          \
+    static void name(const void *from, bool x_moves, const void *from2, bool y_moves, void *to, int64_t n)   \
+    {                                                                                                        \
+        const From *a = from, *b = from2;                                                                    \
+        To *z = to;                                                                                          \
+        From x = *a, y = *b;                                                                                 \
+        if (x_moves && y_moves)                                                                              \
+            for (int64_t i = 0; i < n; i++) {                                                                \
+                x = a[i];                                                                                    \
+                y = b[i];                                                                                    \
+                z[i] = (To)(value);                                                                          \
+            }                                                                                                \
+        else if (x_moves)                                                                                    \
+            for (int64_t i = 0; i < n; i++) {                                                                \
+                x = a[i];                                                                                    \
+                z[i] = (To)(value);                                                                          \
+            }                                                                                                \
+        else                                                                                                 \
+            for (int64_t i = 0; i < n; i++) {                                                                \
+                y = b[y_moves ? i : 0];                                                                      \
+                z[i] = (To)(value);                                                                          \
+            }                                                                                                \
     }
 
 #define INT1(op, variant, value) ROW1(op##_##variant##_int, int64_t, int64_t, value)
@@ -124,13 +143,14 @@ static const Loop2 loops2_u64[TG_OP_COUNT][VARIANTS] = {
 #define TG_TEMPLATE "eval_elementwise.inc"
 #include "eval_num.h"
 
-/* --- choosing a row ------------------------------------------------------------------------------------------------ */
+/* --- choosing a row ------------------------------------------------------------------------------------- */
 
 static uint32_t variant_of(TgEvalCall *c)
 {
     switch (c->n->op) {
     case TG_IsInf:
-        return (tg_attr_int(c->n, "detect_positive") ? 1U : 0U) + (tg_attr_int(c->n, "detect_negative") ? 2U : 0U);
+        return (tg_attr_int(c->n, "detect_positive") ? 1U : 0U) +
+               (tg_attr_int(c->n, "detect_negative") ? 2U : 0U);
     case TG_Mod: return tg_attr_int(c->n, "fmod") ? 1 : 0;
     case TG_BitShift: return tg_attr_string(c->tg, c->n, "direction") == tg_name(c->tg, "RIGHT") ? 1 : 0;
     default: return 0;
@@ -150,13 +170,18 @@ static Loop2 loop2_of(TgEvalCall *c, TgDtype dtype)
 static TgDtype result_type(TgOp op, TgDtype operand)
 {
     switch (op) {
-    case TG_IsNaN: case TG_IsInf: case TG_Equal: case TG_Less: case TG_LessOrEqual: case TG_Greater:
+    case TG_IsNaN:
+    case TG_IsInf:
+    case TG_Equal:
+    case TG_Less:
+    case TG_LessOrEqual:
+    case TG_Greater:
     case TG_GreaterOrEqual: return TG_bool;
     default: return operand;
     }
 }
 
-/* --- one operand --------------------------------------------------------------------------------------------------- */
+/* --- one operand ---------------------------------------------------------------------------------------- */
 
 bool eval_unary(TgEvalCall *c)
 {
@@ -175,7 +200,7 @@ bool eval_unary(TgEvalCall *c)
     return true;
 }
 
-/* --- several operands ---------------------------------------------------------------------------------------------- */
+/* --- several operands ----------------------------------------------------------------------------------- */
 
 /* The axes of a broadcast operation over `k` operands, merged where all of them advance as one. */
 typedef struct {
@@ -242,9 +267,10 @@ static void run2(TgEvalCall *c, Loop2 loop, const TgArray *x, const TgArray *y, 
     size_t in = eval_element(c, x), out = eval_element(c, z);
     char *to = z->data;
     do {
-        loop(at(x, offset[0], in), w.stride[0][outer] != 0, at(y, offset[1], in), w.stride[1][outer] != 0, to, n);
+        loop(at(x, offset[0], in), w.stride[0][outer] != 0, at(y, offset[1], in), w.stride[1][outer] != 0, to,
+             n);
         to += (size_t)n * out;
-    } while (eval_next(outer, w.dim, index, 2, offset, (const int64_t (*)[TG_EVAL_RANK])w.stride));
+    } while (eval_next(outer, w.dim, index, 2, offset, (const int64_t(*)[TG_EVAL_RANK])w.stride));
 }
 
 static bool broadcast_in(TgEvalCall *c, uint32_t slot, int32_t *rank, int64_t *dim)
@@ -266,11 +292,12 @@ static bool equal_strings(TgEvalCall *c, const TgArray *x, const TgArray *y)
     do {
         TgBytes a = ((const TgBytes *)x->data)[offset[0]], b = ((const TgBytes *)y->data)[offset[1]];
         eval_ints_of(z)[i++] = a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0);
-    } while (eval_next(z->rank, z->dim, index, 2, offset, (const int64_t (*)[TG_EVAL_RANK])stride));
+    } while (eval_next(z->rank, z->dim, index, 2, offset, (const int64_t(*)[TG_EVAL_RANK])stride));
     return true;
 }
 
-/* Pow allows an integer exponent of a real base and the other way round; the result has the type of the base. */
+/* Pow allows an integer exponent of a real base and the other way round; the result has the type of the
+ * base. */
 static bool mixed_pow(TgEvalCall *c, const TgArray *x, const TgArray *y, TgArray *z)
 {
     int64_t stride[2][TG_EVAL_RANK], index[TG_EVAL_RANK] = {0}, offset[2] = {0}, i = 0;
@@ -284,7 +311,7 @@ static bool mixed_pow(TgEvalCall *c, const TgArray *x, const TgArray *y, TgArray
             tg_array_set_float(c->mode, z, i++, p);
         else
             tg_array_set_int(z, i++, p >= -0x1p63 && p < 0x1p63 ? (int64_t)p : 0);
-    } while (eval_next(z->rank, z->dim, index, 2, offset, (const int64_t (*)[TG_EVAL_RANK])stride));
+    } while (eval_next(z->rank, z->dim, index, 2, offset, (const int64_t(*)[TG_EVAL_RANK])stride));
     return true;
 }
 
@@ -321,7 +348,8 @@ bool eval_variadic(TgEvalCall *c)
         return eval_bad_type(c, acc->dtype);
     if (!eval_out(c, 0, acc->dtype, rank, dim))
         return false;
-    TgArray *z = &c->out[0]; /* from the second operand on it is both operand and result, element by element */
+    TgArray *z =
+        &c->out[0]; /* from the second operand on it is both operand and result, element by element */
     if (c->n->n_in == 1)
         memcpy(z->data, acc->data, (size_t)z->count * eval_element(c, z));
     for (uint32_t i = 1; i < c->n->n_in; i++, acc = z)
@@ -329,18 +357,18 @@ bool eval_variadic(TgEvalCall *c)
     return true;
 }
 
-/* --- Where: movement, generic over the element size ---------------------------------------------------------------- */
+/* --- Where: movement, generic over the element size ----------------------------------------------------- */
 
-#define SELECT(Type) \
-    do { \
-        const Type *a = x, *b = y; \
-        Type *to = z; \
-        for (int64_t i = 0; i < n; i++) \
-            to[i] = chosen[i * step[0]] ? a[i * step[1]] : b[i * step[2]]; \
+#define SELECT(Type)                                                                                         \
+    do {                                                                                                     \
+        const Type *a = x, *b = y;                                                                           \
+        Type *to = z;                                                                                        \
+        for (int64_t i = 0; i < n; i++)                                                                      \
+            to[i] = chosen[i * step[0]] ? a[i * step[1]] : b[i * step[2]];                                   \
     } while (0)
 
-static void select_run(const int64_t *chosen, const void *x, const void *y, const int64_t *step, void *z, int64_t n,
-                       size_t element)
+static void select_run(const int64_t *chosen, const void *x, const void *y, const int64_t *step, void *z,
+                       int64_t n, size_t element)
 {
     if (element == sizeof(uint32_t))
         SELECT(uint32_t);
@@ -372,9 +400,9 @@ bool eval_where(TgEvalCall *c)
     size_t element = eval_element(c, in[1]);
     char *to = c->out[0].data;
     do {
-        select_run(eval_ints_of(in[0]) + offset[0], at(in[1], offset[1], element), at(in[2], offset[2], element),
-                   step, to, n, element);
+        select_run(eval_ints_of(in[0]) + offset[0], at(in[1], offset[1], element),
+                   at(in[2], offset[2], element), step, to, n, element);
         to += (size_t)n * element;
-    } while (eval_next(outer, w.dim, index, 3, offset, (const int64_t (*)[TG_EVAL_RANK])w.stride));
+    } while (eval_next(outer, w.dim, index, 3, offset, (const int64_t(*)[TG_EVAL_RANK])w.stride));
     return true;
 }

@@ -4,7 +4,7 @@
 
 #include "eval_kernel.h"
 
-/* --- refusals ------------------------------------------------------------------------------------------------------ */
+/* --- refusals ------------------------------------------------------------------------------------------- */
 
 bool eval_bad_shape(TgEvalCall *c, uint32_t slot, const char *why)
 {
@@ -30,7 +30,7 @@ bool eval_bad_type(TgEvalCall *c, TgDtype dtype)
     return tg_report(c->tg, TG_E_eval_type, tg_dtype_text(dtype));
 }
 
-/* --- operands and results ------------------------------------------------------------------------------------------ */
+/* --- operands and results ------------------------------------------------------------------------------- */
 
 bool eval_out(TgEvalCall *c, uint32_t i, TgDtype dtype, int32_t rank, const int64_t *dim)
 {
@@ -43,7 +43,10 @@ bool eval_out(TgEvalCall *c, uint32_t i, TgDtype dtype, int32_t rank, const int6
     return true;
 }
 
-bool eval_out_like(TgEvalCall *c, uint32_t i, const TgArray *a) { return eval_out(c, i, a->dtype, a->rank, a->dim); }
+bool eval_out_like(TgEvalCall *c, uint32_t i, const TgArray *a)
+{
+    return eval_out(c, i, a->dtype, a->rank, a->dim);
+}
 
 bool eval_holds(TgEvalCall *c, const char *letters)
 {
@@ -74,7 +77,8 @@ bool eval_int_list(TgEvalCall *c, uint32_t slot, uint32_t max, int64_t *list, ui
 
 static bool one(TgEvalCall *c, uint32_t slot, const TgArray *a)
 {
-    return (a->count == 1 && a->kind == TG_TENSOR && a->dtype != TG_str) || eval_bad_shape(c, slot, "one number is needed");
+    return (a->count == 1 && a->kind == TG_TENSOR && a->dtype != TG_str) ||
+           eval_bad_shape(c, slot, "one number is needed");
 }
 
 bool eval_one_int(TgEvalCall *c, uint32_t slot, int64_t otherwise, int64_t *value)
@@ -117,7 +121,7 @@ bool eval_index(TgEvalCall *c, int64_t index, int64_t size, int64_t *out)
     return true;
 }
 
-/* --- shapes -------------------------------------------------------------------------------------------------------- */
+/* --- shapes --------------------------------------------------------------------------------------------- */
 
 int64_t eval_count(const int64_t *dim, int32_t from, int32_t to)
 {
@@ -137,7 +141,8 @@ int64_t eval_strides(int32_t rank, const int64_t *dim, int64_t *stride)
     return n;
 }
 
-bool eval_broadcast(int32_t rank_a, const int64_t *a, int32_t rank_b, const int64_t *b, int32_t *rank, int64_t *out)
+bool eval_broadcast(int32_t rank_a, const int64_t *a, int32_t rank_b, const int64_t *b, int32_t *rank,
+                    int64_t *out)
 {
     int64_t dim[TG_EVAL_RANK];
     int32_t n = rank_a > rank_b ? rank_a : rank_b;
@@ -177,7 +182,7 @@ bool eval_next(int32_t rank, const int64_t *dim, int64_t *index, uint32_t n_offs
     return false;
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------------- */
+/* --- threads -------------------------------------------------------------------------------------------- */
 
 enum { MAX_THREADS = 64 };
 
@@ -194,14 +199,16 @@ static void *run_piece(void *argument)
     return NULL;
 }
 
-void eval_parallel(const TgEvalCall *c, int64_t n, void (*body)(void *user, int64_t from, int64_t to), void *user)
+void eval_parallel(const TgEvalCall *c, int64_t n, void (*body)(void *user, int64_t from, int64_t to),
+                   void *user)
 {
     pthread_t thread[MAX_THREADS];
     bool started[MAX_THREADS] = {false};
     Piece piece[MAX_THREADS];
     int64_t pieces = c->threads < MAX_THREADS ? (int64_t)c->threads : MAX_THREADS;
     pieces = pieces < n ? pieces : n;
-    for (int64_t i = pieces - 1; i >= 0; i--) { /* the first piece is ours; so is one whose thread cannot be had */
+    for (int64_t i = pieces - 1; i >= 0;
+         i--) { /* the first piece is ours; so is one whose thread cannot be had */
         piece[i] = (Piece){body, user, n / pieces * i + n % pieces * i / pieces,
                            n / pieces * (i + 1) + n % pieces * (i + 1) / pieces};
         started[i] = i > 0 && pthread_create(&thread[i], NULL, run_piece, &piece[i]) == 0;

@@ -1,17 +1,18 @@
 /* Indexing: Gather and Scatter in their three forms, Compress, NonZero.
  *
- * Indices come from the data: each is brought from [-size, size) into range or refused. Gathers copy blocks of
- * adjacent elements; scatters combine blocks into a copy of the input, in the order of the indices.
+ * Indices come from the data: each is brought from [-size, size) into range or refused. Gathers copy blocks
+ * of adjacent elements; scatters combine blocks into a copy of the input, in the order of the indices.
  */
 #include <string.h>
 
 #include "eval_index.h"
 
-#define COMBINE_INT(how, z, x) \
-    ((how) == COMBINE_ADD ? (int64_t)((uint64_t)(z) + (uint64_t)(x)) \
-     : (how) == COMBINE_MUL ? (int64_t)((uint64_t)(z) * (uint64_t)(x)) \
-     : (how) == COMBINE_MAX ? ((z) > (x) ? (z) : (x)) \
-     : (how) == COMBINE_MIN ? ((z) < (x) ? (z) : (x)) : (x))
+#define COMBINE_INT(how, z, x)                                                                               \
+    ((how) == COMBINE_ADD   ? (int64_t)((uint64_t)(z) + (uint64_t)(x))                                       \
+     : (how) == COMBINE_MUL ? (int64_t)((uint64_t)(z) * (uint64_t)(x))                                       \
+     : (how) == COMBINE_MAX ? ((z) > (x) ? (z) : (x))                                                        \
+     : (how) == COMBINE_MIN ? ((z) < (x) ? (z) : (x))                                                        \
+                            : (x))
 
 static void combine_int(Combine how, void *to, const void *from, int64_t n)
 {
@@ -60,7 +61,7 @@ Compare eval_compare(const TgEvalCall *c, TgDtype dtype)
     return compare_string;
 }
 
-/* --- Gather -------------------------------------------------------------------------------------------------------- */
+/* --- Gather --------------------------------------------------------------------------------------------- */
 
 bool eval_gather(TgEvalCall *c)
 {
@@ -116,7 +117,7 @@ static void elements_begin(Elements *e, const TgArray *x, int32_t axis)
 
 static void elements_next(Elements *e, const TgArray *at)
 {
-    eval_next(at->rank, at->dim, e->index, 1, &e->offset, (const int64_t (*)[TG_EVAL_RANK])e->stride);
+    eval_next(at->rank, at->dim, e->index, 1, &e->offset, (const int64_t(*)[TG_EVAL_RANK])e->stride);
 }
 
 bool eval_gather_elements(TgEvalCall *c)
@@ -194,12 +195,13 @@ bool eval_gather_nd(TgEvalCall *c)
     for (int64_t i = 0; i < t.tuples; i++) {
         if (!tuple_at(c, &t, i, &offset))
             return false;
-        memcpy((char *)c->out[0].data + (size_t)i * block, (const char *)x->data + (size_t)offset * element, block);
+        memcpy((char *)c->out[0].data + (size_t)i * block, (const char *)x->data + (size_t)offset * element,
+               block);
     }
     return true;
 }
 
-/* --- Scatter ------------------------------------------------------------------------------------------------------- */
+/* --- Scatter -------------------------------------------------------------------------------------------- */
 
 typedef void (*Combiner)(Combine how, void *to, const void *from, int64_t n);
 
@@ -237,7 +239,8 @@ bool eval_scatter_elements(TgEvalCall *c)
     Elements e;
     Combine how;
     Combiner f;
-    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) || !lies_within(c, axis) || !combiner(c, &how, &f))
+    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) || !lies_within(c, axis) ||
+        !combiner(c, &how, &f))
         return false;
     if (from->rank != at->rank || memcmp(from->dim, at->dim, (size_t)at->rank * sizeof *at->dim) != 0)
         return eval_bad_shape(c, 2, "it must have the shape of the indices");
@@ -278,7 +281,7 @@ bool eval_scatter_nd(TgEvalCall *c)
     return true;
 }
 
-/* --- selection ----------------------------------------------------------------------------------------------------- */
+/* --- selection ------------------------------------------------------------------------------------------ */
 
 bool eval_compress(TgEvalCall *c)
 {

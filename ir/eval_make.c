@@ -4,12 +4,16 @@
 
 #include "eval_kernel.h"
 
-static int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+static int64_t clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
 
 bool eval_shape(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
-    int64_t from = tg_attr_int(c->n, "start"), to = tg_attr_has(c->n->attrs, "end") ? tg_attr_int(c->n, "end") : x->rank;
+    int64_t from = tg_attr_int(c->n, "start"),
+            to = tg_attr_has(c->n->attrs, "end") ? tg_attr_int(c->n, "end") : x->rank;
     from = clamp(from < 0 ? from + x->rank : from, 0, x->rank);
     to = clamp(to < 0 ? to + x->rank : to, 0, x->rank);
     if (!eval_out(c, 0, TG_i64, 1, (int64_t[]){to > from ? to - from : 0}))
@@ -72,7 +76,8 @@ bool eval_range(TgEvalCall *c)
     TgDtype dtype = c->in[0]->dtype;
     if (!eval_is_real(c->in[0]))
         return range_int(c, dtype);
-    if (!eval_one_float(c, 0, 0, &start) || !eval_one_float(c, 1, 0, &limit) || !eval_one_float(c, 2, 1, &delta))
+    if (!eval_one_float(c, 0, 0, &start) || !eval_one_float(c, 1, 0, &limit) ||
+        !eval_one_float(c, 2, 1, &delta))
         return false;
     double n = ceil((limit - start) / delta);
     if (!(n < 0x1p62))
@@ -125,7 +130,8 @@ bool eval_one_hot(TgEvalCall *c)
         double hot = eval_real(c, x, from);
         hot = hot < 0 ? hot + (double)depth : hot;
         bool on = hot == (double)(i / inner % depth);
-        memcpy((char *)c->out[0].data + (size_t)i * element, (const char *)values->data + (on ? element : 0), element);
+        memcpy((char *)c->out[0].data + (size_t)i * element, (const char *)values->data + (on ? element : 0),
+               element);
     }
     return true;
 }

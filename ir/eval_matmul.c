@@ -1,10 +1,10 @@
 /* Products of matrices: MatMul, and the core that Einsum uses.
  *
- * Every element of the result is the sum of its terms in the order of k, added one by one from zero: whatever the
- * blocking, the vector width and the number of threads, the bits are the same. (There is no fused multiply-add: the
- * build forbids contraction.) Speed comes from the other two dimensions: a tile of ROWS rows by two vectors of
- * columns stays in registers while k runs; TERMS rows of the right matrix are packed side by side so that they stay in
- * the first-level cache for all rows of the left one.
+ * Every element of the result is the sum of its terms in the order of k, added one by one from zero:
+ * whatever the blocking, the vector width and the number of threads, the bits are the same. (There is no
+ * fused multiply-add: the build forbids contraction.) Speed comes from the other two dimensions: a tile of
+ * ROWS rows by two vectors of columns stays in registers while k runs; TERMS rows of the right matrix are
+ * packed side by side so that they stay in the first-level cache for all rows of the left one.
  */
 #include <string.h>
 
@@ -12,21 +12,22 @@
 #include "eval_matmul.h"
 
 enum {
-    VECTOR = 32,  /* bytes of a vector */
-    ROWS = 6,     /* of a tile: 12 vectors of sums and 3 of operands fit into 16 AVX registers */
-    FEW = 3,      /* rows for which packing does not pay */
-    TERMS = 256,  /* of k that are packed at once */
-    STRETCH = 40  /* row groups per pass over the right matrix: their part of the left one stays in the second cache */
+    VECTOR = 32, /* bytes of a vector */
+    ROWS = 6,    /* of a tile: 12 vectors of sums and 3 of operands fit into 16 AVX registers */
+    FEW = 3,     /* rows for which packing does not pay */
+    TERMS = 256, /* of k that are packed at once */
+    STRETCH = 40 /* row groups per pass over the right matrix: their part of the left one stays in cache */
 };
 
-#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) /* no resolvers under the sanitizer */
+/* The sanitizer's checks do not run before its start, where the choice of a clone is made. */
+#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
 #define CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define CLONES
 #endif
 #define UNROLL _Pragma("GCC unroll 6")
 
-/* `pairs` products of a (m x k) and b (k x n), row-major; a_at, b_at: where the matrices of each pair start. */
+/* `pairs` products of a (m x k) and b (k x n), row-major; a_at, b_at: where the matrices of a pair start. */
 typedef struct {
     int64_t pairs, m, n, k;
     const void *a, *b;
@@ -53,8 +54,8 @@ static void product_int(void *user, int64_t from, int64_t to)
         }
 }
 
-bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64_t n, int64_t k, const void *a,
-                   const int64_t *a_at, const void *b, const int64_t *b_at, void *out)
+bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64_t n, int64_t k,
+                   const void *a, const int64_t *a_at, const void *b, const int64_t *b_at, void *out)
 {
     Product p = {pairs, m, n, k, a, b, a_at, b_at, out};
     bool real = eval_carrier(dtype) == TG_C_REAL;
@@ -63,13 +64,14 @@ bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64
     if (!eval_spend(c, 2.0 * (double)pairs * (double)m * (double)n * (double)k))
         return false;
     if (k == 0)
-        memset(out, 0, (size_t)(pairs * m * n) * tg_array_element(c->mode, dtype)); /* fits: out was allocated */
+        memset(out, 0,
+               (size_t)(pairs * m * n) * tg_array_element(c->mode, dtype)); /* fits: out was allocated */
     else
         eval_parallel(c, pairs * ((m + ROWS - 1) / ROWS), real ? TG_BY_NUM(c, product) : product_int, &p);
     return true;
 }
 
-/* --- MatMul -------------------------------------------------------------------------------------------------------- */
+/* --- MatMul --------------------------------------------------------------------------------------------- */
 
 /* Where the matrix of each batch index starts in `x`, whose leading axes broadcast to dim[0 .. rank). */
 static const int64_t *starts(TgEvalCall *c, const TgArray *x, int32_t rank, const int64_t *dim, int64_t pairs)
@@ -81,7 +83,7 @@ static const int64_t *starts(TgEvalCall *c, const TgArray *x, int32_t rank, cons
     eval_broadcast_strides(&batches, rank, stride[0]);
     for (int64_t i = 0; i < pairs; i++) {
         at[i] = offset * matrix;
-        eval_next(rank, dim, index, 1, &offset, (const int64_t (*)[TG_EVAL_RANK])stride);
+        eval_next(rank, dim, index, 1, &offset, (const int64_t(*)[TG_EVAL_RANK])stride);
     }
     return at;
 }
@@ -98,7 +100,8 @@ bool eval_mat_mul(TgEvalCall *c)
     if (k != b->dim[b->rank > 1 ? b->rank - 2 : 0])
         return eval_bad_shape(c, 1, "its rows are not as many as the columns of the first one");
     int32_t rank;
-    if (!eval_broadcast(a->rank > 2 ? a->rank - 2 : 0, a->dim, b->rank > 2 ? b->rank - 2 : 0, b->dim, &rank, dim))
+    if (!eval_broadcast(a->rank > 2 ? a->rank - 2 : 0, a->dim, b->rank > 2 ? b->rank - 2 : 0, b->dim, &rank,
+                        dim))
         return eval_bad_shape(c, 1, "its leading axes do not broadcast with those of the first one");
     int64_t pairs = eval_count(dim, 0, rank), batch[TG_EVAL_RANK];
     int32_t batch_rank = rank;
@@ -109,6 +112,6 @@ bool eval_mat_mul(TgEvalCall *c)
         dim[rank++] = n;
     if (!eval_out(c, 0, a->dtype, rank, dim))
         return false;
-    return eval_products(c, a->dtype, pairs, m, n, k, a->data, starts(c, a, batch_rank, batch, pairs), b->data,
-                         starts(c, b, batch_rank, batch, pairs), c->out[0].data);
+    return eval_products(c, a->dtype, pairs, m, n, k, a->data, starts(c, a, batch_rank, batch, pairs),
+                         b->data, starts(c, b, batch_rank, batch, pairs), c->out[0].data);
 }

@@ -4,9 +4,9 @@
 
 #include "eval_kernel.h"
 
-/* out[i] = a[i] b[i] for `pairs` pairs of matrices (m x k) and (k x n), whose first elements are a_at[i] and b_at[i];
- * the results lie one behind the other. False: too costly, recorded. */
-bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64_t n, int64_t k, const void *a,
-                   const int64_t *a_at, const void *b, const int64_t *b_at, void *out);
+/* out[i] = a[i] b[i] for `pairs` pairs of matrices (m x k) and (k x n), whose first elements are a_at[i]
+ * and b_at[i]; the results lie one behind the other. False: too costly, recorded. */
+bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64_t n, int64_t k,
+                   const void *a, const int64_t *a_at, const void *b, const int64_t *b_at, void *out);
 
 #endif

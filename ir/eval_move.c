@@ -1,13 +1,14 @@
 /* Movement: views, Transpose, Expand, Tile, Concat, Split, Slice, Pad, Trilu; what only depends on shapes.
  *
- * All but Pad and Trilu are one thing: copy an N-dimensional box from one strided place to another, element size being
- * the only type. Stride 0 repeats (Expand, Tile), negative strides reverse (Slice), permuted strides transpose.
+ * All but Pad and Trilu are one thing: copy an N-dimensional box from one strided place to another, element
+ * size being the only type. Stride 0 repeats (Expand, Tile), negative strides reverse (Slice), permuted
+ * strides transpose.
  */
 #include <string.h>
 
 #include "eval_kernel.h"
 
-/* --- the strided copy ---------------------------------------------------------------------------------------------- */
+/* --- the strided copy ----------------------------------------------------------------------------------- */
 
 typedef struct {
     int32_t rank;
@@ -39,12 +40,12 @@ static bool simplify(Box *b)
     return true;
 }
 
-#define RUN(Type) \
-    do { \
-        const Type *x = from; \
-        Type *z = to; \
-        for (int64_t i = 0; i < n; i++) \
-            z[i * z_step] = x[i * x_step]; \
+#define RUN(Type)                                                                                            \
+    do {                                                                                                     \
+        const Type *x = from;                                                                                \
+        Type *z = to;                                                                                        \
+        for (int64_t i = 0; i < n; i++)                                                                      \
+            z[i * z_step] = x[i * x_step];                                                                   \
     } while (0)
 
 static void copy_run(const void *from, int64_t x_step, void *to, int64_t z_step, int64_t n, size_t element)
@@ -68,10 +69,11 @@ static void copy_box(const void *from, void *to, Box b, size_t element)
     do {
         copy_run((const char *)from + offset[0] * (int64_t)element, b.stride[0][outer],
                  (char *)to + offset[1] * (int64_t)element, b.stride[1][outer], b.dim[outer], element);
-    } while (eval_next(outer, b.dim, index, 2, offset, (const int64_t (*)[TG_EVAL_RANK])b.stride));
+    } while (eval_next(outer, b.dim, index, 2, offset, (const int64_t(*)[TG_EVAL_RANK])b.stride));
 }
 
-/* Copies into the whole of output i, reading from element `start` of `x` by `stride` along the output's axes. */
+/* Copies into the whole of output i, reading from element `start` of `x` by `stride` along the output's
+ * axes. */
 static void read_strided(TgEvalCall *c, uint32_t i, const TgArray *x, int64_t start, const int64_t *stride)
 {
     TgArray *z = &c->out[i];
@@ -83,7 +85,7 @@ static void read_strided(TgEvalCall *c, uint32_t i, const TgArray *x, int64_t st
     copy_box((const char *)x->data + start * (int64_t)element, z->data, b, element);
 }
 
-/* --- views: the same elements in another shape --------------------------------------------------------------------- */
+/* --- views: the same elements in another shape ---------------------------------------------------------- */
 
 static void share_as(TgEvalCall *c, const TgArray *x, int32_t rank, const int64_t *dim)
 {
@@ -102,7 +104,8 @@ static bool view_reshape(TgEvalCall *c, const TgArray *x)
     for (uint32_t i = 0; i < n; i++) {
         if (dim[i] == 0 && !tg_attr_int(c->n, "allowzero")) {
             if ((int32_t)i >= x->rank)
-                return eval_bad_value(c, "the rank of the input, where a size is to be taken from behind it,", x->rank);
+                return eval_bad_value(c, "the rank of the input, where a size is to be taken from behind it,",
+                                      x->rank);
             dim[i] = x->dim[i];
         }
         if (dim[i] == -1 && guess < 0)
@@ -183,7 +186,7 @@ bool eval_view(TgEvalCall *c)
     }
 }
 
-/* --- one strided read ---------------------------------------------------------------------------------------------- */
+/* --- one strided read ----------------------------------------------------------------------------------- */
 
 bool eval_transpose(TgEvalCall *c)
 {
@@ -257,15 +260,19 @@ bool eval_tile(TgEvalCall *c)
         memcpy(b.stride[0], own, sizeof own);
         memcpy(b.stride[1], to, sizeof to);
         copy_box(x->data, (char *)c->out[0].data + start * (int64_t)element, b, element);
-    } while (eval_next(x->rank, repeats, index, 1, &start, (const int64_t (*)[TG_EVAL_RANK])jump));
+    } while (eval_next(x->rank, repeats, index, 1, &start, (const int64_t(*)[TG_EVAL_RANK])jump));
     return true;
 }
 
-/* --- Slice --------------------------------------------------------------------------------------------------------- */
+/* --- Slice ---------------------------------------------------------------------------------------------- */
 
-static int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+static int64_t clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
 
-/* Elements start, start + step, ... before (or, backwards, after) `end` of n: brings start into range, returns how many. */
+/* Elements start, start + step, ... before (or, backwards, after) `end` of n: brings start into range,
+ * returns how many. */
 static int64_t slice_range(int64_t n, int64_t *start, int64_t end, int64_t step)
 {
     if (*start < 0)
@@ -288,7 +295,8 @@ bool eval_slice(TgEvalCall *c)
     int64_t starts[TG_EVAL_RANK], ends[TG_EVAL_RANK], axes[TG_EVAL_RANK], steps[TG_EVAL_RANK];
     uint32_t n, n_ends, n_axes, n_steps;
     if (!eval_int_list(c, 1, TG_EVAL_RANK, starts, &n) || !eval_int_list(c, 2, TG_EVAL_RANK, ends, &n_ends) ||
-        !eval_int_list(c, 3, TG_EVAL_RANK, axes, &n_axes) || !eval_int_list(c, 4, TG_EVAL_RANK, steps, &n_steps))
+        !eval_int_list(c, 3, TG_EVAL_RANK, axes, &n_axes) ||
+        !eval_int_list(c, 4, TG_EVAL_RANK, steps, &n_steps))
         return false;
     if (n_ends != n || (n_axes != n && eval_in(c, 3)) || (n_steps != n && eval_in(c, 4)))
         return eval_bad_shape(c, 1, "starts, ends, axes and steps must have one length");
@@ -314,7 +322,7 @@ bool eval_slice(TgEvalCall *c)
     return true;
 }
 
-/* --- Concat and Split ---------------------------------------------------------------------------------------------- */
+/* --- Concat and Split ----------------------------------------------------------------------------------- */
 
 /* Shapes before and behind the axis agree. */
 static bool fits_beside(const TgArray *a, const TgArray *b, int32_t axis)
@@ -375,7 +383,8 @@ static bool split_sizes(TgEvalCall *c, int64_t n, int64_t *size)
 bool eval_split(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
-    int64_t *size = TG_NEW_N(tg_scratch(c->tg), int64_t, c->n->n_out + 1), dim[TG_EVAL_RANK], own[TG_EVAL_RANK];
+    int64_t *size = TG_NEW_N(tg_scratch(c->tg), int64_t, c->n->n_out + 1), dim[TG_EVAL_RANK],
+            own[TG_EVAL_RANK];
     int32_t axis;
     if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) || !split_sizes(c, x->dim[axis], size))
         return false;
@@ -392,7 +401,7 @@ bool eval_split(TgEvalCall *c)
     return true;
 }
 
-/* --- Pad ----------------------------------------------------------------------------------------------------------- */
+/* --- Pad ------------------------------------------------------------------------------------------------ */
 
 typedef enum { PAD_CONSTANT, PAD_EDGE, PAD_REFLECT, PAD_WRAP } PadMode;
 
@@ -443,7 +452,8 @@ static bool pad_sizes(TgEvalCall *c, const TgArray *x, int64_t *before, int64_t 
 }
 
 /* Per axis, for every position of the result, the offset of its source within `x`, or -1. NULL: recorded. */
-static int64_t *pad_table(TgEvalCall *c, PadMode mode, const TgArray *x, int32_t axis, int64_t before, int64_t n)
+static int64_t *pad_table(TgEvalCall *c, PadMode mode, const TgArray *x, int32_t axis, int64_t before,
+                          int64_t n)
 {
     int64_t own[TG_EVAL_RANK];
     eval_strides(x->rank, x->dim, own);
@@ -498,7 +508,7 @@ bool eval_pad(TgEvalCall *c)
     return true;
 }
 
-/* --- Trilu, ReverseSequence ---------------------------------------------------------------------------------------- */
+/* --- Trilu, ReverseSequence ----------------------------------------------------------------------------- */
 
 bool eval_trilu(TgEvalCall *c)
 {
@@ -514,9 +524,11 @@ bool eval_trilu(TgEvalCall *c)
     k = clamp(k, -rows - columns, rows + columns);
     memcpy(c->out[0].data, x->data, (size_t)x->count * element);
     for (int64_t row = 0; columns > 0 && row < x->count / columns; row++) {
-        int64_t edge = clamp(row % rows + (upper ? k : k + 1), 0, columns); /* first column of the upper part */
+        int64_t edge =
+            clamp(row % rows + (upper ? k : k + 1), 0, columns); /* first column of the upper part */
         int64_t from = upper ? 0 : edge, to = upper ? edge : columns;
-        memset((char *)c->out[0].data + (size_t)(row * columns + from) * element, 0, (size_t)(to - from) * element);
+        memset((char *)c->out[0].data + (size_t)(row * columns + from) * element, 0,
+               (size_t)(to - from) * element);
     }
     return true;
 }
@@ -543,7 +555,8 @@ bool eval_reverse_sequence(TgEvalCall *c)
     do {
         int64_t n = eval_ints_of(length)[index[batch]], t = index[time];
         int64_t from = i + (t < n ? n - 1 - 2 * t : 0) * own[time];
-        memcpy((char *)c->out[0].data + (size_t)i++ * element, (const char *)x->data + (size_t)from * element, element);
+        memcpy((char *)c->out[0].data + (size_t)i++ * element, (const char *)x->data + (size_t)from * element,
+               element);
     } while (eval_next(x->rank, x->dim, index, 0, none, NULL));
     return true;
 }

@@ -1,17 +1,17 @@
-/* The number types of the evaluator. A kernel over reals is a template: a file eval_<topic>.inc, written against the
- * macros below and included once per number type by
+/* The number types of the evaluator. A kernel over reals is a template: a file eval_<topic>.inc, written
+ * against the macros below and included once per number type by
  *
  *     #define TG_TEMPLATE "eval_<topic>.inc"
  *     #include "eval_num.h"
  *
- * A function of a template is named G(name); eval_<kernel> picks its instance with TG_BY_NUM(c, name)(arguments).
+ * A function of a template is named G(name); eval_<kernel> picks an instance: TG_BY_NUM(c, name)(arguments).
  * A further number type is one more block here. No include guard: it is meant to be included again.
  *
  *   NUM                      the type of one number
  *   ADD SUB MUL DIV NEG      arithmetic
  *   MAX MIN                  NaN wins; LESS(a, b), EQUAL(a, b): comparisons
- *   FN(f, x) FN2(f, x, y)    a function of <math.h>; float32 computes in double, so that the result is the correctly
- *                            rounded one nearly always and does not depend on the libm's float variant
+ *   FN(f, x) FN2(f, x, y)    a function of <math.h>; float32 computes in double, so that the result is nearly
+ *                            always correctly rounded and does not depend on the libm's float variant
  *   FROM(x) TO(x)            from a C double, to a double
  *   FROM_INT(i)              from an int64, in one rounding
  */

@@ -1,8 +1,9 @@
 /* Reductions (ReduceSum ... ReduceProd), ArgMax and ArgMin, cumulative sums and products.
  *
- * A reduction starts every result at the neutral element and folds the input into it in row-major order, one run along
- * the innermost (merged) axis at a time: a run is either folded into one result or, where that axis is kept, added
- * element by element to a row of results. Hence the order of every sum is fixed by the shapes alone.
+ * A reduction starts every result at the neutral element and folds the input into it in row-major order,
+ * one run along the innermost (merged) axis at a time: a run is either folded into one result or, where
+ * that axis is kept, added element by element to a row of results. Hence the order of every sum is fixed by
+ * the shapes alone.
  */
 #include <math.h>
 #include <string.h>
@@ -18,18 +19,18 @@ typedef struct {
     int64_t start, step, n;
 } Line;
 
-#define FOLD_INT(name, value) \
-    static void name(const void *from, bool along, void *to, int64_t n) \
-    { \
-        const int64_t *x = from; \
-        int64_t *z = to; \
-        for (int64_t i = 0; i < n; i++) { \
-            int64_t a = z[along ? 0 : i], b = x[i]; \
-            z[along ? 0 : i] = (int64_t)(value); \
-        } \
+#define FOLD_INT(name, value)                                                                                \
+    static void name(const void *from, bool along, void *to, int64_t n)                                      \
+    {                                                                                                        \
+        const int64_t *x = from;                                                                             \
+        int64_t *z = to;                                                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            int64_t a = z[along ? 0 : i], b = x[i];                                                          \
+            z[along ? 0 : i] = (int64_t)(value);                                                             \
+        }                                                                                                    \
     }
 FOLD_INT(fold_sum_int, (uint64_t)a + (uint64_t)b)
-FOLD_INT(fold_prod_int, (uint64_t)a * (uint64_t)b)
+FOLD_INT(fold_prod_int, (uint64_t)a *(uint64_t)b)
 FOLD_INT(fold_max_int, a > b ? a : b)
 FOLD_INT(fold_min_int, a < b ? a : b)
 FOLD_INT(fold_max_u64, (uint64_t)a > (uint64_t)b ? a : b)
@@ -111,7 +112,8 @@ static void reduced_shape(const TgArray *x, const bool *reduced, bool keep, int3
     }
 }
 
-/* Trailing axes that are all kept or all reduced act as one: returns how many, at least 1 where there are axes. */
+/* Trailing axes that are all kept or all reduced act as one: returns how many, at least 1 where there are
+ * axes. */
 static int32_t inner_axes(const TgArray *x, const bool *reduced)
 {
     int32_t n = 0;
@@ -133,7 +135,7 @@ static void fold_all(TgEvalCall *c, Fold fold, const TgArray *x, const bool *red
     do {
         fold(from, along, (char *)z->data + (size_t)offset * element, n);
         from += (size_t)n * element;
-    } while (eval_next(outer, x->dim, index, 1, &offset, (const int64_t (*)[TG_EVAL_RANK])strides));
+    } while (eval_next(outer, x->dim, index, 1, &offset, (const int64_t(*)[TG_EVAL_RANK])strides));
 }
 
 static void divide_ints(TgArray *z, int64_t by)
@@ -158,7 +160,9 @@ bool eval_reduce(TgEvalCall *c)
         return false;
     TgArray *z = &c->out[0];
     fill_start(c, z, r);
-    Fold fold = !eval_is_real(x) ? x->dtype == TG_u64 ? r->u64 : r->i64 : c->mode == TG_EVAL_F64 ? r->f64 : r->f32;
+    Fold fold = !eval_is_real(x)         ? x->dtype == TG_u64 ? r->u64 : r->i64
+                : c->mode == TG_EVAL_F64 ? r->f64
+                                         : r->f32;
     if (x->count > 0)
         fold_all(c, fold, x, reduced, stride, z);
     if (c->n->op != TG_ReduceMean || z->count == 0)
@@ -171,7 +175,7 @@ bool eval_reduce(TgEvalCall *c)
     return true;
 }
 
-/* --- along one axis ------------------------------------------------------------------------------------------------ */
+/* --- along one axis ------------------------------------------------------------------------------------- */
 
 static int64_t best_int(const TgArray *a, int64_t at, int64_t n, int64_t step, bool largest, bool last)
 {

@@ -1,5 +1,6 @@
-/* TopK and Unique: what needs an order. Sorting is a merge sort from the bottom up over indices: stable, so that equal
- * elements keep their order and results are the same everywhere; without recursion; memory is the caller's. */
+/* TopK and Unique: what needs an order. Sorting is a merge sort from the bottom up over indices: stable, so
+ * that equal elements keep their order and results are the same everywhere; without recursion; memory is
+ * the caller's. */
 #include <string.h>
 
 #include "eval_index.h"
@@ -37,7 +38,8 @@ static void sort(const Items *s, int64_t n, int64_t *index, int64_t *spare)
         from[i] = i;
     for (int64_t width = 1; width < n; width *= 2) {
         for (int64_t low = 0; low < n; low += 2 * width) {
-            int64_t middle = low + width < n ? low + width : n, high = middle + width < n ? middle + width : n;
+            int64_t middle = low + width < n ? low + width : n,
+                    high = middle + width < n ? middle + width : n;
             merge(s, from, low, middle, high, to);
         }
         int64_t *other = from;
@@ -48,7 +50,7 @@ static void sort(const Items *s, int64_t n, int64_t *index, int64_t *spare)
         memcpy(index, from, (size_t)n * sizeof *index);
 }
 
-/* --- TopK ---------------------------------------------------------------------------------------------------------- */
+/* --- TopK ----------------------------------------------------------------------------------------------- */
 
 bool eval_topk(TgEvalCall *c)
 {
@@ -65,21 +67,24 @@ bool eval_topk(TgEvalCall *c)
     if (!eval_out(c, 0, x->dtype, x->rank, dim) || !eval_out(c, 1, TG_i64, x->rank, dim))
         return false;
     size_t element = eval_element(c, x);
-    Items s = {NULL, (size_t)step * element, 0, 1, eval_compare(c, x->dtype), tg_attr_int(c->n, "largest") != 0};
-    int64_t *index = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1), *spare = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
+    Items s = {NULL, (size_t)step * element,    0,
+               1,    eval_compare(c, x->dtype), tg_attr_int(c->n, "largest") != 0};
+    int64_t *index = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1),
+            *spare = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
     for (int64_t line = 0; n > 0 && line < x->count / n; line++) {
         s.base = (const char *)x->data + (size_t)(line / step * step * n + line % step) * element;
         sort(&s, n, index, spare);
         for (int64_t i = 0; i < k; i++) {
             int64_t to = (line / step * k + i) * step + line % step;
             eval_ints_of(&c->out[1])[to] = index[i];
-            memcpy((char *)c->out[0].data + (size_t)to * element, s.base + (size_t)index[i] * s.step, element);
+            memcpy((char *)c->out[0].data + (size_t)to * element, s.base + (size_t)index[i] * s.step,
+                   element);
         }
     }
     return true;
 }
 
-/* --- Unique -------------------------------------------------------------------------------------------------------- */
+/* --- Unique --------------------------------------------------------------------------------------------- */
 
 /* A slice of the input along the axis, as a sortable item: copied together, one item behind the other. */
 static char *slices(TgEvalCall *c, const TgArray *x, int64_t outer, int64_t n, size_t block)
@@ -87,16 +92,18 @@ static char *slices(TgEvalCall *c, const TgArray *x, int64_t outer, int64_t n, s
     char *items = TG_NEW_N(tg_scratch(c->tg), char, tg_product(c->tg, (size_t)(outer * n), block) + 1);
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < outer; k++)
-            memcpy(items + (size_t)(i * outer + k) * block, (const char *)x->data + (size_t)(k * n + i) * block, block);
+            memcpy(items + (size_t)(i * outer + k) * block,
+                   (const char *)x->data + (size_t)(k * n + i) * block, block);
     return items;
 }
 
-/* Groups of equal items: group[i] of item i, first[g] and count[g]; returns how many. In sorted order, or in that of
- * their first items. */
-static int64_t find_groups(TgEvalCall *c, const Items *s, int64_t n, bool sorted, int64_t *group, int64_t *first,
-                           int64_t *count)
+/* Groups of equal items: group[i] of item i, first[g] and count[g]; returns how many. In sorted order, or
+ * in that of their first items. */
+static int64_t find_groups(TgEvalCall *c, const Items *s, int64_t n, bool sorted, int64_t *group,
+                           int64_t *first, int64_t *count)
 {
-    int64_t *index = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1), *spare = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
+    int64_t *index = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1),
+            *spare = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
     int64_t groups = 0;
     sort(s, n, index, spare);
     for (int64_t i = 0; i < n; i++) { /* stable: the first of equal items comes first */
@@ -149,7 +156,8 @@ bool eval_unique(TgEvalCall *c)
     size_t element = eval_element(c, x), block = (size_t)inner * element;
     char *items = slices(c, x, outer, n, block);
     Items s = {items, (size_t)outer * block, element, outer * inner, eval_compare(c, x->dtype), false};
-    int64_t *group = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1), *first = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
+    int64_t *group = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1),
+            *first = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
     int64_t *count = TG_NEW_N(tg_scratch(c->tg), int64_t, n + 1);
     int64_t groups = find_groups(c, &s, n, tg_attr_int(c->n, "sorted") != 0, group, first, count);
     flat.dim[axis] = groups;

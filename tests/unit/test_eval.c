@@ -1,7 +1,7 @@
 /* The evaluator: elementwise operators, reductions, movement, products, indexing, control flow, graphs.
  *
- * Rows state operands and results that follow from the definition by hand. Laws (bits do not depend on threads, sums
- * agree with long double, refusals instead of crashes) are functions further down. */
+ * Rows state operands and results that follow from the definition by hand. Laws (bits do not depend on
+ * threads, sums agree with long double, refusals instead of crashes) are functions further down. */
 #include "cases.h"
 
 static const double TOLERANCE = 1e-6;
@@ -15,7 +15,8 @@ static const Case elementwise[] = {
     {"negates the least", TG_Neg, "", {"i8[2] -128 5"}, {"i8[2] -128 -5"}},
     {"divides towards zero", TG_Div, "", {"i32[4] 7 -7 7 -7", "i32[4] 2 2 -2 -2"}, {"i32[4] 3 -3 -3 3"}},
     {"does not trap on zero", TG_Div, "", {"i64[2] 7 0", "i64[1] 0"}, {"i64[2] 0 0"}},
-    {"has the sign of the divisor", TG_Mod, "", {"i32[4] 7 -7 7 -7", "i32[4] 3 3 -3 -3"}, {"i32[4] 1 2 -2 -1"}},
+    {"has the sign of the divisor", TG_Mod, "", {"i32[4] 7 -7 7 -7", "i32[4] 3 3 -3 -3"},
+     {"i32[4] 1 2 -2 -1"}},
     {"has the sign of the dividend", TG_Mod, "fmod=1", {"f32[2] -7.5 7.5", "f32[1] 2"}, {"f32[2] -1.5 1.5"}},
     {"float16 rounds each result", TG_Add, "", {"f16[1] 1", "f16[1] 1024"}, {"f16[1] 1025"}},
     {"powers of integers", TG_Pow, "", {"i32[4] 2 -3 1 5", "i32[4] 10 3 -5 0"}, {"i32[4] 1024 -27 1 1"}},
@@ -51,14 +52,16 @@ static void test_elementwise(void **state)
 static void test_unsigned_64(void **state)
 {
     (void)state;
-    TgArray x = tg_array_new(tg, TG_EVAL_F32, TG_u64, 0, NULL), y = tg_array_new(tg, TG_EVAL_F32, TG_u64, 0, NULL), out;
+    TgArray x = tg_array_new(tg, TG_EVAL_F32, TG_u64, 0, NULL), out;
+    TgArray y = tg_array_new(tg, TG_EVAL_F32, TG_u64, 0, NULL);
     const TgArray *in[] = {&x, &y};
     tg_array_set_int(&x, 0, INT64_MIN);
     tg_array_set_int(&y, 0, 3);
     static const struct {
         TgOp op;
         int64_t want;
-    } rows[] = {{TG_Greater, 1}, {TG_Div, INT64_C(3074457345618258602)}, {TG_Mod, 2}, {TG_Min, 3}, {TG_Max, INT64_MIN}};
+    } rows[] = {{TG_Greater, 1}, {TG_Div, INT64_C(3074457345618258602)}, {TG_Mod, 2}, {TG_Min, 3},
+                {TG_Max, INT64_MIN}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_true(run(TG_EVAL_F32, rows[i].op, "", 2, in, 1, &out));
         assert_int_equal(tg_array_int(&out, 0), rows[i].want);
@@ -99,9 +102,11 @@ static const Case reductions[] = {
     {"a scalar", TG_ReduceSum, "", {"f32[] 3"}, {"f32[] 3"}},
     {"first of equals", TG_ArgMax, "", {"f32[2,3] 1 3 3 5 4 5", "i64[0]"}, {"i64[1,3] 1 1 1"}},
     {"along the inner axis", TG_ArgMin, "axis=1 keepdims=0", {"i32[2,3] 3 1 1 5 6 4"}, {"i64[2] 1 2"}},
-    {"last of equals", TG_ArgMin, "axis=1 keepdims=0 select_last_index=1", {"i32[2,3] 3 1 1 5 6 4"}, {"i64[2] 2 2"}},
+    {"last of equals", TG_ArgMin, "axis=1 keepdims=0 select_last_index=1", {"i32[2,3] 3 1 1 5 6 4"},
+     {"i64[2] 2 2"}},
     {"running sums", TG_CumSum, "", {"f32[2,3] 1:6", "i64[] 1"}, {"f32[2,3] 1 3 6 4 9 15"}},
-    {"sums of what follows", TG_CumSum, "reverse=1 exclusive=1", {"i32[4] 1:4", "i64[] 0"}, {"i32[4] 9 7 4 0"}},
+    {"sums of what follows", TG_CumSum, "reverse=1 exclusive=1", {"i32[4] 1:4", "i64[] 0"},
+     {"i32[4] 9 7 4 0"}},
     {"running products", TG_CumProd, "exclusive=1", {"f32[4] 2:5", "i64[] 0"}, {"f32[4] 1 2 6 24"}},
 };
 
@@ -124,12 +129,15 @@ static const Case movement[] = {
     {"expands both ways", TG_Expand, "", {"f32[2,1] 1 2", "i64[3] 2 1 2"}, {"f32[2,2,2] 1 1 2 2 1 1 2 2"}},
     {"tiles", TG_Tile, "", {"f32[1,2] 1 2", "i64[2] 2 2"}, {"f32[2,4] 1 2 1 2 1 2 1 2"}},
     {"joins", TG_Concat, "axis=1", {"f32[2,1] 1 4", "f32[2,2] 2 3 5 6"}, {"f32[2,3] 1:6"}},
-    {"parts of given sizes", TG_Split, "axis=1", {"f32[2,3] 1:6", "i64[2] 1 2"}, {"f32[2,1] 1 4", "f32[2,2] 2 3 5 6"}},
+    {"parts of given sizes", TG_Split, "axis=1", {"f32[2,3] 1:6", "i64[2] 1 2"},
+     {"f32[2,1] 1 4", "f32[2,2] 2 3 5 6"}},
     {"a smaller last part", TG_Split, "num_outputs=2", {"f32[3] 1:3"}, {"f32[2] 1 2", "f32[1] 3"}},
     {"steps", TG_Slice, "", {"i32[6] 1:6", "i64[1] 1", "i64[1] 100", NULL, "i64[1] 2"}, {"i32[3] 2 4 6"}},
-    {"backwards", TG_Slice, "", {"i32[4] 1:4", "i64[1] -1", "i64[1] -100", "i64[1] 0", "i64[1] -1"}, {"i32[4] 4:1"}},
+    {"backwards", TG_Slice, "", {"i32[4] 1:4", "i64[1] -1", "i64[1] -100", "i64[1] 0", "i64[1] -1"},
+     {"i32[4] 4:1"}},
     {"nothing", TG_Slice, "", {"i32[4] 1:4", "i64[1] 3", "i64[1] 2"}, {"i32[0]"}},
-    {"two axes", TG_Slice, "", {"i32[3,3] 1:9", "i64[2] 1 0", "i64[2] 3 2", "i64[2] 1 0"}, {"i32[2,2] 2 3 5 6"}},
+    {"two axes", TG_Slice, "", {"i32[3,3] 1:9", "i64[2] 1 0", "i64[2] 3 2", "i64[2] 1 0"},
+     {"i32[2,2] 2 3 5 6"}},
     {"constant", TG_Pad, "", {"f32[2] 1 2", "i64[2] 1 2", "f32[] 9"}, {"f32[5] 9 1 2 9 9"}},
     {"mirror", TG_Pad, "mode=reflect", {"f32[3] 1:3", "i64[2] 2 2"}, {"f32[7] 3 2 1 2 3 2 1"}},
     {"border", TG_Pad, "mode=edge", {"f32[2] 1 2", "i64[2] 1 2"}, {"f32[5] 1 1 2 2 2"}},
@@ -139,12 +147,14 @@ static const Case movement[] = {
     {"upper part", TG_Trilu, "", {"f32[2,3] 1:6", "i64[] 1"}, {"f32[2,3] 0 2 3 0 0 6"}},
     {"lower part", TG_Trilu, "upper=0", {"f32[3,2] 1:6"}, {"f32[3,2] 1 0 3 4 5 6"}},
     {"far below", TG_Trilu, "", {"f32[2,2] 1:4", "i64[] -9"}, {"f32[2,2] 1:4"}},
-    {"sequences turn round", TG_ReverseSequence, "", {"f32[3,2] 1:6", "i64[2] 2 3"}, {"f32[3,2] 3 6 1 4 5 2"}},
+    {"sequences turn round", TG_ReverseSequence, "", {"f32[3,2] 1:6", "i64[2] 2 3"},
+     {"f32[3,2] 3 6 1 4 5 2"}},
     {"sizes", TG_Shape, "start=1", {"f32[2,3,4] 0*24"}, {"i64[2] 3 4"}},
     {"counts down", TG_Range, "", {"i32[] 5", "i32[] 0", "i32[] -2"}, {"i32[3] 5 3 1"}},
     {"counts in thirds", TG_Range, "", {"f32[] 0", "f32[] 1", "f32[] 0.25"}, {"f32[4] 0 0.25 0.5 0.75"}},
     {"a diagonal", TG_EyeLike, "k=1 dtype=7", {"f32[2,3] 0*6"}, {"i64[2,3] 0 1 0 0 0 1"}},
-    {"one of three", TG_OneHot, "", {"i64[3] 0 -1 5", "i64[] 3", "f32[2] 7 8"}, {"f32[3,3] 8 7 7 7 7 8 7 7 7"}},
+    {"one of three", TG_OneHot, "", {"i64[3] 0 -1 5", "i64[] 3", "f32[2] 7 8"},
+     {"f32[3,3] 8 7 7 7 7 8 7 7 7"}},
     {"on the first axis", TG_OneHot, "axis=0", {"i64[2] 1 0", "i64[] 2", "i32[2] 0 1"}, {"i32[2,2] 0 1 1 0"}},
 };
 
@@ -161,20 +171,26 @@ static const Case indexing[] = {
     {"a scalar index", TG_Gather, "", {"f32[2,3] 1:6", "i64[] 1"}, {"f32[3] 4 5 6"}},
     {"elements", TG_GatherElements, "axis=1", {"f32[2,2] 1:4", "i64[2,2] 0 0 1 -2"}, {"f32[2,2] 1 1 4 3"}},
     {"points", TG_GatherND, "", {"i32[2,2] 1:4", "i64[2,2] 0 0 1 -1"}, {"i32[2] 1 4"}},
-    {"rows of batches", TG_GatherND, "batch_dims=1", {"i32[2,2,2] 1:8", "i64[2,1] 1 0"}, {"i32[2,2] 3 4 5 6"}},
-    {"replaces", TG_ScatterElements, "", {"f32[3,2] 0*6", "i64[1,2] 2 -2", "f32[1,2] 7 8"}, {"f32[3,2] 0 0 0 8 7 0"}},
+    {"rows of batches", TG_GatherND, "batch_dims=1", {"i32[2,2,2] 1:8", "i64[2,1] 1 0"},
+     {"i32[2,2] 3 4 5 6"}},
+    {"replaces", TG_ScatterElements, "", {"f32[3,2] 0*6", "i64[1,2] 2 -2", "f32[1,2] 7 8"},
+     {"f32[3,2] 0 0 0 8 7 0"}},
     {"adds twice", TG_ScatterElements, "reduction=add", {"f32[3] 1:3", "i64[3] 1 1 0", "f32[3] 10 20 30"},
      {"f32[3] 31 32 3"}},
-    {"multiplies bytes", TG_ScatterElements, "reduction=mul", {"u8[2] 100 2", "i64[1] 0", "u8[1] 3"}, {"u8[2] 44 2"}},
+    {"multiplies bytes", TG_ScatterElements, "reduction=mul", {"u8[2] 100 2", "i64[1] 0", "u8[1] 3"},
+     {"u8[2] 44 2"}},
     {"rows", TG_ScatterND, "", {"f32[3,2] 0*6", "i64[2,1] 2 0", "f32[2,2] 1:4"}, {"f32[3,2] 3 4 0 0 1 2"}},
-    {"the greater one", TG_ScatterND, "reduction=max", {"i64[2] 5 5", "i64[2,1] 0 1", "i64[2] 9 1"}, {"i64[2] 9 5"}},
+    {"the greater one", TG_ScatterND, "reduction=max", {"i64[2] 5 5", "i64[2,1] 0 1", "i64[2] 9 1"},
+     {"i64[2] 9 5"}},
     {"some columns", TG_Compress, "axis=1", {"f32[2,3] 1:6", "bool[2] 0 1"}, {"f32[2,1] 2 5"}},
     {"some of all", TG_Compress, "", {"f32[2,2] 1:4", "bool[4] 1 0 0 1"}, {"f32[2] 1 4"}},
     {"places", TG_NonZero, "", {"f32[2,2] 1 0 0 2"}, {"i64[2,2] 0 1 0 1"}},
     {"greatest, first of equals", TG_TopK, "", {"f32[2,3] 1 3 3 4 6 5", "i64[1] 2"},
      {"f32[2,2] 3 3 6 5", "i64[2,2] 1 2 1 2"}},
-    {"least along columns", TG_TopK, "axis=0 largest=0", {"i32[3,1] 3 1 2", "i64[1] 2"}, {"i32[2,1] 1 2", "i64[2,1] 1 2"}},
-    {"sorted", TG_Unique, "", {"f32[5] 2 1 1 3 2"}, {"f32[3] 1:3", "i64[3] 1 0 3", "i64[5] 1 0 0 2 1", "i64[3] 2 2 1"}},
+    {"least along columns", TG_TopK, "axis=0 largest=0", {"i32[3,1] 3 1 2", "i64[1] 2"},
+     {"i32[2,1] 1 2", "i64[2,1] 1 2"}},
+    {"sorted", TG_Unique, "", {"f32[5] 2 1 1 3 2"},
+     {"f32[3] 1:3", "i64[3] 1 0 3", "i64[5] 1 0 0 2 1", "i64[3] 2 2 1"}},
     {"as they come", TG_Unique, "sorted=0", {"f32[5] 2 1 1 3 2"},
      {"f32[3] 2 1 3", "i64[3] 0 1 3", "i64[5] 0 1 1 2 0", "i64[3] 2 2 1"}},
     {"rows that are equal", TG_Unique, "axis=0", {"i32[3,2] 1 0 0 5 1 0"},
@@ -193,16 +209,19 @@ static const Case products[] = {
     {"matrices", TG_MatMul, "", {"f32[2,2] 1:4", "f32[2,2] 5:8"}, {"f32[2,2] 19 22 43 50"}},
     {"vectors", TG_MatMul, "", {"f32[3] 1:3", "f32[3] 4:6"}, {"f32[] 32"}},
     {"a vector and matrices", TG_MatMul, "", {"i32[2] 1 2", "i32[2,2,1] 1:4"}, {"i32[2,1] 5 11"}},
-    {"batches broadcast", TG_MatMul, "", {"f32[2,1,1,2] 1:4", "f32[2,2,1] 1 10 2 20"}, {"f32[2,2,1,1] 21 42 43 86"}},
+    {"batches broadcast", TG_MatMul, "", {"f32[2,1,1,2] 1:4", "f32[2,2,1] 1 10 2 20"},
+     {"f32[2,2,1,1] 21 42 43 86"}},
     {"an empty sum", TG_MatMul, "", {"f32[1,0]", "f32[0,2]"}, {"f32[1,2] 0 0"}},
     {"no rows", TG_MatMul, "", {"f32[0,2]", "f32[2,2] 1:4"}, {"f32[0,2]"}},
     {"transposes", TG_Einsum, "equation=ij->ji", {"f32[2,3] 1:6"}, {"f32[3,2] 1 4 2 5 3 6"}},
     {"a trace", TG_Einsum, "equation=ii->", {"f32[2,2] 1:4"}, {"f32[] 5"}},
     {"a diagonal", TG_Einsum, "equation=ii->i", {"f32[2,2] 1:4"}, {"f32[2] 1 4"}},
-    {"a product without an arrow", TG_Einsum, "equation=ij,jk", {"f32[1,2] 1 2", "f32[2,1] 3 4"}, {"f32[1,1] 11"}},
+    {"a product without an arrow", TG_Einsum, "equation=ij,jk", {"f32[1,2] 1 2", "f32[2,1] 3 4"},
+     {"f32[1,1] 11"}},
     {"batches by dots", TG_Einsum, "equation=...ij,...jk->...ik", {"f32[2,1,2] 1:4", "f32[2,1] 1 10"},
      {"f32[2,1,1] 21 43"}},
-    {"three factors", TG_Einsum, "equation=i,ij,j->", {"f32[2] 1 2", "f32[2,2] 1:4", "f32[2] 1 10"}, {"f32[] 107"}},
+    {"three factors", TG_Einsum, "equation=i,ij,j->", {"f32[2] 1 2", "f32[2,2] 1:4", "f32[2] 1 10"},
+     {"f32[] 107"}},
     {"sums of one operand", TG_Einsum, "equation=ij,k->k", {"i32[2,2] 1:4", "i32[2] 1 2"}, {"i32[2] 10 20"}},
 };
 
@@ -220,7 +239,8 @@ static TgArray scattered(TgEvalMode mode, TgDtype dtype, int64_t rows, int64_t c
     return a;
 }
 
-/* Sizes around those of tiles and packed blocks: every element is the sum of its products, rounded one by one. */
+/* Sizes around those of tiles and packed blocks: every element is the sum of its products, rounded one by
+ * one. */
 static void test_matmul_sums_in_order(void **state)
 {
     (void)state;
@@ -237,7 +257,7 @@ static void test_matmul_sums_in_order(void **state)
                 sum = sum + product;
             }
             if (((float *)out.data)[i] != sum)
-                fail_msg("%lld x %lld x %lld: element %lld", (long long)m, (long long)n, (long long)k, (long long)i);
+                fail_msg("sizes %zu: element %lld", s, (long long)i);
         }
         tg_array_drop(tg, &a);
         tg_array_drop(tg, &b);
@@ -257,9 +277,11 @@ static void test_threads_do_not_change_bits(void **state)
     (void)state;
     TgModel *model = tg_model_new(tg);
     TgGraph *g = model->graph;
-    TgValue a = input(g, TG_f32, 2, (int64_t[]){37, 300}, "a"), b = input(g, TG_f32, 2, (int64_t[]){300, 45}, "b");
+    TgValue a = input(g, TG_f32, 2, (int64_t[]){37, 300}, "a");
+    TgValue b = input(g, TG_f32, 2, (int64_t[]){300, 45}, "b");
     tg_graph_return(g, tg_op(g, TG_MatMul, NULL, 2, a, b), "y", NULL);
-    TgArray in[] = {scattered(TG_EVAL_F32, TG_f32, 37, 300, 1), scattered(TG_EVAL_F32, TG_f32, 300, 45, 2)}, one, many;
+    TgArray in[] = {scattered(TG_EVAL_F32, TG_f32, 37, 300, 1), scattered(TG_EVAL_F32, TG_f32, 300, 45, 2)};
+    TgArray one, many;
     for (uint32_t threads = 2; threads <= 5; threads++) {
         assert_true(tg_eval(tg, g, &(TgEvalOptions){.mode = TG_EVAL_F32, .threads = 1}, in, &one));
         assert_true(tg_eval(tg, g, &(TgEvalOptions){.mode = TG_EVAL_F32, .threads = threads}, in, &many));
@@ -310,7 +332,8 @@ static void test_composites(void **state)
     check_graph("graph @g(%x: f32[3]) { return Relu(Sub(%x, const f32[] {2})) }", "f32[3] 0 0 1");
     check_graph("graph @g(%x: f32[3]) { return Softmax(Mul(%x, const f32[1] {0})) }", "f32[3] 0.33333333*3");
     check_graph("graph @g(%x: f32[3]) {"
-                "  return Add(Clip(%x, const f32[] {1.5}, const f32[] {2.5}), Clip(%x, const f32[] {2}, _)) }",
+                "  %y = Clip(%x, const f32[] {1.5}, const f32[] {2.5})"
+                "  return Add(%y, Clip(%x, const f32[] {2}, _)) }",
                 "f32[3] 3.5 4 5.5");
 }
 
@@ -328,7 +351,8 @@ static void test_control_flow(void **state)
                 "f32[3] 10 20 30");
     /* stops by itself: doubles 1 until it is no longer below 100 */
     check_graph("graph @g(%x: f32[3]) {"
-                "  %y = Loop(_, const bool[] {true}, const f32[] {1}; body=(%i: i64[], %c: bool[], %s: f32[]) {"
+                "  %y = Loop(_, const bool[] {true}, const f32[] {1};"
+                "            body=(%i: i64[], %c: bool[], %s: f32[]) {"
                 "    %t = Add(%s, %s) return Less(%t, const f32[] {100}), %t })"
                 "  return Mul(%y, %x) }",
                 "f32[3] 128 256 384");
