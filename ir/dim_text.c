@@ -177,13 +177,14 @@ static bool starts_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '~' || (unsigned char)c >= 0x80;
 }
 
-/* Bytes of the name at `at`; 0: none. "batch-size" is one name; a difference is written with spaces or numbers. */
+/* Bytes of the name at `at`; 0: none. "batch-size" and "Squeeze/model/Squeeze_output_0_dim_0" are names: a difference
+ * or quotient of names is written with spaces, or //. */
 static size_t name_length(const char *at) {
     size_t n = 0;
     if (!starts_name(at[0]))
         return 0;
     while (starts_name(at[n]) || is_digit(at[n]) || at[n] == '.' || at[n] == ':' ||
-           (at[n] == '-' && starts_name(at[n + 1])))
+           ((at[n] == '-' || at[n] == '/') && starts_name(at[n + 1])))
         n++;
     return n;
 }

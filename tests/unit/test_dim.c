@@ -245,6 +245,9 @@ static void test_normal_forms(void **state) {
         {"-9223372036854775808", "-9223372036854775808"},
         /* names */
         {"batch-size", "batch-size"},
+        {"Squeeze/model/Squeeze_output_0_dim_0", "Squeeze/model/Squeeze_output_0_dim_0"},
+        {"a / b", "a//b"},
+        {"a//b", "a//b"},
         {"odd name!", "odd name!"},
         {"'odd name!' + 1", "'odd name!' + 1"},
         {"past_key.0.size", "past_key.0.size"},
