@@ -1,8 +1,9 @@
 /* What a node costs: operations, bytes, launches. An estimate for comparing graphs, not a prediction of time.
  *
- * Every symbol counts as one given size, so that symbolic graphs compare too. The operations of a composite are those of
- * its definition (built in a scratch model, one level after the other); its bytes are only its operands and results,
- * because a kernel for it need not write what lies between. A loop counts its body once per round.
+ * Every symbol counts as one given size, so that symbolic graphs compare too. The operations of a composite
+ * are those of its definition (built in a scratch model, one level after the other); its bytes are only its
+ * operands and results, because a kernel for it need not write what lies between. A loop counts its body once
+ * per round.
  */
 #include <string.h>
 
@@ -16,24 +17,28 @@ typedef struct {
     uint32_t depth; /* of definitions and subgraphs */
 } Costing;
 
-/* --- sizes ---------------------------------------------------------------------------------------------------------- */
+/* --- sizes ---------------------------------------------------------------------------------------------- */
 
-static bool assign(void *user, TgDim symbol, int64_t *n) {
+static bool assign(void *user, TgDim symbol, int64_t *n)
+{
     (void)symbol;
     *n = *(const int64_t *)user;
     return true;
 }
 
-static double size_of(const Costing *c, TgDim d) {
+static double size_of(const Costing *c, TgDim d)
+{
     int64_t n, size = c->size;
     return tg_dim_eval(d, assign, &size, &n) ? (double)(n > 0 ? n : 0) : (double)size;
 }
 
-static const TgType *type_of(const TgGraph *g, const TgNodeInfo *n, uint32_t i) {
+static const TgType *type_of(const TgGraph *g, const TgNodeInfo *n, uint32_t i)
+{
     return i < n->n_in && n->in[i] ? tg_type_of(g, n->in[i]) : tg_untyped(g->tg);
 }
 
-static double count_of(const Costing *c, const TgType *t) {
+static double count_of(const Costing *c, const TgType *t)
+{
     double count = 1;
     if (t->kind != TG_TENSOR || t->rank < 0)
         return 0;
@@ -42,42 +47,48 @@ static double count_of(const Costing *c, const TgType *t) {
     return count;
 }
 
-static double bytes_of(const Costing *c, const TgType *t) {
+static double bytes_of(const Costing *c, const TgType *t)
+{
     return count_of(c, t) * tg_dtype_bits(t->dtype) / 8;
 }
 
 /* Axis k of operand i, from the back where negative; 1 where there is none. */
-static double axis_size(const Costing *c, const TgGraph *g, const TgNodeInfo *n, uint32_t i, int32_t k) {
+static double axis_size(const Costing *c, const TgGraph *g, const TgNodeInfo *n, uint32_t i, int32_t k)
+{
     const TgType *t = type_of(g, n, i);
     k = k < 0 ? k + t->rank : k;
     return t->kind == TG_TENSOR && k >= 0 && k < t->rank ? size_of(c, t->dim[k]) : 1;
 }
 
-static double out_count(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double out_count(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     double count = 0;
     for (uint32_t i = 0; i < n->n_out; i++)
         count += count_of(c, tg_type_of(g, n->out[i]));
     return count;
 }
 
-static double out_bytes(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double out_bytes(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     double bytes = 0;
     for (uint32_t i = 0; i < n->n_out; i++)
         bytes += bytes_of(c, tg_type_of(g, n->out[i]));
     return bytes;
 }
 
-static double in_bytes(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double in_bytes(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     double bytes = 0;
     for (uint32_t i = 0; i < n->n_formal; i++)
         bytes += bytes_of(c, type_of(g, n, i));
     return bytes;
 }
 
-/* --- products ------------------------------------------------------------------------------------------------------- */
+/* --- products ------------------------------------------------------------------------------------------- */
 
 /* Every distinct index of an Einsum runs through its size once. */
-static double einsum_steps(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double einsum_steps(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     const char *at = tg_attr_string(c->tg, n, "equation"), *end = strstr(at, "->");
     char seen[64] = "";
     double steps = 1;
@@ -100,7 +111,8 @@ static double einsum_steps(const Costing *c, const TgGraph *g, const TgNodeInfo 
 }
 
 /* Length of the contraction: how many products make one element. */
-static double contraction(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double contraction(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     switch (n->op) {
     case TG_Gemm:
     case TG_ms_FusedGemm:
@@ -109,14 +121,16 @@ static double contraction(const Costing *c, const TgGraph *g, const TgNodeInfo *
     }
 }
 
-static double matmul_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double matmul_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     if (n->op == TG_Einsum)
         return 2 * einsum_steps(c, g, n);
     return 2 * out_count(c, g, n) * contraction(c, g, n);
 }
 
 /* Each output (of a transposed convolution: each input) meets one window over the channels of its group. */
-static double conv_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double conv_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     uint32_t weights = n->op == TG_QLinearConv ? 3 : 1;
     double channels = axis_size(c, g, n, weights, 0);
     double window = channels > 0 ? count_of(c, type_of(g, n, weights)) / channels : 0;
@@ -124,17 +138,19 @@ static double conv_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n
     return 2 * window * (transposed ? count_of(c, type_of(g, n, 0)) : out_count(c, g, n));
 }
 
-/* --- composites and subgraphs --------------------------------------------------------------------------------------- */
+/* --- composites and subgraphs --------------------------------------------------------------------------- */
 
 static TgCost node_cost(const Costing *c, const TgGraph *g, const TgNodeInfo *n);
 
-static void add(TgCost *sum, TgCost more, double times) {
+static void add(TgCost *sum, TgCost more, double times)
+{
     sum->flops += times * more.flops;
     sum->bytes += times * more.bytes;
     sum->launches += times * more.launches;
 }
 
-static TgCost graph_cost(const Costing *c, TgGraph *g) {
+static TgCost graph_cost(const Costing *c, TgGraph *g)
+{
     TgCost sum = {0};
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
@@ -144,16 +160,19 @@ static TgCost graph_cost(const Costing *c, TgGraph *g) {
 }
 
 /* Operations of the definition; without one, a few per output element. */
-static double definition_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double definition_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     uint32_t said = tg_diag_count(c->tg);
     Costing below = {c->tg, c->size, c->depth + 1};
     TgModel *scratch = tg_model_new(c->tg);
     TgGraph *into = scratch->graph;
-    TgValue *in = TG_NEW_N(scratch->arena, TgValue, n->n_in + 1), *out = TG_NEW_N(scratch->arena, TgValue, n->n_out + 1);
+    TgValue *in = TG_NEW_N(scratch->arena, TgValue, n->n_in + 1),
+            *out = TG_NEW_N(scratch->arena, TgValue, n->n_out + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
         const TgTensor *constant = tg_const_of(g, n->in[i]);
         if (n->in[i])
-            in[i] = constant ? tg_graph_const(into, constant, NULL) : tg_graph_input(into, type_of(g, n, i), NULL);
+            in[i] = constant ? tg_graph_const(into, constant, NULL)
+                             : tg_graph_input(into, type_of(g, n, i), NULL);
     }
     bool defined = tg_define(into, g, n, in, out);
     double flops = defined ? graph_cost(&below, into).flops : COSTLY_OPERATIONS * out_count(c, g, n);
@@ -162,7 +181,8 @@ static double definition_flops(const Costing *c, const TgGraph *g, const TgNodeI
     return flops;
 }
 
-static double rounds_of(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static double rounds_of(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     int64_t most;
     uint32_t count;
     if (n->op == TG_Loop)
@@ -171,7 +191,8 @@ static double rounds_of(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
 }
 
 /* If runs one of its branches: the dearer. */
-static TgCost subgraph_cost(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static TgCost subgraph_cost(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     TgCost sum = {0};
     Costing below = {c->tg, c->size, c->depth + 1};
     for (uint32_t i = 0; i < n->n_sub; i++) {
@@ -184,9 +205,10 @@ static TgCost subgraph_cost(const Costing *c, const TgGraph *g, const TgNodeInfo
     return sum;
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------------------------- */
+/* --- nodes ---------------------------------------------------------------------------------------------- */
 
-static double flops_of(const Costing *c, const TgGraph *g, const TgNodeInfo *n, TgCostKind kind) {
+static double flops_of(const Costing *c, const TgGraph *g, const TgNodeInfo *n, TgCostKind kind)
+{
     switch (kind) {
     case TG_COST_elementwise: return out_count(c, g, n);
     case TG_COST_costly: return COSTLY_OPERATIONS * out_count(c, g, n);
@@ -204,7 +226,8 @@ static double flops_of(const Costing *c, const TgGraph *g, const TgNodeInfo *n, 
     return 0;
 }
 
-static TgCost node_cost(const Costing *c, const TgGraph *g, const TgNodeInfo *n) {
+static TgCost node_cost(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
     TgCostKind kind = n->op == TG_opaque ? TG_COST_elementwise : tg_op_info(n->op)->cost;
     if (kind == TG_COST_none || kind == TG_COST_view)
         return (TgCost){0};
@@ -216,20 +239,23 @@ static TgCost node_cost(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
     return cost;
 }
 
-TgCost tg_node_cost(const TgGraph *g, const TgNodeInfo *n, int64_t size) {
+TgCost tg_node_cost(const TgGraph *g, const TgNodeInfo *n, int64_t size)
+{
     Costing c = {g->tg, size, 0};
     return node_cost(&c, g, n);
 }
 
-TgCost tg_graph_cost(TgGraph *g, int64_t size) {
+TgCost tg_graph_cost(TgGraph *g, int64_t size)
+{
     Costing c = {g->tg, size, 0};
     return graph_cost(&c, g);
 }
 
-/* --- constants ------------------------------------------------------------------------------------------------------ */
+/* --- constants ------------------------------------------------------------------------------------------ */
 
 /* Tensors that share their bytes count once. */
-static double const_bytes(const TgGraph *g, TgMap *seen) {
+static double const_bytes(const TgGraph *g, TgMap *seen)
+{
     double bytes = 0;
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgValueInfo *info = tg_value(g, v);
@@ -247,7 +273,8 @@ static double const_bytes(const TgGraph *g, TgMap *seen) {
     return bytes;
 }
 
-double tg_graph_const_bytes(const TgGraph *g) {
+double tg_graph_const_bytes(const TgGraph *g)
+{
     TgArena *scratch = tg_scratch(g->tg);
     TgMark mark = tg_mark(scratch);
     TgMap seen;

@@ -1,8 +1,9 @@
 /* Symbolic integers: the store and the ring.
  *
- * Problem: sizes such as batch, past + sequence or (n - 1)//2 + 1 must be compared, added and divided millions of times
- * without any being known. Idea: a normal form (dim.h) that is hash-consed, so that equality is a pointer comparison.
- * What overflows 64 bits or a bound of dim.h is no longer known: it becomes a fresh symbol, never a wrong number.
+ * Problem: sizes such as batch, past + sequence or (n - 1)//2 + 1 must be compared, added and divided
+ * millions of times without any being known. Idea: a normal form (dim.h) that is hash-consed, so that
+ * equality is a pointer comparison. What overflows 64 bits or a bound of dim.h is no longer known: it becomes
+ * a fresh symbol, never a wrong number.
  */
 #include "dim.h"
 
@@ -16,20 +17,23 @@ typedef struct {
     const DimProduct *one;
 } DimStore;
 
-/* --- the store ---------------------------------------------------------------------------------------------------- */
+/* --- the store ------------------------------------------------------------------------------------------ */
 
-static bool same_atom(const void *left, const void *right) {
+static bool same_atom(const void *left, const void *right)
+{
     const DimAtom *a = left, *b = right;
     return a->kind == b->kind && a->name == b->name && a->number == b->number && a->n == b->n &&
            (a->n == 0 || memcmp(a->arg, b->arg, a->n * sizeof *a->arg) == 0);
 }
 
-static bool same_product(const void *left, const void *right) {
+static bool same_product(const void *left, const void *right)
+{
     const DimProduct *a = left, *b = right;
     return a->n == b->n && (a->n == 0 || memcmp(a->at, b->at, a->n * sizeof(*a->at)) == 0);
 }
 
-static bool same_node(const void *left, const void *right) {
+static bool same_node(const void *left, const void *right)
+{
     const struct TgDimNode *a = left, *b = right;
     if (a->n != b->n)
         return false;
@@ -39,7 +43,8 @@ static bool same_node(const void *left, const void *right) {
     return true;
 }
 
-static DimStore *store(Tg *tg) {
+static DimStore *store(Tg *tg)
+{
     DimStore *s = tg->slot[TG_SLOT_DIMS];
     if (s)
         return s;
@@ -55,11 +60,13 @@ static DimStore *store(Tg *tg) {
     return s;
 }
 
-static uint32_t larger(uint32_t a, uint32_t b) {
+static uint32_t larger(uint32_t a, uint32_t b)
+{
     return a > b ? a : b;
 }
 
-static const DimProduct *product_of(Tg *tg, uint32_t n, const DimAtom *const *at) {
+static const DimProduct *product_of(Tg *tg, uint32_t n, const DimAtom *const *at)
+{
     DimStore *s = store(tg);
     if (n == 0)
         return s->one;
@@ -77,7 +84,8 @@ static const DimProduct *product_of(Tg *tg, uint32_t n, const DimAtom *const *at
 }
 
 /* NULL when the sum is larger than we keep. */
-static TgDim node_of(Tg *tg, uint32_t n, const DimTerm *at) {
+static TgDim node_of(Tg *tg, uint32_t n, const DimTerm *at)
+{
     DimStore *s = store(tg);
     uint64_t hash = n;
     for (uint32_t i = 0; i < n; i++)
@@ -105,7 +113,8 @@ static TgDim node_of(Tg *tg, uint32_t n, const DimTerm *at) {
     return made;
 }
 
-static const DimAtom *atom_of(Tg *tg, DimAtom probe) {
+static const DimAtom *atom_of(Tg *tg, DimAtom probe)
+{
     DimStore *s = store(tg);
     uint64_t hash = tg_mix(tg_mix(probe.kind, TG_KEY(probe.name)), probe.number);
     for (uint32_t i = 0; i < probe.n; i++)
@@ -133,13 +142,15 @@ static const DimAtom *atom_of(Tg *tg, DimAtom probe) {
     return made;
 }
 
-/* --- the order ---------------------------------------------------------------------------------------------------- */
+/* --- the order ------------------------------------------------------------------------------------------ */
 
-static int compare_numbers(uint64_t a, uint64_t b) {
+static int compare_numbers(uint64_t a, uint64_t b)
+{
     return a < b ? -1 : a > b;
 }
 
-static int compare_atoms(const DimAtom *a, const DimAtom *b) {
+static int compare_atoms(const DimAtom *a, const DimAtom *b)
+{
     if (a == b)
         return 0;
     if (a->kind != b->kind)
@@ -155,7 +166,8 @@ static int compare_atoms(const DimAtom *a, const DimAtom *b) {
 }
 
 /* Higher degree first, then the product whose first differing atom comes earlier. */
-static int compare_products(const DimProduct *a, const DimProduct *b) {
+static int compare_products(const DimProduct *a, const DimProduct *b)
+{
     if (a == b)
         return 0;
     if (a->n != b->n)
@@ -166,7 +178,8 @@ static int compare_products(const DimProduct *a, const DimProduct *b) {
     return order;
 }
 
-int dim_compare(TgDim a, TgDim b) {
+int dim_compare(TgDim a, TgDim b)
+{
     if (a == b)
         return 0;
     for (uint32_t i = 0; i < a->n && i < b->n; i++) {
@@ -179,7 +192,7 @@ int dim_compare(TgDim a, TgDim b) {
     return compare_numbers(a->n, b->n);
 }
 
-/* --- sums under construction -------------------------------------------------------------------------------------- */
+/* --- sums under construction ---------------------------------------------------------------------------- */
 
 typedef struct {
     Tg *tg;
@@ -188,18 +201,21 @@ typedef struct {
     DimTerm at[DIM_MOST_TERMS];
 } Sum;
 
-static void sum_begin(Sum *sum, Tg *tg) {
+static void sum_begin(Sum *sum, Tg *tg)
+{
     sum->tg = tg;
     sum->n = 0;
     sum->lost = false;
 }
 
-static void sum_drop(Sum *sum, uint32_t i) {
+static void sum_drop(Sum *sum, uint32_t i)
+{
     sum->n--;
     memmove(&sum->at[i], &sum->at[i + 1], (sum->n - i) * sizeof sum->at[0]);
 }
 
-static void sum_insert(Sum *sum, uint32_t i, DimTerm term) {
+static void sum_insert(Sum *sum, uint32_t i, DimTerm term)
+{
     if (sum->n == DIM_MOST_TERMS) {
         sum->lost = true;
         return;
@@ -209,7 +225,8 @@ static void sum_insert(Sum *sum, uint32_t i, DimTerm term) {
     sum->n++;
 }
 
-static void sum_add(Sum *sum, int64_t times, const DimProduct *of) {
+static void sum_add(Sum *sum, int64_t times, const DimProduct *of)
+{
     if (times == 0 || sum->lost)
         return;
     uint32_t i = sum->n;
@@ -226,7 +243,8 @@ static void sum_add(Sum *sum, int64_t times, const DimProduct *of) {
 }
 
 /* Adds factor * d. */
-static void sum_add_scaled(Sum *sum, TgDim d, int64_t factor) {
+static void sum_add_scaled(Sum *sum, TgDim d, int64_t factor)
+{
     for (uint32_t i = 0; i < d->n; i++) {
         int64_t times;
         if (__builtin_mul_overflow(d->at[i].times, factor, &times))
@@ -236,29 +254,34 @@ static void sum_add_scaled(Sum *sum, TgDim d, int64_t factor) {
     }
 }
 
-static TgDim unknown(Tg *tg, bool nonnegative) {
+static TgDim unknown(Tg *tg, bool nonnegative)
+{
     return nonnegative ? tg_dim_fresh(tg) : tg_dim_fresh_any(tg);
 }
 
-static TgDim sum_end(Sum *sum, bool nonnegative) {
+static TgDim sum_end(Sum *sum, bool nonnegative)
+{
     TgDim d = sum->lost ? NULL : node_of(sum->tg, sum->n, sum->at);
     return d ? d : unknown(sum->tg, nonnegative);
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------- */
+/* --- making --------------------------------------------------------------------------------------------- */
 
-TgDim dim_of_term(Tg *tg, int64_t times, const DimProduct *product) {
+TgDim dim_of_term(Tg *tg, int64_t times, const DimProduct *product)
+{
     DimTerm term = {times, product};
     TgDim d = node_of(tg, times != 0, &term);
     return d ? d : unknown(tg, false);
 }
 
-TgDim tg_dim(Tg *tg, int64_t n) {
+TgDim tg_dim(Tg *tg, int64_t n)
+{
     return dim_of_term(tg, n, store(tg)->one);
 }
 
 /* "_7" and "~7" are how fresh symbols are printed: read back, they are those. */
-static bool numbered_name(const char *name, DimKind *kind, uint64_t *number) {
+static bool numbered_name(const char *name, DimKind *kind, uint64_t *number)
+{
     if ((name[0] != '_' && name[0] != '~') || name[1] < '1' || name[1] > '9')
         return false;
     *kind = name[0] == '_' ? DIM_FRESH : DIM_ANY;
@@ -271,7 +294,8 @@ static bool numbered_name(const char *name, DimKind *kind, uint64_t *number) {
     return true;
 }
 
-TgDim tg_dim_symbol(Tg *tg, const char *name) {
+TgDim tg_dim_symbol(Tg *tg, const char *name)
+{
     DimKind kind;
     uint64_t number;
     if (numbered_name(name, &kind, &number))
@@ -279,22 +303,26 @@ TgDim tg_dim_symbol(Tg *tg, const char *name) {
     return atom_of(tg, (DimAtom){.kind = DIM_SYMBOL, .name = tg_name(tg, name)})->self;
 }
 
-TgDim dim_numbered(Tg *tg, DimKind kind, uint64_t number) {
+TgDim dim_numbered(Tg *tg, DimKind kind, uint64_t number)
+{
     DimStore *s = store(tg);
     if (number > s->last_number)
         s->last_number = number;
     return atom_of(tg, (DimAtom){.kind = kind, .number = number})->self;
 }
 
-TgDim tg_dim_fresh(Tg *tg) {
+TgDim tg_dim_fresh(Tg *tg)
+{
     return dim_numbered(tg, DIM_FRESH, store(tg)->last_number + 1);
 }
 
-TgDim tg_dim_fresh_any(Tg *tg) {
+TgDim tg_dim_fresh_any(Tg *tg)
+{
     return dim_numbered(tg, DIM_ANY, store(tg)->last_number + 1);
 }
 
-TgDim dim_opaque(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg) {
+TgDim dim_opaque(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg)
+{
     uint32_t depth = 0, size = 1;
     bool nonnegative = true;
     for (uint32_t i = 0; i < n; i++) {
@@ -307,9 +335,10 @@ TgDim dim_opaque(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg) {
     return atom_of(tg, (DimAtom){.kind = kind, .n = n, .arg = arg})->self;
 }
 
-/* --- the ring ----------------------------------------------------------------------------------------------------- */
+/* --- the ring ------------------------------------------------------------------------------------------- */
 
-TgDim tg_dim_add(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_add(Tg *tg, TgDim a, TgDim b)
+{
     Sum sum;
     sum_begin(&sum, tg);
     sum_add_scaled(&sum, a, 1);
@@ -317,7 +346,8 @@ TgDim tg_dim_add(Tg *tg, TgDim a, TgDim b) {
     return sum_end(&sum, a->lower >= 0 && b->lower >= 0);
 }
 
-TgDim tg_dim_sub(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_sub(Tg *tg, TgDim a, TgDim b)
+{
     Sum sum;
     sum_begin(&sum, tg);
     sum_add_scaled(&sum, a, 1);
@@ -326,7 +356,8 @@ TgDim tg_dim_sub(Tg *tg, TgDim a, TgDim b) {
 }
 
 /* NULL when the degree is higher than we keep. */
-static const DimProduct *multiply_products(Tg *tg, const DimProduct *a, const DimProduct *b) {
+static const DimProduct *multiply_products(Tg *tg, const DimProduct *a, const DimProduct *b)
+{
     const DimAtom *at[DIM_MOST_FACTORS];
     uint32_t n = a->n + b->n, i = 0, j = 0;
     if (n > DIM_MOST_FACTORS)
@@ -336,7 +367,8 @@ static const DimProduct *multiply_products(Tg *tg, const DimProduct *a, const Di
     return product_of(tg, n, at);
 }
 
-static void sum_add_product(Sum *sum, DimTerm a, DimTerm b) {
+static void sum_add_product(Sum *sum, DimTerm a, DimTerm b)
+{
     int64_t times;
     const DimProduct *of = multiply_products(sum->tg, a.of, b.of);
     if (!of || __builtin_mul_overflow(a.times, b.times, &times))
@@ -345,7 +377,8 @@ static void sum_add_product(Sum *sum, DimTerm a, DimTerm b) {
         sum_add(sum, times, of);
 }
 
-TgDim tg_dim_mul(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_mul(Tg *tg, TgDim a, TgDim b)
+{
     Sum sum;
     sum_begin(&sum, tg);
     for (uint32_t i = 0; i < a->n; i++)
@@ -355,7 +388,8 @@ TgDim tg_dim_mul(Tg *tg, TgDim a, TgDim b) {
 }
 
 /* of = quotient * by as products; NULL: does not divide. */
-static const DimProduct *divide_products(Tg *tg, const DimProduct *of, const DimProduct *by) {
+static const DimProduct *divide_products(Tg *tg, const DimProduct *of, const DimProduct *by)
+{
     const DimAtom *at[DIM_MOST_FACTORS];
     uint32_t n = 0, j = 0;
     for (uint32_t i = 0; i < of->n; i++) {
@@ -367,9 +401,10 @@ static const DimProduct *divide_products(Tg *tg, const DimProduct *of, const Dim
     return j == by->n ? product_of(tg, n, at) : NULL;
 }
 
-/* The term q with which term a loses a multiple of the leading term b; false: none. Coefficients divide exactly unless
- * b stands alone (`floor`): then 7*s = 3*(2*s) + s is a step forward too. */
-static bool quotient_term(Tg *tg, DimTerm a, DimTerm b, bool floor, DimTerm *q) {
+/* The term q with which term a loses a multiple of the leading term b; false: none. Coefficients divide
+ * exactly unless b stands alone (`floor`): then 7*s = 3*(2*s) + s is a step forward too. */
+static bool quotient_term(Tg *tg, DimTerm a, DimTerm b, bool floor, DimTerm *q)
+{
     if (b.times == -1 && a.times == INT64_MIN)
         return false;
     int64_t times = floor ? dim_floor_div(a.times, b.times) : a.times / b.times;
@@ -380,7 +415,8 @@ static bool quotient_term(Tg *tg, DimTerm a, DimTerm b, bool floor, DimTerm *q) 
 }
 
 /* a = quotient * b + rest, as polynomials. */
-void dim_divide(Tg *tg, TgDim a, TgDim b, TgDim *quotient, TgDim *rest) {
+void dim_divide(Tg *tg, TgDim a, TgDim b, TgDim *quotient, TgDim *rest)
+{
     Sum left, q, r;
     sum_begin(&left, tg);
     sum_begin(&q, tg);
@@ -411,7 +447,8 @@ void dim_divide(Tg *tg, TgDim a, TgDim b, TgDim *quotient, TgDim *rest) {
     }
 }
 
-bool tg_dim_exact_div(Tg *tg, TgDim a, TgDim b, TgDim *quotient) {
+bool tg_dim_exact_div(Tg *tg, TgDim a, TgDim b, TgDim *quotient)
+{
     TgDim rest;
     if (b->n == 0)
         return false;
@@ -419,48 +456,57 @@ bool tg_dim_exact_div(Tg *tg, TgDim a, TgDim b, TgDim *quotient) {
     return rest->n == 0;
 }
 
-/* --- fresh symbols ------------------------------------------------------------------------------------------------ */
+/* --- fresh symbols -------------------------------------------------------------------------------------- */
 
-uint64_t dim_last_number(Tg *tg) {
+uint64_t dim_last_number(Tg *tg)
+{
     return store(tg)->last_number;
 }
 
-bool dim_newer(TgDim d, uint64_t number) {
+bool dim_newer(TgDim d, uint64_t number)
+{
     const DimAtom *atom = dim_only_atom(d);
     return atom && (atom->kind == DIM_FRESH || atom->kind == DIM_ANY) && atom->number > number;
 }
 
-/* --- asking ------------------------------------------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------------------------------------- */
 
-bool tg_dim_known(TgDim d, int64_t *n) {
+bool tg_dim_known(TgDim d, int64_t *n)
+{
     bool known = d->n == 0 || (d->n == 1 && d->at[0].of->n == 0);
     if (known && n)
         *n = d->n == 0 ? 0 : d->at[0].times;
     return known;
 }
 
-bool tg_dim_is(TgDim d, int64_t n) {
+bool tg_dim_is(TgDim d, int64_t n)
+{
     int64_t value;
     return tg_dim_known(d, &value) && value == n;
 }
 
-const DimAtom *dim_only_atom(TgDim d) {
+const DimAtom *dim_only_atom(TgDim d)
+{
     return d->n == 1 && d->at[0].times == 1 && d->at[0].of->n == 1 ? d->at[0].of->at[0] : NULL;
 }
 
-bool tg_dim_is_symbol(TgDim d) {
+bool tg_dim_is_symbol(TgDim d)
+{
     const DimAtom *atom = dim_only_atom(d);
     return atom && atom->n == 0;
 }
 
-bool tg_dim_is_fresh(TgDim d) {
+bool tg_dim_is_fresh(TgDim d)
+{
     return d->fresh;
 }
 
-int64_t tg_dim_lower(TgDim d) {
+int64_t tg_dim_lower(TgDim d)
+{
     return d->lower;
 }
 
-int64_t tg_dim_upper(TgDim d) {
+int64_t tg_dim_upper(TgDim d)
+{
     return d->upper;
 }

@@ -1,24 +1,27 @@
 /* Symbolic integers: what can be proved about them.
  *
- * Every atom and every sum carries an interval, found when it is made. Where intervals do not decide, an opaque term is
- * replaced by one of the sizes that bound it (max(p, q) >= p, k (a//k) <= a ...) and the interval asked again; a small
- * budget bounds the search. A proof is a proof; failure to prove means nothing.
+ * Every atom and every sum carries an interval, found when it is made. Where intervals do not decide, an
+ * opaque term is replaced by one of the sizes that bound it (max(p, q) >= p, k (a//k) <= a ...) and the
+ * interval asked again; a small budget bounds the search. A proof is a proof; failure to prove means nothing.
  */
 #include "dim.h"
 
 enum { PROOF_STEPS = 48, PROOF_DEPTH = 4 };
 
-/* --- intervals ---------------------------------------------------------------------------------------------------- */
+/* --- intervals ------------------------------------------------------------------------------------------ */
 
-static bool infinite(int64_t n) {
+static bool infinite(int64_t n)
+{
     return n == INT64_MIN || n == INT64_MAX;
 }
 
-static int64_t saturated(bool negative) {
+static int64_t saturated(bool negative)
+{
     return negative ? INT64_MIN : INT64_MAX;
 }
 
-static int64_t bound_times(int64_t a, int64_t b) {
+static int64_t bound_times(int64_t a, int64_t b)
+{
     int64_t n;
     if (a == 0 || b == 0)
         return 0;
@@ -27,27 +30,34 @@ static int64_t bound_times(int64_t a, int64_t b) {
     return n;
 }
 
-/* Sum of two lower bounds (or two upper bounds): an absent bound stays absent, an overflowing one is given up. */
-static int64_t bound_plus(int64_t a, int64_t b, int64_t none) {
+/* Sum of two lower bounds (or two upper bounds): an absent bound stays absent, an overflowing one is given
+ * up. */
+static int64_t bound_plus(int64_t a, int64_t b, int64_t none)
+{
     int64_t n;
     return a == none || b == none || __builtin_add_overflow(a, b, &n) ? none : n;
 }
 
-static int64_t smaller_of(int64_t a, int64_t b) {
+static int64_t smaller_of(int64_t a, int64_t b)
+{
     return a < b ? a : b;
 }
 
-static int64_t larger_of(int64_t a, int64_t b) {
+static int64_t larger_of(int64_t a, int64_t b)
+{
     return a > b ? a : b;
 }
 
-static DimRange range_times(DimRange a, DimRange b) {
+static DimRange range_times(DimRange a, DimRange b)
+{
     int64_t p = bound_times(a.lower, b.lower), q = bound_times(a.lower, b.upper);
     int64_t r = bound_times(a.upper, b.lower), s = bound_times(a.upper, b.upper);
-    return (DimRange){smaller_of(smaller_of(p, q), smaller_of(r, s)), larger_of(larger_of(p, q), larger_of(r, s))};
+    return (DimRange){smaller_of(smaller_of(p, q), smaller_of(r, s)),
+                      larger_of(larger_of(p, q), larger_of(r, s))};
 }
 
-DimRange dim_range_of_terms(uint32_t n, const DimTerm *term) {
+DimRange dim_range_of_terms(uint32_t n, const DimTerm *term)
+{
     DimRange sum = {0, 0};
     for (uint32_t i = 0; i < n; i++) {
         DimRange range = {1, 1};
@@ -60,7 +70,8 @@ DimRange dim_range_of_terms(uint32_t n, const DimTerm *term) {
     return sum;
 }
 
-static DimRange range_of_quotient(TgDim a, TgDim b) {
+static DimRange range_of_quotient(TgDim a, TgDim b)
+{
     int64_t n;
     if (tg_dim_known(b, &n) && n > 0)
         return (DimRange){infinite(a->lower) ? a->lower : dim_floor_div(a->lower, n),
@@ -70,14 +81,16 @@ static DimRange range_of_quotient(TgDim a, TgDim b) {
     return (DimRange){smaller_of(a->lower, 0), larger_of(a->upper, -1)};
 }
 
-static DimRange range_of_rest(TgDim a, TgDim b) {
+static DimRange range_of_rest(TgDim a, TgDim b)
+{
     if (b->lower < 0)
         return (DimRange){INT64_MIN, INT64_MAX};
     int64_t most = infinite(b->upper) ? b->upper : b->upper - 1;
     return (DimRange){0, a->lower >= 0 ? smaller_of(most, a->upper) : most};
 }
 
-static DimRange range_of_choice(const DimAtom *atom) {
+static DimRange range_of_choice(const DimAtom *atom)
+{
     DimRange least = {INT64_MAX, INT64_MAX}, most = {INT64_MIN, INT64_MIN};
     for (uint32_t i = 0; i < atom->n; i++) {
         least.lower = smaller_of(least.lower, atom->arg[i]->lower);
@@ -92,7 +105,8 @@ static DimRange range_of_choice(const DimAtom *atom) {
     return (DimRange){least.lower >= 1 ? most.lower : least.lower, most.upper};
 }
 
-DimRange dim_range_of_atom(const DimAtom *atom) {
+DimRange dim_range_of_atom(const DimAtom *atom)
+{
     switch (atom->kind) {
     case DIM_SYMBOL:
     case DIM_FRESH: return (DimRange){0, INT64_MAX};
@@ -106,7 +120,7 @@ DimRange dim_range_of_atom(const DimAtom *atom) {
     return range_of_choice(atom);
 }
 
-/* --- proofs ------------------------------------------------------------------------------------------------------- */
+/* --- proofs --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Tg *tg;
@@ -116,14 +130,16 @@ typedef struct {
 static bool nonnegative(Proof *p, TgDim d, uint32_t depth);
 
 /* d - t + times * by, t being the term times * atom of d: is it >= 0? */
-static bool holds_with(Proof *p, TgDim d, DimTerm t, TgDim by, uint32_t depth) {
+static bool holds_with(Proof *p, TgDim d, DimTerm t, TgDim by, uint32_t depth)
+{
     TgDim without = tg_dim_sub(p->tg, d, dim_of_term(p->tg, t.times, t.of));
     return nonnegative(p, tg_dim_add(p->tg, without, tg_dim_mul(p->tg, tg_dim(p->tg, t.times), by)), depth);
 }
 
-/* max >= any argument and min <= any argument, so one good argument may do; where the term pulls the other way, and
- * for bcast, which is some argument, all must do. */
-static bool holds_for_choice(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, uint32_t depth) {
+/* max >= any argument and min <= any argument, so one good argument may do; where the term pulls the other
+ * way, and for bcast, which is some argument, all must do. */
+static bool holds_for_choice(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, uint32_t depth)
+{
     bool one_does = (atom->kind == DIM_MAX && t.times > 0) || (atom->kind == DIM_MIN && t.times < 0);
     for (uint32_t i = 0; i < atom->n; i++)
         if (holds_with(p, d, t, atom->arg[i], depth) == one_does)
@@ -131,8 +147,10 @@ static bool holds_for_choice(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, 
     return !one_does;
 }
 
-/* k (a//k) lies in [a - k + 1, a]: with t = c (a//k), d >= 0 follows from k (d - t) + c * (that bound) >= 0. */
-static bool holds_for_quotient(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, uint32_t depth) {
+/* k (a//k) lies in [a - k + 1, a]: with t = c (a//k), d >= 0 follows from k (d - t) + c * (that bound) >= 0.
+ */
+static bool holds_for_quotient(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, uint32_t depth)
+{
     Tg *tg = p->tg;
     int64_t k;
     if (!tg_dim_known(atom->arg[1], &k) || k < 1)
@@ -145,7 +163,8 @@ static bool holds_for_quotient(Proof *p, TgDim d, DimTerm t, const DimAtom *atom
 }
 
 /* a mod b <= b - 1 for b >= 1, and <= a for a >= 0. */
-static bool holds_for_rest(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, uint32_t depth) {
+static bool holds_for_rest(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, uint32_t depth)
+{
     if (t.times > 0)
         return false;
     if (atom->arg[1]->lower >= 1 &&
@@ -154,7 +173,8 @@ static bool holds_for_rest(Proof *p, TgDim d, DimTerm t, const DimAtom *atom, ui
     return atom->arg[0]->lower >= 0 && atom->arg[1]->lower >= 1 && holds_with(p, d, t, atom->arg[0], depth);
 }
 
-static bool nonnegative(Proof *p, TgDim d, uint32_t depth) {
+static bool nonnegative(Proof *p, TgDim d, uint32_t depth)
+{
     if (d->lower >= 0)
         return true;
     if (d->upper < 0 || depth == 0 || p->steps == 0)
@@ -174,17 +194,20 @@ static bool nonnegative(Proof *p, TgDim d, uint32_t depth) {
     return false;
 }
 
-bool dim_nonnegative(Tg *tg, TgDim d) {
+bool dim_nonnegative(Tg *tg, TgDim d)
+{
     Proof proof = {tg, PROOF_STEPS};
     return nonnegative(&proof, d, PROOF_DEPTH);
 }
 
-bool tg_dim_at_least(Tg *tg, TgDim a, TgDim b) {
+bool tg_dim_at_least(Tg *tg, TgDim a, TgDim b)
+{
     return a == b || dim_nonnegative(tg, tg_dim_sub(tg, a, b));
 }
 
 /* No multiple of g equals -constant: 2 s = 5 has no solution. */
-static bool no_root_modulo(TgDim d) {
+static bool no_root_modulo(TgDim d)
+{
     int64_t g = 0, constant = 0;
     for (uint32_t i = 0; i < d->n; i++) {
         if (d->at[i].times == INT64_MIN)
@@ -201,7 +224,8 @@ static bool no_root_modulo(TgDim d) {
     return g != 0 && constant % g != 0;
 }
 
-bool tg_dim_never_equal(Tg *tg, TgDim a, TgDim b) {
+bool tg_dim_never_equal(Tg *tg, TgDim a, TgDim b)
+{
     if (a == b)
         return false;
     TgDim one = tg_dim(tg, 1), difference = tg_dim_sub(tg, a, b);

@@ -2,23 +2,26 @@
  *
  * Each is first simplified as far as it is provable; what is left becomes an opaque atom of a canonical form:
  *   (k p + r)//k = p + r//k,  (c p)//(c q) = p//q,  (x//m)//n = x//(m n),  r//k = 0 where 0 <= r < k;
- *   min, max and bcast are flat, sorted, without duplicates; min and max without dominated arguments and with their
- *   common terms pulled out: min(past + s, past + 1) = past + min(s, 1).
+ *   min, max and bcast are flat, sorted, without duplicates; min and max without dominated arguments and with
+ * their common terms pulled out: min(past + s, past + 1) = past + min(s, 1).
  */
 #include "dim.h"
 
-/* --- division ----------------------------------------------------------------------------------------------------- */
+/* --- division ------------------------------------------------------------------------------------------- */
 
-int64_t dim_floor_div(int64_t a, int64_t b) {
+int64_t dim_floor_div(int64_t a, int64_t b)
+{
     int64_t q = a / b;
     return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
 
-static bool below(Tg *tg, TgDim a, TgDim b) {
+static bool below(Tg *tg, TgDim a, TgDim b)
+{
     return tg_dim_at_least(tg, tg_dim_sub(tg, b, tg_dim(tg, 1)), a);
 }
 
-static int64_t common_factor(int64_t a, int64_t b) {
+static int64_t common_factor(int64_t a, int64_t b)
+{
     while (b != 0) {
         int64_t rest = a % b;
         a = b;
@@ -27,22 +30,26 @@ static int64_t common_factor(int64_t a, int64_t b) {
     return a < 0 ? -a : a;
 }
 
-/* The greatest common divisor of n and the coefficients of d, its constant aside where n is a constant itself. */
-static int64_t content(TgDim d, int64_t n, bool constants) {
+/* The greatest common divisor of n and the coefficients of d, its constant aside where n is a constant
+ * itself. */
+static int64_t content(TgDim d, int64_t n, bool constants)
+{
     for (uint32_t i = 0; i < d->n; i++)
         if ((constants || d->at[i].of->n > 0) && d->at[i].times != INT64_MIN)
             n = common_factor(n, d->at[i].times);
     return n;
 }
 
-static TgDim divide_by_number(Tg *tg, TgDim d, int64_t n) {
+static TgDim divide_by_number(Tg *tg, TgDim d, int64_t n)
+{
     TgDim quotient, rest;
     dim_divide(tg, d, tg_dim(tg, n), &quotient, &rest);
     return quotient; /* the rest is at most a constant below n: floor takes it along */
 }
 
 /* Atoms that divide b and every term of a. */
-static void cancel_atoms(Tg *tg, TgDim *a, TgDim *b) {
+static void cancel_atoms(Tg *tg, TgDim *a, TgDim *b)
+{
     for (uint32_t i = 0; (*b)->n == 1 && i < (*b)->at[0].of->n;) {
         TgDim atom = (*b)->at[0].of->at[i]->self, qa, qb;
         if (tg_dim_exact_div(tg, *a, atom, &qa) && tg_dim_exact_div(tg, *b, atom, &qb)) {
@@ -54,7 +61,8 @@ static void cancel_atoms(Tg *tg, TgDim *a, TgDim *b) {
     }
 }
 
-static void cancel_numbers(Tg *tg, TgDim *a, TgDim *b) {
+static void cancel_numbers(Tg *tg, TgDim *a, TgDim *b)
+{
     int64_t known = 0;
     bool constant = tg_dim_known(*b, &known);
     int64_t g = constant ? content(*a, known, false) : content(*a, content(*b, 0, true), true);
@@ -65,7 +73,8 @@ static void cancel_numbers(Tg *tg, TgDim *a, TgDim *b) {
 }
 
 /* a//b where no multiple of b is left in a. */
-static TgDim divide_rest(Tg *tg, TgDim a, TgDim b) {
+static TgDim divide_rest(Tg *tg, TgDim a, TgDim b)
+{
     int64_t n;
     TgDim divisor = b;
     cancel_atoms(tg, &a, &b);
@@ -82,7 +91,8 @@ static TgDim divide_rest(Tg *tg, TgDim a, TgDim b) {
     return dim_opaque(tg, DIM_DIV, 2, (const TgDim[]){a, b});
 }
 
-TgDim tg_dim_div(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_div(Tg *tg, TgDim a, TgDim b)
+{
     if (b->n == 0)
         return tg_dim_fresh_any(tg);
     if (b->at[0].times < 0) {
@@ -97,11 +107,13 @@ TgDim tg_dim_div(Tg *tg, TgDim a, TgDim b) {
     return tg_dim_add(tg, quotient, divide_rest(tg, rest, b));
 }
 
-TgDim tg_dim_ceildiv(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_ceildiv(Tg *tg, TgDim a, TgDim b)
+{
     return tg_dim_div(tg, tg_dim_add(tg, a, tg_dim_sub(tg, b, tg_dim(tg, 1))), b);
 }
 
-TgDim tg_dim_mod(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_mod(Tg *tg, TgDim a, TgDim b)
+{
     if (b->n == 0)
         return tg_dim_fresh_any(tg);
     TgDim quotient, rest;
@@ -116,7 +128,7 @@ TgDim tg_dim_mod(Tg *tg, TgDim a, TgDim b) {
     return dim_opaque(tg, DIM_MOD, 2, (const TgDim[]){rest, b});
 }
 
-/* --- minimum, maximum, broadcasting ------------------------------------------------------------------------------- */
+/* --- minimum, maximum, broadcasting --------------------------------------------------------------------- */
 
 typedef struct {
     uint32_t n;
@@ -125,7 +137,8 @@ typedef struct {
 } Args;
 
 /* Sorted, each once. */
-static void args_put(Args *args, TgDim d) {
+static void args_put(Args *args, TgDim d)
+{
     uint32_t i = args->n;
     while (i > 0 && dim_compare(d, args->at[i - 1]) < 0)
         i--;
@@ -140,7 +153,8 @@ static void args_put(Args *args, TgDim d) {
     args->at[i] = d;
 }
 
-static void args_flatten(Args *args, DimKind kind, TgDim d) {
+static void args_flatten(Args *args, DimKind kind, TgDim d)
+{
     const DimAtom *atom = dim_only_atom(d);
     if (!atom || atom->kind != kind) {
         args_put(args, d);
@@ -150,17 +164,20 @@ static void args_flatten(Args *args, DimKind kind, TgDim d) {
         args_put(args, atom->arg[i]);
 }
 
-static void args_drop(Args *args, uint32_t i) {
+static void args_drop(Args *args, uint32_t i)
+{
     args->n--;
     for (; i < args->n; i++)
         args->at[i] = args->at[i + 1];
 }
 
-static bool dominated(Tg *tg, DimKind kind, TgDim d, TgDim by) {
+static bool dominated(Tg *tg, DimKind kind, TgDim d, TgDim by)
+{
     return kind == DIM_MIN ? tg_dim_at_least(tg, d, by) : tg_dim_at_least(tg, by, d);
 }
 
-static void drop_dominated(Tg *tg, Args *args, DimKind kind) {
+static void drop_dominated(Tg *tg, Args *args, DimKind kind)
+{
     for (uint32_t i = 0; i < args->n;) {
         bool drop = false;
         for (uint32_t k = 0; k < args->n && !drop; k++)
@@ -172,7 +189,8 @@ static void drop_dominated(Tg *tg, Args *args, DimKind kind) {
     }
 }
 
-static bool has_term(TgDim d, DimTerm term) {
+static bool has_term(TgDim d, DimTerm term)
+{
     for (uint32_t i = 0; i < d->n; i++)
         if (d->at[i].of == term.of && d->at[i].times == term.times)
             return true;
@@ -180,7 +198,8 @@ static bool has_term(TgDim d, DimTerm term) {
 }
 
 /* The sum of the terms that all have. */
-static TgDim common_terms(Tg *tg, const Args *args) {
+static TgDim common_terms(Tg *tg, const Args *args)
+{
     TgDim common = tg_dim(tg, 0);
     for (uint32_t t = 0; t < args->at[0]->n; t++) {
         DimTerm term = args->at[0]->at[t];
@@ -193,7 +212,8 @@ static TgDim common_terms(Tg *tg, const Args *args) {
     return common;
 }
 
-static TgDim extreme(Tg *tg, DimKind kind, Args *args) {
+static TgDim extreme(Tg *tg, DimKind kind, Args *args)
+{
     drop_dominated(tg, args, kind);
     if (args->n == 1)
         return args->at[0];
@@ -207,7 +227,8 @@ static TgDim extreme(Tg *tg, DimKind kind, Args *args) {
 }
 
 /* A size other than 1 decides, a 1 does not matter, a symbol may be either. */
-static TgDim broadcast(Tg *tg, Args *args) {
+static TgDim broadcast(Tg *tg, Args *args)
+{
     for (uint32_t i = 0; i < args->n; i++)
         if (tg_dim_is(args->at[i], 0) || (args->at[i]->lower >= 2 && tg_dim_known(args->at[i], NULL)))
             return args->at[i];
@@ -223,7 +244,8 @@ static TgDim broadcast(Tg *tg, Args *args) {
     return args->n == 1 ? args->at[0] : dim_opaque(tg, DIM_BCAST, args->n, args->at);
 }
 
-TgDim dim_apply(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg) {
+TgDim dim_apply(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg)
+{
     if (kind == DIM_DIV)
         return tg_dim_div(tg, arg[0], arg[1]);
     if (kind == DIM_MOD)
@@ -239,14 +261,17 @@ TgDim dim_apply(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg) {
     return kind == DIM_BCAST ? broadcast(tg, &args) : extreme(tg, kind, &args);
 }
 
-TgDim tg_dim_min(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_min(Tg *tg, TgDim a, TgDim b)
+{
     return a == b ? a : dim_apply(tg, DIM_MIN, 2, (const TgDim[]){a, b});
 }
 
-TgDim tg_dim_max(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_max(Tg *tg, TgDim a, TgDim b)
+{
     return a == b ? a : dim_apply(tg, DIM_MAX, 2, (const TgDim[]){a, b});
 }
 
-TgDim tg_dim_bcast(Tg *tg, TgDim a, TgDim b) {
+TgDim tg_dim_bcast(Tg *tg, TgDim a, TgDim b)
+{
     return a == b ? a : dim_apply(tg, DIM_BCAST, 2, (const TgDim[]){a, b});
 }

@@ -1,14 +1,14 @@
 /* Symbolic integers: walking (substitution, evaluation), reading and printing.
  *
- * The text is what exporters write and people read: "past + sequence", "2*s", "(n - 1)//2", "max(s - 4, 0)". Reading
- * what was printed gives the same integer again. A name that reads as something else ("odd name!" inside a sum, a
- * symbol called "2*s") is printed in single quotes, with quotes inside doubled.
+ * The text is what exporters write and people read: "past + sequence", "2*s", "(n - 1)//2", "max(s - 4, 0)".
+ * Reading what was printed gives the same integer again. A name that reads as something else ("odd name!"
+ * inside a sum, a symbol called "2*s") is printed in single quotes, with quotes inside doubled.
  */
 #include <string.h>
 
 #include "dim.h"
 
-/* --- walking ------------------------------------------------------------------------------------------------------ */
+/* --- walking -------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Tg *tg;
@@ -19,7 +19,8 @@ typedef struct {
 
 static TgDim substitute(const Substitution *s, TgDim d);
 
-static TgDim substitute_atom(const Substitution *s, const DimAtom *atom) {
+static TgDim substitute_atom(const Substitution *s, const DimAtom *atom)
+{
     TgDim arg[DIM_MOST_ARGS];
     TgDim with = s->opaque || atom->n == 0 ? s->replace(s->user, atom->self) : NULL;
     if (with || atom->n == 0)
@@ -29,7 +30,8 @@ static TgDim substitute_atom(const Substitution *s, const DimAtom *atom) {
     return dim_apply(s->tg, atom->kind, atom->n, arg);
 }
 
-static TgDim substitute(const Substitution *s, TgDim d) {
+static TgDim substitute(const Substitution *s, TgDim d)
+{
     TgDim sum = tg_dim(s->tg, 0);
     for (uint32_t i = 0; i < d->n; i++) {
         TgDim term = tg_dim(s->tg, d->at[i].times);
@@ -40,15 +42,18 @@ static TgDim substitute(const Substitution *s, TgDim d) {
     return sum;
 }
 
-TgDim tg_dim_substitute(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim symbol), void *user) {
+TgDim tg_dim_substitute(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim symbol), void *user)
+{
     return tg_dim_known(d, NULL) ? d : substitute(&(Substitution){tg, replace, user, false}, d);
 }
 
-TgDim dim_substitute_atoms(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim atom), void *user) {
+TgDim dim_substitute_atoms(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim atom), void *user)
+{
     return tg_dim_known(d, NULL) ? d : substitute(&(Substitution){tg, replace, user, true}, d);
 }
 
-bool dim_mentions(TgDim d, const DimAtom *atom) {
+bool dim_mentions(TgDim d, const DimAtom *atom)
+{
     for (uint32_t i = 0; i < d->n; i++)
         for (uint32_t k = 0; k < d->at[i].of->n; k++) {
             const DimAtom *at = d->at[i].of->at[k];
@@ -61,7 +66,8 @@ bool dim_mentions(TgDim d, const DimAtom *atom) {
     return false;
 }
 
-void tg_dim_symbols(TgDim d, void (*visit)(void *user, TgDim symbol), void *user) {
+void tg_dim_symbols(TgDim d, void (*visit)(void *user, TgDim symbol), void *user)
+{
     for (uint32_t i = 0; i < d->n; i++)
         for (uint32_t k = 0; k < d->at[i].of->n; k++) {
             const DimAtom *atom = d->at[i].of->at[k];
@@ -80,7 +86,8 @@ typedef struct {
 static bool eval_dim(const Assignment *a, TgDim d, int64_t *out);
 
 /* Joins the value of one more argument to the value so far. */
-static bool eval_join(DimKind kind, int64_t *value, int64_t next) {
+static bool eval_join(DimKind kind, int64_t *value, int64_t next)
+{
     switch (kind) {
     case DIM_MIN: *value = next < *value ? next : *value; return true;
     case DIM_MAX: *value = next > *value ? next : *value; return true;
@@ -102,7 +109,8 @@ static bool eval_join(DimKind kind, int64_t *value, int64_t next) {
     return false;
 }
 
-static bool eval_atom(const Assignment *a, const DimAtom *atom, int64_t *out) {
+static bool eval_atom(const Assignment *a, const DimAtom *atom, int64_t *out)
+{
     int64_t next;
     if (atom->n == 0)
         return a->lookup(a->user, atom->self, out);
@@ -114,7 +122,8 @@ static bool eval_atom(const Assignment *a, const DimAtom *atom, int64_t *out) {
     return true;
 }
 
-static bool eval_dim(const Assignment *a, TgDim d, int64_t *out) {
+static bool eval_dim(const Assignment *a, TgDim d, int64_t *out)
+{
     *out = 0;
     for (uint32_t i = 0; i < d->n; i++) {
         int64_t term = d->at[i].times, factor;
@@ -127,11 +136,12 @@ static bool eval_dim(const Assignment *a, TgDim d, int64_t *out) {
     return true;
 }
 
-bool tg_dim_eval(TgDim d, bool (*lookup)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out) {
+bool tg_dim_eval(TgDim d, bool (*lookup)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out)
+{
     return eval_dim(&(Assignment){lookup, user}, d, out);
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------------------------------------- */
 
 enum { READ_DEPTH = 32, READ_LENGTH = 2000 };
 
@@ -147,19 +157,22 @@ static const struct {
     const char *name;
     TgDim (*apply)(Tg *tg, TgDim a, TgDim b);
 } FUNCTION[] = {
-    {"min", tg_dim_min},      {"max", tg_dim_max},      {"bcast", tg_dim_bcast}, {"mod", tg_dim_mod},
-    {"Min", tg_dim_min},      {"Max", tg_dim_max},      {"Mod", tg_dim_mod},     {"FloorDiv", tg_dim_div},
-    {"floordiv", tg_dim_div}, {"ceildiv", tg_dim_ceildiv}, {"CeilDiv", tg_dim_ceildiv},
+    {"min", tg_dim_min},         {"max", tg_dim_max},         {"bcast", tg_dim_bcast},
+    {"mod", tg_dim_mod},         {"Min", tg_dim_min},         {"Max", tg_dim_max},
+    {"Mod", tg_dim_mod},         {"FloorDiv", tg_dim_div},    {"floordiv", tg_dim_div},
+    {"ceildiv", tg_dim_ceildiv}, {"CeilDiv", tg_dim_ceildiv},
 };
 
 static TgDim read_sum(Reader *r);
 
-static TgDim fail(Reader *r) {
+static TgDim fail(Reader *r)
+{
     r->bad = true;
     return tg_dim(r->tg, 0);
 }
 
-static bool accept(Reader *r, const char *token) {
+static bool accept(Reader *r, const char *token)
+{
     size_t n = strlen(token);
     while (*r->at == ' ')
         r->at++;
@@ -169,17 +182,21 @@ static bool accept(Reader *r, const char *token) {
     return true;
 }
 
-static bool is_digit(char c) {
+static bool is_digit(char c)
+{
     return c >= '0' && c <= '9';
 }
 
-static bool starts_name(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '~' || (unsigned char)c >= 0x80;
+static bool starts_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '~' ||
+           (unsigned char)c >= 0x80;
 }
 
-/* Bytes of the name at `at`; 0: none. "batch-size" and "Squeeze/model/Squeeze_output_0_dim_0" are names: a difference
- * or quotient of names is written with spaces, or //. */
-static size_t name_length(const char *at) {
+/* Bytes of the name at `at`; 0: none. "batch-size" and "Squeeze/model/Squeeze_output_0_dim_0" are names: a
+ * difference or quotient of names is written with spaces, or //. */
+static size_t name_length(const char *at)
+{
     size_t n = 0;
     if (!starts_name(at[0]))
         return 0;
@@ -189,7 +206,8 @@ static size_t name_length(const char *at) {
     return n;
 }
 
-static TgDim read_number(Reader *r, bool negative) {
+static TgDim read_number(Reader *r, bool negative)
+{
     int64_t n = 0;
     while (is_digit(*r->at)) {
         int64_t digit = *r->at++ - '0';
@@ -199,7 +217,8 @@ static TgDim read_number(Reader *r, bool negative) {
     return starts_name(*r->at) || *r->at == '.' ? fail(r) : tg_dim(r->tg, n);
 }
 
-static TgDim read_quoted(Reader *r) {
+static TgDim read_quoted(Reader *r)
+{
     char name[READ_LENGTH + 1];
     size_t n = 0;
     bool closed = false;
@@ -213,7 +232,8 @@ static TgDim read_quoted(Reader *r) {
     return closed && n ? tg_dim_symbol(r->tg, name) : fail(r);
 }
 
-static TgDim read_call(Reader *r, const char *name, size_t n) {
+static TgDim read_call(Reader *r, const char *name, size_t n)
+{
     TgDim (*apply)(Tg *, TgDim, TgDim) = NULL;
     for (size_t i = 0; i < sizeof FUNCTION / sizeof FUNCTION[0]; i++)
         if (strlen(FUNCTION[i].name) == n && strncmp(FUNCTION[i].name, name, n) == 0)
@@ -229,7 +249,8 @@ static TgDim read_call(Reader *r, const char *name, size_t n) {
     return accept(r, ")") ? value : fail(r);
 }
 
-static TgDim read_primary(Reader *r) {
+static TgDim read_primary(Reader *r)
+{
     if (accept(r, "(")) {
         TgDim value = read_sum(r);
         return accept(r, ")") ? value : fail(r);
@@ -246,7 +267,8 @@ static TgDim read_primary(Reader *r) {
     return accept(r, "(") ? read_call(r, name, n) : tg_dim_symbol(r->tg, tg_name_n(r->tg, name, n));
 }
 
-static TgDim read_factor(Reader *r) {
+static TgDim read_factor(Reader *r)
+{
     bool negative = false;
     while (accept(r, "-")) {
         if (is_digit(*r->at) && !negative)
@@ -267,7 +289,8 @@ static TgDim read_factor(Reader *r) {
 }
 
 /* "/" in a size is exact or floor division: sizes are integers. */
-static TgDim read_product(Reader *r) {
+static TgDim read_product(Reader *r)
+{
     TgDim value = read_factor(r);
     while (!r->bad) {
         if (accept(r, "*"))
@@ -282,7 +305,8 @@ static TgDim read_product(Reader *r) {
     return value;
 }
 
-static TgDim read_sum(Reader *r) {
+static TgDim read_sum(Reader *r)
+{
     if (r->bad || r->depth == READ_DEPTH)
         return fail(r);
     r->depth++;
@@ -299,7 +323,8 @@ static TgDim read_sum(Reader *r) {
     return value;
 }
 
-TgDim tg_dim_parse(Tg *tg, const char *text) {
+TgDim tg_dim_parse(Tg *tg, const char *text)
+{
     Reader r = {.tg = tg, .at = text};
     if (!text || !*text)
         return tg_dim_fresh(tg);
@@ -310,9 +335,10 @@ TgDim tg_dim_parse(Tg *tg, const char *text) {
     return r.bad || *r.at ? tg_dim_symbol(tg, text) : value;
 }
 
-/* --- printing ----------------------------------------------------------------------------------------------------- */
+/* --- printing ------------------------------------------------------------------------------------------- */
 
-static void print_name(TgName name, TgText *text) {
+static void print_name(TgName name, TgText *text)
+{
     if (name[0] && name_length(name) == strlen(name)) {
         tg_text_add(text, name);
         return;
@@ -326,7 +352,8 @@ static void print_name(TgName name, TgText *text) {
 static void print_sum(TgDim d, TgText *text);
 
 /* An operand of //: an atom that is no quotient itself, a number, or something in parentheses. */
-static void print_operand(TgDim d, TgText *text) {
+static void print_operand(TgDim d, TgText *text)
+{
     const DimAtom *atom = dim_only_atom(d);
     bool plain = (tg_dim_known(d, NULL) && d->lower >= 0) || (atom && atom->kind != DIM_DIV);
     tg_text_add(text, plain ? "" : "(");
@@ -334,8 +361,10 @@ static void print_operand(TgDim d, TgText *text) {
     tg_text_add(text, plain ? "" : ")");
 }
 
-static void print_call(const DimAtom *atom, TgText *text) {
-    static const char *const NAME[] = {[DIM_MOD] = "mod", [DIM_MIN] = "min", [DIM_MAX] = "max", [DIM_BCAST] = "bcast"};
+static void print_call(const DimAtom *atom, TgText *text)
+{
+    static const char *const NAME[] = {
+        [DIM_MOD] = "mod", [DIM_MIN] = "min", [DIM_MAX] = "max", [DIM_BCAST] = "bcast"};
     tg_text_add(text, NAME[atom->kind]);
     for (uint32_t i = 0; i < atom->n; i++) {
         tg_text_add(text, i ? ", " : "(");
@@ -344,7 +373,8 @@ static void print_call(const DimAtom *atom, TgText *text) {
     tg_text_add(text, ")");
 }
 
-static void print_atom(const DimAtom *atom, bool alone, TgText *text) {
+static void print_atom(const DimAtom *atom, bool alone, TgText *text)
+{
     switch (atom->kind) {
     case DIM_SYMBOL: print_name(atom->name, text); break;
     case DIM_FRESH: tg_text_format(text, "_%llu", (unsigned long long)atom->number); break;
@@ -363,7 +393,8 @@ static void print_atom(const DimAtom *atom, bool alone, TgText *text) {
     }
 }
 
-static void print_term(DimTerm term, bool first, TgText *text) {
+static void print_term(DimTerm term, bool first, TgText *text)
+{
     bool negative = term.times < 0 && term.times != INT64_MIN, minus_one = first && term.times == -1;
     if (first)
         tg_text_add(text, negative ? "-" : "");
@@ -379,7 +410,8 @@ static void print_term(DimTerm term, bool first, TgText *text) {
     }
 }
 
-static void print_sum(TgDim d, TgText *text) {
+static void print_sum(TgDim d, TgText *text)
+{
     if (d->n == 0)
         tg_text_add(text, "0");
     for (uint32_t i = 0; i < d->n; i++)
@@ -387,7 +419,8 @@ static void print_sum(TgDim d, TgText *text) {
 }
 
 /* Is `name`, written bare, read as a symbol of that name? */
-static bool reads_as_itself(Tg *tg, TgName name) {
+static bool reads_as_itself(Tg *tg, TgName name)
+{
     Reader r = {.tg = tg, .at = name};
     if (!name[0])
         return false;
@@ -398,7 +431,8 @@ static bool reads_as_itself(Tg *tg, TgName name) {
     return r.bad || *r.at;
 }
 
-void tg_dim_print(TgDim d, TgText *text) {
+void tg_dim_print(TgDim d, TgText *text)
+{
     const DimAtom *atom = dim_only_atom(d);
     if (atom && atom->kind == DIM_SYMBOL && reads_as_itself(tg_arena_context(text->arena), atom->name))
         tg_text_add(text, atom->name);
@@ -406,7 +440,8 @@ void tg_dim_print(TgDim d, TgText *text) {
         print_sum(d, text);
 }
 
-TgName tg_dim_text(Tg *tg, TgDim d) {
+TgName tg_dim_text(Tg *tg, TgDim d)
+{
     TgArena *scratch = tg_scratch(tg);
     TgMark mark = tg_mark(scratch);
     TgText text;

@@ -1,38 +1,42 @@
 /* Inference: one node, one graph.
  *
- * What was known of a value before stays true (rewrites keep what values mean), so a fresh symbol is made once: when a
- * node is inferred again, sizes that are unknown again get the symbols that they had. Types that a file declares are
- * hints: they give an element type or a rank that inference does not know, never a size (declared sizes lie), except
- * for operators that we do not know at all.
+ * What was known of a value before stays true (rewrites keep what values mean), so a fresh symbol is made
+ * once: when a node is inferred again, sizes that are unknown again get the symbols that they had. Types that
+ * a file declares are hints: they give an element type or a rank that inference does not know, never a size
+ * (declared sizes lie), except for operators that we do not know at all.
  */
 #include "infer.h"
 
 #include "dim.h"
 
-/* --- one node ------------------------------------------------------------------------------------------------------- */
+/* --- one node ------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const TgType *type;
     const TgDim *symbolic;
 } Known;
 
-static bool arity_fits(const TgInfer *f) {
+static bool arity_fits(const TgInfer *f)
+{
     const TgOpInfo *op = tg_op_info(f->n->op);
     uint32_t in = f->n->n_formal, out = f->n->n_out;
     bool fits = in >= op->in_min && (op->in_max == TG_MANY || in <= op->in_max) &&
                 (op->out_max == TG_MANY || out <= op->out_max);
-    return fits || tg_report(f->tg, TG_E_infer_arity, in, out, op->in_min, op->in_max, op->out_min, op->out_max);
+    return fits ||
+           tg_report(f->tg, TG_E_infer_arity, in, out, op->in_min, op->in_max, op->out_min, op->out_max);
 }
 
 /* The declared rank with sizes of its own. */
-static const TgType *without_sizes(const TgInfer *f, const TgType *declared) {
+static const TgType *without_sizes(const TgInfer *f, const TgType *declared)
+{
     TgDim dim[TG_MAX_RANK];
     for (int32_t k = 0; k < declared->rank; k++)
         dim[k] = inf_fresh(f);
     return tg_type(f->tg, declared->dtype, declared->rank, dim);
 }
 
-static const TgType *with_hint(const TgInfer *f, const TgType *type, const TgType *declared) {
+static const TgType *with_hint(const TgInfer *f, const TgType *type, const TgType *declared)
+{
     bool agree;
     if (!declared || tg_is_tensor(type) || declared->kind == TG_UNTYPED)
         return type;
@@ -42,7 +46,9 @@ static const TgType *with_hint(const TgInfer *f, const TgType *type, const TgTyp
 }
 
 /* Sizes that were made up just now take the names that they had before. */
-static const TgType *with_old_symbols(const TgInfer *f, const TgType *type, const TgType *old, uint64_t before) {
+static const TgType *with_old_symbols(const TgInfer *f, const TgType *type, const TgType *old,
+                                      uint64_t before)
+{
     TgDim dim[TG_MAX_RANK];
     if (type == old || type->kind != TG_TENSOR || old->kind != TG_TENSOR || type->dtype != old->dtype)
         return type;
@@ -53,7 +59,9 @@ static const TgType *with_old_symbols(const TgInfer *f, const TgType *type, cons
     return tg_type(f->tg, type->dtype, type->rank, dim);
 }
 
-static const TgDim *with_old_elements(const TgInfer *f, const TgValueInfo *v, const Known *old, uint64_t before) {
+static const TgDim *with_old_elements(const TgInfer *f, const TgValueInfo *v, const Known *old,
+                                      uint64_t before)
+{
     int64_t n, n_old;
     if (!old->symbolic || !tg_type_numel(v->type, &n) || !tg_type_numel(old->type, &n_old) || n != n_old)
         return v->symbolic;
@@ -65,7 +73,8 @@ static const TgDim *with_old_elements(const TgInfer *f, const TgValueInfo *v, co
     return element;
 }
 
-static const TgType *with_facts(const TgInfer *f, const TgType *type) {
+static const TgType *with_facts(const TgInfer *f, const TgType *type)
+{
     TgDim dim[TG_MAX_RANK];
     bool any = f->g->facts.n || f->g->outer;
     if (!any || type->kind != TG_TENSOR || type->rank <= 0)
@@ -75,7 +84,8 @@ static const TgType *with_facts(const TgInfer *f, const TgType *type) {
     return tg_type(f->tg, type->dtype, type->rank, dim);
 }
 
-static const TgDim *elements_with_facts(const TgInfer *f, const TgValueInfo *v) {
+static const TgDim *elements_with_facts(const TgInfer *f, const TgValueInfo *v)
+{
     int64_t n;
     if (!v->symbolic || !(f->g->facts.n || f->g->outer) || !tg_type_numel(v->type, &n))
         return v->symbolic;
@@ -85,7 +95,8 @@ static const TgDim *elements_with_facts(const TgInfer *f, const TgValueInfo *v) 
     return element;
 }
 
-static void settle(const TgInfer *f, const Known *old, uint64_t before) {
+static void settle(const TgInfer *f, const Known *old, uint64_t before)
+{
     for (uint32_t i = 0; i < f->n->n_out; i++) {
         TgValueInfo *v = tg_value(f->g, f->n->out[i]);
         v->type = with_facts(f, with_hint(f, v->type, v->declared));
@@ -95,7 +106,8 @@ static void settle(const TgInfer *f, const Known *old, uint64_t before) {
     }
 }
 
-static bool infer_outputs(TgInfer *f) {
+static bool infer_outputs(TgInfer *f)
+{
     TgArena *scratch = tg_scratch(f->tg);
     TgMark mark = tg_mark(scratch);
     Known *old = TG_NEW_N(scratch, Known, f->n->n_out + 1);
@@ -112,7 +124,8 @@ static bool infer_outputs(TgInfer *f) {
     return fits;
 }
 
-bool tg_infer_node(TgGraph *g, TgNode node) {
+bool tg_infer_node(TgGraph *g, TgNode node)
+{
     TgInfer f = {.tg = g->tg, .g = g, .n = tg_node(g, node), .node = node};
     TgPlace *place = tg_place(g->tg), saved = *place;
     TgName output = f.n->n_out ? tg_value(g, f.n->out[0])->name : NULL;
@@ -123,9 +136,10 @@ bool tg_infer_node(TgGraph *g, TgNode node) {
     return fits;
 }
 
-/* --- a graph -------------------------------------------------------------------------------------------------------- */
+/* --- a graph -------------------------------------------------------------------------------------------- */
 
-void inf_forget(TgGraph *g) {
+void inf_forget(TgGraph *g)
+{
     for (TgNode i = 1; i < g->nodes.n; i++) {
         const TgNodeInfo *n = tg_node(g, i);
         for (uint32_t k = 0; k < n->n_out; k++) {
@@ -135,7 +149,8 @@ void inf_forget(TgGraph *g) {
     }
 }
 
-static bool said_before(const Tg *tg, const TgDiag *d, uint32_t count) {
+static bool said_before(const Tg *tg, const TgDiag *d, uint32_t count)
+{
     for (uint32_t i = 0; i < count; i++) {
         const TgDiag *other = tg_diag(tg, i);
         if (other->id == d->id && other->message == d->message && other->place.node == d->place.node)
@@ -145,7 +160,8 @@ static bool said_before(const Tg *tg, const TgDiag *d, uint32_t count) {
 }
 
 /* Turns the error that was reported last into a warning at its place, given once. */
-static void warn_instead(Tg *tg, uint32_t said) {
+static void warn_instead(Tg *tg, uint32_t said)
+{
     TgPlace *place = tg_place(tg), saved = *place;
     TgDiag error = *tg_diag(tg, said);
     tg_diag_forget(tg, said);
@@ -156,7 +172,8 @@ static void warn_instead(Tg *tg, uint32_t said) {
         tg_diag_forget(tg, said);
 }
 
-bool inf_run(TgGraph *g, InfRigour rigour, bool *failed) {
+bool inf_run(TgGraph *g, InfRigour rigour, bool *failed)
+{
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
     g->equal.n = 0;
@@ -175,9 +192,10 @@ bool inf_run(TgGraph *g, InfRigour rigour, bool *failed) {
     return true;
 }
 
-/* Equal sizes may decide broadcasts and conditions that were open before, hence more sizes: a few rounds. A node that
- * cannot run is warned about and kept: files hold such nodes, in places that are never reached. */
-bool tg_infer_graph(TgGraph *g) {
+/* Equal sizes may decide broadcasts and conditions that were open before, hence more sizes: a few rounds. A
+ * node that cannot run is warned about and kept: files hold such nodes, in places that are never reached. */
+bool tg_infer_graph(TgGraph *g)
+{
     enum { ROUNDS = 3 };
     bool failed = false;
     inf_read_claims(g);

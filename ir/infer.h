@@ -1,10 +1,13 @@
-/* What the inference functions (infer_*.c, one per name in the `infer` column of ops.def) share. Private to ir/.
+/* What the inference functions (infer_*.c, one per name in the `infer` column of ops.def) share. Private to
+ * ir/.
  *
- * A function reads what is known of the inputs and says what it knows of the outputs; outputs that it does not mention
- * stay unknown. Unknown is never an error. An error is a proved contradiction: it is reported, and false returned.
+ * A function reads what is known of the inputs and says what it knows of the outputs; outputs that it does
+ * not mention stay unknown. Unknown is never an error. An error is a proved contradiction: it is reported,
+ * and false returned.
  *
- * Symbolic elements: an integer or bool tensor of at most INF_ELEMENTS elements may carry the value of each. Functions
- * that move or compute integers pass them on, so that Shape .. Gather .. Concat .. Reshape chains need no size known.
+ * Symbolic elements: an integer or bool tensor of at most INF_ELEMENTS elements may carry the value of each.
+ * Functions that move or compute integers pass them on, so that Shape .. Gather .. Concat .. Reshape chains
+ * need no size known.
  */
 #ifndef TG_INFER_H
 #define TG_INFER_H
@@ -33,13 +36,15 @@ typedef struct {
     TgDim dim[TG_MAX_RANK];
 } InfShape;
 
-/* --- inputs ------------------------------------------------------------------------------------------------------- */
+/* --- inputs --------------------------------------------------------------------------------------------- */
 
-static inline bool inf_has(const TgInfer *f, uint32_t i) {
+static inline bool inf_has(const TgInfer *f, uint32_t i)
+{
     return i < f->n->n_formal && f->n->in[i] != 0;
 }
 
-static inline const TgValueInfo *inf_value(const TgInfer *f, uint32_t i) {
+static inline const TgValueInfo *inf_value(const TgInfer *f, uint32_t i)
+{
     return tg_value(f->g, f->n->in[i]);
 }
 
@@ -52,23 +57,27 @@ InfShape inf_shape(const TgInfer *f, uint32_t i);
 /* Its elements where all are constants: at most max of them. */
 bool inf_ints(const TgInfer *f, uint32_t i, uint32_t max, int64_t *out, uint32_t *n);
 bool inf_int(const TgInfer *f, uint32_t i, int64_t *out); /* the only element */
-/* Element by element; unknown elements of small tensors get symbols. NULL: too many, of unknown number, no integers. */
+/* Element by element; unknown elements of small tensors get symbols. NULL: too many, of unknown number, no
+ * integers. */
 const TgDim *inf_elements(const TgInfer *f, uint32_t i, uint32_t *n);
 bool inf_has_elements(const TgInfer *f, uint32_t i); /* something is known already, nothing need be named */
 bool inf_length(const TgInfer *f, uint32_t i, int64_t *n); /* a vector (or scalar: 1) of known length */
-bool inf_box(const TgType *t, InfBox *box); /* false: not all known, or too many elements */
+bool inf_box(const TgType *t, InfBox *box);                /* false: not all known, or too many elements */
 
-/* --- numbers ------------------------------------------------------------------------------------------------------ */
+/* --- numbers -------------------------------------------------------------------------------------------- */
 
-static inline TgDim inf_num(const TgInfer *f, int64_t n) {
+static inline TgDim inf_num(const TgInfer *f, int64_t n)
+{
     return tg_dim(f->tg, n);
 }
 
-static inline TgDim inf_fresh(const TgInfer *f) {
+static inline TgDim inf_fresh(const TgInfer *f)
+{
     return tg_dim_fresh(f->tg);
 }
 
-/* An element that some operator uses as a size: what nobody knows becomes a symbol >= 0, equal to it from now on. */
+/* An element that some operator uses as a size: what nobody knows becomes a symbol >= 0, equal to it from now
+ * on. */
 TgDim inf_size(const TgInfer *f, TgDim element);
 
 uint32_t inf_ravel(const InfBox *box, const int64_t *index);
@@ -76,28 +85,31 @@ void inf_unravel(const InfBox *box, uint32_t linear, int64_t *index);
 /* Where in `from` the element lies that broadcasting puts at `index` of a box of rank `rank`. */
 uint32_t inf_broadcast_index(const InfBox *from, int32_t rank, const int64_t *index);
 
-/* --- outputs ------------------------------------------------------------------------------------------------------ */
+/* --- outputs -------------------------------------------------------------------------------------------- */
 
-void inf_set_type(TgInfer *f, uint32_t i, const TgType *type); /* outputs that the node has not are passed over */
-bool inf_set(TgInfer *f, uint32_t i, TgDtype dtype, const InfShape *shape); /* false: a size is negative, reported */
+void inf_set_type(TgInfer *f, uint32_t i,
+                  const TgType *type); /* outputs that the node has not are passed over */
+bool inf_set(TgInfer *f, uint32_t i, TgDtype dtype,
+             const InfShape *shape); /* false: a size is negative, reported */
 bool inf_set_dims(TgInfer *f, uint32_t i, TgDtype dtype, int32_t rank, ...); /* rank TgDims follow */
 void inf_set_unranked(TgInfer *f, uint32_t i, TgDtype dtype);
 bool inf_set_same(TgInfer *f, uint32_t i, uint32_t input); /* type of that input */
 void inf_set_elements(TgInfer *f, uint32_t i, uint32_t n, const TgDim *elements);
 
-/* --- requirements: true, or reported ------------------------------------------------------------------------------ */
+/* --- requirements: true, or reported -------------------------------------------------------------------- */
 
 bool inf_axis(const TgInfer *f, int64_t axis, int32_t rank, int32_t *out); /* -rank <= axis < rank */
 bool inf_axis_attr(const TgInfer *f, const char *name, int32_t rank, int32_t *out);
 bool inf_need_rank(const TgInfer *f, uint32_t i, int32_t least, int32_t most); /* where the rank is known */
-/* Both must be equal at run time: remembered for tg_infer_graph. `what` says why: "the contraction of MatMul". */
+/* Both must be equal at run time: remembered for tg_infer_graph. `what` says why: "the contraction of
+ * MatMul". */
 bool inf_equal(const TgInfer *f, TgDim a, TgDim b, const char *what);
 bool inf_same_dtype(const TgInfer *f, uint32_t a, uint32_t b); /* inputs, where both are known */
 /* Numpy broadcasting; an unknown rank on either side gives an unknown rank. */
 bool inf_broadcast(const TgInfer *f, InfShape *into, const InfShape *with);
 bool inf_refuse(const TgInfer *f, const char *why); /* reports, returns false */
 
-/* --- shared between the files of inference ------------------------------------------------------------------------ */
+/* --- shared between the files of inference -------------------------------------------------------------- */
 
 void inf_fold_elementwise(TgInfer *f); /* infer_element.c: symbolic elements of output 0 */
 TgDim inf_cast_element(Tg *tg, TgDim x, TgDtype from, TgDtype to);
@@ -112,10 +124,10 @@ typedef enum {
 bool inf_run(TgGraph *g, InfRigour rigour, bool *failed);
 void inf_forget(TgGraph *g); /* drops what is known of all results: their meaning is about to change */
 
-/* --- sizes that are equal (infer_equal.c) --------------------------------------------------------------------------- */
+/* --- sizes that are equal (infer_equal.c) --------------------------------------------------------------- */
 
-/* Draws conclusions from g->equal and puts them into all types and elements of g; true: something changed. What holds
- * in a branch holds only there. */
+/* Draws conclusions from g->equal and puts them into all types and elements of g; true: something changed.
+ * What holds in a branch holds only there. */
 bool inf_solve(TgGraph *g);
 TgDim inf_with_facts(const TgGraph *g, TgDim d); /* what earlier answers make of it */
 /* What the file says about the symbols of the interface; for all that is inferred until the next call. */

@@ -1,29 +1,34 @@
 /* Inference of If, Loop, Scan and SequenceMap: their bodies from the types of what enters them.
  *
- * A branch that contradicts itself cannot be taken: its nodes stay unknown and the other branch decides. What a loop
- * carries is typed by widening: a size that changes from one round to the next becomes a fresh symbol inside the body,
- * and another one outside, where it is that of the last round.
+ * A branch that contradicts itself cannot be taken: its nodes stay unknown and the other branch decides. What
+ * a loop carries is typed by widening: a size that changes from one round to the next becomes a fresh symbol
+ * inside the body, and another one outside, where it is that of the last round.
  */
 #include "infer.h"
 
-static TgGraph *body_of(const TgInfer *f, uint32_t i) {
+static TgGraph *body_of(const TgInfer *f, uint32_t i)
+{
     return i < f->n->n_sub ? f->n->sub[i].graph : NULL;
 }
 
-static TgValueInfo *formal(const TgGraph *body, uint32_t i) {
+static TgValueInfo *formal(const TgGraph *body, uint32_t i)
+{
     return tg_value(body, body->inputs.at[i]);
 }
 
-static TgValueInfo *returned(const TgGraph *body, uint32_t i) {
+static TgValueInfo *returned(const TgGraph *body, uint32_t i)
+{
     return tg_value(body, body->outputs.at[i].value);
 }
 
-static void set_formal(const TgGraph *body, uint32_t i, const TgType *type) {
+static void set_formal(const TgGraph *body, uint32_t i, const TgType *type)
+{
     formal(body, i)->type = type;
     formal(body, i)->symbolic = NULL;
 }
 
-static const TgType *with_axis(const TgInfer *f, const TgType *t, int32_t axis, TgDim d) {
+static const TgType *with_axis(const TgInfer *f, const TgType *t, int32_t axis, TgDim d)
+{
     TgDim dim[TG_MAX_RANK];
     if (t->kind != TG_TENSOR || t->rank < 0 || t->rank == TG_MAX_RANK)
         return tg_type_with_dtype(f->tg, tg_untyped(f->tg), t->kind == TG_TENSOR ? t->dtype : TG_undefined);
@@ -33,10 +38,11 @@ static const TgType *with_axis(const TgInfer *f, const TgType *t, int32_t axis, 
     return tg_type(f->tg, t->dtype, t->rank + 1, dim);
 }
 
-/* --- If ------------------------------------------------------------------------------------------------------------- */
+/* --- If ------------------------------------------------------------------------------------------------- */
 
 /* What holds for both. */
-static const TgType *either(const TgInfer *f, const TgType *a, const TgType *b) {
+static const TgType *either(const TgInfer *f, const TgType *a, const TgType *b)
+{
     TgDim dim[TG_MAX_RANK];
     if (a == b)
         return a;
@@ -48,7 +54,8 @@ static const TgType *either(const TgInfer *f, const TgType *a, const TgType *b) 
     return tg_type(f->tg, a->dtype == b->dtype ? a->dtype : TG_undefined, rank, dim);
 }
 
-static void take_output(TgInfer *f, uint32_t i, const TgGraph *branch) {
+static void take_output(TgInfer *f, uint32_t i, const TgGraph *branch)
+{
     int64_t n;
     const TgValueInfo *v = returned(branch, i);
     inf_set_type(f, i, v->type);
@@ -56,7 +63,8 @@ static void take_output(TgInfer *f, uint32_t i, const TgGraph *branch) {
         inf_set_elements(f, i, (uint32_t)n, v->symbolic);
 }
 
-static void join_output(TgInfer *f, uint32_t i, const TgGraph *yes, const TgGraph *no) {
+static void join_output(TgInfer *f, uint32_t i, const TgGraph *yes, const TgGraph *no)
+{
     int64_t n;
     TgDim element[INF_ELEMENTS];
     const TgValueInfo *a = returned(yes, i), *b = returned(no, i);
@@ -69,7 +77,8 @@ static void join_output(TgInfer *f, uint32_t i, const TgGraph *yes, const TgGrap
     inf_set_elements(f, i, (uint32_t)n, element);
 }
 
-static uint32_t branch_named(const TgInfer *f, TgName name) {
+static uint32_t branch_named(const TgInfer *f, TgName name)
+{
     uint32_t i = 0;
     while (i < f->n->n_sub && f->n->sub[i].attr != name)
         i++;
@@ -77,7 +86,8 @@ static uint32_t branch_named(const TgInfer *f, TgName name) {
 }
 
 /* Once more when sizes turned out equal, as far as this branch goes. */
-static bool run_branch(TgGraph *branch, InfRigour rigour, bool *failed) {
+static bool run_branch(TgGraph *branch, InfRigour rigour, bool *failed)
+{
     enum { ROUNDS = 2 };
     bool fits = inf_run(branch, rigour, failed);
     for (uint32_t i = 0; i < ROUNDS && fits && !*failed && inf_solve(branch); i++)
@@ -85,7 +95,8 @@ static bool run_branch(TgGraph *branch, InfRigour rigour, bool *failed) {
     return fits;
 }
 
-bool infer_if(TgInfer *f) {
+bool infer_if(TgInfer *f)
+{
     TgGraph *branch[2] = {body_of(f, branch_named(f, tg_name(f->tg, "else_branch"))),
                           body_of(f, branch_named(f, tg_name(f->tg, "then_branch")))};
     bool failed[2] = {false, false};
@@ -111,15 +122,17 @@ bool infer_if(TgInfer *f) {
     return true;
 }
 
-/* --- what loops carry ------------------------------------------------------------------------------------------------ */
+/* --- what loops carry ----------------------------------------------------------------------------------- */
 
 typedef struct {
-    const TgType *type;         /* inside, when a round begins */
-    bool changes[TG_MAX_RANK];  /* axes whose size differs between rounds */
+    const TgType *type;        /* inside, when a round begins */
+    bool changes[TG_MAX_RANK]; /* axes whose size differs between rounds */
 } Carried;
 
-/* Makes what differs between the beginning and the end of a round unknown; true: something did that was known. */
-static bool widen(const TgInfer *f, Carried *c, const TgType *end) {
+/* Makes what differs between the beginning and the end of a round unknown; true: something did that was
+ * known. */
+static bool widen(const TgInfer *f, Carried *c, const TgType *end)
+{
     TgDim dim[TG_MAX_RANK];
     const TgType *begin = c->type;
     if (begin == end || begin->kind != TG_TENSOR)
@@ -140,9 +153,12 @@ static bool widen(const TgInfer *f, Carried *c, const TgType *end) {
     return changed;
 }
 
-/* Runs the body until the types of what it carries hold for every round. Carried values are formal inputs from
- * `first_in` and outputs from `first_out` on. Deep nests get one round with nothing known of the sizes. */
-static bool run_rounds(TgInfer *f, TgGraph *body, uint32_t n, Carried *c, uint32_t first_in, uint32_t first_out) {
+/* Runs the body until the types of what it carries hold for every round. Carried values are formal inputs
+ * from `first_in` and outputs from `first_out` on. Deep nests get one round with nothing known of the sizes.
+ */
+static bool run_rounds(TgInfer *f, TgGraph *body, uint32_t n, Carried *c, uint32_t first_in,
+                       uint32_t first_out)
+{
     enum { ROUNDS = 8, DEEP = 3 };
     uint32_t depth = 0;
     bool again = true, failed = false;
@@ -152,8 +168,8 @@ static bool run_rounds(TgInfer *f, TgGraph *body, uint32_t n, Carried *c, uint32
         bool blind = depth >= DEEP || round == ROUNDS - 1;
         for (uint32_t i = 0; i < n; i++) {
             if (blind)
-                c[i].type = tg_type_with_dtype(f->tg, tg_untyped(f->tg), c[i].type->kind == TG_TENSOR ? c[i].type->dtype
-                                                                                                        : TG_undefined);
+                c[i].type = tg_type_with_dtype(
+                    f->tg, tg_untyped(f->tg), c[i].type->kind == TG_TENSOR ? c[i].type->dtype : TG_undefined);
             set_formal(body, first_in + i, c[i].type);
         }
         inf_forget(body);
@@ -167,7 +183,8 @@ static bool run_rounds(TgInfer *f, TgGraph *body, uint32_t n, Carried *c, uint32
 }
 
 /* Outside, a size that changes is that of the last round. */
-static const TgType *after_last_round(const TgInfer *f, const Carried *c) {
+static const TgType *after_last_round(const TgInfer *f, const Carried *c)
+{
     TgDim dim[TG_MAX_RANK];
     if (c->type->kind != TG_TENSOR || c->type->rank < 0)
         return c->type;
@@ -177,7 +194,8 @@ static const TgType *after_last_round(const TgInfer *f, const Carried *c) {
 }
 
 /* Sizes that only the body knows mean nothing outside. */
-static const TgType *seen_outside(const TgInfer *f, const TgType *t) {
+static const TgType *seen_outside(const TgInfer *f, const TgType *t)
+{
     TgDim dim[TG_MAX_RANK];
     if (t->kind != TG_TENSOR || t->rank < 0)
         return t;
@@ -186,17 +204,19 @@ static const TgType *seen_outside(const TgInfer *f, const TgType *t) {
     return tg_type(f->tg, t->dtype, t->rank, dim);
 }
 
-/* --- Loop ------------------------------------------------------------------------------------------------------------ */
+/* --- Loop ----------------------------------------------------------------------------------------------- */
 
 /* A body may take its round number and condition as [1] too. */
-static const TgType *scalar_formal(const TgInfer *f, const TgGraph *body, uint32_t i, TgDtype dtype) {
+static const TgType *scalar_formal(const TgInfer *f, const TgGraph *body, uint32_t i, TgDtype dtype)
+{
     const TgType *declared = formal(body, i)->declared;
     bool vector = declared && declared->kind == TG_TENSOR && declared->rank == 1;
     return tg_type_known(f->tg, dtype, vector ? 1 : 0, (const int64_t[]){1});
 }
 
 /* The body's condition is true whatever happens: a constant, or the one that came in and was true. */
-static bool runs_to_the_end(const TgInfer *f, const TgGraph *body) {
+static bool runs_to_the_end(const TgInfer *f, const TgGraph *body)
+{
     int64_t value = 1;
     if (inf_has(f, 1) && (!inf_int(f, 1, &value) || value == 0))
         return false;
@@ -209,7 +229,8 @@ static bool runs_to_the_end(const TgInfer *f, const TgGraph *body) {
            (tg_const_ints(body, condition, 1, &value, &n) && n == 1 && value != 0);
 }
 
-static TgDim round_count(const TgInfer *f, const TgGraph *body) {
+static TgDim round_count(const TgInfer *f, const TgGraph *body)
+{
     uint32_t n = 0;
     const TgDim *most = inf_has(f, 0) ? inf_elements(f, 0, &n) : NULL;
     if (!most || n != 1 || !runs_to_the_end(f, body))
@@ -217,7 +238,8 @@ static TgDim round_count(const TgInfer *f, const TgGraph *body) {
     return tg_dim_max(f->tg, most[0], inf_num(f, 0));
 }
 
-bool infer_loop(TgInfer *f) {
+bool infer_loop(TgInfer *f)
+{
     TgGraph *body = body_of(f, 0);
     uint32_t n = f->n->n_formal - 2;
     if (!body || body->inputs.n != n + 2 || body->outputs.n < n + 1)
@@ -234,22 +256,25 @@ bool infer_loop(TgInfer *f) {
         return false;
     TgDim rounds = round_count(f, body);
     for (uint32_t i = 0; i < f->n->n_out; i++)
-        inf_set_type(f, i, i < n ? after_last_round(f, &c[i])
-                                 : with_axis(f, seen_outside(f, returned(body, i + 1)->type), 0, rounds));
+        inf_set_type(f, i,
+                     i < n ? after_last_round(f, &c[i])
+                           : with_axis(f, seen_outside(f, returned(body, i + 1)->type), 0, rounds));
     return true;
 }
 
-/* --- Scan ------------------------------------------------------------------------------------------------------------ */
+/* --- Scan ----------------------------------------------------------------------------------------------- */
 
 /* Entry i of an attribute that lists an axis per input or output; 0 where absent. */
-static int64_t listed(const TgInfer *f, const char *attr, uint32_t i) {
+static int64_t listed(const TgInfer *f, const char *attr, uint32_t i)
+{
     uint32_t n;
     const int64_t *list = tg_attr_ints(f->n, attr, &n);
     return list && i < n ? list[i] : 0;
 }
 
 /* One step of input i along `axis`; its length is the number of rounds. */
-static bool scan_slice(TgInfer *f, uint32_t i, int64_t at, TgDim *rounds, const TgType **slice) {
+static bool scan_slice(TgInfer *f, uint32_t i, int64_t at, TgDim *rounds, const TgType **slice)
+{
     InfShape in = inf_shape(f, i), out = {.rank = in.rank < 0 ? -1 : 0};
     int32_t axis;
     if (in.rank >= 0) {
@@ -264,7 +289,8 @@ static bool scan_slice(TgInfer *f, uint32_t i, int64_t at, TgDim *rounds, const 
     return true;
 }
 
-bool infer_scan(TgInfer *f) {
+bool infer_scan(TgInfer *f)
+{
     TgGraph *body = body_of(f, 0);
     int64_t scanned = tg_attr_int(f->n, "num_scan_inputs");
     TgDim rounds = NULL;
@@ -287,15 +313,17 @@ bool infer_scan(TgInfer *f) {
         return false;
     rounds = rounds ? rounds : inf_fresh(f);
     for (uint32_t i = 0; i < f->n->n_out; i++)
-        inf_set_type(f, i, i < n ? after_last_round(f, &c[i])
-                                 : with_axis(f, seen_outside(f, returned(body, i)->type),
-                                             (int32_t)listed(f, "scan_output_axes", i - n), rounds));
+        inf_set_type(f, i,
+                     i < n ? after_last_round(f, &c[i])
+                           : with_axis(f, seen_outside(f, returned(body, i)->type),
+                                       (int32_t)listed(f, "scan_output_axes", i - n), rounds));
     return true;
 }
 
-/* --- SequenceMap ----------------------------------------------------------------------------------------------------- */
+/* --- SequenceMap ---------------------------------------------------------------------------------------- */
 
-bool infer_sequence_map(TgInfer *f) {
+bool infer_sequence_map(TgInfer *f)
+{
     TgGraph *body = body_of(f, 0);
     bool failed = false;
     if (!body || body->inputs.n != f->n->n_formal || body->outputs.n < f->n->n_out)
@@ -307,6 +335,8 @@ bool infer_sequence_map(TgInfer *f) {
     if (!inf_run(body, INF_STRICT, &failed))
         return false;
     for (uint32_t i = 0; i < f->n->n_out; i++)
-        inf_set_type(f, i, tg_type_of_kind(f->tg, TG_SEQUENCE, TG_undefined, seen_outside(f, returned(body, i)->type)));
+        inf_set_type(
+            f, i,
+            tg_type_of_kind(f->tg, TG_SEQUENCE, TG_undefined, seen_outside(f, returned(body, i)->type)));
     return true;
 }

@@ -1,59 +1,70 @@
 /* Inference: symbolic elements through arithmetic.
  *
- * A table says, per operator, how one element comes from its operands; the walk over broadcast operands is the same for
- * all. An element that cannot be said becomes a fresh symbol, so that what can be said about its neighbours survives.
- * Sizes are taken not to overflow the 32-bit integers that some exporters squeeze them into; constants do wrap.
+ * A table says, per operator, how one element comes from its operands; the walk over broadcast operands is
+ * the same for all. An element that cannot be said becomes a fresh symbol, so that what can be said about its
+ * neighbours survives. Sizes are taken not to overflow the 32-bit integers that some exporters squeeze them
+ * into; constants do wrap.
  */
 #include "infer.h"
 
 typedef TgDim (*Fold)(const TgInfer *f, const TgDim *x, uint32_t n);
 
-static TgDim boolean(const TgInfer *f, bool yes) {
+static TgDim boolean(const TgInfer *f, bool yes)
+{
     return inf_num(f, yes);
 }
 
-static TgDim unknown(const TgInfer *f) {
+static TgDim unknown(const TgInfer *f)
+{
     return tg_dim_fresh_any(f->tg);
 }
 
-static bool known(TgDim x, int64_t *n) {
+static bool known(TgDim x, int64_t *n)
+{
     return tg_dim_known(x, n);
 }
 
-/* --- one operand -------------------------------------------------------------------------------------------------- */
+/* --- one operand ---------------------------------------------------------------------------------------- */
 
-static TgDim fold_identity(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_identity(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)f, (void)n;
     return x[0];
 }
 
-static TgDim fold_neg(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_neg(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     return tg_dim_sub(f->tg, inf_num(f, 0), x[0]);
 }
 
-static TgDim fold_abs(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_abs(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     return tg_dim_max(f->tg, x[0], fold_neg(f, x, n));
 }
 
-static TgDim fold_sign(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_sign(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     if (tg_dim_lower(x[0]) > 0 || tg_dim_is(x[0], 0))
         return boolean(f, tg_dim_lower(x[0]) > 0);
     return tg_dim_upper(x[0]) < 0 ? inf_num(f, -1) : unknown(f);
 }
 
-static TgDim fold_relu(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_relu(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     return tg_dim_max(f->tg, x[0], inf_num(f, 0));
 }
 
-static TgDim fold_not(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_not(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     return tg_dim_sub(f->tg, inf_num(f, 1), x[0]);
 }
 
-TgDim inf_cast_element(Tg *tg, TgDim x, TgDtype from, TgDtype to) {
+TgDim inf_cast_element(Tg *tg, TgDim x, TgDtype from, TgDtype to)
+{
     int64_t n;
     uint32_t bits = tg_dtype_bits(to);
     if (to == TG_bool) {
@@ -71,27 +82,31 @@ TgDim inf_cast_element(Tg *tg, TgDim x, TgDtype from, TgDtype to) {
     return tg_dim_lower(x) >= least && tg_dim_upper(x) <= most ? x : tg_dim_fresh_any(tg);
 }
 
-/* --- two operands ------------------------------------------------------------------------------------------------- */
+/* --- two operands --------------------------------------------------------------------------------------- */
 
-static TgDim fold_add(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_add(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     TgDim sum = x[0];
     for (uint32_t i = 1; i < n; i++)
         sum = tg_dim_add(f->tg, sum, x[i]);
     return sum;
 }
 
-static TgDim fold_sub(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_sub(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     return tg_dim_sub(f->tg, x[0], x[1]);
 }
 
-static TgDim fold_mul(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_mul(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     return tg_dim_mul(f->tg, x[0], x[1]);
 }
 
 /* Division of integers truncates: the floor where nothing is negative. */
-static TgDim fold_div(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_div(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     TgDim quotient;
     int64_t a, b;
     (void)n;
@@ -104,7 +119,8 @@ static TgDim fold_div(const TgInfer *f, const TgDim *x, uint32_t n) {
 }
 
 /* fmod=1 takes the sign of the dividend: the same where nothing is negative. */
-static TgDim fold_mod(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_mod(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     int64_t a, b;
     (void)n;
     bool natural = tg_dim_lower(x[0]) >= 0 && tg_dim_lower(x[1]) >= 0;
@@ -113,7 +129,8 @@ static TgDim fold_mod(const TgInfer *f, const TgDim *x, uint32_t n) {
     return known(x[0], &a) && known(x[1], &b) && b != 0 && b != -1 ? inf_num(f, a % b) : unknown(f);
 }
 
-static TgDim fold_pow(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_pow(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     int64_t power;
     (void)n;
     if (!known(x[1], &power) || power < 0 || power > 64)
@@ -124,14 +141,16 @@ static TgDim fold_pow(const TgInfer *f, const TgDim *x, uint32_t n) {
     return result;
 }
 
-static TgDim fold_min(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_min(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     TgDim least = x[0];
     for (uint32_t i = 1; i < n; i++)
         least = tg_dim_min(f->tg, least, x[i]);
     return least;
 }
 
-static TgDim fold_max(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_max(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     TgDim most = x[0];
     for (uint32_t i = 1; i < n; i++)
         most = tg_dim_max(f->tg, most, x[i]);
@@ -139,33 +158,38 @@ static TgDim fold_max(const TgInfer *f, const TgDim *x, uint32_t n) {
 }
 
 /* Clip(x, least, most): min(max(x, least), most). The absent bounds were filled in by x itself. */
-static TgDim fold_clip(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_clip(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     TgDim low = n > 1 ? tg_dim_max(f->tg, x[0], x[1]) : x[0];
     return n > 2 && x[2] != x[0] ? tg_dim_min(f->tg, low, x[2]) : low;
 }
 
-static TgDim fold_and(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_and(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     if (tg_dim_is(x[0], 0) || tg_dim_is(x[1], 0))
         return boolean(f, false);
     return tg_dim_is(x[0], 1) ? x[1] : tg_dim_is(x[1], 1) || x[0] == x[1] ? x[0] : unknown(f);
 }
 
-static TgDim fold_or(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_or(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     if (tg_dim_is(x[0], 1) || tg_dim_is(x[1], 1))
         return boolean(f, true);
     return tg_dim_is(x[0], 0) ? x[1] : tg_dim_is(x[1], 0) || x[0] == x[1] ? x[0] : unknown(f);
 }
 
-static TgDim fold_xor(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_xor(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     if (x[0] == x[1])
         return boolean(f, false);
     return tg_dim_is(x[0], 0) ? x[1] : tg_dim_is(x[1], 0) ? x[0] : unknown(f);
 }
 
-static TgDim fold_equal(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_equal(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     if (x[0] == x[1])
         return boolean(f, true);
@@ -173,33 +197,39 @@ static TgDim fold_equal(const TgInfer *f, const TgDim *x, uint32_t n) {
 }
 
 /* a < b, in integers: b >= a + 1. */
-static TgDim decide_less(const TgInfer *f, TgDim a, TgDim b) {
+static TgDim decide_less(const TgInfer *f, TgDim a, TgDim b)
+{
     if (tg_dim_at_least(f->tg, b, tg_dim_add(f->tg, a, inf_num(f, 1))))
         return boolean(f, true);
     return tg_dim_at_least(f->tg, a, b) ? boolean(f, false) : unknown(f);
 }
 
-static TgDim fold_less(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_less(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     return decide_less(f, x[0], x[1]);
 }
 
-static TgDim fold_greater(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_greater(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     return decide_less(f, x[1], x[0]);
 }
 
-static TgDim fold_less_or_equal(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_less_or_equal(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     TgDim opposite = decide_less(f, x[1], x[0]);
     return fold_not(f, &opposite, n);
 }
 
-static TgDim fold_greater_or_equal(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_greater_or_equal(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     TgDim opposite = decide_less(f, x[0], x[1]);
     return fold_not(f, &opposite, n);
 }
 
-static TgDim fold_where(const TgInfer *f, const TgDim *x, uint32_t n) {
+static TgDim fold_where(const TgInfer *f, const TgDim *x, uint32_t n)
+{
     (void)n;
     if (tg_dim_is(x[0], 0) || x[1] == x[2])
         return x[2];
@@ -208,17 +238,37 @@ static TgDim fold_where(const TgInfer *f, const TgDim *x, uint32_t n) {
     return tg_dim_lower(x[1]) >= 0 && tg_dim_lower(x[2]) >= 0 ? inf_fresh(f) : unknown(f);
 }
 
-static Fold fold_of(TgOp op) {
+static Fold fold_of(TgOp op)
+{
     static const struct {
         TgOp op;
         Fold fold;
     } ROW[] = {
-        {TG_Identity, fold_identity}, {TG_Neg, fold_neg}, {TG_Abs, fold_abs}, {TG_Sign, fold_sign},
-        {TG_Relu, fold_relu}, {TG_Not, fold_not}, {TG_Add, fold_add}, {TG_Sum, fold_add}, {TG_Sub, fold_sub},
-        {TG_Mul, fold_mul}, {TG_Div, fold_div}, {TG_Mod, fold_mod}, {TG_Pow, fold_pow}, {TG_Min, fold_min},
-        {TG_Max, fold_max}, {TG_Clip, fold_clip}, {TG_And, fold_and}, {TG_Or, fold_or}, {TG_Xor, fold_xor},
-        {TG_Equal, fold_equal}, {TG_Less, fold_less}, {TG_Greater, fold_greater},
-        {TG_LessOrEqual, fold_less_or_equal}, {TG_GreaterOrEqual, fold_greater_or_equal}, {TG_Where, fold_where},
+        {TG_Identity, fold_identity},
+        {TG_Neg, fold_neg},
+        {TG_Abs, fold_abs},
+        {TG_Sign, fold_sign},
+        {TG_Relu, fold_relu},
+        {TG_Not, fold_not},
+        {TG_Add, fold_add},
+        {TG_Sum, fold_add},
+        {TG_Sub, fold_sub},
+        {TG_Mul, fold_mul},
+        {TG_Div, fold_div},
+        {TG_Mod, fold_mod},
+        {TG_Pow, fold_pow},
+        {TG_Min, fold_min},
+        {TG_Max, fold_max},
+        {TG_Clip, fold_clip},
+        {TG_And, fold_and},
+        {TG_Or, fold_or},
+        {TG_Xor, fold_xor},
+        {TG_Equal, fold_equal},
+        {TG_Less, fold_less},
+        {TG_Greater, fold_greater},
+        {TG_LessOrEqual, fold_less_or_equal},
+        {TG_GreaterOrEqual, fold_greater_or_equal},
+        {TG_Where, fold_where},
     };
     for (uint32_t i = 0; i < sizeof ROW / sizeof ROW[0]; i++)
         if (ROW[i].op == op)
@@ -226,7 +276,7 @@ static Fold fold_of(TgOp op) {
     return NULL;
 }
 
-/* --- the walk ----------------------------------------------------------------------------------------------------- */
+/* --- the walk ------------------------------------------------------------------------------------------- */
 
 enum { MOST_OPERANDS = 8 };
 
@@ -237,7 +287,8 @@ typedef struct {
 } Operands;
 
 /* False: nothing is known, or some operand cannot be taken element by element. */
-static bool read_operands(const TgInfer *f, Operands *o) {
+static bool read_operands(const TgInfer *f, Operands *o)
+{
     bool anything = false;
     uint32_t count;
     o->n = f->n->n_formal;
@@ -254,18 +305,21 @@ static bool read_operands(const TgInfer *f, Operands *o) {
 }
 
 /* Constants wrap as their element type does; a size that did not fit its type was no size. */
-static TgDim wrapped(const TgInfer *f, TgDim x, TgDtype dtype) {
+static TgDim wrapped(const TgInfer *f, TgDim x, TgDtype dtype)
+{
     int64_t n;
     return dtype != TG_bool && tg_dim_known(x, &n) ? inf_num(f, tg_wrap_integer(dtype, n)) : x;
 }
 
-void inf_fold_elementwise(TgInfer *f) {
+void inf_fold_elementwise(TgInfer *f)
+{
     const TgType *type = tg_value(f->g, f->n->out[0])->type;
     InfBox box;
     Operands o;
     TgDim result[INF_ELEMENTS], x[MOST_OPERANDS];
     int64_t index[TG_MAX_RANK];
-    if (!tg_is_tensor(type) || !(tg_is_integer(type->dtype) || type->dtype == TG_bool) || !inf_box(type, &box))
+    if (!tg_is_tensor(type) || !(tg_is_integer(type->dtype) || type->dtype == TG_bool) ||
+        !inf_box(type, &box))
         return;
     Fold fold = fold_of(f->n->op);
     if (!fold || !read_operands(f, &o))

@@ -1,30 +1,30 @@
 /* Inference: conclusions from sizes that operators require to be equal.
  *
- * A pair a = b is a linear equation over atoms. It is solved for one atom that occurs once, alone: an element nobody
- * knows, else a size nobody named, else an opaque term (bcast(s, mask) = s), else the name that the interface mentions
- * last. Names give way to constants, to earlier names and to sums of other names (total = past + sequence), never to
- * fresh symbols. A solution for a size must be provably >= 0, so that no bound is lost. The answers are then put into
- * every type and element.
+ * A pair a = b is a linear equation over atoms. It is solved for one atom that occurs once, alone: an element
+ * nobody knows, else a size nobody named, else an opaque term (bcast(s, mask) = s), else the name that the
+ * interface mentions last. Names give way to constants, to earlier names and to sums of other names (total =
+ * past + sequence), never to fresh symbols. A solution for a size must be provably >= 0, so that no bound is
+ * lost. The answers are then put into every type and element.
  */
 #include "context.h"
 #include "dim.h"
 #include "infer.h"
 
-typedef TG_VEC(TgDim) Pairs; /* an atom, what it is; and so on */
-
 typedef struct {
     Tg *tg;
     TgArena *arena;
-    Pairs found;
+    TG_VEC(TgDim)
+    found;             /* pairs: an atom, and what it is */
     TgMap answer;      /* the same, for looking up */
     TgMap place;       /* symbol -> when the interface mentions it first, from 1 */
     TgMap types, dims; /* memo of substitution */
 } Solver;
 
-/* --- substitution --------------------------------------------------------------------------------------------------- */
+/* --- substitution --------------------------------------------------------------------------------------- */
 
 /* The size in min(size, most); false: d is nothing like it. */
-static bool is_capped(TgDim d, TgDim *size, int64_t *most) {
+static bool is_capped(TgDim d, TgDim *size, int64_t *most)
+{
     const DimAtom *atom = dim_only_atom(d);
     if (!atom || atom->kind != DIM_MIN || atom->n != 2)
         return false;
@@ -37,7 +37,8 @@ static bool is_capped(TgDim d, TgDim *size, int64_t *most) {
 }
 
 /* min(x, c) = x was found: then min(y, d) = y for all y <= x and d >= c. */
-static TgDim decided_minimum(Tg *tg, uint32_t n, const TgDim *pair, TgDim atom) {
+static TgDim decided_minimum(Tg *tg, uint32_t n, const TgDim *pair, TgDim atom)
+{
     TgDim size, larger;
     int64_t most, cap;
     if (!is_capped(atom, &size, &most))
@@ -49,7 +50,8 @@ static TgDim decided_minimum(Tg *tg, uint32_t n, const TgDim *pair, TgDim atom) 
     return NULL;
 }
 
-static TgDim answer_of(void *user, TgDim atom) {
+static TgDim answer_of(void *user, TgDim atom)
+{
     uint64_t found;
     const Solver *s = user;
     if (tg_map_get(&s->answer, TG_KEY(atom), &found))
@@ -58,7 +60,8 @@ static TgDim answer_of(void *user, TgDim atom) {
 }
 
 /* Answers may mention atoms that were answered later: again until nothing changes. */
-static TgDim resolve(Solver *s, TgDim d) {
+static TgDim resolve(Solver *s, TgDim d)
+{
     enum { LONGEST_CHAIN = 64 };
     TgDim before = NULL;
     for (uint32_t i = 0; i < LONGEST_CHAIN && d != before; i++) {
@@ -68,7 +71,8 @@ static TgDim resolve(Solver *s, TgDim d) {
     return d;
 }
 
-static TgDim resolve_once(Solver *s, TgDim d) {
+static TgDim resolve_once(Solver *s, TgDim d)
+{
     uint64_t found;
     if (tg_map_get(&s->dims, TG_KEY(d), &found))
         return (TgDim)(uintptr_t)found;
@@ -77,7 +81,8 @@ static TgDim resolve_once(Solver *s, TgDim d) {
     return result;
 }
 
-static const TgType *resolve_type(Solver *s, const TgType *t) {
+static const TgType *resolve_type(Solver *s, const TgType *t)
+{
     uint64_t found;
     TgDim dim[TG_MAX_RANK];
     if (t->kind != TG_TENSOR || t->rank <= 0)
@@ -91,7 +96,8 @@ static const TgType *resolve_type(Solver *s, const TgType *t) {
     return result;
 }
 
-static void resolve_elements(Solver *s, TgGraph *g, TgValueInfo *v) {
+static void resolve_elements(Solver *s, TgGraph *g, TgValueInfo *v)
+{
     int64_t n;
     if (!v->symbolic || v->origin == TG_V_CONST || !tg_type_numel(v->type, &n) || n == 0)
         return;
@@ -101,7 +107,8 @@ static void resolve_elements(Solver *s, TgGraph *g, TgValueInfo *v) {
     v->symbolic = element;
 }
 
-static void resolve_graph(Solver *s, TgGraph *g) {
+static void resolve_graph(Solver *s, TgGraph *g)
+{
     for (TgValue v = 1; v < g->values.n; v++) {
         tg_value(g, v)->type = resolve_type(s, tg_value(g, v)->type);
         resolve_elements(s, g, tg_value(g, v));
@@ -111,10 +118,11 @@ static void resolve_graph(Solver *s, TgGraph *g) {
             resolve_graph(s, tg_node(g, n)->sub[k].graph); /* nesting is bounded by the reader */
 }
 
-/* --- solving -------------------------------------------------------------------------------------------------------- */
+/* --- solving -------------------------------------------------------------------------------------------- */
 
 /* How gladly an atom is given up; 0: not for this. */
-static uint64_t readiness(Solver *s, const DimAtom *atom, TgDim rest) {
+static uint64_t readiness(Solver *s, const DimAtom *atom, TgDim rest)
+{
     uint64_t mine = UINT32_MAX, other;
     if (atom->kind == DIM_ANY)
         return UINT64_MAX;
@@ -133,7 +141,8 @@ static uint64_t readiness(Solver *s, const DimAtom *atom, TgDim rest) {
 }
 
 /* The sum without its greatest common factor. */
-static TgDim primitive(Tg *tg, TgDim d) {
+static TgDim primitive(Tg *tg, TgDim d)
+{
     int64_t g = 0;
     TgDim quotient;
     for (uint32_t i = 0; i < d->n; i++)
@@ -147,7 +156,8 @@ static TgDim primitive(Tg *tg, TgDim d) {
 }
 
 /* b * x - b * y = 0 says x = y: a size b of 0 would leave nothing to be unequal. */
-static TgDim without_common_atoms(Tg *tg, TgDim d) {
+static TgDim without_common_atoms(Tg *tg, TgDim d)
+{
     TgDim quotient;
     for (uint32_t i = 0; d->n > 0 && i < d->at[0].of->n;) {
         if (tg_dim_exact_div(tg, d, d->at[0].of->at[i]->self, &quotient) && d->n > 1)
@@ -159,20 +169,23 @@ static TgDim without_common_atoms(Tg *tg, TgDim d) {
 }
 
 /* d = 0 solved for the term's atom: what it equals; NULL when it occurs elsewhere too. */
-static TgDim solution(Tg *tg, TgDim d, DimTerm t) {
+static TgDim solution(Tg *tg, TgDim d, DimTerm t)
+{
     TgDim rest = tg_dim_sub(tg, d, dim_of_term(tg, t.times, t.of));
     if (dim_mentions(rest, t.of->at[0]))
         return NULL;
     return t.times > 0 ? tg_dim_sub(tg, tg_dim(tg, 0), rest) : rest;
 }
 
-static void answer(Solver *s, TgDim atom, TgDim value) {
+static void answer(Solver *s, TgDim atom, TgDim value)
+{
     TG_PUSH(s->arena, &s->found, atom);
     TG_PUSH(s->arena, &s->found, value);
     tg_map_put(&s->answer, TG_KEY(atom), TG_KEY(value));
 }
 
-static bool solve_pair(Solver *s, TgDim a, TgDim b) {
+static bool solve_pair(Solver *s, TgDim a, TgDim b)
+{
     uint64_t best = 0;
     TgDim atom = NULL, value = NULL;
     TgDim d = tg_dim_sub(s->tg, resolve(s, a), resolve(s, b));
@@ -193,13 +206,15 @@ static bool solve_pair(Solver *s, TgDim a, TgDim b) {
     return atom != NULL;
 }
 
-static void note_place(void *user, TgDim symbol) {
+static void note_place(void *user, TgDim symbol)
+{
     Solver *s = user;
     if (!tg_map_get(&s->place, TG_KEY(symbol), NULL))
         tg_map_put(&s->place, TG_KEY(symbol), s->place.n + 1);
 }
 
-static void read_interface(Solver *s, const TgGraph *g) {
+static void read_interface(Solver *s, const TgGraph *g)
+{
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         const TgType *t = tg_type_of(g, g->inputs.at[i]);
         for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank; k++)
@@ -207,9 +222,10 @@ static void read_interface(Solver *s, const TgGraph *g) {
     }
 }
 
-/* The answers become facts of g. Symbols of a main graph need none: they are replaced for good. A branch sees the
- * symbols of its captures again and again, and opaque terms arise anew wherever a node is inferred. */
-static void keep_facts(Solver *s, TgGraph *g) {
+/* The answers become facts of g. Symbols of a main graph need none: they are replaced for good. A branch sees
+ * the symbols of its captures again and again, and opaque terms arise anew wherever a node is inferred. */
+static void keep_facts(Solver *s, TgGraph *g)
+{
     g->facts.n = 0;
     for (uint32_t i = 0; i < s->found.n; i += 2) {
         if (!g->outer && tg_dim_is_symbol(s->found.at[i]))
@@ -219,7 +235,8 @@ static void keep_facts(Solver *s, TgGraph *g) {
     }
 }
 
-bool inf_solve(TgGraph *g) {
+bool inf_solve(TgGraph *g)
+{
     TgArena *scratch = tg_scratch(g->tg);
     TgMark mark = tg_mark(scratch);
     Solver s = {.tg = g->tg, .arena = scratch};
@@ -244,9 +261,10 @@ bool inf_solve(TgGraph *g) {
     return solved;
 }
 
-/* --- facts ------------------------------------------------------------------------------------------------------------ */
+/* --- facts ---------------------------------------------------------------------------------------------- */
 
-static TgDim fact_of(void *user, TgDim atom) {
+static TgDim fact_of(void *user, TgDim atom)
+{
     const TgGraph *g = user;
     for (uint32_t i = 0; i < g->facts.n; i += 2)
         if (g->facts.at[i] == atom)
@@ -254,21 +272,24 @@ static TgDim fact_of(void *user, TgDim atom) {
     return decided_minimum(g->tg, g->facts.n, g->facts.at, atom);
 }
 
-TgDim inf_with_facts(const TgGraph *g, TgDim d) {
+TgDim inf_with_facts(const TgGraph *g, TgDim d)
+{
     for (; g; g = g->outer)
         if (g->facts.n && (g->outer || d->depth > 0))
             d = dim_substitute_atoms(g->tg, d, fact_of, (void *)(uintptr_t)g);
     return d;
 }
 
-/* --- suspicion -------------------------------------------------------------------------------------------------------- */
+/* --- suspicion ------------------------------------------------------------------------------------------ */
 
-static TgDim claim_of(void *user, TgDim symbol) {
+static TgDim claim_of(void *user, TgDim symbol)
+{
     uint64_t found;
     return tg_map_get(user, TG_KEY(symbol), &found) ? (TgDim)(uintptr_t)found : NULL;
 }
 
-void inf_read_claims(TgGraph *g) {
+void inf_read_claims(TgGraph *g)
+{
     TgMap *claims = TG_NEW(tg_forever(g->tg), TgMap);
     tg_map_init(claims, tg_forever(g->tg));
     for (uint32_t i = 0; i < g->inputs.n; i++) {
@@ -282,17 +303,20 @@ void inf_read_claims(TgGraph *g) {
     g->tg->slot[TG_SLOT_INFER] = claims->n ? claims : NULL;
 }
 
-static TgDim as_claimed(const TgInfer *f, TgDim d) {
+static TgDim as_claimed(const TgInfer *f, TgDim d)
+{
     TgMap *claims = f->tg->slot[TG_SLOT_INFER];
     return claims ? tg_dim_substitute(f->tg, d, claim_of, claims) : d;
 }
 
-static void note_equal(const TgInfer *f, TgDim a, TgDim b) {
+static void note_equal(const TgInfer *f, TgDim a, TgDim b)
+{
     TG_PUSH(f->g->arena, &f->g->equal, a);
     TG_PUSH(f->g->arena, &f->g->equal, b);
 }
 
-static void suspect_pair(const TgInfer *f, TgDim a, TgDim b) {
+static void suspect_pair(const TgInfer *f, TgDim a, TgDim b)
+{
     TgDim size;
     int64_t most;
     bool capped = (is_capped(a, &size, &most) && size == b) || (is_capped(b, &size, &most) && size == a);
@@ -300,7 +324,8 @@ static void suspect_pair(const TgInfer *f, TgDim a, TgDim b) {
         note_equal(f, a, b);
 }
 
-void inf_suspect_equal(const TgInfer *f, TgDim a, TgDim b) {
+void inf_suspect_equal(const TgInfer *f, TgDim a, TgDim b)
+{
     const DimAtom *left = dim_only_atom(a), *right = dim_only_atom(b);
     bool many_a = left && left->kind == DIM_BCAST, many_b = right && right->kind == DIM_BCAST;
     for (uint32_t i = 0; i < (many_a ? left->n : 1); i++)
@@ -308,14 +333,16 @@ void inf_suspect_equal(const TgInfer *f, TgDim a, TgDim b) {
             suspect_pair(f, many_a ? left->arg[i] : a, many_b ? right->arg[k] : b);
 }
 
-static void note_claim(void *user, TgDim symbol) {
+static void note_claim(void *user, TgDim symbol)
+{
     const TgInfer *f = user;
     TgDim claim = as_claimed(f, symbol);
     if (claim != symbol)
         note_equal(f, symbol, claim);
 }
 
-void inf_suspect_divides(const TgInfer *f, TgDim count, TgDim by) {
+void inf_suspect_divides(const TgInfer *f, TgDim count, TgDim by)
+{
     TgDim quotient;
     if (!tg_dim_exact_div(f->tg, as_claimed(f, count), as_claimed(f, by), &quotient))
         return;

@@ -3,53 +3,63 @@
 
 #include <string.h>
 
-/* --- inputs ------------------------------------------------------------------------------------------------------- */
+/* --- inputs --------------------------------------------------------------------------------------------- */
 
-const TgType *inf_type(const TgInfer *f, uint32_t i) {
+const TgType *inf_type(const TgInfer *f, uint32_t i)
+{
     return inf_has(f, i) ? inf_value(f, i)->type : tg_untyped(f->tg);
 }
 
-int32_t inf_rank(const TgInfer *f, uint32_t i) {
+int32_t inf_rank(const TgInfer *f, uint32_t i)
+{
     const TgType *t = inf_type(f, i);
     return t->kind == TG_TENSOR ? t->rank : -1;
 }
 
-TgDtype inf_dtype(const TgInfer *f, uint32_t i) {
+TgDtype inf_dtype(const TgInfer *f, uint32_t i)
+{
     const TgType *t = inf_type(f, i);
     return t->kind == TG_TENSOR ? t->dtype : TG_undefined;
 }
 
-TgDim inf_dim(const TgInfer *f, uint32_t i, int32_t k) {
+TgDim inf_dim(const TgInfer *f, uint32_t i, int32_t k)
+{
     int32_t rank = inf_rank(f, i);
     k = k < 0 ? k + rank : k;
     return rank >= 0 && k >= 0 && k < rank ? inf_type(f, i)->dim[k] : inf_fresh(f);
 }
 
-InfShape inf_shape(const TgInfer *f, uint32_t i) {
+InfShape inf_shape(const TgInfer *f, uint32_t i)
+{
     InfShape s = {.rank = inf_rank(f, i)};
     for (int32_t k = 0; k < s.rank; k++)
         s.dim[k] = inf_type(f, i)->dim[k];
     return s;
 }
 
-bool inf_ints(const TgInfer *f, uint32_t i, uint32_t max, int64_t *out, uint32_t *n) {
+bool inf_ints(const TgInfer *f, uint32_t i, uint32_t max, int64_t *out, uint32_t *n)
+{
     return inf_has(f, i) && tg_const_ints(f->g, f->n->in[i], max, out, n);
 }
 
-bool inf_int(const TgInfer *f, uint32_t i, int64_t *out) {
+bool inf_int(const TgInfer *f, uint32_t i, int64_t *out)
+{
     uint32_t n;
     return inf_ints(f, i, 1, out, &n) && n == 1;
 }
 
-static bool holds_integers(const TgType *t) {
+static bool holds_integers(const TgType *t)
+{
     return t->kind == TG_TENSOR && (tg_is_integer(t->dtype) || t->dtype == TG_bool);
 }
 
-bool inf_has_elements(const TgInfer *f, uint32_t i) {
+bool inf_has_elements(const TgInfer *f, uint32_t i)
+{
     return inf_has(f, i) && inf_value(f, i)->symbolic != NULL;
 }
 
-const TgDim *inf_elements(const TgInfer *f, uint32_t i, uint32_t *n) {
+const TgDim *inf_elements(const TgInfer *f, uint32_t i, uint32_t *n)
+{
     int64_t count;
     if (!inf_has(f, i) || !holds_integers(inf_type(f, i)) || !tg_type_numel(inf_type(f, i), &count))
         return NULL;
@@ -67,12 +77,14 @@ const TgDim *inf_elements(const TgInfer *f, uint32_t i, uint32_t *n) {
     return made;
 }
 
-bool inf_length(const TgInfer *f, uint32_t i, int64_t *n) {
+bool inf_length(const TgInfer *f, uint32_t i, int64_t *n)
+{
     const TgType *t = inf_type(f, i);
     return t->kind == TG_TENSOR && t->rank >= 0 && t->rank <= 1 && tg_type_numel(t, n);
 }
 
-bool inf_box(const TgType *t, InfBox *box) {
+bool inf_box(const TgType *t, InfBox *box)
+{
     int64_t count;
     if (!tg_type_static(t, box->dim) || !tg_type_numel(t, &count) || count > INF_ELEMENTS)
         return false;
@@ -81,9 +93,10 @@ bool inf_box(const TgType *t, InfBox *box) {
     return true;
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------------ */
+/* --- numbers -------------------------------------------------------------------------------------------- */
 
-TgDim inf_size(const TgInfer *f, TgDim element) {
+TgDim inf_size(const TgInfer *f, TgDim element)
+{
     if (tg_dim_lower(element) >= 0 || !tg_dim_is_symbol(element))
         return element;
     TgDim size = inf_fresh(f);
@@ -92,14 +105,16 @@ TgDim inf_size(const TgInfer *f, TgDim element) {
     return size;
 }
 
-uint32_t inf_ravel(const InfBox *box, const int64_t *index) {
+uint32_t inf_ravel(const InfBox *box, const int64_t *index)
+{
     int64_t linear = 0;
     for (int32_t k = 0; k < box->rank; k++)
         linear = linear * box->dim[k] + index[k];
     return (uint32_t)linear;
 }
 
-void inf_unravel(const InfBox *box, uint32_t linear, int64_t *index) {
+void inf_unravel(const InfBox *box, uint32_t linear, int64_t *index)
+{
     int64_t rest = linear;
     for (int32_t k = box->rank; k-- > 0;) {
         index[k] = rest % box->dim[k];
@@ -107,7 +122,8 @@ void inf_unravel(const InfBox *box, uint32_t linear, int64_t *index) {
     }
 }
 
-uint32_t inf_broadcast_index(const InfBox *from, int32_t rank, const int64_t *index) {
+uint32_t inf_broadcast_index(const InfBox *from, int32_t rank, const int64_t *index)
+{
     int64_t linear = 0;
     for (int32_t k = 0; k < from->rank; k++) {
         int64_t at = index[rank - from->rank + k];
@@ -116,14 +132,16 @@ uint32_t inf_broadcast_index(const InfBox *from, int32_t rank, const int64_t *in
     return (uint32_t)linear;
 }
 
-/* --- outputs ------------------------------------------------------------------------------------------------------ */
+/* --- outputs -------------------------------------------------------------------------------------------- */
 
-void inf_set_type(TgInfer *f, uint32_t i, const TgType *type) {
+void inf_set_type(TgInfer *f, uint32_t i, const TgType *type)
+{
     if (i < f->n->n_out)
         tg_value(f->g, f->n->out[i])->type = type;
 }
 
-bool inf_set(TgInfer *f, uint32_t i, TgDtype dtype, const InfShape *shape) {
+bool inf_set(TgInfer *f, uint32_t i, TgDtype dtype, const InfShape *shape)
+{
     int64_t n;
     if (i >= f->n->n_out)
         return true;
@@ -136,7 +154,8 @@ bool inf_set(TgInfer *f, uint32_t i, TgDtype dtype, const InfShape *shape) {
     return true;
 }
 
-bool inf_set_dims(TgInfer *f, uint32_t i, TgDtype dtype, int32_t rank, ...) {
+bool inf_set_dims(TgInfer *f, uint32_t i, TgDtype dtype, int32_t rank, ...)
+{
     InfShape shape = {.rank = rank};
     va_list dims;
     va_start(dims, rank);
@@ -146,41 +165,49 @@ bool inf_set_dims(TgInfer *f, uint32_t i, TgDtype dtype, int32_t rank, ...) {
     return inf_set(f, i, dtype, &shape);
 }
 
-void inf_set_unranked(TgInfer *f, uint32_t i, TgDtype dtype) {
+void inf_set_unranked(TgInfer *f, uint32_t i, TgDtype dtype)
+{
     inf_set_type(f, i, tg_type(f->tg, dtype, -1, NULL));
 }
 
-bool inf_set_same(TgInfer *f, uint32_t i, uint32_t input) {
+bool inf_set_same(TgInfer *f, uint32_t i, uint32_t input)
+{
     inf_set_type(f, i, inf_type(f, input));
     return true;
 }
 
-void inf_set_elements(TgInfer *f, uint32_t i, uint32_t n, const TgDim *elements) {
+void inf_set_elements(TgInfer *f, uint32_t i, uint32_t n, const TgDim *elements)
+{
     if (i < f->n->n_out)
-        tg_value(f->g, f->n->out[i])->symbolic = tg_copy(f->g->arena, elements, (n ? n : 1) * sizeof *elements);
+        tg_value(f->g, f->n->out[i])->symbolic =
+            tg_copy(f->g->arena, elements, (n ? n : 1) * sizeof *elements);
 }
 
-/* --- requirements ------------------------------------------------------------------------------------------------- */
+/* --- requirements --------------------------------------------------------------------------------------- */
 
-bool inf_axis(const TgInfer *f, int64_t axis, int32_t rank, int32_t *out) {
+bool inf_axis(const TgInfer *f, int64_t axis, int32_t rank, int32_t *out)
+{
     if (axis < -rank || axis >= rank)
         return tg_report(f->tg, TG_E_infer_axis, (long long)axis, rank);
     *out = (int32_t)(axis < 0 ? axis + rank : axis);
     return true;
 }
 
-bool inf_axis_attr(const TgInfer *f, const char *name, int32_t rank, int32_t *out) {
+bool inf_axis_attr(const TgInfer *f, const char *name, int32_t rank, int32_t *out)
+{
     return inf_axis(f, tg_attr_int(f->n, name), rank, out);
 }
 
-bool inf_need_rank(const TgInfer *f, uint32_t i, int32_t least, int32_t most) {
+bool inf_need_rank(const TgInfer *f, uint32_t i, int32_t least, int32_t most)
+{
     int32_t rank = inf_rank(f, i);
     if (rank < 0 || (rank >= least && rank <= most))
         return true;
     return tg_report(f->tg, TG_E_infer_rank, i, rank, least, most);
 }
 
-bool inf_equal(const TgInfer *f, TgDim a, TgDim b, const char *what) {
+bool inf_equal(const TgInfer *f, TgDim a, TgDim b, const char *what)
+{
     if (a == b)
         return true;
     if (tg_dim_never_equal(f->tg, a, b))
@@ -191,15 +218,18 @@ bool inf_equal(const TgInfer *f, TgDim a, TgDim b, const char *what) {
     return true;
 }
 
-bool inf_same_dtype(const TgInfer *f, uint32_t a, uint32_t b) {
+bool inf_same_dtype(const TgInfer *f, uint32_t a, uint32_t b)
+{
     TgDtype x = inf_dtype(f, a), y = inf_dtype(f, b);
     if (x == y || x == TG_undefined || y == TG_undefined)
         return true;
     return tg_report(f->tg, TG_E_infer_dtype, b, tg_dtype_text(y), a, tg_dtype_text(x));
 }
 
-/* One axis: neither can be 1, so both are equal; or one is 1; or nobody knows, and what speaks for equality is noted. */
-static bool broadcast_axis(const TgInfer *f, TgDim a, TgDim b, TgDim *out) {
+/* One axis: neither can be 1, so both are equal; or one is 1; or nobody knows, and what speaks for equality
+ * is noted. */
+static bool broadcast_axis(const TgInfer *f, TgDim a, TgDim b, TgDim *out)
+{
     bool a_wide = tg_dim_lower(a) >= 2, b_wide = tg_dim_lower(b) >= 2;
     *out = tg_dim_bcast(f->tg, a, b);
     if (a == b)
@@ -211,7 +241,8 @@ static bool broadcast_axis(const TgInfer *f, TgDim a, TgDim b, TgDim *out) {
     return true;
 }
 
-bool inf_broadcast(const TgInfer *f, InfShape *into, const InfShape *with) {
+bool inf_broadcast(const TgInfer *f, InfShape *into, const InfShape *with)
+{
     if (into->rank < 0 || with->rank < 0) {
         into->rank = -1;
         return true;
@@ -229,6 +260,7 @@ bool inf_broadcast(const TgInfer *f, InfShape *into, const InfShape *with) {
     return true;
 }
 
-bool inf_refuse(const TgInfer *f, const char *why) {
+bool inf_refuse(const TgInfer *f, const char *why)
+{
     return tg_report(f->tg, TG_E_infer_refuse, why);
 }

@@ -2,19 +2,23 @@
 #include "infer.h"
 
 /* Element i of a list of indices, counted from the front; false: unknown or out of range. */
-static bool index_at(const TgDim *list, uint32_t i, int64_t size, int64_t *at) {
+static bool index_at(const TgDim *list, uint32_t i, int64_t size, int64_t *at)
+{
     if (!tg_dim_known(list[i], at))
         return false;
     *at += *at < 0 ? size : 0;
     return *at >= 0 && *at < size;
 }
 
-static bool is_integer_tensor(const TgInfer *f) {
+static bool is_integer_tensor(const TgInfer *f)
+{
     return tg_is_integer(inf_dtype(f, 0)) || inf_dtype(f, 0) == TG_bool;
 }
 
 /* Elements of data and indices, where both are known well enough to pick. */
-static bool picks(const TgInfer *f, const TgDim **x, InfBox *data, const TgDim **index, InfBox *indices, InfBox *out) {
+static bool picks(const TgInfer *f, const TgDim **x, InfBox *data, const TgDim **index, InfBox *indices,
+                  InfBox *out)
+{
     uint32_t n;
     if (!is_integer_tensor(f) || !inf_has_elements(f, 0) || !inf_has_elements(f, 1))
         return false;
@@ -25,7 +29,8 @@ static bool picks(const TgInfer *f, const TgDim **x, InfBox *data, const TgDim *
 }
 
 /* Picks whole runs along `axis`; out is outer x indices x inner. */
-static void gather_elements(TgInfer *f, int32_t axis) {
+static void gather_elements(TgInfer *f, int32_t axis)
+{
     const TgDim *x, *index;
     InfBox data, indices, out;
     TgDim result[INF_ELEMENTS];
@@ -44,12 +49,14 @@ static void gather_elements(TgInfer *f, int32_t axis) {
     inf_set_elements(f, 0, out.count, result);
 }
 
-static void append(InfShape *out, const InfShape *from, int32_t begin, int32_t end) {
+static void append(InfShape *out, const InfShape *from, int32_t begin, int32_t end)
+{
     for (int32_t k = begin; k < end && out->rank < TG_MAX_RANK; k++)
         out->dim[out->rank++] = from->dim[k];
 }
 
-bool infer_gather(TgInfer *f) {
+bool infer_gather(TgInfer *f)
+{
     InfShape data = inf_shape(f, 0), indices = inf_shape(f, 1), out = {.rank = 0};
     int32_t axis;
     if (data.rank >= 0 && !inf_axis_attr(f, "axis", data.rank, &axis))
@@ -67,7 +74,8 @@ bool infer_gather(TgInfer *f) {
     return true;
 }
 
-bool infer_gather_elements(TgInfer *f) {
+bool infer_gather_elements(TgInfer *f)
+{
     InfShape out = inf_shape(f, 1);
     int32_t axis = 0, rank = inf_rank(f, 0);
     const TgDim *x, *index;
@@ -90,7 +98,8 @@ bool infer_gather_elements(TgInfer *f) {
 }
 
 /* Index tuples of length `depth` pick blocks of data. */
-static void gather_tuples(TgInfer *f, int64_t depth) {
+static void gather_tuples(TgInfer *f, int64_t depth)
+{
     const TgDim *x, *index;
     InfBox data, indices, out;
     TgDim result[INF_ELEMENTS];
@@ -111,7 +120,8 @@ static void gather_tuples(TgInfer *f, int64_t depth) {
     inf_set_elements(f, 0, out.count, result);
 }
 
-bool infer_gather_nd(TgInfer *f) {
+bool infer_gather_nd(TgInfer *f)
+{
     InfShape data = inf_shape(f, 0), indices = inf_shape(f, 1), out = {.rank = 0};
     int64_t batch = tg_attr_int(f->n, "batch_dims"), depth;
     bool known = data.rank >= 0 && indices.rank >= 1 && tg_dim_known(indices.dim[indices.rank - 1], &depth);
@@ -129,9 +139,10 @@ bool infer_gather_nd(TgInfer *f) {
     return true;
 }
 
-/* --- by condition --------------------------------------------------------------------------------------------------- */
+/* --- by condition --------------------------------------------------------------------------------------- */
 
-bool infer_compress(TgInfer *f) {
+bool infer_compress(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     int64_t condition[INF_ELEMENTS], taken = 0, size;
     uint32_t n = 0;
@@ -139,8 +150,10 @@ bool infer_compress(TgInfer *f) {
     bool flat = !tg_attr_has(f->n->attrs, "axis");
     if (!flat && out.rank >= 0 && !inf_axis_attr(f, "axis", out.rank, &axis))
         return false;
-    TgDim whole = flat ? out.rank < 0 ? inf_fresh(f) : tg_type_count(f->tg, inf_type(f, 0)) : inf_dim(f, 0, axis);
-    bool known = inf_ints(f, 1, INF_ELEMENTS, condition, &n) && (tg_dim_known(whole, &size) || tg_dim_lower(whole) >= n);
+    TgDim whole =
+        flat ? out.rank < 0 ? inf_fresh(f) : tg_type_count(f->tg, inf_type(f, 0)) : inf_dim(f, 0, axis);
+    bool known = inf_ints(f, 1, INF_ELEMENTS, condition, &n) &&
+                 (tg_dim_known(whole, &size) || tg_dim_lower(whole) >= n);
     size = tg_dim_known(whole, &size) ? size : n;
     for (uint32_t i = 0; i < n && i < size; i++)
         taken += condition[i] != 0;
@@ -152,7 +165,8 @@ bool infer_compress(TgInfer *f) {
 }
 
 /* Picks along the last axis by a list of indices. */
-bool infer_ml_array_feature_extractor(TgInfer *f) {
+bool infer_ml_array_feature_extractor(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     if (out.rank == 1) {
         out.rank = 2;

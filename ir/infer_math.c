@@ -3,21 +3,24 @@
 
 #include "infer.h"
 
-/* --- elementwise -------------------------------------------------------------------------------------------------- */
+/* --- elementwise ---------------------------------------------------------------------------------------- */
 
-bool infer_same(TgInfer *f) {
+bool infer_same(TgInfer *f)
+{
     inf_set_same(f, 0, 0);
     inf_fold_elementwise(f);
     return true;
 }
 
-bool infer_same_bool(TgInfer *f) {
+bool infer_same_bool(TgInfer *f)
+{
     inf_set_type(f, 0, tg_type_with_dtype(f->tg, inf_type(f, 0), TG_bool));
     return true;
 }
 
 /* Shape of all operands together, from operand `first` on. */
-static bool broadcast_all(const TgInfer *f, uint32_t first, InfShape *shape) {
+static bool broadcast_all(const TgInfer *f, uint32_t first, InfShape *shape)
+{
     *shape = inf_shape(f, first);
     for (uint32_t i = first + 1; i < f->n->n_formal; i++) {
         InfShape with = inf_shape(f, i);
@@ -28,7 +31,8 @@ static bool broadcast_all(const TgInfer *f, uint32_t first, InfShape *shape) {
 }
 
 /* Pow and BitShift alone may mix the element types of base and exponent. */
-static bool infer_elementwise(TgInfer *f, uint32_t first, TgDtype dtype) {
+static bool infer_elementwise(TgInfer *f, uint32_t first, TgDtype dtype)
+{
     InfShape shape;
     for (uint32_t i = first + 1; i < f->n->n_formal && f->n->op != TG_Pow; i++)
         if (!inf_same_dtype(f, first, i))
@@ -40,22 +44,26 @@ static bool infer_elementwise(TgInfer *f, uint32_t first, TgDtype dtype) {
 }
 
 /* The element type that the operands agree on: the first that is known. */
-static TgDtype common_dtype(const TgInfer *f, uint32_t first) {
+static TgDtype common_dtype(const TgInfer *f, uint32_t first)
+{
     TgDtype dtype = TG_undefined;
     for (uint32_t i = first; i < f->n->n_formal && dtype == TG_undefined; i++)
         dtype = f->n->op == TG_Pow && i > 0 ? TG_undefined : inf_dtype(f, i);
     return dtype;
 }
 
-bool infer_broadcast(TgInfer *f) {
+bool infer_broadcast(TgInfer *f)
+{
     return infer_elementwise(f, 0, common_dtype(f, 0));
 }
 
-bool infer_broadcast_bool(TgInfer *f) {
+bool infer_broadcast_bool(TgInfer *f)
+{
     return infer_elementwise(f, 0, TG_bool);
 }
 
-bool infer_where(TgInfer *f) {
+bool infer_where(TgInfer *f)
+{
     InfShape shape = inf_shape(f, 0), x = inf_shape(f, 1), y = inf_shape(f, 2);
     if (!inf_same_dtype(f, 1, 2) || !inf_broadcast(f, &shape, &x) || !inf_broadcast(f, &shape, &y) ||
         !inf_set(f, 0, common_dtype(f, 1), &shape))
@@ -64,10 +72,11 @@ bool infer_where(TgInfer *f) {
     return true;
 }
 
-/* --- casts -------------------------------------------------------------------------------------------------------- */
+/* --- casts ---------------------------------------------------------------------------------------------- */
 
 /* Integers on their way through floats: Cast(Cast(n)) is n where the float holds every n that can occur. */
-static const TgDim *elements_behind_float(const TgInfer *f, uint32_t *n, TgDtype *from) {
+static const TgDim *elements_behind_float(const TgInfer *f, uint32_t *n, TgDtype *from)
+{
     const TgNodeInfo *inner = tg_producer(f->g, f->n->in[0], TG_Cast);
     const TgValueInfo *v = inner && inner->in[0] ? tg_value(f->g, inner->in[0]) : NULL;
     int64_t count;
@@ -84,7 +93,8 @@ static const TgDim *elements_behind_float(const TgInfer *f, uint32_t *n, TgDtype
 }
 
 /* Constants truncate; what no integer holds is left to whoever folds constants. */
-static bool cast_float_constants(TgInfer *f, TgDtype to) {
+static bool cast_float_constants(TgInfer *f, TgDtype to)
+{
     const TgTensor *t = tg_const_of(f->g, f->n->in[0]);
     TgDim result[INF_ELEMENTS];
     if (!t || t->payload == TG_RECIPE || t->count > INF_ELEMENTS)
@@ -102,15 +112,16 @@ static bool cast_float_constants(TgInfer *f, TgDtype to) {
     return true;
 }
 
-static void cast_elements(TgInfer *f, TgDtype to) {
+static void cast_elements(TgInfer *f, TgDtype to)
+{
     uint32_t n = 0;
     TgDtype from = inf_dtype(f, 0);
     TgDim result[INF_ELEMENTS];
     if (!(tg_is_integer(to) || to == TG_bool) || (tg_is_float(from) && cast_float_constants(f, to)))
         return;
-    const TgDim *x = inf_has_elements(f, 0)  ? inf_elements(f, 0, &n)
-                     : tg_is_float(from)     ? elements_behind_float(f, &n, &from)
-                                             : NULL;
+    const TgDim *x = inf_has_elements(f, 0) ? inf_elements(f, 0, &n)
+                     : tg_is_float(from)    ? elements_behind_float(f, &n, &from)
+                                            : NULL;
     if (!x || n > INF_ELEMENTS)
         return;
     for (uint32_t i = 0; i < n; i++)
@@ -118,7 +129,8 @@ static void cast_elements(TgInfer *f, TgDtype to) {
     inf_set_elements(f, 0, n, result);
 }
 
-bool infer_cast(TgInfer *f) {
+bool infer_cast(TgInfer *f)
+{
     TgDtype to = (TgDtype)tg_attr_int(f->n, "to");
     if (to <= TG_undefined || to >= TG_DTYPE_COUNT)
         return inf_refuse(f, "attribute 'to' names no element type");
@@ -127,13 +139,15 @@ bool infer_cast(TgInfer *f) {
     return true;
 }
 
-bool infer_cast_like(TgInfer *f) {
+bool infer_cast_like(TgInfer *f)
+{
     inf_set_type(f, 0, tg_type_with_dtype(f->tg, inf_type(f, 0), inf_dtype(f, 1)));
     cast_elements(f, inf_dtype(f, 1));
     return true;
 }
 
-bool infer_bit_cast(TgInfer *f) {
+bool infer_bit_cast(TgInfer *f)
+{
     TgDtype to = (TgDtype)tg_attr_int(f->n, "to"), from = inf_dtype(f, 0);
     if (to <= TG_undefined || to >= TG_DTYPE_COUNT)
         return inf_refuse(f, "attribute 'to' names no element type");
@@ -143,7 +157,7 @@ bool infer_bit_cast(TgInfer *f) {
     return true;
 }
 
-/* --- reductions --------------------------------------------------------------------------------------------------- */
+/* --- reductions ----------------------------------------------------------------------------------------- */
 
 typedef struct {
     bool known; /* which axes */
@@ -151,7 +165,8 @@ typedef struct {
 } Axes;
 
 /* Input 1 lists the axes; absent or empty: all, or none where noop_with_empty_axes says so. */
-static bool read_axes(const TgInfer *f, int32_t rank, Axes *axes) {
+static bool read_axes(const TgInfer *f, int32_t rank, Axes *axes)
+{
     int64_t list[TG_MAX_RANK];
     uint32_t n = 0;
     int32_t axis;
@@ -166,7 +181,8 @@ static bool read_axes(const TgInfer *f, int32_t rank, Axes *axes) {
     return true;
 }
 
-static bool reduced_shape(const TgInfer *f, const Axes *axes, bool keep, InfShape *out) {
+static bool reduced_shape(const TgInfer *f, const Axes *axes, bool keep, InfShape *out)
+{
     InfShape in = inf_shape(f, 0);
     int64_t count;
     out->rank = 0;
@@ -183,7 +199,8 @@ static bool reduced_shape(const TgInfer *f, const Axes *axes, bool keep, InfShap
     return true;
 }
 
-static TgDim reduce_pair(const TgInfer *f, TgDim a, TgDim b) {
+static TgDim reduce_pair(const TgInfer *f, TgDim a, TgDim b)
+{
     switch (f->n->op) {
     case TG_ReduceSum: return tg_dim_add(f->tg, a, b);
     case TG_ReduceProd: return tg_dim_mul(f->tg, a, b);
@@ -192,7 +209,8 @@ static TgDim reduce_pair(const TgInfer *f, TgDim a, TgDim b) {
     }
 }
 
-static void reduce_elements(TgInfer *f, const Axes *axes) {
+static void reduce_elements(TgInfer *f, const Axes *axes)
+{
     TgOp op = f->n->op;
     bool folds = op == TG_ReduceSum || op == TG_ReduceProd || op == TG_ReduceMin || op == TG_ReduceMax;
     uint32_t n;
@@ -214,7 +232,8 @@ static void reduce_elements(TgInfer *f, const Axes *axes) {
     inf_set_elements(f, 0, results, result);
 }
 
-bool infer_reduce(TgInfer *f) {
+bool infer_reduce(TgInfer *f)
+{
     InfShape out;
     Axes axes;
     TgDtype dtype = inf_dtype(f, 0);
@@ -230,7 +249,8 @@ bool infer_reduce(TgInfer *f) {
     return true;
 }
 
-bool infer_arg_reduce(TgInfer *f) {
+bool infer_arg_reduce(TgInfer *f)
+{
     int32_t axis, rank = inf_rank(f, 0);
     InfShape out;
     if (rank < 0) {
@@ -244,9 +264,10 @@ bool infer_arg_reduce(TgInfer *f) {
     return reduced_shape(f, &axes, tg_attr_int(f->n, "keepdims") != 0, &out) && inf_set(f, 0, TG_i64, &out);
 }
 
-/* --- selection by value ------------------------------------------------------------------------------------------- */
+/* --- selection by value --------------------------------------------------------------------------------- */
 
-bool infer_topk(TgInfer *f) {
+bool infer_topk(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     int32_t axis;
     uint32_t n;
@@ -262,7 +283,8 @@ bool infer_topk(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out) && inf_set(f, 1, TG_i64, &out);
 }
 
-bool infer_unique(TgInfer *f) {
+bool infer_unique(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     TgDim count = inf_fresh(f);
     int32_t axis = 0;
@@ -273,13 +295,16 @@ bool infer_unique(TgInfer *f) {
         out.rank = 1;
     if (out.rank >= 0)
         out.dim[axis] = count;
-    TgDim inverse = by_axis ? inf_dim(f, 0, axis) : inf_rank(f, 0) >= 0 ? tg_type_count(f->tg, inf_type(f, 0)) : inf_fresh(f);
+    TgDim inverse = by_axis               ? inf_dim(f, 0, axis)
+                    : inf_rank(f, 0) >= 0 ? tg_type_count(f->tg, inf_type(f, 0))
+                                          : inf_fresh(f);
     return inf_set(f, 0, inf_dtype(f, 0), &out) && inf_set_dims(f, 1, TG_i64, 1, count) &&
            inf_set_dims(f, 2, TG_i64, 1, inverse) && inf_set_dims(f, 3, TG_i64, 1, count);
 }
 
 /* Indices of what is not 0, one row per axis; of constants they are known. */
-bool infer_non_zero(TgInfer *f) {
+bool infer_non_zero(TgInfer *f)
+{
     int32_t rank = inf_rank(f, 0);
     int64_t x[INF_ELEMENTS], index[TG_MAX_RANK];
     TgDim result[INF_ELEMENTS];

@@ -1,13 +1,14 @@
 /* Inference of what joins, cuts, repeats and pads along axes. */
 #include "infer.h"
 
-/* --- elements along one axis: an array is outer x length x inner --------------------------------------------------- */
+/* --- elements along one axis: an array is outer x length x inner ---------------------------------------- */
 
 typedef struct {
     uint32_t outer, length, inner;
 } Runs;
 
-static Runs runs_of(const InfBox *box, int32_t axis) {
+static Runs runs_of(const InfBox *box, int32_t axis)
+{
     Runs r = {1, (uint32_t)box->dim[axis], 1};
     for (int32_t k = 0; k < box->rank; k++) {
         r.outer *= k < axis ? (uint32_t)box->dim[k] : 1;
@@ -16,24 +17,28 @@ static Runs runs_of(const InfBox *box, int32_t axis) {
     return r;
 }
 
-static bool out_box(const TgInfer *f, uint32_t i, InfBox *box) {
+static bool out_box(const TgInfer *f, uint32_t i, InfBox *box)
+{
     return inf_box(tg_value(f->g, f->n->out[i])->type, box);
 }
 
-static bool is_integer_tensor(const TgInfer *f) {
+static bool is_integer_tensor(const TgInfer *f)
+{
     return tg_is_integer(inf_dtype(f, 0)) || inf_dtype(f, 0) == TG_bool;
 }
 
-/* --- Concat ------------------------------------------------------------------------------------------------------- */
+/* --- Concat --------------------------------------------------------------------------------------------- */
 
 /* Of two sizes that are equal at run time, the one that says more. */
-static TgDim telling(TgDim a, TgDim b) {
+static TgDim telling(TgDim a, TgDim b)
+{
     if (tg_dim_known(a, NULL) || tg_dim_known(b, NULL))
         return tg_dim_known(a, NULL) ? a : b;
     return tg_dim_is_fresh(a) && !tg_dim_is_fresh(b) ? b : a;
 }
 
-static bool join(const TgInfer *f, InfShape *out, const InfShape *next, int32_t axis) {
+static bool join(const TgInfer *f, InfShape *out, const InfShape *next, int32_t axis)
+{
     for (int32_t k = 0; k < out->rank; k++) {
         if (k == axis) {
             out->dim[k] = tg_dim_add(f->tg, out->dim[k], next->dim[k]);
@@ -46,7 +51,8 @@ static bool join(const TgInfer *f, InfShape *out, const InfShape *next, int32_t 
     return true;
 }
 
-static void concat_elements(TgInfer *f, int32_t axis) {
+static void concat_elements(TgInfer *f, int32_t axis)
+{
     InfBox out, in;
     uint32_t n, offset = 0;
     TgDim result[INF_ELEMENTS];
@@ -66,7 +72,8 @@ static void concat_elements(TgInfer *f, int32_t axis) {
     inf_set_elements(f, 0, out.count, result);
 }
 
-bool infer_concat(TgInfer *f) {
+bool infer_concat(TgInfer *f)
+{
     InfShape out = {.rank = -1};
     int32_t axis = 0;
     bool all_known = true;
@@ -94,10 +101,11 @@ bool infer_concat(TgInfer *f) {
     return true;
 }
 
-/* --- Split -------------------------------------------------------------------------------------------------------- */
+/* --- Split ---------------------------------------------------------------------------------------------- */
 
 /* Sizes of the parts: given, or all the same with what is missing in the last one. */
-static bool part_sizes(const TgInfer *f, TgDim whole, TgDim *part) {
+static bool part_sizes(const TgInfer *f, TgDim whole, TgDim *part)
+{
     uint32_t n, parts = f->n->n_out;
     TgDim even, sum = inf_num(f, 0);
     const TgDim *given = inf_has(f, 1) ? inf_elements(f, 1, &n) : NULL;
@@ -126,7 +134,8 @@ static bool part_sizes(const TgInfer *f, TgDim whole, TgDim *part) {
     return true;
 }
 
-static void split_elements(TgInfer *f, int32_t axis) {
+static void split_elements(TgInfer *f, int32_t axis)
+{
     InfBox in, out;
     uint32_t n, offset = 0;
     TgDim result[INF_ELEMENTS];
@@ -143,7 +152,8 @@ static void split_elements(TgInfer *f, int32_t axis) {
     }
 }
 
-bool infer_split(TgInfer *f) {
+bool infer_split(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     int32_t axis;
     if (out.rank < 0) {
@@ -165,13 +175,14 @@ bool infer_split(TgInfer *f) {
     return true;
 }
 
-/* --- Slice -------------------------------------------------------------------------------------------------------- */
+/* --- Slice ---------------------------------------------------------------------------------------------- */
 
-/* One end of a slice of an axis of size d, as a place in [low, high] (NULL: no such bound). NULL: nobody knows.
- * A negative end counts from the back. "-s" for a size s is read so too, although for s = 0 it would not: exporters
- * write it for the last s rows. Of other sizes, u - 1 is the one that may turn negative harmlessly: for u = 0 it stands
- * for the last place of an axis that is then at most one long. */
-static TgDim slice_end(const TgInfer *f, TgDim at, TgDim d, TgDim low, TgDim high) {
+/* One end of a slice of an axis of size d, as a place in [low, high] (NULL: no such bound). NULL: nobody
+ * knows. A negative end counts from the back. "-s" for a size s is read so too, although for s = 0 it would
+ * not: exporters write it for the last s rows. Of other sizes, u - 1 is the one that may turn negative
+ * harmlessly: for u = 0 it stands for the last place of an axis that is then at most one long. */
+static TgDim slice_end(const TgInfer *f, TgDim at, TgDim d, TgDim low, TgDim high)
+{
     Tg *tg = f->tg;
     int64_t n;
     bool constant = tg_dim_known(at, &n);
@@ -180,13 +191,15 @@ static TgDim slice_end(const TgInfer *f, TgDim at, TgDim d, TgDim low, TgDim hig
     TgDim next = tg_dim_add(tg, at, inf_num(f, 1));
     if (tg_dim_upper(at) < 0 || (!constant && tg_dim_upper(at) <= 0))
         at = tg_dim_add(tg, at, d);
-    else if (!tg_dim_at_least(tg, at, inf_num(f, 0)) && !(tg_dim_lower(next) >= 0 && tg_dim_at_least(tg, next, d)))
+    else if (!tg_dim_at_least(tg, at, inf_num(f, 0)) &&
+             !(tg_dim_lower(next) >= 0 && tg_dim_at_least(tg, next, d)))
         return NULL;
     at = low ? tg_dim_max(tg, at, low) : at;
     return high ? tg_dim_min(tg, at, high) : at;
 }
 
-static TgDim slice_length(const TgInfer *f, TgDim start, TgDim end, int64_t step, TgDim d) {
+static TgDim slice_length(const TgInfer *f, TgDim start, TgDim end, int64_t step, TgDim d)
+{
     Tg *tg = f->tg;
     TgDim zero = inf_num(f, 0), top = tg_dim_sub(tg, d, inf_num(f, 1));
     if (step == 0 || step == INT64_MIN)
@@ -208,7 +221,8 @@ typedef struct {
 } Cuts;
 
 /* False with *known false: which axes are cut is not known. */
-static bool read_cuts(const TgInfer *f, int32_t rank, Cuts *c, bool *known) {
+static bool read_cuts(const TgInfer *f, int32_t rank, Cuts *c, bool *known)
+{
     int64_t axes[TG_MAX_RANK], count = 0;
     uint32_t n = 0;
     *known = inf_length(f, 1, &count) && count <= rank;
@@ -229,14 +243,16 @@ static bool read_cuts(const TgInfer *f, int32_t rank, Cuts *c, bool *known) {
     return true;
 }
 
-static TgDim cut_length(const TgInfer *f, const Cuts *c, uint32_t i, TgDim d) {
+static TgDim cut_length(const TgInfer *f, const Cuts *c, uint32_t i, TgDim d)
+{
     int64_t step = 1;
     if (c->unknown_step || !c->start || !c->end || (c->step && !tg_dim_known(c->step[i], &step)))
         return inf_fresh(f);
     return slice_length(f, c->start[i], c->end[i], step, d);
 }
 
-static void slice_elements(TgInfer *f, const Cuts *c) {
+static void slice_elements(TgInfer *f, const Cuts *c)
+{
     InfBox in, out;
     uint32_t n;
     int64_t start[TG_MAX_RANK] = {0}, step[TG_MAX_RANK], index[TG_MAX_RANK];
@@ -264,7 +280,8 @@ static void slice_elements(TgInfer *f, const Cuts *c) {
     inf_set_elements(f, 0, out.count, result);
 }
 
-bool infer_slice(TgInfer *f) {
+bool infer_slice(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     Cuts c = {0};
     bool known;
@@ -285,9 +302,10 @@ bool infer_slice(TgInfer *f) {
     return true;
 }
 
-/* --- repeating and padding ---------------------------------------------------------------------------------------- */
+/* --- repeating and padding ------------------------------------------------------------------------------ */
 
-bool infer_tile(TgInfer *f) {
+bool infer_tile(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     uint32_t n = 0;
     InfBox from, to;
@@ -314,7 +332,8 @@ bool infer_tile(TgInfer *f) {
 }
 
 /* Begins, then ends, of the axes listed in input 3 (absent: all). */
-bool infer_pad(TgInfer *f) {
+bool infer_pad(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     int64_t axes[TG_MAX_RANK];
     uint32_t n = 0, listed = 0;
@@ -335,7 +354,8 @@ bool infer_pad(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_center_crop_pad(TgInfer *f) {
+bool infer_center_crop_pad(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     uint32_t n = 0, size_count = 0;
     int32_t axis;
@@ -352,9 +372,10 @@ bool infer_center_crop_pad(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-/* --- blocks between depth and space --------------------------------------------------------------------------------- */
+/* --- blocks between depth and space --------------------------------------------------------------------- */
 
-static bool infer_blocks(TgInfer *f, bool to_space) {
+static bool infer_blocks(TgInfer *f, bool to_space)
+{
     InfShape out = inf_shape(f, 0);
     int64_t size = tg_attr_int(f->n, "blocksize");
     if (size < 1)
@@ -370,10 +391,12 @@ static bool infer_blocks(TgInfer *f, bool to_space) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_depth_to_space(TgInfer *f) {
+bool infer_depth_to_space(TgInfer *f)
+{
     return infer_blocks(f, true);
 }
 
-bool infer_space_to_depth(TgInfer *f) {
+bool infer_space_to_depth(TgInfer *f)
+{
     return infer_blocks(f, false);
 }

@@ -3,18 +3,20 @@
 
 #include <string.h>
 
-/* --- MatMul --------------------------------------------------------------------------------------------------------- */
+/* --- MatMul --------------------------------------------------------------------------------------------- */
 
-/* Numpy's rule: vectors get an axis that goes away again, leading axes broadcast. Swaps say which operand comes with
- * its last two axes exchanged. */
-static bool product_shape(const TgInfer *f, InfShape a, InfShape b, InfShape *out) {
+/* Numpy's rule: vectors get an axis that goes away again, leading axes broadcast. Swaps say which operand
+ * comes with its last two axes exchanged. */
+static bool product_shape(const TgInfer *f, InfShape a, InfShape b, InfShape *out)
+{
     out->rank = -1;
     if (a.rank < 0 || b.rank < 0)
         return true;
     if (a.rank == 0 || b.rank == 0)
         return inf_refuse(f, "a scalar cannot be multiplied as a matrix");
     bool row = a.rank == 1, column = b.rank == 1;
-    TgDim inner = a.dim[a.rank - 1], m = row ? NULL : a.dim[a.rank - 2], n = column ? NULL : b.dim[b.rank - 1];
+    TgDim inner = a.dim[a.rank - 1], m = row ? NULL : a.dim[a.rank - 2],
+          n = column ? NULL : b.dim[b.rank - 1];
     if (!inf_equal(f, inner, column ? b.dim[0] : b.dim[b.rank - 2], "the contraction"))
         return false;
     a.rank = row ? 0 : a.rank - 2;
@@ -29,7 +31,8 @@ static bool product_shape(const TgInfer *f, InfShape a, InfShape b, InfShape *ou
     return true;
 }
 
-static void swap_last(InfShape *s) {
+static void swap_last(InfShape *s)
+{
     if (s->rank < 2)
         return;
     TgDim last = s->dim[s->rank - 1];
@@ -38,12 +41,14 @@ static void swap_last(InfShape *s) {
 }
 
 /* Operands a and b of the node, product of type dtype. */
-static bool multiply(TgInfer *f, uint32_t a, uint32_t b, TgDtype dtype) {
+static bool multiply(TgInfer *f, uint32_t a, uint32_t b, TgDtype dtype)
+{
     InfShape out;
     return product_shape(f, inf_shape(f, a), inf_shape(f, b), &out) && inf_set(f, 0, dtype, &out);
 }
 
-bool infer_matmul(TgInfer *f) {
+bool infer_matmul(TgInfer *f)
+{
     if (f->n->op == TG_MatMulInteger)
         return multiply(f, 0, 1, TG_i32);
     if (f->n->op == TG_QLinearMatMul)
@@ -52,7 +57,8 @@ bool infer_matmul(TgInfer *f) {
     return inf_same_dtype(f, 0, 1) && multiply(f, 0, 1, dtype);
 }
 
-bool infer_gemm(TgInfer *f) {
+bool infer_gemm(TgInfer *f)
+{
     InfShape a = inf_shape(f, 0), b = inf_shape(f, 1), c = inf_shape(f, 2);
     InfShape out = {.rank = 2, .dim = {inf_fresh(f), inf_fresh(f)}};
     if (!inf_need_rank(f, 0, 2, 2) || !inf_need_rank(f, 1, 2, 2) || !inf_same_dtype(f, 0, 1))
@@ -70,7 +76,7 @@ bool infer_gemm(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-/* --- Einsum --------------------------------------------------------------------------------------------------------- */
+/* --- Einsum --------------------------------------------------------------------------------------------- */
 
 enum { LETTERS = 52 };
 
@@ -86,18 +92,21 @@ typedef struct {
     bool unknown;  /* some operand has no known rank */
 } Sizes;
 
-static int32_t letter(char c) {
+static int32_t letter(char c)
+{
     return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : -1;
 }
 
-static uint32_t count_letters(Subscripts s) {
+static uint32_t count_letters(Subscripts s)
+{
     uint32_t n = 0;
     for (size_t i = 0; i < s.n; i++)
         n += letter(s.at[i]) >= 0;
     return n;
 }
 
-static bool bind(const TgInfer *f, Sizes *sizes, int32_t at, TgDim d) {
+static bool bind(const TgInfer *f, Sizes *sizes, int32_t at, TgDim d)
+{
     sizes->count[at]++;
     TgDim before = sizes->size[at];
     if (!before || tg_dim_is(before, 1)) {
@@ -108,7 +117,8 @@ static bool bind(const TgInfer *f, Sizes *sizes, int32_t at, TgDim d) {
 }
 
 /* Walks over one operand's subscripts and its shape together. */
-static bool read_operand(const TgInfer *f, Sizes *sizes, Subscripts s, uint32_t i) {
+static bool read_operand(const TgInfer *f, Sizes *sizes, Subscripts s, uint32_t i)
+{
     InfShape in = inf_shape(f, i), dots = {.rank = 0};
     bool has_dots = memchr(s.at, '.', s.n) != NULL;
     int32_t letters = (int32_t)count_letters(s), k = 0;
@@ -116,7 +126,8 @@ static bool read_operand(const TgInfer *f, Sizes *sizes, Subscripts s, uint32_t 
         return inf_refuse(f, "the subscripts of Einsum do not fit the rank of an operand");
     sizes->unknown |= in.rank < 0;
     for (size_t c = 0; c < s.n; c++) {
-        if (letter(s.at[c]) >= 0 && !bind(f, sizes, letter(s.at[c]), in.rank < 0 ? inf_fresh(f) : in.dim[k++]))
+        if (letter(s.at[c]) >= 0 &&
+            !bind(f, sizes, letter(s.at[c]), in.rank < 0 ? inf_fresh(f) : in.dim[k++]))
             return false;
         if (s.at[c] != '.' || in.rank < 0)
             continue;
@@ -129,21 +140,24 @@ static bool read_operand(const TgInfer *f, Sizes *sizes, Subscripts s, uint32_t 
     return true;
 }
 
-static bool put_letter(const Sizes *sizes, int32_t at, InfShape *out) {
+static bool put_letter(const Sizes *sizes, int32_t at, InfShape *out)
+{
     if (at < 0 || !sizes->size[at] || out->rank == TG_MAX_RANK)
         return false;
     out->dim[out->rank++] = sizes->size[at];
     return true;
 }
 
-static bool put_dots(const Sizes *sizes, InfShape *out) {
+static bool put_dots(const Sizes *sizes, InfShape *out)
+{
     for (int32_t k = 0; k < sizes->dots.rank && out->rank < TG_MAX_RANK; k++)
         out->dim[out->rank++] = sizes->dots.dim[k];
     return true;
 }
 
 /* Without "->" the result has the dots, then every letter that occurs once, in alphabetical order. */
-static bool result_shape(const Sizes *sizes, const char *arrow, InfShape *out) {
+static bool result_shape(const Sizes *sizes, const char *arrow, InfShape *out)
+{
     *out = (InfShape){.rank = 0};
     bool fits = true;
     if (!arrow) {
@@ -163,7 +177,8 @@ static bool result_shape(const Sizes *sizes, const char *arrow, InfShape *out) {
     return fits;
 }
 
-bool infer_einsum(TgInfer *f) {
+bool infer_einsum(TgInfer *f)
+{
     const char *text = tg_attr_string(f->tg, f->n, "equation"), *arrow = strstr(text, "->");
     size_t left = arrow ? (size_t)(arrow - text) : strlen(text);
     Sizes sizes = {.dots = {.rank = 0}};
@@ -183,7 +198,8 @@ bool infer_einsum(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_det(TgInfer *f) {
+bool infer_det(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     if (!inf_need_rank(f, 0, 2, TG_MAX_RANK))
         return false;
@@ -191,10 +207,11 @@ bool infer_det(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-/* --- com.microsoft -------------------------------------------------------------------------------------------------- */
+/* --- com.microsoft -------------------------------------------------------------------------------------- */
 
 /* transBatch moves the first axis in front of the last but one: [a, b, m, k] is read as [b, m, a, k]. */
-static void move_batch(InfShape *s) {
+static void move_batch(InfShape *s)
+{
     if (s->rank < 3)
         return;
     TgDim first = s->dim[0];
@@ -202,7 +219,8 @@ static void move_batch(InfShape *s) {
     s->dim[s->rank - 2] = first;
 }
 
-bool infer_ms_fused_matmul(TgInfer *f) {
+bool infer_ms_fused_matmul(TgInfer *f)
+{
     InfShape a = inf_shape(f, 0), b = inf_shape(f, 1), out;
     if (tg_attr_int(f->n, "transBatchA") != 0)
         move_batch(&a);
@@ -215,7 +233,8 @@ bool infer_ms_fused_matmul(TgInfer *f) {
     return product_shape(f, a, b, &out) && inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_ms_matmul_nbits(TgInfer *f) {
+bool infer_ms_matmul_nbits(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     if (out.rank == 0)
         return inf_refuse(f, "a scalar cannot be multiplied as a matrix");
@@ -228,10 +247,12 @@ bool infer_ms_matmul_nbits(TgInfer *f) {
 }
 
 /* The scale of A gives the element type of the result. */
-bool infer_ms_matmul_integer_to_float(TgInfer *f) {
+bool infer_ms_matmul_integer_to_float(TgInfer *f)
+{
     return multiply(f, 0, 1, inf_dtype(f, 2));
 }
 
-bool infer_ms_dynamic_quantize_matmul(TgInfer *f) {
+bool infer_ms_dynamic_quantize_matmul(TgInfer *f)
+{
     return multiply(f, 0, 1, inf_dtype(f, 0));
 }

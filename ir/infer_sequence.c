@@ -1,18 +1,21 @@
 /* Inference of sequences, optionals and strings: typed as far as the text of the operators goes, and kept. */
 #include "infer.h"
 
-static const TgType *sequence_of(const TgInfer *f, const TgType *item) {
+static const TgType *sequence_of(const TgInfer *f, const TgType *item)
+{
     return tg_type_of_kind(f->tg, TG_SEQUENCE, TG_undefined, item);
 }
 
 /* The type of the items of input i; untyped where it is no sequence. */
-static const TgType *item_of(const TgInfer *f, uint32_t i) {
+static const TgType *item_of(const TgInfer *f, uint32_t i)
+{
     const TgType *t = inf_type(f, i);
     return t->item ? t->item : tg_untyped(f->tg);
 }
 
 /* A type that both fit: what they agree on, the rest unknown. */
-static const TgType *common_type(const TgInfer *f, const TgType *a, const TgType *b) {
+static const TgType *common_type(const TgInfer *f, const TgType *a, const TgType *b)
+{
     TgDim dim[TG_MAX_RANK];
     if (a == b || b->kind == TG_UNTYPED)
         return a;
@@ -25,9 +28,10 @@ static const TgType *common_type(const TgInfer *f, const TgType *a, const TgType
     return tg_type(f->tg, dtype, rank, dim);
 }
 
-/* --- sequences ------------------------------------------------------------------------------------------------------ */
+/* --- sequences ------------------------------------------------------------------------------------------ */
 
-bool infer_sequence_construct(TgInfer *f) {
+bool infer_sequence_construct(TgInfer *f)
+{
     const TgType *item = inf_type(f, 0);
     for (uint32_t i = 1; i < f->n->n_formal; i++)
         item = common_type(f, item, inf_type(f, i));
@@ -35,33 +39,39 @@ bool infer_sequence_construct(TgInfer *f) {
     return true;
 }
 
-bool infer_sequence_empty(TgInfer *f) {
+bool infer_sequence_empty(TgInfer *f)
+{
     int64_t dtype = tg_attr_has(f->n->attrs, "dtype") ? tg_attr_int(f->n, "dtype") : TG_f32;
     bool valid = dtype > TG_undefined && dtype < TG_DTYPE_COUNT;
     inf_set_type(f, 0, sequence_of(f, tg_type(f->tg, valid ? (TgDtype)dtype : TG_undefined, -1, NULL)));
     return true;
 }
 
-bool infer_sequence_at(TgInfer *f) {
+bool infer_sequence_at(TgInfer *f)
+{
     inf_set_type(f, 0, item_of(f, 0));
     return true;
 }
 
-bool infer_sequence_insert(TgInfer *f) {
+bool infer_sequence_insert(TgInfer *f)
+{
     inf_set_type(f, 0, sequence_of(f, common_type(f, item_of(f, 0), inf_type(f, 1))));
     return true;
 }
 
-bool infer_sequence_erase(TgInfer *f) {
+bool infer_sequence_erase(TgInfer *f)
+{
     return inf_set_same(f, 0, 0);
 }
 
-bool infer_sequence_length(TgInfer *f) {
+bool infer_sequence_length(TgInfer *f)
+{
     return inf_set_dims(f, 0, TG_i64, 0);
 }
 
 /* Pieces along one axis; their sizes are kept only where all are the same. */
-bool infer_split_to_sequence(TgInfer *f) {
+bool infer_split_to_sequence(TgInfer *f)
+{
     InfShape piece = inf_shape(f, 0), whole = {.rank = -1};
     int32_t axis;
     int64_t size;
@@ -83,7 +93,8 @@ bool infer_split_to_sequence(TgInfer *f) {
     return true;
 }
 
-bool infer_concat_from_sequence(TgInfer *f) {
+bool infer_concat_from_sequence(TgInfer *f)
+{
     const TgType *item = item_of(f, 0);
     bool stacks = tg_attr_int(f->n, "new_axis") != 0;
     int32_t axis;
@@ -98,54 +109,64 @@ bool infer_concat_from_sequence(TgInfer *f) {
     return inf_set(f, 0, item->kind == TG_TENSOR ? item->dtype : TG_undefined, &out);
 }
 
-/* --- optionals ------------------------------------------------------------------------------------------------------ */
+/* --- optionals ------------------------------------------------------------------------------------------ */
 
-bool infer_optional(TgInfer *f) {
+bool infer_optional(TgInfer *f)
+{
     const TgAttr *type = tg_attr_find(f->n->attrs, "type");
-    const TgType *item = inf_has(f, 0) ? inf_type(f, 0) : type && type->kind == TG_A_TYPE ? type->u.type : NULL;
+    const TgType *item = inf_has(f, 0)                     ? inf_type(f, 0)
+                         : type && type->kind == TG_A_TYPE ? type->u.type
+                                                           : NULL;
     inf_set_type(f, 0, tg_type_of_kind(f->tg, TG_OPTIONAL, TG_undefined, item ? item : tg_untyped(f->tg)));
     return true;
 }
 
 /* A tensor or sequence that is no optional is its own element. */
-bool infer_optional_get_element(TgInfer *f) {
+bool infer_optional_get_element(TgInfer *f)
+{
     inf_set_type(f, 0, inf_type(f, 0)->kind == TG_OPTIONAL ? item_of(f, 0) : inf_type(f, 0));
     return true;
 }
 
-bool infer_optional_has_element(TgInfer *f) {
+bool infer_optional_has_element(TgInfer *f)
+{
     return inf_set_dims(f, 0, TG_bool, 0);
 }
 
-/* --- strings -------------------------------------------------------------------------------------------------------- */
+/* --- strings -------------------------------------------------------------------------------------------- */
 
-bool infer_string_concat(TgInfer *f) {
+bool infer_string_concat(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0), with = inf_shape(f, 1);
     return inf_broadcast(f, &out, &with) && inf_set(f, 0, TG_str, &out);
 }
 
 /* Removes stop words: one axis shrinks, of [C] or [1, C]. */
-bool infer_string_normalizer(TgInfer *f) {
+bool infer_string_normalizer(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     if (out.rank > 0 && tg_attr_has(f->n->attrs, "stopwords"))
         out.dim[out.rank - 1] = inf_fresh(f);
     return inf_set(f, 0, TG_str, &out);
 }
 
-bool infer_string_split(TgInfer *f) {
+bool infer_string_split(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0), counts = out;
     if (out.rank >= 0 && out.rank < TG_MAX_RANK)
         out.dim[out.rank++] = inf_fresh(f);
     return inf_set(f, 0, TG_str, &out) && inf_set(f, 1, TG_i64, &counts);
 }
 
-bool infer_regex_full_match(TgInfer *f) {
+bool infer_regex_full_match(TgInfer *f)
+{
     inf_set_type(f, 0, tg_type_with_dtype(f->tg, inf_type(f, 0), TG_bool));
     return true;
 }
 
 /* One output per entry of ngram_indexes: [C] gives [largest index + 1], [N, C] one row of them per N. */
-bool infer_tf_idf_vectorizer(TgInfer *f) {
+bool infer_tf_idf_vectorizer(TgInfer *f)
+{
     InfShape in = inf_shape(f, 0), out = {.rank = in.rank < 0 ? -1 : in.rank >= 2 ? 2 : 1};
     uint32_t n = 0;
     int64_t most = -1;

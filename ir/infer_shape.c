@@ -4,26 +4,30 @@
 #include "infer.h"
 
 /* Views keep the order of elements. */
-static void keep_elements(TgInfer *f) {
+static void keep_elements(TgInfer *f)
+{
     uint32_t n;
     const TgDim *x = inf_has_elements(f, 0) ? inf_elements(f, 0, &n) : NULL;
     if (x && n <= INF_ELEMENTS)
         inf_set_elements(f, 0, n, x);
 }
 
-static bool set_unknown(TgInfer *f) {
+static bool set_unknown(TgInfer *f)
+{
     inf_set_unranked(f, 0, inf_dtype(f, 0));
     return true;
 }
 
-/* --- reading shapes ----------------------------------------------------------------------------------------------- */
+/* --- reading shapes ------------------------------------------------------------------------------------- */
 
-static int32_t clamp_axis(int64_t at, int32_t rank) {
+static int32_t clamp_axis(int64_t at, int32_t rank)
+{
     at = at < 0 ? at + rank : at;
     return (int32_t)(at < 0 ? 0 : at > rank ? rank : at);
 }
 
-bool infer_shape(TgInfer *f) {
+bool infer_shape(TgInfer *f)
+{
     InfShape in = inf_shape(f, 0);
     if (in.rank < 0)
         return inf_set_dims(f, 0, TG_i64, 1, inf_fresh(f));
@@ -35,7 +39,8 @@ bool infer_shape(TgInfer *f) {
     return true;
 }
 
-bool infer_size(TgInfer *f) {
+bool infer_size(TgInfer *f)
+{
     inf_set_dims(f, 0, TG_i64, 0);
     if (inf_rank(f, 0) >= 0) {
         TgDim count = tg_type_count(f->tg, inf_type(f, 0));
@@ -44,10 +49,11 @@ bool infer_size(TgInfer *f) {
     return true;
 }
 
-/* --- making tensors ----------------------------------------------------------------------------------------------- */
+/* --- making tensors ------------------------------------------------------------------------------------- */
 
 /* The shape that the elements of input i spell; known as far as its length is. */
-static InfShape spelled_shape(const TgInfer *f, uint32_t i) {
+static InfShape spelled_shape(const TgInfer *f, uint32_t i)
+{
     InfShape s = {.rank = -1};
     uint32_t n;
     int64_t length;
@@ -59,7 +65,8 @@ static InfShape spelled_shape(const TgInfer *f, uint32_t i) {
     return s;
 }
 
-bool infer_constant_of_shape(TgInfer *f) {
+bool infer_constant_of_shape(TgInfer *f)
+{
     InfShape out = spelled_shape(f, 0);
     const TgTensor *value = tg_attr_tensor(f->n, "value");
     TgDtype dtype = value ? value->dtype : TG_f32;
@@ -77,7 +84,8 @@ bool infer_constant_of_shape(TgInfer *f) {
 }
 
 /* max(ceil((limit - start) / delta), 0) of floats: known where all three are constants. */
-static bool float_steps(const TgInfer *f, int64_t *n) {
+static bool float_steps(const TgInfer *f, int64_t *n)
+{
     double x[3];
     for (uint32_t i = 0; i < 3; i++)
         if (!inf_has(f, i) || !tg_const_float(f->g, f->n->in[i], &x[i]))
@@ -89,13 +97,15 @@ static bool float_steps(const TgInfer *f, int64_t *n) {
     return true;
 }
 
-static TgDim integer_steps(const TgInfer *f, TgDim start, TgDim limit, int64_t delta) {
+static TgDim integer_steps(const TgInfer *f, TgDim start, TgDim limit, int64_t delta)
+{
     TgDim span = delta > 0 ? tg_dim_sub(f->tg, limit, start) : tg_dim_sub(f->tg, start, limit);
     TgDim step = inf_num(f, delta > 0 ? delta : -delta);
     return tg_dim_max(f->tg, tg_dim_ceildiv(f->tg, span, step), inf_num(f, 0));
 }
 
-bool infer_range(TgInfer *f) {
+bool infer_range(TgInfer *f)
+{
     const TgDim *x[3] = {NULL};
     int64_t delta = 0, count = 0;
     uint32_t n;
@@ -118,14 +128,16 @@ bool infer_range(TgInfer *f) {
     return true;
 }
 
-bool infer_like(TgInfer *f) {
+bool infer_like(TgInfer *f)
+{
     TgDtype dtype = tg_attr_has(f->n->attrs, "dtype") ? (TgDtype)tg_attr_int(f->n, "dtype") : inf_dtype(f, 0);
     inf_set_type(f, 0, tg_type_with_dtype(f->tg, inf_type(f, 0), dtype));
     return true;
 }
 
 /* The number of classes, which may come as a float. */
-static TgDim one_hot_depth(const TgInfer *f) {
+static TgDim one_hot_depth(const TgInfer *f)
+{
     uint32_t n;
     double x;
     const TgDim *depth = inf_elements(f, 1, &n);
@@ -135,7 +147,8 @@ static TgDim one_hot_depth(const TgInfer *f) {
     return known && x >= 0 && x < 0x1p53 ? inf_num(f, (int64_t)x) : inf_fresh(f);
 }
 
-bool infer_one_hot(TgInfer *f) {
+bool infer_one_hot(TgInfer *f)
+{
     InfShape in = inf_shape(f, 0);
     int32_t axis;
     if (in.rank < 0 || in.rank >= TG_MAX_RANK) {
@@ -151,12 +164,13 @@ bool infer_one_hot(TgInfer *f) {
 }
 
 /* Importers make const values of these; one that is built by hand is typed all the same. */
-bool infer_constant(TgInfer *f) {
+bool infer_constant(TgInfer *f)
+{
     static const struct {
         const char *name;
         TgDtype dtype;
         int32_t rank;
-    } FORM[] = {{"value_int", TG_i64, 0},   {"value_ints", TG_i64, 1},   {"value_float", TG_f32, 0},
+    } FORM[] = {{"value_int", TG_i64, 0},    {"value_ints", TG_i64, 1},   {"value_float", TG_f32, 0},
                 {"value_floats", TG_f32, 1}, {"value_string", TG_str, 0}, {"value_strings", TG_str, 1}};
     const TgTensor *value = tg_attr_tensor(f->n, "value");
     if (value)
@@ -169,7 +183,7 @@ bool infer_constant(TgInfer *f) {
     return true;
 }
 
-/* --- views -------------------------------------------------------------------------------------------------------- */
+/* --- views ---------------------------------------------------------------------------------------------- */
 
 typedef struct {
     InfShape out;
@@ -178,7 +192,8 @@ typedef struct {
 } Target;
 
 /* A 0 copies, a -1 takes what is left, an unknown element may be either. */
-static bool read_target(const TgInfer *f, const TgDim *x, Target *t) {
+static bool read_target(const TgInfer *f, const TgDim *x, Target *t)
+{
     InfShape in = inf_shape(f, 0);
     bool zeros_copy = tg_attr_int(f->n, "allowzero") == 0, minus_one = false;
     t->open = -1;
@@ -199,7 +214,8 @@ static bool read_target(const TgInfer *f, const TgDim *x, Target *t) {
 }
 
 /* Element counts agree: that gives the open axis, or a fact about sizes. */
-static bool close_target(const TgInfer *f, Target *t) {
+static bool close_target(const TgInfer *f, Target *t)
+{
     Tg *tg = f->tg;
     TgDim others = inf_num(f, 1), rest;
     if (inf_rank(f, 0) < 0 || t->several)
@@ -223,7 +239,8 @@ static bool close_target(const TgInfer *f, Target *t) {
     return true;
 }
 
-bool infer_reshape(TgInfer *f) {
+bool infer_reshape(TgInfer *f)
+{
     Target t = {.out = {.rank = -1}};
     uint32_t n;
     int64_t length;
@@ -241,7 +258,8 @@ bool infer_reshape(TgInfer *f) {
     return true;
 }
 
-bool infer_flatten(TgInfer *f) {
+bool infer_flatten(TgInfer *f)
+{
     InfShape in = inf_shape(f, 0);
     int64_t axis = tg_attr_int(f->n, "axis");
     TgDim side[2] = {inf_num(f, 1), inf_num(f, 1)};
@@ -258,7 +276,8 @@ bool infer_flatten(TgInfer *f) {
 }
 
 /* Marks the axes that input 1 lists, of a tensor of that rank. Each once. */
-static bool mark_axes(const TgInfer *f, int32_t rank, uint32_t n, const int64_t *list, bool *mark) {
+static bool mark_axes(const TgInfer *f, int32_t rank, uint32_t n, const int64_t *list, bool *mark)
+{
     int32_t axis;
     for (int32_t k = 0; k < rank; k++)
         mark[k] = false;
@@ -273,7 +292,8 @@ static bool mark_axes(const TgInfer *f, int32_t rank, uint32_t n, const int64_t 
 }
 
 /* Rank known, axes not: so many axes are left, of unknown sizes. */
-static bool set_some_axes(TgInfer *f, int32_t rank) {
+static bool set_some_axes(TgInfer *f, int32_t rank)
+{
     InfShape out = {.rank = rank >= 0 && rank <= TG_MAX_RANK ? rank : -1};
     for (int32_t k = 0; k < out.rank; k++)
         out.dim[k] = inf_fresh(f);
@@ -284,7 +304,8 @@ static bool set_some_axes(TgInfer *f, int32_t rank) {
 }
 
 /* Without axes, Squeeze takes whatever is 1: known only where every size is known to be 1 or not. */
-static bool mark_ones(const TgInfer *f, const InfShape *in, bool *mark) {
+static bool mark_ones(const TgInfer *f, const InfShape *in, bool *mark)
+{
     for (int32_t k = 0; k < in->rank; k++) {
         mark[k] = tg_dim_is(in->dim[k], 1);
         if (!mark[k] && !tg_dim_never_equal(f->tg, in->dim[k], inf_num(f, 1)))
@@ -293,7 +314,8 @@ static bool mark_ones(const TgInfer *f, const InfShape *in, bool *mark) {
     return true;
 }
 
-bool infer_squeeze(TgInfer *f) {
+bool infer_squeeze(TgInfer *f)
+{
     InfShape in = inf_shape(f, 0), out = {.rank = 0};
     int64_t list[TG_MAX_RANK], count;
     bool mark[TG_MAX_RANK];
@@ -304,7 +326,8 @@ bool infer_squeeze(TgInfer *f) {
         if (!mark_ones(f, &in, mark))
             return set_unknown(f);
     } else if (!inf_ints(f, 1, TG_MAX_RANK, list, &n)) {
-        return inf_length(f, 1, &count) && count <= in.rank ? set_some_axes(f, in.rank - (int32_t)count) : set_unknown(f);
+        return inf_length(f, 1, &count) && count <= in.rank ? set_some_axes(f, in.rank - (int32_t)count)
+                                                            : set_unknown(f);
     } else if (!mark_axes(f, in.rank, n, list, mark)) {
         return false;
     }
@@ -319,7 +342,8 @@ bool infer_squeeze(TgInfer *f) {
     return true;
 }
 
-bool infer_unsqueeze(TgInfer *f) {
+bool infer_unsqueeze(TgInfer *f)
+{
     InfShape in = inf_shape(f, 0), out = {.rank = -1};
     int64_t list[TG_MAX_RANK], count;
     bool mark[TG_MAX_RANK];
@@ -338,9 +362,10 @@ bool infer_unsqueeze(TgInfer *f) {
     return true;
 }
 
-/* --- transposing and expanding ------------------------------------------------------------------------------------ */
+/* --- transposing and expanding -------------------------------------------------------------------------- */
 
-static bool read_perm(const TgInfer *f, int32_t rank, int32_t *perm) {
+static bool read_perm(const TgInfer *f, int32_t rank, int32_t *perm)
+{
     uint32_t n;
     bool seen[TG_MAX_RANK] = {false};
     const int64_t *list = tg_attr_ints(f->n, "perm", &n);
@@ -357,7 +382,8 @@ static bool read_perm(const TgInfer *f, int32_t rank, int32_t *perm) {
     return true;
 }
 
-static void transpose_elements(TgInfer *f, const int32_t *perm) {
+static void transpose_elements(TgInfer *f, const int32_t *perm)
+{
     uint32_t n;
     InfBox in, out;
     int64_t from[TG_MAX_RANK], to[TG_MAX_RANK];
@@ -374,7 +400,8 @@ static void transpose_elements(TgInfer *f, const int32_t *perm) {
     inf_set_elements(f, 0, out.count, result);
 }
 
-bool infer_transpose(TgInfer *f) {
+bool infer_transpose(TgInfer *f)
+{
     InfShape in = inf_shape(f, 0), out = in;
     int32_t perm[TG_MAX_RANK];
     uint32_t n;
@@ -389,7 +416,8 @@ bool infer_transpose(TgInfer *f) {
     return true;
 }
 
-bool infer_expand(TgInfer *f) {
+bool infer_expand(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0), target = spelled_shape(f, 1);
     uint32_t n;
     InfBox from, to;
@@ -398,7 +426,8 @@ bool infer_expand(TgInfer *f) {
     if (!inf_broadcast(f, &out, &target) || !inf_set(f, 0, inf_dtype(f, 0), &out))
         return false;
     const TgDim *x = inf_has_elements(f, 0) ? inf_elements(f, 0, &n) : NULL;
-    if (!x || out.rank < 0 || !inf_box(inf_type(f, 0), &from) || !inf_box(tg_value(f->g, f->n->out[0])->type, &to))
+    if (!x || out.rank < 0 || !inf_box(inf_type(f, 0), &from) ||
+        !inf_box(tg_value(f->g, f->n->out[0])->type, &to))
         return true;
     for (uint32_t e = 0; e < to.count; e++) {
         inf_unravel(&to, e, index);

@@ -4,10 +4,12 @@
 
 #include "infer.h"
 
-/* --- resizing ------------------------------------------------------------------------------------------------------- */
+/* --- resizing ------------------------------------------------------------------------------------------- */
 
-/* floor(d * scale), the product in float32 as every runtime computes it. Symbolic where the scale is n or 1/n. */
-static TgDim scaled(const TgInfer *f, TgDim d, float scale) {
+/* floor(d * scale), the product in float32 as every runtime computes it. Symbolic where the scale is n or
+ * 1/n. */
+static TgDim scaled(const TgInfer *f, TgDim d, float scale)
+{
     int64_t n;
     if (!(scale > 0 && scale < 0x1p30F))
         return inf_fresh(f);
@@ -20,15 +22,18 @@ static TgDim scaled(const TgInfer *f, TgDim d, float scale) {
 }
 
 /* Axis that place i of a list stands for. */
-static bool listed_axis(const TgInfer *f, uint32_t i, int32_t rank, int32_t *axis) {
+static bool listed_axis(const TgInfer *f, uint32_t i, int32_t rank, int32_t *axis)
+{
     uint32_t n;
     const int64_t *axes = tg_attr_ints(f->n, "axes", &n);
     return inf_axis(f, axes && i < n ? axes[i] : (int64_t)i, rank, axis);
 }
 
-static bool resize_by_scales(const TgInfer *f, uint32_t input, InfShape *out) {
+static bool resize_by_scales(const TgInfer *f, uint32_t input, InfShape *out)
+{
     const TgTensor *scales = inf_has(f, input) ? tg_const_of(f->g, f->n->in[input]) : NULL;
-    bool crops = strcmp(tg_attr_string(f->tg, f->n, "coordinate_transformation_mode"), "tf_crop_and_resize") == 0;
+    bool crops =
+        strcmp(tg_attr_string(f->tg, f->n, "coordinate_transformation_mode"), "tf_crop_and_resize") == 0;
     int32_t axis;
     for (int32_t k = 0; k < out->rank && (!scales || crops); k++)
         out->dim[k] = inf_fresh(f);
@@ -41,7 +46,9 @@ static bool resize_by_scales(const TgInfer *f, uint32_t input, InfShape *out) {
 }
 
 /* One scale for all axes: the smallest (nothing larger than asked for) or the largest of size / d. */
-static bool common_scale(const TgInfer *f, const InfShape *in, const TgDim *size, uint32_t n, bool smallest, double *scale) {
+static bool common_scale(const TgInfer *f, const InfShape *in, const TgDim *size, uint32_t n, bool smallest,
+                         double *scale)
+{
     int32_t axis;
     int64_t want, have;
     for (uint32_t i = 0; i < n; i++) {
@@ -54,7 +61,8 @@ static bool common_scale(const TgInfer *f, const InfShape *in, const TgDim *size
     return n > 0;
 }
 
-static bool resize_to_sizes(const TgInfer *f, InfShape *out) {
+static bool resize_to_sizes(const TgInfer *f, InfShape *out)
+{
     InfShape in = *out;
     uint32_t n = 0;
     int32_t axis;
@@ -68,7 +76,8 @@ static bool resize_to_sizes(const TgInfer *f, InfShape *out) {
     for (uint32_t i = 0; size && i < n; i++)
         if (!listed_axis(f, i, in.rank, &axis))
             return false;
-    bool uniform = size && !stretch && common_scale(f, &in, size, n, strcmp(policy, "not_larger") == 0, &scale);
+    bool uniform =
+        size && !stretch && common_scale(f, &in, size, n, strcmp(policy, "not_larger") == 0, &scale);
     for (uint32_t i = 0; size && i < n; i++) {
         if (!listed_axis(f, i, in.rank, &axis))
             return false;
@@ -82,19 +91,22 @@ static bool resize_to_sizes(const TgInfer *f, InfShape *out) {
     return true;
 }
 
-bool infer_resize(TgInfer *f) {
+bool infer_resize(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     if (out.rank >= 0 && !(inf_has(f, 3) ? resize_to_sizes(f, &out) : resize_by_scales(f, 2, &out)))
         return false;
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_upsample(TgInfer *f) {
+bool infer_upsample(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     return (out.rank < 0 || resize_by_scales(f, 1, &out)) && inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_grid_sample(TgInfer *f) {
+bool infer_grid_sample(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0), grid = inf_shape(f, 1);
     if (!inf_need_rank(f, 0, 3, TG_MAX_RANK) || (out.rank >= 0 && !inf_need_rank(f, 1, out.rank, out.rank)))
         return false;
@@ -104,7 +116,8 @@ bool infer_grid_sample(TgInfer *f) {
 }
 
 /* size [N, C, D.., H, W] gives a grid [N, D.., H, W, number of spatial axes]. */
-bool infer_affine_grid(TgInfer *f) {
+bool infer_affine_grid(TgInfer *f)
+{
     int64_t length;
     uint32_t n;
     InfShape out = {.rank = -1};
@@ -121,25 +134,29 @@ bool infer_affine_grid(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_image_decoder(TgInfer *f) {
+bool infer_image_decoder(TgInfer *f)
+{
     bool grey = strcmp(tg_attr_string(f->tg, f->n, "pixel_format"), "Grayscale") == 0;
     return inf_set_dims(f, 0, TG_u8, 3, inf_fresh(f), inf_fresh(f), inf_num(f, grey ? 1 : 3));
 }
 
-/* --- signals -------------------------------------------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------------------------------------- */
 
 /* The only element of input i as a size; NULL: unknown. */
-static TgDim scalar_size(const TgInfer *f, uint32_t i) {
+static TgDim scalar_size(const TgInfer *f, uint32_t i)
+{
     uint32_t n = 0;
     const TgDim *x = inf_has(f, i) ? inf_elements(f, i, &n) : NULL;
     return x && n == 1 ? inf_size(f, x[0]) : NULL;
 }
 
-static TgDim one_side(const TgInfer *f, TgDim length) {
+static TgDim one_side(const TgInfer *f, TgDim length)
+{
     return tg_dim_add(f->tg, tg_dim_div(f->tg, length, inf_num(f, 2)), inf_num(f, 1));
 }
 
-bool infer_dft(TgInfer *f) {
+bool infer_dft(TgInfer *f)
+{
     InfShape out = inf_shape(f, 0);
     int64_t at = -2;
     int32_t axis;
@@ -160,7 +177,8 @@ bool infer_dft(TgInfer *f) {
     return inf_set(f, 0, inf_dtype(f, 0), &out);
 }
 
-bool infer_stft(TgInfer *f) {
+bool infer_stft(TgInfer *f)
+{
     TgDim step = scalar_size(f, 1), frame = scalar_size(f, 3), signal = inf_dim(f, 0, 1);
     if (!frame && !inf_has(f, 3))
         frame = inf_has(f, 2) ? inf_dim(f, 2, 0) : signal;
@@ -171,25 +189,29 @@ bool infer_stft(TgInfer *f) {
     return inf_set_dims(f, 0, inf_dtype(f, 0), 4, inf_dim(f, 0, 0), frames, bins, inf_num(f, 2));
 }
 
-static TgDtype dtype_attr(const TgInfer *f, const char *name) {
+static TgDtype dtype_attr(const TgInfer *f, const char *name)
+{
     int64_t n = tg_attr_int(f->n, name);
     return n > TG_undefined && n < TG_DTYPE_COUNT ? (TgDtype)n : TG_undefined;
 }
 
-bool infer_window(TgInfer *f) {
+bool infer_window(TgInfer *f)
+{
     TgDim size = scalar_size(f, 0);
     return inf_set_dims(f, 0, dtype_attr(f, "output_datatype"), 1, size ? size : inf_fresh(f));
 }
 
-bool infer_mel_weight_matrix(TgInfer *f) {
+bool infer_mel_weight_matrix(TgInfer *f)
+{
     TgDim bins = scalar_size(f, 0), length = scalar_size(f, 1);
-    return inf_set_dims(f, 0, dtype_attr(f, "output_datatype"), 2, length ? one_side(f, length) : inf_fresh(f),
-                        bins ? bins : inf_fresh(f));
+    return inf_set_dims(f, 0, dtype_attr(f, "output_datatype"), 2,
+                        length ? one_side(f, length) : inf_fresh(f), bins ? bins : inf_fresh(f));
 }
 
-/* --- random numbers ------------------------------------------------------------------------------------------------- */
+/* --- random numbers ------------------------------------------------------------------------------------- */
 
-bool infer_random(TgInfer *f) {
+bool infer_random(TgInfer *f)
+{
     uint32_t n = 0;
     const int64_t *shape = tg_attr_ints(f->n, "shape", &n);
     InfShape out = {.rank = (int32_t)n};
@@ -198,6 +220,8 @@ bool infer_random(TgInfer *f) {
     return inf_set(f, 0, dtype_attr(f, "dtype"), &out);
 }
 
-bool infer_multinomial(TgInfer *f) {
-    return inf_set_dims(f, 0, dtype_attr(f, "dtype"), 2, inf_dim(f, 0, 0), inf_num(f, tg_attr_int(f->n, "sample_size")));
+bool infer_multinomial(TgInfer *f)
+{
+    return inf_set_dims(f, 0, dtype_attr(f, "dtype"), 2, inf_dim(f, 0, 0),
+                        inf_num(f, tg_attr_int(f->n, "sample_size")));
 }

@@ -9,14 +9,16 @@ typedef struct {
     const TgType *untyped;
 } TypeStore;
 
-static bool same_type(const void *left, const void *right) {
+static bool same_type(const void *left, const void *right)
+{
     const TgType *a = left, *b = right;
     if (a->kind != b->kind || a->dtype != b->dtype || a->rank != b->rank || a->item != b->item)
         return false;
     return a->rank <= 0 || memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;
 }
 
-static const TgType *intern(Tg *tg, TgType probe) {
+static const TgType *intern(Tg *tg, TgType probe)
+{
     static const TgDim NO_DIMS[1] = {NULL};
     TypeStore *s = tg->slot[TG_SLOT_TYPES];
     if (!s) {
@@ -30,24 +32,28 @@ static const TgType *intern(Tg *tg, TgType probe) {
     const TgType *found = tg_interner_find(s->types, &probe, hash);
     if (found)
         return found;
-    probe.dim = probe.rank > 0 ? tg_copy(tg_forever(tg), probe.dim, (size_t)probe.rank * sizeof *probe.dim) : NO_DIMS;
+    probe.dim =
+        probe.rank > 0 ? tg_copy(tg_forever(tg), probe.dim, (size_t)probe.rank * sizeof *probe.dim) : NO_DIMS;
     const TgType *made = tg_copy(tg_forever(tg), &probe, sizeof probe);
     tg_interner_add(s->types, made, hash);
     return made;
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------- */
+/* --- making --------------------------------------------------------------------------------------------- */
 
-const TgType *tg_untyped(Tg *tg) {
+const TgType *tg_untyped(Tg *tg)
+{
     return intern(tg, (TgType){.kind = TG_UNTYPED, .rank = -1});
 }
 
-const TgType *tg_type(Tg *tg, TgDtype dtype, int32_t rank, const TgDim *dim) {
+const TgType *tg_type(Tg *tg, TgDtype dtype, int32_t rank, const TgDim *dim)
+{
     TG_CHECK(tg, rank >= -1 && rank <= TG_MAX_RANK);
     return intern(tg, (TgType){.kind = TG_TENSOR, .dtype = dtype, .rank = rank, .dim = dim});
 }
 
-const TgType *tg_type_known(Tg *tg, TgDtype dtype, int32_t rank, const int64_t *dim) {
+const TgType *tg_type_known(Tg *tg, TgDtype dtype, int32_t rank, const int64_t *dim)
+{
     TgDim symbolic[TG_MAX_RANK];
     TG_CHECK(tg, rank >= 0 && rank <= TG_MAX_RANK);
     for (int32_t i = 0; i < rank; i++)
@@ -55,21 +61,25 @@ const TgType *tg_type_known(Tg *tg, TgDtype dtype, int32_t rank, const int64_t *
     return tg_type(tg, dtype, rank, symbolic);
 }
 
-const TgType *tg_type_with_dtype(Tg *tg, const TgType *type, TgDtype dtype) {
+const TgType *tg_type_with_dtype(Tg *tg, const TgType *type, TgDtype dtype)
+{
     return tg_type(tg, dtype, type->kind == TG_TENSOR ? type->rank : -1, type->dim);
 }
 
-const TgType *tg_type_of_kind(Tg *tg, TgKind kind, TgDtype key, const TgType *item) {
+const TgType *tg_type_of_kind(Tg *tg, TgKind kind, TgDtype key, const TgType *item)
+{
     return intern(tg, (TgType){.kind = kind, .dtype = key, .rank = -1, .item = item});
 }
 
-/* --- asking ------------------------------------------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------------------------------------- */
 
-bool tg_is_tensor(const TgType *t) {
+bool tg_is_tensor(const TgType *t)
+{
     return t->kind == TG_TENSOR && t->dtype != TG_undefined && t->rank >= 0;
 }
 
-bool tg_type_static(const TgType *t, int64_t *dim) {
+bool tg_type_static(const TgType *t, int64_t *dim)
+{
     if (t->kind != TG_TENSOR || t->rank < 0)
         return false;
     for (int32_t i = 0; i < t->rank; i++)
@@ -78,7 +88,8 @@ bool tg_type_static(const TgType *t, int64_t *dim) {
     return true;
 }
 
-TgDim tg_type_count(Tg *tg, const TgType *t) {
+TgDim tg_type_count(Tg *tg, const TgType *t)
+{
     TG_CHECK(tg, t->kind == TG_TENSOR && t->rank >= 0);
     TgDim count = tg_dim(tg, 1);
     for (int32_t i = 0; i < t->rank; i++)
@@ -87,7 +98,8 @@ TgDim tg_type_count(Tg *tg, const TgType *t) {
 }
 
 /* A dimension 0 decides whatever the others are. */
-bool tg_type_numel(const TgType *t, int64_t *n) {
+bool tg_type_numel(const TgType *t, int64_t *n)
+{
     int64_t dim, count = 1;
     bool known = t->kind == TG_TENSOR && t->rank >= 0, zero = false;
     for (int32_t i = 0; i < t->rank; i++) {
@@ -99,10 +111,12 @@ bool tg_type_numel(const TgType *t, int64_t *n) {
     return known || zero;
 }
 
-/* --- meeting ------------------------------------------------------------------------------------------------------ */
+/* --- meeting -------------------------------------------------------------------------------------------- */
 
-/* What both say about one size. Constants say most, then expressions over names, then symbols nobody named. */
-static TgDim meet_dims(Tg *tg, TgDim a, TgDim b, bool *agree) {
+/* What both say about one size. Constants say most, then expressions over names, then symbols nobody named.
+ */
+static TgDim meet_dims(Tg *tg, TgDim a, TgDim b, bool *agree)
+{
     if (a == b)
         return a;
     if (tg_dim_never_equal(tg, a, b)) {
@@ -115,7 +129,8 @@ static TgDim meet_dims(Tg *tg, TgDim a, TgDim b, bool *agree) {
     return anonymous || tg_dim_known(b, NULL) ? b : a;
 }
 
-static const TgType *meet_tensors(Tg *tg, const TgType *a, const TgType *b, bool *agree) {
+static const TgType *meet_tensors(Tg *tg, const TgType *a, const TgType *b, bool *agree)
+{
     TgDim dim[TG_MAX_RANK];
     TgDtype dtype = a->dtype == TG_undefined ? b->dtype : a->dtype;
     if (dtype != b->dtype && b->dtype != TG_undefined)
@@ -131,7 +146,8 @@ static const TgType *meet_tensors(Tg *tg, const TgType *a, const TgType *b, bool
     return tg_type(tg, dtype, a->rank, dim);
 }
 
-const TgType *tg_type_meet(Tg *tg, const TgType *a, const TgType *b, bool *agree) {
+const TgType *tg_type_meet(Tg *tg, const TgType *a, const TgType *b, bool *agree)
+{
     enum { DEEPEST = 32 };
     const TgType *outer[DEEPEST];
     uint32_t depth = 0;
@@ -157,10 +173,11 @@ const TgType *tg_type_meet(Tg *tg, const TgType *a, const TgType *b, bool *agree
     return met;
 }
 
-/* --- printing ----------------------------------------------------------------------------------------------------- */
+/* --- printing ------------------------------------------------------------------------------------------- */
 
 /* Can a reader find the end of this size between brackets and commas? Otherwise it is written in quotes. */
-static bool stands_alone(const char *size) {
+static bool stands_alone(const char *size)
+{
     int nested = 0;
     size_t n = strlen(size);
     for (const char *c = size; *c && nested >= 0; c++) {
@@ -174,7 +191,8 @@ static bool stands_alone(const char *size) {
     return n > 0 && nested == 0 && size[0] != ' ' && size[n - 1] != ' ' && strcmp(size, "*") != 0;
 }
 
-static void print_size(TgDim d, TgText *text) {
+static void print_size(TgDim d, TgText *text)
+{
     TgName size = tg_dim_text(tg_arena_context(text->arena), d);
     if (stands_alone(size))
         tg_text_add(text, size);
@@ -182,7 +200,8 @@ static void print_size(TgDim d, TgText *text) {
         tg_text_quoted(text, size, strlen(size));
 }
 
-static void print_tensor(const TgType *t, TgText *text) {
+static void print_tensor(const TgType *t, TgText *text)
+{
     tg_text_add(text, tg_dtype_text(t->dtype));
     tg_text_add(text, t->rank < 0 ? "[*" : "[");
     for (int32_t i = 0; i < t->rank; i++) {
@@ -192,7 +211,8 @@ static void print_tensor(const TgType *t, TgText *text) {
     tg_text_add(text, "]");
 }
 
-void tg_type_print(const TgType *t, TgText *text) {
+void tg_type_print(const TgType *t, TgText *text)
+{
     static const char *const OPEN[] = {
         [TG_SPARSE] = "sparse(", [TG_SEQUENCE] = "seq(", [TG_OPTIONAL] = "optional(", [TG_MAP] = "map("};
     uint32_t depth = 0;
@@ -209,7 +229,8 @@ void tg_type_print(const TgType *t, TgText *text) {
         tg_text_add(text, ")");
 }
 
-TgName tg_type_text(Tg *tg, const TgType *t) {
+TgName tg_type_text(Tg *tg, const TgType *t)
+{
     TgArena *scratch = tg_scratch(tg);
     TgMark mark = tg_mark(scratch);
     TgText text;

@@ -1,5 +1,6 @@
-/* Symbolic integers against arithmetic: every expression, simplified however it may be, must have the value that plain
- * integers give, lie in its proved bounds, and read back from its print. Fixed cases pin the normal forms. */
+/* Symbolic integers against arithmetic: every expression, simplified however it may be, must have the value
+ * that plain integers give, lie in its proved bounds, and read back from its print. Fixed cases pin the
+ * normal forms. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,31 +14,35 @@ enum { SYMBOLS = 4, TRIALS = 4000, DRAWS = 6 };
 
 static const char *const NAME[SYMBOLS] = {"a", "b", "past", "seq"};
 
-static int open_context(void **state) {
+static int open_context(void **state)
+{
     *state = tg_open(NULL);
     return *state == NULL;
 }
 
-static int close_context(void **state) {
+static int close_context(void **state)
+{
     tg_close(*state);
     return 0;
 }
 
-/* --- random expressions ---------------------------------------------------------------------------------------------- */
+/* --- random expressions --------------------------------------------------------------------------------- */
 
 typedef struct {
     Tg *tg;
     int64_t value[SYMBOLS];
 } Draw;
 
-static uint64_t next(uint64_t *seed) {
+static uint64_t next(uint64_t *seed)
+{
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;
     *seed ^= *seed << 17;
     return *seed;
 }
 
-static int64_t floor_div(int64_t a, int64_t b) {
+static int64_t floor_div(int64_t a, int64_t b)
+{
     int64_t q = a / b;
     return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
@@ -50,7 +55,8 @@ typedef struct {
     uint32_t n;
 } Program;
 
-static Program random_program(uint64_t *seed) {
+static Program random_program(uint64_t *seed)
+{
     Program p = {.n = 0};
     uint32_t height = 0;
     while (p.n < MOST_STEPS) {
@@ -58,7 +64,8 @@ static Program random_program(uint64_t *seed) {
         if (height == 1 && p.n + 2 > MOST_STEPS)
             break;
         if (push)
-            p.step[p.n++] = next(seed) % 3 ? -1 - (int32_t)(next(seed) % SYMBOLS) : 100 + (int32_t)(next(seed) % 17);
+            p.step[p.n++] =
+                next(seed) % 3 ? -1 - (int32_t)(next(seed) % SYMBOLS) : 100 + (int32_t)(next(seed) % 17);
         else
             p.step[p.n++] = (int32_t)(next(seed) % 7);
         height += push ? 1 : (uint32_t)-1;
@@ -73,13 +80,16 @@ static Program random_program(uint64_t *seed) {
     return p;
 }
 
-static TgDim apply_dim(Tg *tg, int32_t op, TgDim a, TgDim b) {
+static TgDim apply_dim(Tg *tg, int32_t op, TgDim a, TgDim b)
+{
     static TgDim (*const OP[])(Tg *, TgDim, TgDim) = {tg_dim_add, tg_dim_sub, tg_dim_mul, tg_dim_div,
-                                                       tg_dim_mod, tg_dim_min, tg_dim_max};
-    return OP[op](tg, a, b);
+                                                      tg_dim_mod, tg_dim_min, tg_dim_max};
+    return OP
+    [op](tg, a, b);
 }
 
-static int64_t apply_number(int32_t op, int64_t a, int64_t b, bool *undefined) {
+static int64_t apply_number(int32_t op, int64_t a, int64_t b, bool *undefined)
+{
     *undefined |= (op == 3 || op == 4) && b == 0;
     if (*undefined)
         return 0;
@@ -95,7 +105,8 @@ static int64_t apply_number(int32_t op, int64_t a, int64_t b, bool *undefined) {
 }
 
 /* Runs the program on symbols and on numbers side by side; false: the numbers have no value. */
-static bool run(Tg *tg, const Program *p, const int64_t *value, TgDim *dim, int64_t *number) {
+static bool run(Tg *tg, const Program *p, const int64_t *value, TgDim *dim, int64_t *number)
+{
     TgDim d[MOST_STEPS + 1];
     int64_t n[MOST_STEPS + 1];
     uint32_t height = 0;
@@ -119,7 +130,8 @@ static bool run(Tg *tg, const Program *p, const int64_t *value, TgDim *dim, int6
     return !undefined;
 }
 
-static bool look_up(void *user, TgDim symbol, int64_t *n) {
+static bool look_up(void *user, TgDim symbol, int64_t *n)
+{
     const Draw *draw = user;
     for (uint32_t i = 0; i < SYMBOLS; i++)
         if (symbol == tg_dim_symbol(draw->tg, NAME[i])) {
@@ -129,13 +141,15 @@ static bool look_up(void *user, TgDim symbol, int64_t *n) {
     return false;
 }
 
-static void draw_values(Tg *tg, uint64_t *seed, Draw *draw) {
+static void draw_values(Tg *tg, uint64_t *seed, Draw *draw)
+{
     draw->tg = tg;
     for (uint32_t i = 0; i < SYMBOLS; i++)
         draw->value[i] = (int64_t)(next(seed) % 10);
 }
 
-static void test_values_bounds_and_text(void **state) {
+static void test_values_bounds_and_text(void **state)
+{
     Tg *tg = *state;
     uint64_t seed = 88172645463325252u;
     uint32_t compared = 0;
@@ -160,7 +174,8 @@ static void test_values_bounds_and_text(void **state) {
 }
 
 /* What is proved of two expressions holds for every draw. */
-static void test_proofs(void **state) {
+static void test_proofs(void **state)
+{
     Tg *tg = *state;
     uint64_t seed = 1234567891011u;
     uint32_t proofs = 0;
@@ -176,7 +191,8 @@ static void test_proofs(void **state) {
                 continue;
             bool least = tg_dim_at_least(tg, a, b), never = tg_dim_never_equal(tg, a, b);
             if ((least && x < y) || (never && x == y) || (a == b && x != y))
-                fail_msg("%s against %s: %lld, %lld", tg_dim_text(tg, a), tg_dim_text(tg, b), (long long)x, (long long)y);
+                fail_msg("%s against %s: %lld, %lld", tg_dim_text(tg, a), tg_dim_text(tg, b), (long long)x,
+                         (long long)y);
             proofs += least || never;
         }
     }
@@ -188,13 +204,15 @@ typedef struct {
     int64_t shift;
 } Shift;
 
-static TgDim shifted(void *user, TgDim symbol) {
+static TgDim shifted(void *user, TgDim symbol)
+{
     const Shift *s = user;
     return symbol == tg_dim_symbol(s->tg, "a") ? tg_dim_add(s->tg, symbol, tg_dim(s->tg, s->shift)) : NULL;
 }
 
 /* Replacing a by a + 3 and evaluating is evaluating with a larger by 3. */
-static void test_substitution(void **state) {
+static void test_substitution(void **state)
+{
     Tg *tg = *state;
     uint64_t seed = 4242424242u;
     for (uint32_t t = 0; t < TRIALS; t++) {
@@ -214,9 +232,10 @@ static void test_substitution(void **state) {
     }
 }
 
-/* --- normal forms ---------------------------------------------------------------------------------------------------- */
+/* --- normal forms --------------------------------------------------------------------------------------- */
 
-static void test_normal_forms(void **state) {
+static void test_normal_forms(void **state)
+{
     static const char *const FORM[][2] = {
         {"sequence + past", "past + sequence"},
         {"(2*s)//2", "s"},
@@ -264,7 +283,8 @@ static void test_normal_forms(void **state) {
     }
 }
 
-static void test_hostile_text(void **state) {
+static void test_hostile_text(void **state)
+{
     Tg *tg = *state;
     char deep[4001];
     memset(deep, '(', sizeof deep - 1);
@@ -277,7 +297,8 @@ static void test_hostile_text(void **state) {
     assert_true(tg_dim_is_symbol(tg_dim_parse(tg, deep)));
 }
 
-static void test_unknown_sizes(void **state) {
+static void test_unknown_sizes(void **state)
+{
     Tg *tg = *state;
     TgDim fresh = tg_dim_fresh(tg), any = tg_dim_fresh_any(tg);
     assert_ptr_not_equal(fresh, tg_dim_fresh(tg));
@@ -295,15 +316,18 @@ static void test_unknown_sizes(void **state) {
 }
 
 /* A long chain stays bounded: it ends in a symbol of its own, not in an ever larger term. */
-static void test_bounded_growth(void **state) {
+static void test_bounded_growth(void **state)
+{
     Tg *tg = *state;
     TgDim d = tg_dim_symbol(tg, "n");
     for (uint32_t i = 0; i < 2000; i++)
-        d = tg_dim_max(tg, tg_dim_sub(tg, tg_dim_div(tg, tg_dim_mul(tg, d, d), tg_dim(tg, 3)), tg_dim(tg, 7)), tg_dim(tg, 1));
+        d = tg_dim_max(tg, tg_dim_sub(tg, tg_dim_div(tg, tg_dim_mul(tg, d, d), tg_dim(tg, 3)), tg_dim(tg, 7)),
+                       tg_dim(tg, 1));
     assert_true(strlen(tg_dim_text(tg, d)) < 4000);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values_bounds_and_text, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_proofs, open_context, close_context),

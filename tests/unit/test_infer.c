@@ -1,5 +1,5 @@
-/* Shape inference against what the text of the operators says (rows written by hand), and against data: the sizes that
- * other programs computed for the corpora's models. */
+/* Shape inference against what the text of the operators says (rows written by hand), and against data: the
+ * sizes that other programs computed for the corpora's models. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,35 +14,41 @@
 #include "frontend/frontend.h"
 #include "ir/ir.h"
 
-static int open_context(void **state) {
+static int open_context(void **state)
+{
     *state = tg_open(NULL);
     return *state == NULL;
 }
 
-static int close_context(void **state) {
+static int close_context(void **state)
+{
     tg_close(*state);
     return 0;
 }
 
-static const char *last_message(Tg *tg) {
+static const char *last_message(Tg *tg)
+{
     uint32_t n = tg_diag_count(tg);
     return n ? tg_diag(tg, n - 1)->message : "";
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------ */
+/* --- rows ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *inputs, *body, *result; /* the result is printed as "type; type", elements in braces where known */
+    const char *inputs, *body,
+        *result; /* the result is printed as "type; type", elements in braces where known */
 } Row;
 
-static TgModel *parse_row(Tg *tg, const char *inputs, const char *body) {
+static TgModel *parse_row(Tg *tg, const char *inputs, const char *body)
+{
     TgText text;
     tg_text_init(&text, tg_forever(tg));
     tg_text_format(&text, "graph @t(%s) {\n%s\n}\n", inputs, body);
     return tg_parse(tg, "row", text.at, text.n);
 }
 
-static void print_value(const TgGraph *g, TgValue v, TgText *text) {
+static void print_value(const TgGraph *g, TgValue v, TgText *text)
+{
     int64_t n;
     const TgValueInfo *info = tg_value(g, v);
     tg_type_print(info->type, text);
@@ -55,7 +61,8 @@ static void print_value(const TgGraph *g, TgValue v, TgText *text) {
     tg_text_add(text, n ? "}" : " {}");
 }
 
-static void check_rows(Tg *tg, const Row *rows, size_t n) {
+static void check_rows(Tg *tg, const Row *rows, size_t n)
+{
     for (size_t i = 0; i < n; i++) {
         TgText text;
         TgModel *m = parse_row(tg, rows[i].inputs, rows[i].body);
@@ -76,7 +83,8 @@ static void check_rows(Tg *tg, const Row *rows, size_t n) {
 
 #define CHECK_ROWS(state, rows) check_rows(*(state), (rows), sizeof(rows) / sizeof *(rows))
 
-static void test_elementwise(void **state) {
+static void test_elementwise(void **state)
+{
     static const Row ROWS[] = {
         {"%x: f32[B,S]", "return Exp(%x)", "f32[B,S]"},
         {"%x: f32[B,1,S], %y: f32[4,1]", "return Add(%x, %y)", "f32[B,4,S]"},
@@ -95,7 +103,8 @@ static void test_elementwise(void **state) {
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_symbolic_elements(void **state) {
+static void test_symbolic_elements(void **state)
+{
     static const Row ROWS[] = {
         {"%x: f32[B,S,64]", "return Shape(%x)", "i64[3] {B, S, 64}"},
         {"%x: f32[B,S,64]", "return Shape(%x; start=-2)", "i64[2] {S, 64}"},
@@ -105,7 +114,8 @@ static void test_symbolic_elements(void **state) {
         {"%x: f32[B,S,64]",
          "return Slice(Shape(%x), const i64[1] {-1}, const i64[1] {-4}, const i64[1] {0}, const i64[1] {-1})",
          "i64[3] {64, S, B}"},
-        {"%x: f32[B,S]", "return Where(Equal(Shape(%x), const i64[] -1), const i64[] 1, Shape(%x))", "i64[2] {B, S}"},
+        {"%x: f32[B,S]", "return Where(Equal(Shape(%x), const i64[] -1), const i64[] 1, Shape(%x))",
+         "i64[2] {B, S}"},
         {"%x: f32[B,S]", "return GreaterOrEqual(Shape(%x), const i64[] 0)", "bool[2] {1, 1}"},
         {"%x: f32[B,S]", "return Div(Mul(Shape(%x), const i64[] 6), const i64[] 3)", "i64[2] {2*B, 2*S}"},
         {"%x: f32[B,S]", "return Div(Shape(%x), const i64[] 2)", "i64[2] {B//2, S//2}"},
@@ -119,7 +129,8 @@ static void test_symbolic_elements(void **state) {
         {"%x: f32[B,S]", "return ReduceProd(Shape(%x), const i64[1] {0}; keepdims=0)", "i64[] {B*S}"},
         {"%x: f32[B,S]", "return ReduceMax(Shape(%x); keepdims=1)", "i64[1] {max(B, S)}"},
         {"%x: f32[B,S]", "return Unsqueeze(Shape(%x), const i64[1] {0})", "i64[1,2] {B, S}"},
-        {"%x: f32[B,S,3,4]", "return Transpose(Reshape(Shape(%x), const i64[2] {2,2}))", "i64[2,2] {B, 3, S, 4}"},
+        {"%x: f32[B,S,3,4]", "return Transpose(Reshape(Shape(%x), const i64[2] {2,2}))",
+         "i64[2,2] {B, 3, S, 4}"},
         {"%x: f32[B,S]", "return Tile(Shape(%x), const i64[1] {2})", "i64[4] {B, S, B, S}"},
         {"%x: f32[S]", "return Expand(Shape(%x), const i64[2] {2,1})", "i64[2,1] {S, S}"},
         {"%x: f32[B,S,3]", "%a, %b = Split(Shape(%x), const i64[2] {1,2}; axis=0)\nreturn %a, %b",
@@ -128,20 +139,25 @@ static void test_symbolic_elements(void **state) {
         {"", "return Range(const i64[] 5, const i64[] 0, const i64[] -2)", "i64[3] {5, 3, 1}"},
         {"", "return NonZero(const i64[2,3] {{0,1,0},{2,0,3}})", "i64[2,3] {0, 1, 1, 1, 0, 2}"},
         {"", "return GatherND(const i64[2,2] {{1,2},{3,4}}, const i64[2,2] {{0,1},{1,0}})", "i64[2] {2, 3}"},
-        {"", "return GatherElements(const i64[2,2] {{1,2},{3,4}}, const i64[1,2] {{1,0}})", "i64[1,2] {3, 2}"},
-        {"", "return Concat(const i64[2,1] {{1},{2}}, const i64[2,2] {{3,4},{5,6}}; axis=1)", "i64[2,3] {1, 3, 4, 2, 5, 6}"},
+        {"", "return GatherElements(const i64[2,2] {{1,2},{3,4}}, const i64[1,2] {{1,0}})",
+         "i64[1,2] {3, 2}"},
+        {"", "return Concat(const i64[2,1] {{1},{2}}, const i64[2,2] {{3,4},{5,6}}; axis=1)",
+         "i64[2,3] {1, 3, 4, 2, 5, 6}"},
         {"", "return Clip(const i64[3] {-5, 0, 5}, const i64[] -1, const i64[] 2)", "i64[3] {-1, 0, 2}"},
         {"%x: f32[B]", "return ConstantOfShape(const i64[1] {2}; value=const i64[1] {7})", "i64[2] {7, 7}"},
     };
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_views(void **state) {
+static void test_views(void **state)
+{
     static const Row ROWS[] = {
         {"%x: f32[B,S,64]", "return Reshape(%x, const i64[4] {0,0,4,-1})", "f32[B,S,4,16]"},
         {"%x: f32[B,S,64]", "return Reshape(%x, const i64[2] {-1,64})", "f32[B*S,64]"},
-        {"%x: f32[B,S,64]", "return Reshape(%x, Concat(Shape(%x; end=2), const i64[2] {8,8}; axis=0))", "f32[B,S,8,8]"},
-        {"%x: f32[B,S,64], %n: i64[1]", "return Reshape(%x, Concat(%n, const i64[1] {64}; axis=0))", "f32[B*S,64]"},
+        {"%x: f32[B,S,64]", "return Reshape(%x, Concat(Shape(%x; end=2), const i64[2] {8,8}; axis=0))",
+         "f32[B,S,8,8]"},
+        {"%x: f32[B,S,64], %n: i64[1]", "return Reshape(%x, Concat(%n, const i64[1] {64}; axis=0))",
+         "f32[B*S,64]"},
         {"%x: f32[0,3]", "return Reshape(%x, const i64[2] {3,0}; allowzero=1)", "f32[3,0]"},
         {"%x: f32[*], %s: i64[3]", "return Shape(Reshape(%x, %s); start=3)", "i64[0] {}"},
         {"%x: f32[B,S,4]", "return Flatten(%x; axis=2)", "f32[B*S,4]"},
@@ -157,18 +173,27 @@ static void test_views(void **state) {
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_moves(void **state) {
+static void test_moves(void **state)
+{
     static const Row ROWS[] = {
         {"%x: f32[B,past,8], %y: f32[B,seq,8]", "return Concat(%x, %y; axis=-2)", "f32[B,past + seq,8]"},
-        {"%x: f32[B,10]", "%a, %b, %c = Split(%x; axis=1, num_outputs=3)\nreturn %a, %b, %c", "f32[B,4]; f32[B,4]; f32[B,2]"},
-        {"%x: f32[B,3*H]", "%a, %b, %c = Split(%x; axis=1, num_outputs=3)\nreturn %a, %c", "f32[B,H]; f32[B,H]"},
-        {"%x: f32[10]", "return Slice(%x, const i64[1] {1}, const i64[1] {-1}, const i64[1] {0}, const i64[1] {3})", "f32[3]"},
-        {"%x: f32[10]", "return Slice(%x, const i64[1] {-1}, const i64[1] {-11}, const i64[1] {0}, const i64[1] {-3})", "f32[4]"},
+        {"%x: f32[B,10]", "%a, %b, %c = Split(%x; axis=1, num_outputs=3)\nreturn %a, %b, %c",
+         "f32[B,4]; f32[B,4]; f32[B,2]"},
+        {"%x: f32[B,3*H]", "%a, %b, %c = Split(%x; axis=1, num_outputs=3)\nreturn %a, %c",
+         "f32[B,H]; f32[B,H]"},
+        {"%x: f32[10]",
+         "return Slice(%x, const i64[1] {1}, const i64[1] {-1}, const i64[1] {0}, const i64[1] {3})",
+         "f32[3]"},
+        {"%x: f32[10]",
+         "return Slice(%x, const i64[1] {-1}, const i64[1] {-11}, const i64[1] {0}, const i64[1] {-3})",
+         "f32[4]"},
         {"%x: f32[S]", "return Slice(%x, const i64[1] {0}, const i64[1] {9223372036854775807})", "f32[S]"},
-        {"%x: f32[S]", "return Slice(%x, const i64[1] {1}, const i64[1] {9223372036854775807})", "f32[max(0, S - 1)]"},
+        {"%x: f32[S]", "return Slice(%x, const i64[1] {1}, const i64[1] {9223372036854775807})",
+         "f32[max(0, S - 1)]"},
         {"%x: f32[S]", "return Slice(%x, const i64[1] {0}, const i64[1] {-1})", "f32[max(0, S - 1)]"},
         {"%x: f32[S]",
-         "return Slice(%x, const i64[1] {9223372036854775807}, const i64[1] {-9223372036854775807}, const i64[1] {0}, "
+         "return Slice(%x, const i64[1] {9223372036854775807}, const i64[1] {-9223372036854775807}, const "
+         "i64[1] {0}, "
          "const i64[1] {-1})",
          "f32[S]"},
         {"%x: f32[past + seq], %y: f32[seq]",
@@ -191,7 +216,8 @@ static void test_moves(void **state) {
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_reductions(void **state) {
+static void test_reductions(void **state)
+{
     static const Row ROWS[] = {
         {"%x: f32[A,B,C]", "return ReduceSum(%x, const i64[1] {-1})", "f32[A,B,1]"},
         {"%x: f32[A,B,C]", "return ReduceSum(%x, const i64[2] {0,2}; keepdims=0)", "f32[B]"},
@@ -206,7 +232,8 @@ static void test_reductions(void **state) {
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_products(void **state) {
+static void test_products(void **state)
+{
     static const Row ROWS[] = {
         {"%x: f32[B,S,64], %w: f32[64,96]", "return MatMul(%x, %w)", "f32[B,S,96]"},
         {"%x: f32[K], %w: f32[B,K,N]", "return MatMul(%x, %w)", "f32[B,N]"},
@@ -214,7 +241,8 @@ static void test_products(void **state) {
         {"%x: f32[K], %w: f32[K]", "return MatMul(%x, %w)", "f32[]"},
         {"%x: f32[B,1,M,K], %w: f32[H,K,N]", "return MatMul(%x, %w)", "f32[B,H,M,N]"},
         {"%x: f32[K,M], %w: f32[N,K]", "return Gemm(%x, %w; transA=1, transB=1)", "f32[M,N]"},
-        {"%x: f32[B,H,S,D], %y: f32[B,H,T,D]", "return Einsum(%x, %y; equation=\"bhsd,bhtd->bhst\")", "f32[B,H,S,T]"},
+        {"%x: f32[B,H,S,D], %y: f32[B,H,T,D]", "return Einsum(%x, %y; equation=\"bhsd,bhtd->bhst\")",
+         "f32[B,H,S,T]"},
         {"%x: f32[A,I,J]", "return Einsum(%x; equation=\"...ij->...ji\")", "f32[A,J,I]"},
         {"%x: f32[I,J], %y: f32[J,K]", "return Einsum(%x, %y; equation=\"ij,jk\")", "f32[I,K]"},
         {"%x: u8[B,4], %y: i8[4,5]", "return MatMulInteger(%x, %y)", "i32[B,5]"},
@@ -224,48 +252,61 @@ static void test_products(void **state) {
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_windows(void **state) {
+static void test_windows(void **state)
+{
     static const Row ROWS[] = {
-        {"%x: f32[N,3,H,224], %w: f32[8,3,7,7]", "return Conv(%x, %w; strides={2,2}, pads={3,3,3,3})", "f32[N,8,(H + 1)//2,112]"},
+        {"%x: f32[N,3,H,224], %w: f32[8,3,7,7]", "return Conv(%x, %w; strides={2,2}, pads={3,3,3,3})",
+         "f32[N,8,(H + 1)//2,112]"},
         {"%x: f32[N,3,T], %w: f32[8,3,3]", "return Conv(%x, %w; pads={1,1})", "f32[N,8,T]"},
         {"%x: f32[N,3,10], %w: f32[8,3,3]", "return Conv(%x, %w; dilations={2})", "f32[N,8,6]"},
-        {"%x: f32[N,3,10], %w: f32[8,3,3]", "return Conv(%x, %w; auto_pad=\"SAME_UPPER\", strides={3})", "f32[N,8,4]"},
-        {"%x: f32[N,8,T], %w: f32[8,4,3]", "return ConvTranspose(%x, %w; strides={2}, pads={1,1}, output_padding={1})", "f32[N,4,2*T]"},
+        {"%x: f32[N,3,10], %w: f32[8,3,3]", "return Conv(%x, %w; auto_pad=\"SAME_UPPER\", strides={3})",
+         "f32[N,8,4]"},
+        {"%x: f32[N,8,T], %w: f32[8,4,3]",
+         "return ConvTranspose(%x, %w; strides={2}, pads={1,1}, output_padding={1})", "f32[N,4,2*T]"},
         {"%x: f32[1,1,7,7]", "return MaxPool(%x; kernel_shape={2,2}, strides={2,2})", "f32[1,1,3,3]"},
-        {"%x: f32[1,1,7,7]", "return MaxPool(%x; kernel_shape={2,2}, strides={2,2}, ceil_mode=1)", "f32[1,1,4,4]"},
+        {"%x: f32[1,1,7,7]", "return MaxPool(%x; kernel_shape={2,2}, strides={2,2}, ceil_mode=1)",
+         "f32[1,1,4,4]"},
         {"%x: f32[N,C,H,W]", "return GlobalAveragePool(%x)", "f32[N,C,1,1]"},
         {"%x: f32[N,C,H,5]", "return Resize(%x, _, const f32[4] {1,1,2,0.6})", "f32[N,C,2*H,3]"},
         {"%x: f32[N,C,H,W]", "return Resize(%x, _, _, const i64[2] {7,9}; axes={2,3})", "f32[N,C,7,9]"},
-        {"%x: f32[S,B,4], %w: f32[1,20,4], %r: f32[1,20,5]", "%y, %h, %c = LSTM(%x, %w, %r; hidden_size=5)\nreturn %y, %h, %c",
+        {"%x: f32[S,B,4], %w: f32[1,20,4], %r: f32[1,20,5]",
+         "%y, %h, %c = LSTM(%x, %w, %r; hidden_size=5)\nreturn %y, %h, %c",
          "f32[S,1,B,5]; f32[1,B,5]; f32[1,B,5]"},
         {"%x: f32[B,T,1]", "return DFT(%x; onesided=1)", "f32[B,T//2 + 1,2]"},
     };
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_attention(void **state) {
+static void test_attention(void **state)
+{
     static const Row ROWS[] = {
-        {"%q: f32[B,8,S,16], %k: f32[B,2,T,16], %v: f32[B,2,T,32]", "return Attention(%q, %k, %v)", "f32[B,8,S,32]"},
-        {"%q: f32[B,S,128], %k: f32[B,T,32], %v: f32[B,T,64]", "return Attention(%q, %k, %v; q_num_heads=8, kv_num_heads=2)",
-         "f32[B,S,256]"},
+        {"%q: f32[B,8,S,16], %k: f32[B,2,T,16], %v: f32[B,2,T,32]", "return Attention(%q, %k, %v)",
+         "f32[B,8,S,32]"},
+        {"%q: f32[B,S,128], %k: f32[B,T,32], %v: f32[B,T,64]",
+         "return Attention(%q, %k, %v; q_num_heads=8, kv_num_heads=2)", "f32[B,S,256]"},
         {"%q: f32[B,8,S,16], %k: f32[B,2,S,16], %v: f32[B,2,S,16], %pk: f32[B,2,P,16], %pv: f32[B,2,P,16]",
          "%y, %a, %b, %m = Attention(%q, %k, %v, _, %pk, %pv)\nreturn %y, %a, %b, %m",
          "f32[B,8,S,16]; f32[B,2,P + S,16]; f32[B,2,P + S,16]; f32[B,8,S,P + S]"},
         {"%x: f32[B,S,64], %w: f32[64,192], %b: f32[192], %p: f32[2,B,4,P,16]",
-         "%y, %z = com.microsoft.Attention(%x, %w, %b, _, %p; num_heads=4)\nreturn %y, %z", "f32[B,S,64]; f32[2,B,4,P + S,16]"},
+         "%y, %z = com.microsoft.Attention(%x, %w, %b, _, %p; num_heads=4)\nreturn %y, %z",
+         "f32[B,S,64]; f32[2,B,4,P + S,16]"},
         {"%q: f32[B,S,64], %k: f32[B,T,64], %v: f32[B,T,64]",
          "return com.microsoft.MultiHeadAttention(%q, %k, %v; num_heads=4)", "f32[B,S,64]"},
     };
     CHECK_ROWS(state, ROWS);
 }
 
-static void test_control_flow(void **state) {
+static void test_control_flow(void **state)
+{
     static const Row ROWS[] = {
         {"%c: bool[], %x: f32[B,1]",
-         "return If(%c; then_branch={ return Squeeze(%x, const i64[1] {1}) }, else_branch={ return Identity(%x) })", "f32[*]"},
+         "return If(%c; then_branch={ return Squeeze(%x, const i64[1] {1}) }, else_branch={ return "
+         "Identity(%x) })",
+         "f32[*]"},
         {"%x: f32[B,1]",
          "%c = Equal(Gather(Shape(%x), const i64[] 1), const i64[] 1)\n"
-         "return If(%c; then_branch={ return Squeeze(%x, const i64[1] {1}) }, else_branch={ return Identity(%x) })",
+         "return If(%c; then_branch={ return Squeeze(%x, const i64[1] {1}) }, else_branch={ return "
+         "Identity(%x) })",
          "f32[B]"},
         {"%c: bool[], %x: f32[B,4], %y: f32[S,4]",
          "return If(%c; then_branch={ return Neg(%x) }, else_branch={ return Exp(%x) }), "
@@ -277,39 +318,47 @@ static void test_control_flow(void **state) {
          "f32[B,4]"},
         /* one row per round, as many as the trip count says; what grows has an unknown size */
         {"%x: f32[B,4], %n: f32[N]",
-         "%y, %z, %w = Loop(Squeeze(Shape(%n)), const bool[] 1, %x, %x; body=(%i: i64[], %c: bool[], %s: f32[B,4], %t: "
-         "f32[B,4]) { return %c, Neg(%s), Concat(%t, %t; axis=0), Exp(%s) })\nreturn %y, Shape(%z; start=1), %w",
+         "%y, %z, %w = Loop(Squeeze(Shape(%n)), const bool[] 1, %x, %x; body=(%i: i64[], %c: bool[], %s: "
+         "f32[B,4], %t: "
+         "f32[B,4]) { return %c, Neg(%s), Concat(%t, %t; axis=0), Exp(%s) })\nreturn %y, Shape(%z; start=1), "
+         "%w",
          "f32[B,4]; i64[1] {4}; f32[N,B,4]"},
         {"%h: f32[4], %x: f32[T,4]",
-         "%y, %z = Scan(%h, %x; num_scan_inputs=1, body=(%s: f32[4], %e: f32[4]) { %t = Add(%s, %e)\n return %t, Exp(%t) })\n"
+         "%y, %z = Scan(%h, %x; num_scan_inputs=1, body=(%s: f32[4], %e: f32[4]) { %t = Add(%s, %e)\n return "
+         "%t, Exp(%t) })\n"
          "return %y, %z",
          "f32[4]; f32[T,4]"},
     };
     CHECK_ROWS(state, ROWS);
 }
 
-/* --- equal sizes ----------------------------------------------------------------------------------------------------- */
+/* --- equal sizes ---------------------------------------------------------------------------------------- */
 
-static void test_equal_sizes(void **state) {
+static void test_equal_sizes(void **state)
+{
     static const Row ROWS[] = {
         /* a contraction makes two names one, the one that the interface mentions first */
-        {"%x: f32[B,K], %w: f32[L,8]", "%y = MatMul(%x, %w)\nreturn %y, Shape(%w)", "f32[B,8]; i64[2] {K, 8}"},
+        {"%x: f32[B,K], %w: f32[L,8]", "%y = MatMul(%x, %w)\nreturn %y, Shape(%w)",
+         "f32[B,8]; i64[2] {K, 8}"},
         /* constants win over names */
         {"%x: f32[B,K], %w: f32[4,8]", "%y = MatMul(%x, %w)\nreturn Shape(%x)", "i64[2] {B, 4}"},
         /* a name gives way to a sum of others */
         {"%x: f32[B,past], %y: f32[B,seq], %m: f32[total,3]",
          "return MatMul(Concat(%x, %y; axis=1), %m), Shape(%m)", "f32[B,3]; i64[2] {past + seq, 3}"},
         /* sizes nobody named, from elements that nobody knows */
-        {"%x: f32[B,4], %n: i64[1]", "return MatMul(%x, ConstantOfShape(Concat(%n, const i64[1] {3}; axis=0)))", "f32[B,3]"},
+        {"%x: f32[B,4], %n: i64[1]",
+         "return MatMul(%x, ConstantOfShape(Concat(%n, const i64[1] {3}; axis=0)))", "f32[B,3]"},
         /* S > 64 could not run */
         {"%x: f32[B,S,8]",
-         "return Add(%x, Slice(const f32[64,8] splat(0), const i64[1] {0}, Shape(%x; start=1, end=2)))", "f32[B,S,8]"},
+         "return Add(%x, Slice(const f32[64,8] splat(0), const i64[1] {0}, Shape(%x; start=1, end=2)))",
+         "f32[B,S,8]"},
     };
     CHECK_ROWS(state, ROWS);
 }
 
 /* The file calls both sizes S; the reader keeps them apart until an operator fits the claim. */
-static void test_claims(void **state) {
+static void test_claims(void **state)
+{
     Tg *tg = *state;
     TgModel *m = parse_row(tg, "%x: f32[B,S,8], %y: f32[B,S2,8]", "return Add(%x, %y)");
     assert_non_null(m);
@@ -320,9 +369,10 @@ static void test_claims(void **state) {
     assert_string_equal(tg_type_text(tg, tg_type_of(g, g->inputs.at[1])), "f32[B,S,8]");
 }
 
-/* --- refusals --------------------------------------------------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------------------------------------- */
 
-static void test_refusals(void **state) {
+static void test_refusals(void **state)
+{
     static const struct {
         const char *inputs, *body;
         TgDiagId id;
@@ -349,9 +399,10 @@ static void test_refusals(void **state) {
     }
 }
 
-/* --- corpora ---------------------------------------------------------------------------------------------------------- */
+/* --- corpora -------------------------------------------------------------------------------------------- */
 
-static TgName corpora(Tg *tg, const char *folder) {
+static TgName corpora(Tg *tg, const char *folder)
+{
     struct stat about;
     const char *root = getenv("TGOPT_CORPORA");
     TgName path = root ? tg_name_format(tg, "%s/%s", root, folder)
@@ -363,7 +414,8 @@ static TgName corpora(Tg *tg, const char *folder) {
 }
 
 /* The only .onnx file of a folder; NULL: none. */
-static TgName model_in(Tg *tg, const char *folder) {
+static TgName model_in(Tg *tg, const char *folder)
+{
     DIR *dir = opendir(folder);
     TgName found = NULL;
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
@@ -376,7 +428,8 @@ static TgName model_in(Tg *tg, const char *folder) {
     return found;
 }
 
-static const TgTensor *data(Tg *tg, const char *folder, const char *kind, uint32_t i) {
+static const TgTensor *data(Tg *tg, const char *folder, const char *kind, uint32_t i)
+{
     struct stat about;
     TgName path = tg_name_format(tg, "%s/test_data_set_0/%s_%u.pb", folder, kind, i);
     return stat(path, &about) == 0 ? tg_load_tensor(tg_forever(tg), path) : NULL;
@@ -389,7 +442,8 @@ typedef struct {
     uint32_t n;
 } Sizes;
 
-static bool look_up(void *user, TgDim symbol, int64_t *n) {
+static bool look_up(void *user, TgDim symbol, int64_t *n)
+{
     const Sizes *s = user;
     for (uint32_t i = 0; i < s->n; i++)
         if (s->symbol[i] == symbol) {
@@ -399,7 +453,8 @@ static bool look_up(void *user, TgDim symbol, int64_t *n) {
     return false;
 }
 
-static void note_sizes(const TgType *t, const TgTensor *x, Sizes *s) {
+static void note_sizes(const TgType *t, const TgTensor *x, Sizes *s)
+{
     for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank && k < x->rank && s->n < 256; k++)
         if (tg_dim_is_symbol(t->dim[k])) {
             s->symbol[s->n] = t->dim[k];
@@ -407,8 +462,11 @@ static void note_sizes(const TgType *t, const TgTensor *x, Sizes *s) {
         }
 }
 
-/* Compares the inferred type of an output with a tensor that was computed; counts sizes that inference leaves open. */
-static void check_output(Tg *tg, const char *name, const TgType *t, const TgTensor *want, Sizes *s, uint32_t *open) {
+/* Compares the inferred type of an output with a tensor that was computed; counts sizes that inference leaves
+ * open. */
+static void check_output(Tg *tg, const char *name, const TgType *t, const TgTensor *want, Sizes *s,
+                         uint32_t *open)
+{
     int64_t n;
     if (t->dtype != want->dtype || t->rank != want->rank)
         fail_msg("%s: %s for a tensor of rank %d", name, tg_type_text(tg, t), want->rank);
@@ -420,7 +478,8 @@ static void check_output(Tg *tg, const char *name, const TgType *t, const TgTens
     }
 }
 
-static uint32_t check_values(Tg *tg, const char *name, const TgGraph *g) {
+static uint32_t check_values(Tg *tg, const char *name, const TgGraph *g)
+{
     uint32_t n = 0;
     for (TgValue v = 1; v < g->values.n; v++, n++) {
         const TgValueInfo *info = tg_value(g, v);
@@ -429,7 +488,8 @@ static uint32_t check_values(Tg *tg, const char *name, const TgGraph *g) {
         while (t->item)
             t = t->item;
         if (!dead && !tg_is_tensor(t))
-            fail_msg("%s: value %s has no full type: %s", name, info->name ? info->name : "?", tg_type_text(tg, info->type));
+            fail_msg("%s: value %s has no full type: %s", name, info->name ? info->name : "?",
+                     tg_type_text(tg, info->type));
     }
     for (TgNode i = 1; i < g->nodes.n; i++)
         for (uint32_t k = 0; k < tg_node(g, i)->n_sub; k++)
@@ -438,7 +498,8 @@ static uint32_t check_values(Tg *tg, const char *name, const TgGraph *g) {
 }
 
 /* Loads the model of a folder and compares the types of its outputs with the data beside it. */
-static TgModel *check_folder(Tg *tg, const char *folder, uint32_t *open) {
+static TgModel *check_folder(Tg *tg, const char *folder, uint32_t *open)
+{
     TgName path = model_in(tg, folder);
     TgModel *m = path ? tg_load(tg, path, NULL) : NULL;
     Sizes sizes = {.n = 0};
@@ -459,8 +520,10 @@ static TgModel *check_folder(Tg *tg, const char *folder, uint32_t *open) {
     return m;
 }
 
-/* Every value of every exporter's model has an element type, a rank and sizes; the outputs have the right ones. */
-static void test_exporters(void **state) {
+/* Every value of every exporter's model has an element type, a rank and sizes; the outputs have the right
+ * ones. */
+static void test_exporters(void **state)
+{
     TgName root = corpora(*state, "exporters");
     DIR *dir = root ? opendir(root) : NULL;
     uint32_t models = 0, values = 0, open = 0;
@@ -484,7 +547,8 @@ static void test_exporters(void **state) {
     assert_true(open < 200); /* results of If whose branches differ */
 }
 
-static void test_operators(void **state) {
+static void test_operators(void **state)
+{
     TgName root = corpora(*state, "onnx+onnx/node");
     DIR *dir = root ? opendir(root) : NULL;
     uint32_t models = 0, open = 0;
@@ -492,7 +556,8 @@ static void test_operators(void **state) {
         skip();
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         Tg *tg = tg_open(NULL);
-        models += e->d_name[0] != '.' && check_folder(tg, tg_name_format(tg, "%s/%s", root, e->d_name), &open) != NULL;
+        models += e->d_name[0] != '.' &&
+                  check_folder(tg, tg_name_format(tg, "%s/%s", root, e->d_name), &open) != NULL;
         tg_close(tg);
     }
     closedir(dir);
@@ -500,7 +565,8 @@ static void test_operators(void **state) {
     assert_true(models > 1400);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_elementwise, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_symbolic_elements, open_context, close_context),

@@ -8,18 +8,21 @@
 
 #include "ir/ir.h"
 
-static int open_context(void **state) {
+static int open_context(void **state)
+{
     *state = tg_open(NULL);
     return *state == NULL;
 }
 
-static int close_context(void **state) {
+static int close_context(void **state)
+{
     tg_close(*state);
     return 0;
 }
 
 /* "a,b,4": a tensor type of those sizes; NULL: of unknown rank. */
-static const TgType *tensor(Tg *tg, TgDtype dtype, const char *sizes) {
+static const TgType *tensor(Tg *tg, TgDtype dtype, const char *sizes)
+{
     TgDim dim[8];
     int32_t rank = 0;
     if (!sizes)
@@ -32,7 +35,8 @@ static const TgType *tensor(Tg *tg, TgDtype dtype, const char *sizes) {
     return tg_type(tg, dtype, rank, dim);
 }
 
-static void test_equality_is_identity(void **state) {
+static void test_equality_is_identity(void **state)
+{
     Tg *tg = *state;
     const TgType *t = tensor(tg, TG_f32, "B,S,768");
     assert_ptr_equal(t, tensor(tg, TG_f32, "B,S,700 + 68"));
@@ -40,11 +44,13 @@ static void test_equality_is_identity(void **state) {
     assert_ptr_not_equal(t, tensor(tg, TG_f32, "S,B,768"));
     assert_ptr_equal(tg_type_with_dtype(tg, t, TG_f16), tensor(tg, TG_f16, "B,S,768"));
     assert_ptr_equal(tg_type_known(tg, TG_i64, 2, (const int64_t[]){2, 3}), tensor(tg, TG_i64, "2,3"));
-    assert_ptr_equal(tg_type_of_kind(tg, TG_SEQUENCE, TG_undefined, t), tg_type_of_kind(tg, TG_SEQUENCE, TG_undefined, t));
+    assert_ptr_equal(tg_type_of_kind(tg, TG_SEQUENCE, TG_undefined, t),
+                     tg_type_of_kind(tg, TG_SEQUENCE, TG_undefined, t));
     assert_ptr_equal(tg_untyped(tg), tg_untyped(tg));
 }
 
-static void test_text(void **state) {
+static void test_text(void **state)
+{
     Tg *tg = *state;
     const TgType *t = tensor(tg, TG_f32, "B,past + seq,768");
     const TgType *items = tg_type_of_kind(tg, TG_SEQUENCE, TG_undefined, tensor(tg, TG_i64, ""));
@@ -53,11 +59,14 @@ static void test_text(void **state) {
     assert_string_equal(tg_type_text(tg, tensor(tg, TG_f32, NULL)), "f32[*]");
     assert_string_equal(tg_type_text(tg, tg_untyped(tg)), "?");
     assert_string_equal(tg_type_text(tg, items), "seq(i64[])");
-    assert_string_equal(tg_type_text(tg, tg_type_of_kind(tg, TG_OPTIONAL, TG_undefined, items)), "optional(seq(i64[]))");
-    assert_string_equal(tg_type_text(tg, tg_type_of_kind(tg, TG_MAP, TG_str, t)), "map(str, f32[B,past + seq,768])");
+    assert_string_equal(tg_type_text(tg, tg_type_of_kind(tg, TG_OPTIONAL, TG_undefined, items)),
+                        "optional(seq(i64[]))");
+    assert_string_equal(tg_type_text(tg, tg_type_of_kind(tg, TG_MAP, TG_str, t)),
+                        "map(str, f32[B,past + seq,768])");
 }
 
-static void test_counts(void **state) {
+static void test_counts(void **state)
+{
     Tg *tg = *state;
     int64_t n, dim[2];
     assert_string_equal(tg_dim_text(tg, tg_type_count(tg, tensor(tg, TG_f32, "B,S,4"))), "4*B*S");
@@ -73,7 +82,8 @@ static void test_counts(void **state) {
     assert_false(tg_is_tensor(tensor(tg, TG_f32, NULL)) || tg_is_tensor(tensor(tg, TG_undefined, "B")));
 }
 
-static void test_meet(void **state) {
+static void test_meet(void **state)
+{
     static const struct {
         TgDtype a_dtype;
         const char *a;
@@ -111,7 +121,8 @@ static void test_meet(void **state) {
     assert_false(agree);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_equality_is_identity, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_text, open_context, close_context),
