@@ -1,7 +1,7 @@
 /* External data: entries (key, value) of a tensor say in which file beneath the model's folder its bytes lie.
  *
- * Known keys are location, offset, length; others (checksum, what writers note for themselves) change nothing. The file
- * is mapped once, however many tensors lie in it.
+ * Known keys are location, offset, length; others (checksum, what writers note for themselves) change
+ * nothing. The file is mapped once, however many tensors lie in it.
  */
 #include "import.h"
 

@@ -1,8 +1,9 @@
-/* Functions of the model: every call is replaced by the body, in which formal names mean the call's values, attribute
- * references mean the call's attributes or the function's defaults, and all other names get the call's prefix.
+/* Functions of the model: every call is replaced by the body, in which formal names mean the call's values,
+ * attribute references mean the call's attributes or the function's defaults, and all other names get the
+ * call's prefix.
  *
- * A call inside a body is inlined in turn. A function may not call itself, calls nest at most MAX_CALLS deep, and the
- * budget and the limit of nodes bound the product.
+ * A call inside a body is inlined in turn. A function may not call itself, calls nest at most MAX_CALLS
+ * deep, and the budget and the limit of nodes bound the product.
  */
 #include "import.h"
 
@@ -137,6 +138,6 @@ bool inline_call(Reader *r, Scope *s, const NodeView *call, const FunctionView *
     inner.caller = s;
     inner.prefix = prefix;
     bind_attrs(r, s, &inner, call);
-    return bind_formals(r, s, &inner, call) && declare(r, &inner, &f->infos) && import_nodes(r, &inner, &f->nodes) &&
-           bind_results(r, s, &inner, call);
+    return bind_formals(r, s, &inner, call) && declare(r, &inner, &f->infos) &&
+           import_nodes(r, &inner, &f->nodes) && bind_results(r, s, &inner, call);
 }

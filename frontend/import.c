@@ -1,7 +1,7 @@
 /* Graphs: inputs, constants, nodes, outputs of a view become those of a TgGraph.
  *
- * An initializer of the same name as an input is its default, which a caller may override; before IR version 4 every
- * initializer had to be an input, so that it is a plain constant there.
+ * An initializer of the same name as an input is its default, which a caller may override; before IR
+ * version 4 every initializer had to be an input, so that it is a plain constant there.
  */
 #include "import.h"
 #include "sizes.h"
@@ -70,7 +70,7 @@ typedef struct {
 
 typedef struct {
     TG_VEC(Initializer) list;
-    TgMap of;                 /* name -> 1 + index */
+    TgMap of; /* name -> 1 + index */
 } Initializers;
 
 static bool read_initializers(Reader *r, const GraphView *view, Initializers *all)

@@ -1,9 +1,9 @@
 /* Private to the reader: views of messages, and the import of them into a graph.
  *
- * Two steps. view.c reads containers where they lie: a view has names interned, everything else by reference, and knows
- * which outer names a graph reads. import.c then walks views in topological order and makes nodes; functions.c does the
- * same with the body of a function, under other names. Recursion follows the nesting of graphs and calls, which is
- * bounded (MAX_NESTING, MAX_CALLS), never their size.
+ * Two steps. view.c reads containers where they lie: a view has names interned, everything else by
+ * reference, and knows which outer names a graph reads. import.c then walks views in topological order and
+ * makes nodes; functions.c does the same with the body of a function, under other names. Recursion follows
+ * the nesting of graphs and calls, which is bounded (MAX_NESTING, MAX_CALLS), never their size.
  */
 #ifndef TG_FRONTEND_IMPORT_H
 #define TG_FRONTEND_IMPORT_H
@@ -21,8 +21,8 @@ typedef struct Scope Scope;
 /* --- views (view.c) ----------------------------------------------------------------------------------------------- */
 
 typedef enum { /* AttributeProto.type */
-    AT_NONE, AT_FLOAT, AT_INT, AT_STRING, AT_TENSOR, AT_GRAPH, AT_FLOATS, AT_INTS, AT_STRINGS, AT_TENSORS, AT_GRAPHS,
-    AT_SPARSE, AT_SPARSES, AT_TYPE, AT_TYPES
+    AT_NONE, AT_FLOAT, AT_INT, AT_STRING, AT_TENSOR, AT_GRAPH, AT_FLOATS, AT_INTS, AT_STRINGS, AT_TENSORS,
+    AT_GRAPHS, AT_SPARSE, AT_SPARSES, AT_TYPE, AT_TYPES
 } AttrType;
 
 typedef struct {
@@ -100,7 +100,8 @@ TgBytes unknown_fields(TgArena *arena, TgBytes message, WireMessage kind);
 /* --- tensors (tensors.c, sparse.c, external.c) -------------------------------------------------------------------- */
 
 TgTensor *read_tensor(Reader *r, TgArena *arena, TgBytes message, TgName *name); /* NULL: recorded */
-/* The dense form of a SparseTensorProto. *too_big: it is beyond the budget, nothing was recorded, and NULL returned. */
+/* The dense form of a SparseTensorProto. *too_big: it is beyond the budget, nothing was recorded, and NULL
+ * returned. */
 TgTensor *read_sparse(Reader *r, TgArena *arena, TgBytes message, TgName *name, bool *too_big);
 /* name, element type and sizes of a SparseTensorProto. False: recorded. */
 bool sparse_type(Reader *r, TgBytes message, TgName *name, const TgType **type);
@@ -111,7 +112,8 @@ bool find_external(Reader *r, TgBytes message, size_t size, const TgFile **file,
 
 /* --- types (leaves.c) ---------------------------------------------------------------------------------------------- */
 
-const TgType *read_type(Reader *r, TgBytes message); /* a TypeProto; what is unsound in it is unknown. NULL: recorded */
+/* A TypeProto; what is unsound in it is unknown. NULL: recorded. */
+const TgType *read_type(Reader *r, TgBytes message);
 
 /* --- attributes (leaves.c) ----------------------------------------------------------------------------------------- */
 
@@ -138,7 +140,8 @@ struct Scope {
 
 void scope_open(Scope *s, Reader *r, TgGraph *g, Scope *up);
 Scope *scope_function(Scope *s); /* the function around; NULL: none */
-/* The value of a name here or around, captured into g where needed (NULL: absent). False: there is none, recorded. */
+/* The value of a name here or around, captured into g where needed (NULL: absent). False: there is none,
+ * recorded. */
 bool scope_find(Reader *r, Scope *s, TgName name, TgValue *v);
 /* Value v of s->g is called `name` from now on. False: it is taken, recorded. */
 bool scope_bind(Reader *r, Scope *s, TgName name, TgValue v);
@@ -148,12 +151,15 @@ TgName final_name(Reader *r, Scope *s, TgName name); /* in the graph, after inli
 bool declare(Reader *r, Scope *s, const ValueList *list); /* what describe_value says from now on */
 int64_t scope_opset(Reader *r, Scope *s); /* of ai.onnx */
 
-bool bind_const(Reader *r, Scope *s, TgName name, const TgTensor *t); /* given twice, the last one counts */
+/* Given twice, the last one counts. */
+bool bind_const(Reader *r, Scope *s, TgName name, const TgTensor *t);
 /* A sparse tensor becomes a constant, or an operator where it is too large; `name` NULL: its own. */
 bool bind_sparse(Reader *r, Scope *s, TgBytes message, TgName name);
 bool import_graph(Reader *r, Scope *s, const GraphView *view);
-bool import_body(Reader *r, Scope *s, TgNode holder, TgName attr, const AttrView *a); /* a graph of node `holder` */
-bool import_nodes(Reader *r, Scope *s, const NodeList *nodes);  /* producers first, whatever the order of the file */
+/* A graph of node `holder`. */
+bool import_body(Reader *r, Scope *s, TgNode holder, TgName attr, const AttrView *a);
+/* Producers first, whatever the order of the file (order.c). */
+bool import_nodes(Reader *r, Scope *s, const NodeList *nodes);
 bool import_node(Reader *r, Scope *s, const NodeView *view);
 const AttrView *resolve_attr(Scope *s, const AttrView *a); /* follows a reference; NULL: absent */
 

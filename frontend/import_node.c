@@ -1,7 +1,8 @@
-/* Nodes: literally first (operands by name, attributes as written), then raised to the newest meaning of the operator,
- * then typed. Operators Constant become constants, calls of the model's functions are inlined.
+/* Nodes: literally first (operands by name, attributes as written), then raised to the newest meaning of the
+ * operator, then typed. Operators Constant become constants, calls of the model's functions are inlined.
  *
- * What ops.def does not know, or what does not look as it says, stays an opaque node with the types that the file gives.
+ * What ops.def does not know, or what does not look as it says, stays an opaque node with the types that
+ * the file gives.
  */
 #include "import.h"
 #include "versions.h"
@@ -21,7 +22,8 @@ const AttrView *resolve_attr(Scope *s, const AttrView *a)
     return NULL;
 }
 
-/* The kind that the operator's row gives an attribute: the text behind "name="; NULL: the row does not have it. */
+/* The kind that the operator's row gives an attribute: the text behind "name="; NULL: the row does not
+ * have it. */
 static const char *kind_text(TgOp op, const char *name)
 {
     const char *at = tg_op_info(op)->attrs;
@@ -34,9 +36,9 @@ static const char *kind_text(TgOp op, const char *name)
 
 static bool kind_fits(TgOp op, const AttrView *a, TgName name)
 {
-    static const char *const letters[] = {[AT_FLOAT] = "f",   [AT_INT] = "i",      [AT_STRING] = "s", [AT_TENSOR] = "t",
-                                          [AT_FLOATS] = "fs", [AT_INTS] = "is",    [AT_STRINGS] = "ss",
-                                          [AT_TYPE] = "ty",   [AT_SPARSE] = "raw", [AT_TYPES] = "raw"};
+    static const char *const letters[] = {
+        [AT_FLOAT] = "f", [AT_INT] = "i",      [AT_STRING] = "s", [AT_TENSOR] = "t",   [AT_FLOATS] = "fs",
+        [AT_INTS] = "is", [AT_STRINGS] = "ss", [AT_TYPE] = "ty",  [AT_SPARSE] = "raw", [AT_TYPES] = "raw"};
     const char *want = op == TG_opaque ? NULL : kind_text(op, name);
     const char *have = a->type > 0 && a->type <= AT_TYPES ? letters[a->type] : NULL;
     if (!want)
@@ -73,10 +75,10 @@ static TgTensor *tensor_of(TgArena *arena, const TgAttr *a)
     switch (a->kind) {
     case TG_A_INT: return tg_tensor_scalar_int(arena, TG_i64, a->u.i);
     case TG_A_INTS: return tg_tensor_ints(arena, a->n, a->u.ints);
-    case TG_A_FLOAT:
-        return tg_tensor_owned(arena, TG_f32, 0, NULL, tg_copy(arena, &a->u.f, sizeof a->u.f));
+    case TG_A_FLOAT: return tg_tensor_owned(arena, TG_f32, 0, NULL, tg_copy(arena, &a->u.f, sizeof a->u.f));
     case TG_A_FLOATS:
-        return tg_tensor_owned(arena, TG_f32, 1, &n, tg_copy(arena, n ? (const void *)a->u.floats : "", a->n * sizeof(float)));
+        return tg_tensor_owned(arena, TG_f32, 1, &n,
+                               tg_copy(arena, n ? (const void *)a->u.floats : "", a->n * sizeof(float)));
     case TG_A_STRING: return tg_tensor_strings(arena, 0, NULL, tg_copy(arena, &a->u.s, sizeof a->u.s));
     case TG_A_STRINGS: return tg_tensor_strings(arena, 1, &n, a->u.strings);
     default: return NULL;
@@ -109,10 +111,10 @@ static bool bind_constant(Reader *r, Scope *s, const NodeView *view, const AttrV
 /* The one attribute of a Constant that we can make a constant of; NULL: keep the node. */
 static const AttrView *constant_attr(Scope *s, const NodeView *view)
 {
-    static const char *const names[] = {[AT_FLOAT] = "value_float",   [AT_INT] = "value_int",   [AT_STRING] = "value_string",
-                                        [AT_TENSOR] = "value",        [AT_FLOATS] = "value_floats",
-                                        [AT_INTS] = "value_ints",     [AT_STRINGS] = "value_strings",
-                                        [AT_SPARSE] = "sparse_value", [AT_TYPES] = NULL};
+    static const char *const names[] = {
+        [AT_FLOAT] = "value_float",     [AT_INT] = "value_int",       [AT_STRING] = "value_string",
+        [AT_TENSOR] = "value",          [AT_FLOATS] = "value_floats", [AT_INTS] = "value_ints",
+        [AT_STRINGS] = "value_strings", [AT_SPARSE] = "sparse_value", [AT_TYPES] = NULL};
     bool ours = view->domain[0] == '\0' && strcmp(view->op_type, "Constant") == 0;
     if (!ours || view->attrs.n != 1 || view->out.n != 1 || !view->out.at[0] || view->in.n > 0)
         return NULL;
@@ -174,7 +176,8 @@ static bool has_form(const TgNodeInfo *node)
     const TgOpInfo *op = tg_op_info(node->op);
     bool control = (op->traits & TG_T_CONTROL) != 0, flexible = node->op == TG_FlexAttention;
     uint32_t most = node->op == TG_If || flexible ? 2 : control ? 1 : 0, least = flexible ? 0 : most;
-    if (node->n_formal < op->in_min || node->n_formal > op->in_max || node->n_out > op->out_max || node->n_out == 0)
+    if (node->n_formal < op->in_min || node->n_formal > op->in_max || node->n_out > op->out_max ||
+        node->n_out == 0)
         return false;
     /* Loop and com.microsoft leave out some in between. */
     uint32_t needed = control ? 0 : op->domain[0] == '\0' ? op->in_min : op->in_min > 0;
@@ -205,8 +208,8 @@ static void believe_declared(TgGraph *g, TgNode n)
 
 enum { EXIT_LIMIT = 5 }; /* of diag.def */
 
-/* Types of the results. Sizes that contradict each other are no reason to refuse: the node may be in a branch that is
- * never taken, and runtimes find out when they run it. */
+/* Types of the results. Sizes that contradict each other are no reason to refuse: the node may be in a
+ * branch that is never taken, and runtimes find out when they run it. */
 static bool infer_or_keep(Reader *r, TgGraph *g, TgNode n, const NodeShot *shot, const NodeView *view)
 {
     uint32_t said = tg_diag_count(r->tg), errors = tg_error_count(r->tg);
@@ -246,8 +249,9 @@ static bool import_operator(Reader *r, Scope *s, const NodeView *view)
     TgOp op = view->overload ? TG_opaque : tg_op_find(r->tg, view->domain, view->op_type);
     if (!read_operands(r, s, view, &in) || !read_attrs(r, s, view, op, &attrs))
         return false;
-    TgNode n = op == TG_opaque ? tg_graph_add_opaque(g, view->domain, view->op_type, attrs, in.n, in.at, view->out.n)
-                               : tg_graph_add_raw(g, op, attrs, in.n, in.at, view->out.n);
+    TgNode n = op == TG_opaque
+                   ? tg_graph_add_opaque(g, view->domain, view->op_type, attrs, in.n, in.at, view->out.n)
+                   : tg_graph_add_raw(g, op, attrs, in.n, in.at, view->out.n);
     TgNodeInfo *node = tg_node(g, n);
     node->name = final_name(r, s, view->name);
     node->doc = view->doc;

@@ -1,7 +1,7 @@
 /* Leaves that protobuf-c decodes: TypeProto, and the plain part of AttributeProto.
  *
- * protobuf-c takes its memory from the reader's arena, where one release frees all of it. scan_check has looked at these
- * bytes before, so that depth and sizes are bounded.
+ * protobuf-c takes its memory from the reader's arena, where one release frees all of it. scan_check has
+ * looked at these bytes before, so that depth and sizes are bounded.
  */
 #include "import.h"
 

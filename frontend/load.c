@@ -1,6 +1,7 @@
 /* Loading: the file is mapped and scanned once, its containers become views, the views become a model.
  *
- * What ONNX Runtime loads although the standard forbids it is tolerated with a warning, unless the caller is strict.
+ * What ONNX Runtime loads although the standard forbids it is tolerated with a warning, unless the caller
+ * is strict.
  */
 #include "import.h"
 #include "versions.h"
@@ -30,7 +31,8 @@ static void reader_init(Reader *r, Tg *tg, const char *path, const TgLoadOptions
 /* Maps the file and checks its structure as a message of this kind; its bytes. */
 static bool open_file(Reader *r, WireMessage kind, TgBytes *message)
 {
-    ScanLimits limits = {r->limits.max_depth, r->limits.max_nodes, r->limits.max_functions, r->limits.max_alloc};
+    ScanLimits limits = {r->limits.max_depth, r->limits.max_nodes, r->limits.max_functions,
+                         r->limits.max_alloc};
     r->file = tg_file_map(r->tg, r->path);
     if (!r->file)
         return false;
@@ -109,7 +111,8 @@ static bool read_model(Reader *r)
         return false;
     r->model->path = r->path;
     r->model->file = r->file;
-    if (!read_parts(r, message, &parts) || !add_functions(r, &parts.functions) || !view_graph(r, parts.graph, &view))
+    if (!read_parts(r, message, &parts) || !add_functions(r, &parts.functions) ||
+        !view_graph(r, parts.graph, &view))
         return false;
     scope_open(&scope, r, r->model->graph, NULL);
     return import_graph(r, &scope, &view) && tg_infer_graph(r->model->graph);
@@ -121,8 +124,8 @@ typedef struct {
     Tg *tg;
     const char *path;
     const TgLoadOptions *options;
-    TgArena *arena;    /* of the tensor */
-    TgModel *model;    /* results */
+    TgArena *arena; /* of the tensor */
+    TgModel *model; /* results */
     TgTensor *tensor;
 } Load;
 

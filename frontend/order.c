@@ -1,5 +1,5 @@
-/* Nodes in an order in which each comes behind its producers: that of the file where it is one, otherwise depth first
- * with an explicit stack. A node also waits for what its graphs read from outside. */
+/* Nodes in an order in which each comes behind its producers: that of the file where it is one, otherwise
+ * depth first with an explicit stack. A node also waits for what its graphs read from outside. */
 #include "import.h"
 
 typedef struct {
@@ -10,8 +10,8 @@ typedef struct {
     Reader *r;
     Scope *s;
     const NodeList *nodes;
-    TgMap producer;      /* name -> index */
-    uint8_t *state;      /* by node */
+    TgMap producer; /* name -> index */
+    uint8_t *state; /* by node */
     TG_VEC(Visit) stack;
 } Sorter;
 
@@ -46,7 +46,8 @@ static bool push(Sorter *s, uint32_t n)
 {
     const NodeView *node = &s->nodes->at[n];
     if (s->state[n] == OPEN)
-        return tg_report(s->r->tg, TG_E_cycle, node->out.n && node->out.at[0] ? node->out.at[0] : node->op_type);
+        return tg_report(s->r->tg, TG_E_cycle,
+                         node->out.n && node->out.at[0] ? node->out.at[0] : node->op_type);
     if (s->state[n] == FRESH) {
         Visit visit = {n, 0};
         s->state[n] = OPEN;

@@ -1,7 +1,7 @@
 /* One pass over the structure of a file, with an explicit stack; what it looks for is the table wire.def.
  *
- * Nothing is allocated, so a file of any size costs time only: about a nanosecond per byte of structure, nothing for
- * payloads, which are stepped over.
+ * Nothing is allocated, so a file of any size costs time only: about a nanosecond per byte of structure,
+ * nothing for payloads, which are stepped over.
  */
 #include "scan.h"
 
@@ -71,7 +71,8 @@ bool scan_number(WireNumbers *numbers, uint64_t *value)
 {
     for (;;) {
         if (numbers->packed.n > 0)
-            return numbers->size ? take_fixed(&numbers->packed, numbers->size, value) : scan_varint(&numbers->packed, value);
+            return numbers->size ? take_fixed(&numbers->packed, numbers->size, value)
+                                 : scan_varint(&numbers->packed, value);
         WireField f;
         do
             if (!scan_next(&numbers->rest, &f))
@@ -87,7 +88,9 @@ bool scan_number(WireNumbers *numbers, uint64_t *value)
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
-typedef enum { K_UNKNOWN, K_INT, K_FIX32, K_NAME, K_TEXT, K_DATA, K_BULK, K_SUB, K_INTS, K_FLOATS, K_DOUBLES } Kind;
+typedef enum {
+    K_UNKNOWN, K_INT, K_FIX32, K_NAME, K_TEXT, K_DATA, K_BULK, K_SUB, K_INTS, K_FLOATS, K_DOUBLES
+} Kind;
 
 typedef struct {
     uint8_t kind, child;
@@ -124,7 +127,8 @@ bool scan_knows(WireMessage message, uint32_t number) { return fact_of(message, 
 
 /* --- strings ------------------------------------------------------------------------------------------------------ */
 
-/* Length of the UTF-8 sequence at s (n bytes are left); 0: it is none. Surrogates and overlong forms are refused. */
+/* Length of the UTF-8 sequence at s (n bytes are left); 0: it is none. Surrogates and overlong forms are
+ * refused. */
 static size_t utf8(const uint8_t *s, size_t n)
 {
     static const struct {
@@ -140,8 +144,8 @@ static size_t utf8(const uint8_t *s, size_t n)
         for (size_t i = 1; i <= extra; i++)
             if ((s[i] & 0xc0) != 0x80)
                 return 0;
-        bool bad = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-                   (s[0] == 0xf4 && s[1] > 0x8f);
+        bool bad = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+                   (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f);
         return bad ? 0 : extra + 1;
     }
     return 0;
@@ -222,17 +226,17 @@ static bool wire_fits(Kind kind, uint8_t wire)
     }
 }
 
-static bool descend(Scan *s, WireMessage in, const Fact *fact, const WireField *f)
+static bool descend(Scan *s, const Fact *fact, const WireField *f)
 {
     if (s->depth == DEEPEST || s->depth >= s->limits.max_depth)
-        return tg_report(s->tg, TG_E_too_deep, (size_t)(f->whole.at - s->start), (long long)s->limits.max_depth);
+        return tg_report(s->tg, TG_E_too_deep, (size_t)(f->whole.at - s->start),
+                         (long long)s->limits.max_depth);
     s->nodes += fact->child == WIRE_NODE;
     s->functions += fact->child == WIRE_FUNCTION;
     if (s->nodes > s->limits.max_nodes)
         return tg_report(s->tg, TG_E_too_many, "nodes", (long long)s->limits.max_nodes);
     if (s->functions > s->limits.max_functions)
         return tg_report(s->tg, TG_E_too_many, "functions", (long long)s->limits.max_functions);
-    (void)in;
     s->level[s->depth++] = (Level){f->bytes, fact->child};
     return true;
 }
@@ -244,7 +248,7 @@ static bool check_field(Scan *s, WireMessage in, const WireField *f)
         return unsound(s, f->whole.at, in, "a field of the wrong wire type");
     s->cost += fact->cost;
     switch ((Kind)fact->kind) {
-    case K_SUB: return descend(s, in, fact, f);
+    case K_SUB: return descend(s, fact, f);
     case K_BULK: s->bulk += f->bytes.n; return true;
     case K_INTS: case K_FLOATS: case K_DOUBLES:
         return check_numbers(s, fact, f) || unsound(s, f->whole.at, in, "packed numbers that are cut off");
@@ -277,14 +281,15 @@ static bool walk(Scan *s)
 /* What a file may cost: a sound graph takes 4 to 10 times its bytes. */
 enum { FREE_BUDGET = 16 << 20, BUDGET_PER_BYTE = 16 };
 
-bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start, const ScanLimits *limits,
-                uint64_t *budget)
+bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start,
+                const ScanLimits *limits, uint64_t *budget)
 {
     Scan s = {.tg = tg, .start = file_start, .limits = *limits, .depth = 1};
     s.level[0] = (Level){message, (uint8_t)kind};
     if (!walk(&s))
         return false;
-    uint64_t total = limits->max_alloc ? limits->max_alloc : FREE_BUDGET + BUDGET_PER_BYTE * (message.n - s.bulk);
+    uint64_t usual = FREE_BUDGET + BUDGET_PER_BYTE * (message.n - s.bulk);
+    uint64_t total = limits->max_alloc ? limits->max_alloc : usual;
     if (s.cost > total)
         return tg_report(tg, TG_E_load_budget, (size_t)s.cost, (size_t)total);
     *budget = total - s.cost;

@@ -1,7 +1,7 @@
 /* Wire scanner: protocol-buffer messages read where they lie, without copying or allocating.
  *
- * scan_check looks at every byte of structure once: lengths, tags, depth, strings, counts, and what the file may cost
- * in memory. After it, scan_next cannot fail, so that all readers are plain loops.
+ * scan_check looks at every byte of structure once: lengths, tags, depth, strings, counts, and what the
+ * file may cost in memory. After it, scan_next cannot fail, so that all readers are plain loops.
  */
 #ifndef TG_FRONTEND_SCAN_H
 #define TG_FRONTEND_SCAN_H
@@ -34,7 +34,8 @@ typedef struct {
     TgBytes whole;   /* with its tag */
 } WireField;
 
-/* Takes the next field off `rest`; false at the end (or where the bytes are unsound, which scan_check excludes). */
+/* Takes the next field off `rest`; false at the end (or where the bytes are unsound, which scan_check
+ * excludes). */
 bool scan_next(TgBytes *rest, WireField *field);
 bool scan_knows(WireMessage message, uint32_t number);
 /* Next number of a repeated field; `rest` starts as the contents of a packed field. */
@@ -49,8 +50,8 @@ static inline float scan_float(const WireField *f)
     return x.f;
 }
 
-/* The numbers of a repeated field, however they are spelled, in the order of the file: start with {.field = number,
- * .rest = the message}. size: 0 varint, else bytes of one number. */
+/* The numbers of a repeated field, however they are spelled, in the order of the file: start with {.field
+ * = number, .rest = the message}. size: 0 varint, else bytes of one number. */
 typedef struct {
     TgBytes rest, packed;
     uint32_t field, size;
@@ -61,8 +62,9 @@ typedef struct {
     uint64_t max_depth, max_nodes, max_functions, max_alloc; /* max_alloc 0: in proportion to the file */
 } ScanLimits;
 
-/* Walks a message of this kind that was found in a file (offsets count from `file_start`). False: recorded. */
-bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start, const ScanLimits *limits,
-                uint64_t *budget);
+/* Walks a message of this kind that was found in a file (offsets count from `file_start`). False:
+ * recorded. */
+bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start,
+                const ScanLimits *limits, uint64_t *budget);
 
 #endif

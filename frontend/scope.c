@@ -1,7 +1,7 @@
 /* Scopes: which value a name means. A body sees the names around it; a function sees only its own.
  *
- * A value found outside comes in through one capture for each graph on the way. After inlining, a name of a function's
- * body gets the call's prefix, or the name that the caller gives to that result.
+ * A value found outside comes in through one capture for each graph on the way. After inlining, a name of
+ * a function's body gets the call's prefix, or the name that the caller gives to that result.
  */
 #include "import.h"
 
@@ -25,8 +25,8 @@ Scope *scope_function(Scope *s)
 
 /* --- looking up --------------------------------------------------------------------------------------------------- */
 
-/* Brings v, which is called `name` in `from`, down to s. Each capture may copy the list of operands of the node: the
- * budget pays for it. */
+/* Brings v, which is called `name` in `from`, down to s. Each capture may copy the list of operands of the
+ * node: the budget pays for it. */
 static bool capture(Reader *r, Scope *s, Scope *from, TgName name, TgValue *v)
 {
     Scope *way[MAX_NESTING + 1];

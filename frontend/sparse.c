@@ -1,8 +1,8 @@
-/* SparseTensorProto: values and where they go, made dense. Indices are positions in the flattened tensor, or one row of
- * coordinates for each value.
+/* SparseTensorProto: values and where they go, made dense. Indices are positions in the flattened tensor, or
+ * one row of coordinates for each value.
  *
- * A small file can describe a huge tensor, hence the budget: what exceeds it stays sparse (the caller keeps it as an
- * operator Constant with a sparse value).
+ * A small file can describe a huge tensor, hence the budget: what exceeds it stays sparse (the caller
+ * keeps it as an operator Constant with a sparse value).
  */
 #include "import.h"
 

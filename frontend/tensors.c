@@ -1,8 +1,8 @@
 /* TensorProto: shape, type, and one of seven storage fields.
  *
- * Bytes that lie in a file in our layout (raw_data, one packed run of floats, external data) are referenced there,
- * whatever their alignment. Only spelled-out integers (varints) are decoded. The payload must have just the size that
- * the shape asks for, and no second storage field may be set.
+ * Bytes that lie in a file in our layout (raw_data, one packed run of floats, external data) are
+ * referenced there, whatever their alignment. Only spelled-out integers (varints) are decoded. The payload
+ * must have just the size that the shape asks for, and no second storage field may be set.
  */
 #include "import.h"
 
@@ -10,17 +10,27 @@
 
 /* --- the message -------------------------------------------------------------------------------------------------- */
 
-typedef enum { IN_NONE, IN_RAW, IN_FLOAT, IN_INT32, IN_INT64, IN_DOUBLE, IN_UINT64, IN_STRING, IN_FILE } Storage;
+typedef enum {
+    IN_NONE,
+    IN_RAW,
+    IN_FLOAT,
+    IN_INT32,
+    IN_INT64,
+    IN_DOUBLE,
+    IN_UINT64,
+    IN_STRING,
+    IN_FILE
+} Storage;
 
 typedef struct {
     TgDtype dtype;
     int32_t rank;
     int64_t dim[TG_MAX_RANK];
-    size_t count, size;   /* elements, bytes as we store them */
+    size_t count, size; /* elements, bytes as we store them */
     Storage storage;
-    uint32_t storages;    /* how many kinds are set */
-    TgBytes last;         /* contents of the last storage field, and */
-    uint32_t fields;      /* how many of them there are */
+    uint32_t storages; /* how many kinds are set */
+    TgBytes last;      /* contents of the last storage field, and */
+    uint32_t fields;   /* how many of them there are */
 } Header;
 
 static Storage storage_of(uint32_t field)
@@ -37,7 +47,8 @@ static Storage storage_of(uint32_t field)
     }
 }
 
-/* An empty numeric field says nothing: some writers set one beside the real one. An empty string is an element. */
+/* An empty numeric field says nothing: some writers set one beside the real one. An empty string is an
+ * element. */
 static void note_storage(Header *h, const WireField *f)
 {
     Storage storage = storage_of(f->number);
@@ -111,8 +122,8 @@ static bool read_header(Reader *r, TgBytes message, Header *h, TgName *name)
 
 /* --- numbers that are spelled out --------------------------------------------------------------------------------- */
 
-/* Which field holds the elements of a type, as which numbers: `wide` bytes of our layout each; `each` numbers make one
- * element, or, where it is 0, one number holds a whole byte of packed elements. */
+/* Which field holds the elements of a type, as which numbers: `wide` bytes of our layout each; `each`
+ * numbers make one element, or, where it is 0, one number holds a whole byte of packed elements. */
 typedef struct {
     Storage storage;
     uint8_t field, width; /* width on the wire; 0: varint */
@@ -141,7 +152,8 @@ static bool wrong_size(Reader *r, const Header *h, size_t have, const char *unit
     tg_text_init(&shape, r->arena);
     for (int32_t i = 0; i < h->rank; i++)
         tg_text_format(&shape, "%s%lld", i ? "," : "", (long long)h->dim[i]);
-    return tg_report(r->tg, TG_E_tensor_size, have, unit, tg_dtype_text(h->dtype), h->rank ? shape.at : "", want);
+    return tg_report(r->tg, TG_E_tensor_size, have, unit, tg_dtype_text(h->dtype), h->rank ? shape.at : "",
+                     want);
 }
 
 /* Collects the numbers of one field in the low bytes of each: little-endian, as ONNX stores raw data. */
@@ -156,7 +168,8 @@ static TgTensor *spelled(Reader *r, TgArena *arena, TgBytes message, const Heade
     WireNumbers numbers = {.rest = message, .field = s.field, .size = s.width};
     uint64_t value;
     if (s.width && h->fields == 1 && h->last.n == h->size)
-        return tg_tensor_mapped(arena, h->dtype, h->rank, h->dim, r->file, (size_t)(h->last.at - r->file->bytes));
+        return tg_tensor_mapped(arena, h->dtype, h->rank, h->dim, r->file,
+                                (size_t)(h->last.at - r->file->bytes));
     if (!take_budget(r, h->size))
         return NULL;
     void *blank;

@@ -1,5 +1,5 @@
-/* Views: containers of the file as records that refer to it. Only names are interned; payloads, types and attributes
- * stay as bytes until somebody needs them. */
+/* Views: containers of the file as records that refer to it. Only names are interned; payloads, types and
+ * attributes stay as bytes until somebody needs them. */
 #include "import.h"
 
 #include <string.h>
@@ -181,7 +181,8 @@ static void node_field(Reader *r, NodeView *view, const WireField *f)
 
 static bool view_node(Reader *r, NodeList *nodes, TgBytes message)
 {
-    NodeView view = {.domain = tg_name(r->tg, ""), .unknown = unknown_fields(r->model->arena, message, WIRE_NODE)};
+    NodeView view = {.domain = tg_name(r->tg, ""),
+                     .unknown = unknown_fields(r->model->arena, message, WIRE_NODE)};
     TgPlace before = *tg_place(r->tg), *place = tg_place(r->tg);
     TgBytes rest = message;
     WireField f;

@@ -44,7 +44,10 @@ static void bytes_varint(Bytes *b, uint64_t x)
     bytes_add(b, &last, 1);
 }
 
-static const char *skip_blanks(const char *s) { return s + strspn(s, " \n"); }
+static const char *skip_blanks(const char *s)
+{
+    return s + strspn(s, " \n");
+}
 
 static const char *add_number(Bytes *b, const char *s)
 {
