@@ -160,14 +160,16 @@ static int64_t mask_value(const TgArray *a, int64_t i) {
     return i % n < n - padding;
 }
 
-static void fill_integers(const char *name, uint64_t key, int64_t limit, TgArray *a) {
+/* Positions count up; others are below the limit, or 0 and 1 where nothing is indexed or `small` ones are wanted. */
+static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, TgArray *a) {
+    int64_t below = limit == INT64_MAX || (small && limit > 2) ? 2 : limit;
     bool mask = strstr(name, "mask") != NULL, position = strstr(name, "position") != NULL;
     int64_t last = a->rank ? a->dim[a->rank - 1] : 1;
     for (int64_t i = 0; i < a->count; i++) {
         int64_t x = (int64_t)(noise(key, i) >> 8);
         if (a->dtype == TG_bool) x &= 1;
         else if (position) x = i % last < limit ? i % last : limit - 1;
-        else x %= limit;
+        else x %= below;
         if (mask) x = mask_value(a, i);
         tg_array_set_int(a, i, x);
     }
@@ -214,9 +216,8 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
         return true;
     }
     int64_t limit = index_limit(g, v, sizes);
-    if (limit == INT64_MAX || attempt >= 2) limit = limit < 2 ? limit : 2;
     if (limit > 100 && tg_dtype_bits(a->dtype) <= 8) limit = 100;
-    fill_integers(name, key, limit > 0 ? limit : 1, a);
+    fill_integers(name, key, limit > 0 ? limit : 1, attempt >= 2, a);
     return true;
 }
 

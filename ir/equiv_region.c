@@ -313,7 +313,7 @@ static uint64_t canon_leaf(Canon *c, int s, TgValue v) {
     const TgValueInfo *info = tg_value(side->g, v);
     if (info->origin == TG_V_CONST) return canon_tensor(c, info->tensor, s);
     uint64_t pair = side->given[v] ? tg_mix(8, side->given[v]) : tg_mix(9, side->target[v]);
-    if (!c->anonymous || side->given[v]) return pair;
+    if (!c->anonymous || !tg_is_float(info->type->dtype)) return pair; /* integers mean something */
     return tg_mix(tg_mix(10, numbered(c, pair, true)), TG_KEY(info->type));
 }
 
