@@ -42,12 +42,23 @@ bool define_GlobalLpPool(TgDefine *d)
     return result(d, root(d, global(d, TG_ReduceSum, power(d, arg(d, 0), p)), p));
 }
 
+static bool all_small(const int64_t *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (x[i] < 0 || x[i] > INT32_MAX)
+            return false;
+    return true;
+}
+
 /* Adds to `pads` (starts, then ends) what the window that ceil_mode rounds up to needs behind the end. */
 static void pad_for_ceil(TgDefine *d, TgValue x, uint32_t n, const int64_t *kernel, int64_t *pads)
 {
     uint32_t n_strides, n_dilations;
     const int64_t *strides = tg_attr_ints(d->n, "strides", &n_strides);
     const int64_t *dilations = tg_attr_ints(d->n, "dilations", &n_dilations);
+    if (!all_small(strides, n_strides) || !all_small(dilations, n_dilations) || !all_small(kernel, n) ||
+        !all_small(pads, 2 * n))
+        define_refuse(d, "its window is out of range");
     for (uint32_t i = 0; i < n && !d->failed; i++) {
         int64_t stride = i < n_strides ? strides[i] : 1, gap = i < n_dilations ? dilations[i] : 1;
         int64_t size = need_dim(d, x, 2 + (int64_t)i), room = size + pads[i] + pads[n + i];

@@ -151,9 +151,12 @@ static void rounds_end(Rounds *r)
         tg_array_drop(r->c->tg, &r->pieces[i].list);
 }
 
-static TgArray scalar_int(TgEvalCall *c, TgDtype dtype, int64_t x)
+/* One number for formal input `i` of the body, which may want it as [1]. */
+static TgArray one_number(const Rounds *r, uint32_t i, TgDtype dtype, int64_t x)
 {
-    TgArray a = tg_array_new(c->tg, c->mode, dtype, 0, NULL);
+    const TgGraph *body = r->c->n->sub[r->sub].graph;
+    int32_t rank = i < body->inputs.n && tg_type_of(body, body->inputs.at[i])->rank == 1;
+    TgArray a = tg_array_new(r->c->tg, r->c->mode, dtype, rank, (const int64_t[]){1});
     tg_array_set_int(&a, 0, x);
     return a;
 }
@@ -166,7 +169,7 @@ static bool loop_rounds(Rounds *r, int64_t limit, bool go_on)
     TgEvalCall *c = r->c;
     const TgArray **in = TG_NEW_N(tg_scratch(c->tg), const TgArray *, r->n_state + 2);
     for (int64_t i = 0; go_on && i < limit; i++) {
-        TgArray round = scalar_int(c, TG_i64, i), condition = scalar_int(c, TG_bool, go_on);
+        TgArray round = one_number(r, 0, TG_i64, i), condition = one_number(r, 1, TG_bool, go_on);
         in[0] = &round;
         in[1] = &condition;
         for (uint32_t k = 0; k < r->n_state; k++)

@@ -371,6 +371,15 @@ static void test_refusals(void **state)
     refuse(TG_RotaryEmbedding, "", "f32[1,2,4] ~1", "f32[1,2,2] ~2", "f32[1,2,2] ~3");
     refuse(TG_DepthToSpace, "blocksize=0", "f32[1,4,2,2] ~1", NULL, NULL);
     refuse(TG_Flatten, "axis=4", "f32[2,3] ~1", NULL, NULL);
+    refuse(TG_LayerNormalization, "stash_type=999", "f32[2] 1 2", "f32[2] 1 2", NULL);
+    refuse(TG_HannWindow, "output_datatype=77", "i64[] 3", NULL, NULL);
+    refuse(TG_HannWindow, "output_datatype=-1", "i64[] 3", NULL, NULL);
+    refuse(TG_Attention, "softmax_precision=1000", "f32[1,1,2,2] ~1", "f32[1,1,2,2] ~2", "f32[1,1,2,2] ~3");
+    refuse(TG_LpPool, "ceil_mode=1 kernel_shape=2 strides=9000000000000000000", "f32[1,1,3] 1:3", NULL, NULL);
+    refuse(TG_LpPool, "kernel_shape=-2", "f32[1,1,3] 1:3", NULL, NULL);
+    refuse(TG_GroupNormalization, "num_groups=0", "f32[1,2,2] 1:4", "f32[2] 1 2", "f32[2] 1 2");
+    refuse(TG_GroupNormalization, "num_groups=-7", "f32[1,2,2] 1:4", "f32[2] 1 2", "f32[2] 1 2");
+    refuse(TG_TensorScatter, "axis=9223372036854775807", "f32[1,2,2] 1:4", "f32[1,2,2] 1:4", NULL);
     refuse(TG_LRN, "size=0", "f32[1,2,1,1] 1 2", NULL, NULL);
 }
 
