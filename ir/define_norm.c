@@ -99,6 +99,8 @@ bool define_InstanceNormalization(TgDefine *d)
 bool define_GroupNormalization(TgDefine *d)
 {
     TgValue x = arg(d, 0), shape = Shape(d, x, 0, INT64_MAX);
+    if (attr_i(d, "num_groups") < 1)
+        return define_refuse(d, "num_groups must be positive");
     TgValue groups = Reshape(d, stash(d, x), ints(d, 3, (int64_t[]){0, attr_i(d, "num_groups"), -1}));
     Axes last = {1, {2}};
     Moments m = moments(d, groups, &last);
