@@ -73,35 +73,13 @@ static const TgDim *with_old_elements(const TgInfer *f, const TgValueInfo *v, co
     return element;
 }
 
-static const TgType *with_facts(const TgInfer *f, const TgType *type)
-{
-    TgDim dim[TG_MAX_RANK];
-    bool any = f->g->facts.n || f->g->outer;
-    if (!any || type->kind != TG_TENSOR || type->rank <= 0)
-        return type;
-    for (int32_t k = 0; k < type->rank; k++)
-        dim[k] = inf_with_facts(f->g, type->dim[k]);
-    return tg_type(f->tg, type->dtype, type->rank, dim);
-}
-
-static const TgDim *elements_with_facts(const TgInfer *f, const TgValueInfo *v)
-{
-    int64_t n;
-    if (!v->symbolic || !(f->g->facts.n || f->g->outer) || !tg_type_numel(v->type, &n))
-        return v->symbolic;
-    TgDim *element = tg_copy(f->g->arena, v->symbolic, (n ? (size_t)n : 1) * sizeof *element);
-    for (int64_t i = 0; i < n; i++)
-        element[i] = inf_with_facts(f->g, element[i]);
-    return element;
-}
-
 static void settle(const TgInfer *f, const Known *old, uint64_t before)
 {
     for (uint32_t i = 0; i < f->n->n_out; i++) {
         TgValueInfo *v = tg_value(f->g, f->n->out[i]);
-        v->type = with_facts(f, with_hint(f, v->type, v->declared));
+        v->type = with_hint(f, v->type, v->declared);
+        inf_apply_facts(f->g, v);
         v->type = with_old_symbols(f, v->type, old[i].type, before);
-        v->symbolic = elements_with_facts(f, v);
         v->symbolic = with_old_elements(f, v, &old[i], before);
     }
 }

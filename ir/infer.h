@@ -129,7 +129,7 @@ void inf_forget(TgGraph *g); /* drops what is known of all results: their meanin
 /* Draws conclusions from g->equal and puts them into all types and elements of g; true: something changed.
  * What holds in a branch holds only there. */
 bool inf_solve(TgGraph *g);
-TgDim inf_with_facts(const TgGraph *g, TgDim d); /* what earlier answers make of it */
+void inf_apply_facts(TgGraph *g, TgValueInfo *v); /* what earlier answers make of a value of g */
 /* What the file says about the symbols of the interface; for all that is inferred until the next call. */
 void inf_read_claims(TgGraph *g);
 /* Two sizes that are broadcast with each other: notes that they are equal where that is sure to be meant. */

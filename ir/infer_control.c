@@ -89,6 +89,8 @@ static uint32_t branch_named(const TgInfer *f, TgName name)
 static bool run_branch(TgGraph *branch, InfRigour rigour, bool *failed)
 {
     enum { ROUNDS = 2 };
+    for (uint32_t k = 0; k < branch->captures.n; k++)
+        inf_apply_facts(branch, tg_value(branch, branch->captures.at[k]));
     bool fits = inf_run(branch, rigour, failed);
     for (uint32_t i = 0; i < ROUNDS && fits && !*failed && inf_solve(branch); i++)
         fits = inf_run(branch, rigour, failed);

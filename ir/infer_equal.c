@@ -272,12 +272,31 @@ static TgDim fact_of(void *user, TgDim atom)
     return decided_minimum(g->tg, g->facts.n, g->facts.at, atom);
 }
 
-TgDim inf_with_facts(const TgGraph *g, TgDim d)
+/* What the facts of g and of the graphs around it make of d. */
+static TgDim with_facts(const TgGraph *g, TgDim d)
 {
     for (; g; g = g->outer)
         if (g->facts.n && (g->outer || d->depth > 0))
             d = dim_substitute_atoms(g->tg, d, fact_of, (void *)(uintptr_t)g);
     return d;
+}
+
+void inf_apply_facts(TgGraph *g, TgValueInfo *v)
+{
+    TgDim dim[TG_MAX_RANK];
+    int64_t n;
+    if ((g->facts.n == 0 && !g->outer) || v->type->kind != TG_TENSOR)
+        return;
+    for (int32_t k = 0; k < v->type->rank; k++)
+        dim[k] = with_facts(g, v->type->dim[k]);
+    if (v->type->rank > 0)
+        v->type = tg_type(g->tg, v->type->dtype, v->type->rank, dim);
+    if (!v->symbolic || !tg_type_numel(v->type, &n) || n == 0)
+        return;
+    TgDim *element = tg_copy(g->arena, v->symbolic, (size_t)n * sizeof *element);
+    for (int64_t i = 0; i < n; i++)
+        element[i] = with_facts(g, element[i]);
+    v->symbolic = element;
 }
 
 /* --- suspicion ------------------------------------------------------------------------------------------ */

@@ -497,6 +497,17 @@ static uint32_t check_values(Tg *tg, const char *name, const TgGraph *g)
     return n;
 }
 
+static uint64_t hash_types(const TgGraph *g)
+{
+    uint64_t hash = 0;
+    for (TgValue v = 1; v < g->values.n; v++)
+        hash = tg_mix(hash, TG_KEY(tg_type_of(g, v)));
+    for (TgNode i = 1; i < g->nodes.n; i++)
+        for (uint32_t k = 0; k < tg_node(g, i)->n_sub; k++)
+            hash = tg_mix(hash, hash_types(tg_node(g, i)->sub[k].graph));
+    return hash;
+}
+
 /* Loads the model of a folder and compares the types of its outputs with the data beside it. */
 static TgModel *check_folder(Tg *tg, const char *folder, uint32_t *open)
 {
@@ -537,6 +548,10 @@ static void test_exporters(void **state)
             if (!m)
                 fail_msg("%s: %s", e->d_name, last_message(tg));
             values += check_values(tg, e->d_name, m->graph);
+            uint64_t before = hash_types(m->graph);
+            assert_true(tg_infer_graph(m->graph));
+            if (hash_types(m->graph) != before)
+                fail_msg("%s: inferred again, other types", e->d_name);
             models++;
         }
         tg_close(tg);
