@@ -1,5 +1,6 @@
-/* Many elements at once: the same conversions as in dtype.c, without a call and a table look-up per element for the
- * types that weights have. On the bits of a float32; every other type goes through dtype.c. */
+/* Many elements at once: the same conversions as in dtype.c, without a call and a table look-up per
+ * element for the types that weights have. On the bits of a float32; every other type goes through
+ * dtype.c. */
 #include <string.h>
 
 #include "type.h"
@@ -29,7 +30,8 @@ static float f16_value(uint16_t h) {
     return from_bits(bits | sign | (magnitude >= 0x7c00u << 13 ? 0x7f800000u : 0));
 }
 
-/* Below 2^-14, adding 0.5 lets the addition itself round at 2^-24; above, half a unit is added to the kept bits. */
+/* Below 2^-14, adding 0.5 lets the addition itself round at 2^-24; above, half a unit is added to the
+ * kept bits. */
 static uint16_t f16_code(float x) {
     uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff, code;
     if (magnitude > 0x7f800000)

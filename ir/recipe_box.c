@@ -1,10 +1,11 @@
 /* Boxes of constant tensors: what a rectangular part of a recipe is, without computing the rest.
  *
- * A box of the output is pushed down. Operators that only move elements (recipe_move.c) become strided copies of
- * packed bytes, from the mapped file straight to where they belong. Elementwise operators ask for the
- * matching boxes of their operands and are evaluated on those, by the same evaluator that would compute the
- * whole. All other operators are computed whole, once, and boxes are cut out. Nothing here rounds or reorders
- * anything, so that a tensor read in boxes has the bytes of the tensor computed at once.
+ * A box of the output is pushed down. Operators that only move elements (recipe_move.c) become strided
+ * copies of packed bytes, from the mapped file straight to where they belong. Elementwise operators ask
+ * for the matching boxes of their operands and are evaluated on those, by the same evaluator that would
+ * compute the whole. All other operators are computed whole, once, and boxes are cut out. Nothing here
+ * rounds or reorders anything, so that a tensor read in boxes has the bytes of the tensor computed at
+ * once.
  *
  * Recursion follows the recipe, whose depth and size recipe.c bounds.
  */

@@ -165,7 +165,8 @@ static void rounds_powers_of_two(void **state) {
     assert_true(load_code(TG_f8e8m0, 0) == 0x1p-127);
 }
 
-/* The fast conversions of many elements against those of one: all codes, and floats around every rounding boundary. */
+/* The fast conversions of many elements against those of one: all codes, and floats around every rounding
+ * boundary. */
 static void bulk_equals_single(void **state) {
     (void)state;
     static const TgDtype types[] = {TG_f16, TG_bf16, TG_f8e4m3fn, TG_f8e5m2};
@@ -267,12 +268,12 @@ static void finds_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rounds_as_ml_dtypes),      cmocka_unit_test(stores_as_saturate_cast),
-        cmocka_unit_test(decodes_by_definition),    cmocka_unit_test(rounds_once),
-        cmocka_unit_test(rounds_powers_of_two),     cmocka_unit_test(wraps_integers),
-        cmocka_unit_test(bulk_equals_single),
-        cmocka_unit_test(packs_low_bits_first),     cmocka_unit_test(counts_bytes),
-        cmocka_unit_test(converts_between_classes), cmocka_unit_test(finds_names),
+        cmocka_unit_test(rounds_as_ml_dtypes),   cmocka_unit_test(stores_as_saturate_cast),
+        cmocka_unit_test(decodes_by_definition), cmocka_unit_test(rounds_once),
+        cmocka_unit_test(rounds_powers_of_two),  cmocka_unit_test(wraps_integers),
+        cmocka_unit_test(bulk_equals_single),    cmocka_unit_test(packs_low_bits_first),
+        cmocka_unit_test(counts_bytes),          cmocka_unit_test(converts_between_classes),
+        cmocka_unit_test(finds_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

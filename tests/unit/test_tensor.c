@@ -1,5 +1,5 @@
-/* Constants and recipes. What a recipe gives is compared with plain loops over closed forms; what is streamed, read in
- * windows and computed at once must be the same bytes. */
+/* Constants and recipes. What a recipe gives is compared with plain loops over closed forms; what is
+ * streamed, read in windows and computed at once must be the same bytes. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +33,8 @@ static int stop(void **state) {
     return 0;
 }
 
-#define DIMS(...) (int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / 8), (int64_t[]){__VA_ARGS__}
+#define DIMS(...)                                                                                            \
+    (int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / 8), (int64_t[]) { __VA_ARGS__ }
 
 /* Small dyadic numbers: products and sums below are exact in float32, many of them in float16. */
 static float pattern(int64_t i) { return (float)((uint64_t)i * 2654435761u % 257) / 8 - 16; }
@@ -68,7 +69,8 @@ static void splats_are_seen(void **state) {
     double value = 0;
     int16_t x = -3;
     uint8_t nibble = 5, *bytes;
-    assert_true(tg_tensor_is_splat(g->tg, tg_tensor_splat(g->arena, TG_i16, DIMS(7), &x), &value) && value == -3);
+    assert_true(tg_tensor_is_splat(g->tg, tg_tensor_splat(g->arena, TG_i16, DIMS(7), &x), &value) &&
+                value == -3);
     TgTensor *dense = tg_tensor_blank(g->arena, TG_f32, DIMS(100), (void **)&bytes);
     assert_true(tg_tensor_is_splat(g->tg, dense, &value) && value == 0);
     bytes[399] = 1;
@@ -79,7 +81,8 @@ static void splats_are_seen(void **state) {
     assert_true(tg_tensor_equal(g->tg, packed, packed));
     bytes[2] = 5; /* the high half of the last byte holds nothing */
     assert_true(tg_tensor_equal(g->tg, packed, tg_tensor_splat(g->arena, TG_u4, DIMS(5), &nibble)));
-    assert_false(tg_tensor_is_splat(g->tg, tg_tensor_blank(g->arena, TG_f32, DIMS(0), (void **)&bytes), &value));
+    assert_false(
+        tg_tensor_is_splat(g->tg, tg_tensor_blank(g->arena, TG_f32, DIMS(0), (void **)&bytes), &value));
 }
 
 static void equality_does_not_depend_on_the_payload(void **state) {
@@ -96,9 +99,10 @@ static void equality_does_not_depend_on_the_payload(void **state) {
     assert_false(tg_tensor_equal(g->tg, splat, tg_tensor_splat(g->arena, TG_f32, DIMS(100, 300), &x)));
     TgTensor *a = filled(g->arena, TG_f32, DIMS(9, 9)), *b = filled(g->arena, TG_f32, DIMS(9, 9));
     assert_true(tg_tensor_equal(g->tg, a, b) && tg_tensor_hash(g->tg, a) == tg_tensor_hash(g->tg, b));
-    static const TgBytes words[] = {{(const uint8_t *)"ab", 2}, {NULL, 0}}, other[] = {{(const uint8_t *)"ab", 2},
-                                                                                      {(const uint8_t *)"c", 1}};
-    TgTensor *s = tg_tensor_strings(g->arena, DIMS(2), words), *t = tg_tensor_strings(g->arena, DIMS(2), other);
+    static const TgBytes words[] = {{(const uint8_t *)"ab", 2}, {NULL, 0}},
+                         other[] = {{(const uint8_t *)"ab", 2}, {(const uint8_t *)"c", 1}};
+    TgTensor *s = tg_tensor_strings(g->arena, DIMS(2), words),
+             *t = tg_tensor_strings(g->arena, DIMS(2), other);
     assert_true(tg_tensor_equal(g->tg, s, tg_tensor_strings(g->arena, DIMS(2), words)));
     assert_false(tg_tensor_equal(g->tg, s, t));
 }
@@ -121,7 +125,8 @@ static bool collect(void *user, const void *bytes, size_t n) {
 }
 
 /* Streams t and holds it against value(user, flat index), against the whole, and against single elements. */
-static void expect(Ground *g, const TgTensor *t, double (*value)(int64_t i, const void *user), const void *user) {
+static void expect(Ground *g, const TgTensor *t, double (*value)(int64_t i, const void *user),
+                   const void *user) {
     assert_non_null(t);
     Collected c = {.at = malloc(t->size + 1), .cap = t->size};
     assert_true(tg_tensor_stream(g->tg, t, collect, &c));
@@ -228,9 +233,9 @@ static void gathers_columns(void **state) {
     TgTensor *a = apply(g, TG_Slice, NULL, 4, w, tg_tensor_ints(g->arena, 1, (int64_t[]){1000}),
                         tg_tensor_ints(g->arena, 1, (int64_t[]){INT64_MAX}),
                         tg_tensor_ints(g->arena, 1, (int64_t[]){1}));
-    TgTensor *b = apply(g, TG_Slice, NULL, 4, w, tg_tensor_ints(g->arena, 1, (int64_t[]){0}),
-                        tg_tensor_ints(g->arena, 1, (int64_t[]){1000}),
-                        tg_tensor_ints(g->arena, 1, (int64_t[]){-1}));
+    TgTensor *b =
+        apply(g, TG_Slice, NULL, 4, w, tg_tensor_ints(g->arena, 1, (int64_t[]){0}),
+              tg_tensor_ints(g->arena, 1, (int64_t[]){1000}), tg_tensor_ints(g->arena, 1, (int64_t[]){-1}));
     const TgAttrs *side = tg_attrs(g->tg, TG_Concat, "axis=i", (int64_t)1);
     expect(g, apply(g, TG_Concat, side, 2, a, b), swapped_columns, NULL);
 }
@@ -361,7 +366,8 @@ static void views_of_leaves_stay_where_they_are(void **state) {
 static void recipes_compare(void **state) {
     Ground *g = *state;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(200, 300)), *v = filled(g->arena, TG_f32, DIMS(200, 300));
-    TgTensor *a = apply(g, TG_Neg, NULL, 1, w), *b = apply(g, TG_Neg, NULL, 1, v), *c = apply(g, TG_Abs, NULL, 1, v);
+    TgTensor *a = apply(g, TG_Neg, NULL, 1, w), *b = apply(g, TG_Neg, NULL, 1, v),
+             *c = apply(g, TG_Abs, NULL, 1, v);
     assert_true(tg_tensor_equal(g->tg, a, b) && tg_tensor_hash(g->tg, a) == tg_tensor_hash(g->tg, b));
     assert_false(tg_tensor_equal(g->tg, a, c));
     TgTensor *small = apply(g, TG_Neg, NULL, 1, apply(g, TG_Neg, NULL, 1, filled(g->arena, TG_f32, DIMS(5))));
