@@ -13,7 +13,7 @@
 
 #include "recipe_box.h"
 
-enum { FORGET_AT = 96 << 20 }; /* bytes of mapped leaves that may be resident because of us */
+enum { FORGET_AT = 64 << 20 }; /* bytes of mapped leaves that may be resident because of us */
 
 TgBoxReader tg_box_reader(Tg *tg) { return (TgBoxReader){.tg = tg, .arena = tg_arena_new(tg)}; }
 

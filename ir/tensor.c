@@ -171,6 +171,8 @@ static uint64_t hash_windows(const TgTensor *t, uint64_t hash) {
         copy_bytes(t, from, n, window);
         hash = tg_hash(window, n, hash);
     }
+    if (t->payload == TG_MAPPED && t->size >= STRIDE)
+        tg_file_forget(t->bytes, t->size); /* each window made its neighbourhood resident */
     return hash;
 }
 
