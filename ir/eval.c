@@ -291,14 +291,28 @@ static TgName op_name(Tg *tg, const TgNodeInfo *n)
     return n->op == TG_opaque ? n->op_name : tg_op_text(tg, n->op);
 }
 
+static bool takes_sequences(TgOp op)
+{
+    switch (op) {
+    case TG_Identity: case TG_SequenceAt: case TG_SequenceInsert: case TG_SequenceErase: case TG_SequenceLength:
+    case TG_ConcatFromSequence: case TG_Optional: case TG_OptionalGetElement: case TG_OptionalHasElement:
+        return true;
+    default: return tg_op_has(op, TG_T_CONTROL);
+    }
+}
+
 /* What the operator cannot do without is there. (Control flow and composites have holes of their own.) */
 static bool operands_given(TgRun *run, const TgNodeInfo *n, const TgArray *const *in)
 {
     const TgOpInfo *info = tg_op_info(n->op);
     bool holes = info->tier == TG_COMPOSITE || tg_op_has(n->op, TG_T_CONTROL);
-    for (uint32_t i = 0; i < info->in_min; i++)
+    uint32_t needed = info->in_max == TG_MANY && n->n_in > info->in_min ? n->n_in : info->in_min;
+    for (uint32_t i = 0; i < needed; i++)
         if (i >= n->n_in || (!in[i] && !holes))
             return tg_report(run->tg, TG_E_eval_missing, (unsigned)i);
+    for (uint32_t i = 0; i < n->n_in && !takes_sequences(n->op); i++)
+        if (in[i] && in[i]->kind != TG_TENSOR)
+            return tg_report(run->tg, TG_E_eval_type, "that are no tensors");
     return true;
 }
 

@@ -43,18 +43,20 @@ static void *new_block(Tg *tg, size_t size, uint32_t **owners)
     return block + HEADER;
 }
 
+/* The bytes are counted as if empty axes had size 1, so that no product of some of the sizes overflows either:
+ * strides and counts of parts need no check of their own. */
 TgArray tg_array_new(Tg *tg, TgEvalMode mode, TgDtype dtype, int32_t rank, const int64_t *dim)
 {
     TG_CHECK(tg, rank >= 0 && rank <= TG_EVAL_RANK);
     TgArray a = {.dtype = dtype, .rank = rank, .count = 1, .kind = TG_TENSOR};
-    size_t count = 1;
+    size_t size = tg_array_element(mode, dtype);
     for (int32_t i = 0; i < rank; i++) {
         TG_CHECK(tg, dim[i] >= 0);
+        size = tg_product(tg, size, dim[i] ? (size_t)dim[i] : 1);
         a.dim[i] = dim[i];
-        count = tg_product(tg, count, (size_t)dim[i]);
+        a.count *= dim[i];
     }
-    a.count = (int64_t)count;
-    a.data = new_block(tg, tg_product(tg, count, tg_array_element(mode, dtype)), &a.owners);
+    a.data = new_block(tg, a.count ? size : 0, &a.owners);
     return a;
 }
 

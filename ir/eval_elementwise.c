@@ -334,6 +334,11 @@ bool eval_binary(TgEvalCall *c)
     return true;
 }
 
+static bool same_type(TgEvalCall *c, uint32_t slot)
+{
+    return c->in[slot]->dtype == c->in[0]->dtype || eval_bad_type(c, c->in[slot]->dtype);
+}
+
 bool eval_variadic(TgEvalCall *c)
 {
     const TgArray *acc = c->in[0];
@@ -341,7 +346,7 @@ bool eval_variadic(TgEvalCall *c)
     int32_t rank = acc->rank;
     memcpy(dim, acc->dim, sizeof dim);
     for (uint32_t i = 1; i < c->n->n_in; i++)
-        if (!broadcast_in(c, i, &rank, dim))
+        if (!broadcast_in(c, i, &rank, dim) || !same_type(c, i))
             return false;
     Loop2 loop = loop2_of(c, acc->dtype);
     if (!loop || acc->dtype == TG_str)

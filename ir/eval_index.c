@@ -68,7 +68,7 @@ bool eval_gather(TgEvalCall *c)
     const TgArray *x = c->in[0], *at = c->in[1];
     int64_t dim[2 * TG_EVAL_RANK], from;
     int32_t axis;
-    if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis))
+    if (!eval_needs_ints(c, 1) || !eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis))
         return false;
     memcpy(dim, x->dim, (size_t)axis * sizeof *dim);
     memcpy(dim + axis, at->dim, (size_t)at->rank * sizeof *dim);
@@ -93,6 +93,8 @@ bool eval_gather(TgEvalCall *c)
 static bool lies_within(TgEvalCall *c, int32_t axis)
 {
     const TgArray *x = c->in[0], *at = c->in[1];
+    if (!eval_needs_ints(c, 1))
+        return false;
     if (at->rank != x->rank)
         return eval_bad_shape(c, 1, "it must have the rank of the input");
     for (int32_t i = 0; i < x->rank; i++)
@@ -150,6 +152,8 @@ typedef struct {
 static bool tuples_begin(TgEvalCall *c, Tuples *t, int64_t batch)
 {
     const TgArray *x = c->in[0], *at = c->in[1];
+    if (!eval_needs_ints(c, 1))
+        return false;
     if (at->rank == 0 || batch < 0 || batch >= at->rank || batch + at->dim[at->rank - 1] > x->rank)
         return eval_bad_shape(c, 1, "its last axis must hold at most as many numbers as the input has axes");
     t->batch = (int32_t)batch;
@@ -288,6 +292,8 @@ bool eval_compress(TgEvalCall *c)
     const TgArray *x = c->in[0], *keep = c->in[1];
     TgArray flat = *x;
     int32_t axis = 0;
+    if (!eval_needs_ints(c, 1))
+        return false;
     if (!tg_attr_has(c->n->attrs, "axis")) {
         flat.rank = 1;
         flat.dim[0] = x->count;

@@ -89,6 +89,8 @@ bool eval_out_like(TgEvalCall *c, uint32_t i, const TgArray *a); /* its type and
 
 /* Integer operand `slot` (any rank up to 1) as a list; at most `max` numbers. Absent: *n = 0. */
 bool eval_int_list(TgEvalCall *c, uint32_t slot, uint32_t max, int64_t *list, uint32_t *n);
+/* Operand `slot` is there and its elements are integers or bool. */
+bool eval_needs_ints(TgEvalCall *c, uint32_t slot);
 /* Operand `slot` as one number of any type; `otherwise` where it is absent. */
 bool eval_one_int(TgEvalCall *c, uint32_t slot, int64_t otherwise, int64_t *value);
 bool eval_one_float(TgEvalCall *c, uint32_t slot, double otherwise, double *value);

@@ -537,7 +537,7 @@ bool eval_reverse_sequence(TgEvalCall *c)
 {
     const TgArray *x = c->in[0], *length = c->in[1];
     int32_t batch, time;
-    if (!eval_axis(c, tg_attr_int(c->n, "batch_axis"), x->rank, &batch) ||
+    if (!eval_needs_ints(c, 1) || !eval_axis(c, tg_attr_int(c->n, "batch_axis"), x->rank, &batch) ||
         !eval_axis(c, tg_attr_int(c->n, "time_axis"), x->rank, &time))
         return false;
     if (length->count != x->dim[batch] || batch == time)

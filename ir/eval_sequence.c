@@ -99,9 +99,11 @@ static bool read_pieces(TgEvalCall *c, int64_t whole, Pieces *p)
     if (!p->list) {
         if (!eval_one_int(c, 1, 1, &p->size) || p->size < 1)
             return eval_bad_value(c, "split", p->size);
-        p->n = (whole + p->size - 1) / p->size;
+        p->n = whole / p->size + (whole % p->size != 0);
         return p->n <= INT32_MAX || eval_bad_value(c, "the number of pieces", p->n);
     }
+    if (!eval_needs_ints(c, 1))
+        return false;
     int64_t sum = 0;
     p->n = split->count;
     for (int64_t i = 0; i < p->n; i++) {
