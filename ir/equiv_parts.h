@@ -3,6 +3,7 @@
  *   equiv.c          pairs inputs, outputs and uninterpreted operators of two models; decides whole or in regions
  *   equiv_region.c   cuts large models at values that both have, finds regions that are equal or were seen before
  *   equiv_problem.c  one question: do these two graphs, with paired inputs and outputs, compute the same? Runs and judges
+ *   equiv_shrink.c   asks it at a smaller size where the model's own is fixed and large
  *   equiv_compare.c  compares the arrays of one output
  *   equiv_input.c    sizes for symbols, values for inputs
  */
@@ -83,6 +84,9 @@ bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot); /* 
 void equiv_problem_free(EquivProblem *p);
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
 double equiv_work(TgGraph *g); /* of one run at the small sizes chosen here, in operations */
+
+/* Makes a long axis short where the question stays the same; false: not possible, nothing changed. (equiv_shrink.c) */
+bool equiv_shrink(EquivProblem *p);
 
 /* --- regions (equiv_region.c) -------------------------------------------------------------------------------------- */
 

@@ -7,8 +7,8 @@
  * invalid indices.
  *
  * A region that is the same on both sides, node by node and tensor by tensor, needs no run. Layers repeat: two regions
- * that differ only in the bytes of weights which both sides read are the same question, asked once. Weights that b has
- * and a lacks count with their bytes, so that they are never believed for the sake of another layer's.
+ * that differ only in the bytes of weights of the source are the same question, asked once. New weights, which only b
+ * has, count with their bytes: they are never believed for the sake of another layer's.
  *
  * Random values at a cut may be impossible ones (a variance below zero, a pair that depends on each other), so a region
  * that seems different is asked again with its cuts walked through, in the end from the inputs of the model. A pair
@@ -18,7 +18,10 @@
 
 #include "equiv_parts.h"
 
-enum { SMALL_TENSOR = 64 }; /* constants of at most so many elements count with their bytes */
+enum {
+    SMALL_TENSOR = 64, /* constants of at most so many elements count with their bytes */
+    SMALL_DRAWS = 3    /* of regions that could be made small */
+};
 
 typedef enum { UNKNOWN, WANTED, EQUAL, BAD } State;
 
@@ -47,7 +50,8 @@ typedef struct {
     uint8_t *closed;         /* by target: not a cut at the moment */
     TgMap tensor_ids;        /* tensor -> number of its bytes */
     TgMap tensor_by_hash;
-    TgMap solved;            /* hash of a region pair that turned out equal */
+    TgMap of_source;         /* tensor numbers of a: weights that were there before */
+    TgMap solved;            /* hash of a question -> EquivOutcome */
 } Regions;
 
 /* --- identity of tensors ------------------------------------------------------------------------------------------ */
@@ -132,11 +136,21 @@ static void deep_hashes(Regions *r, int s) {
     hash_values(r, side->g, side->deep);
 }
 
+/* Weights of the source, those within recipes included. Recipes nest as deep as passes stack them. */
+static void note_source(Regions *r, const TgTensor *t) {
+    if (!t) return;
+    tg_map_put(&r->of_source, tensor_id(r, t), 1);
+    for (uint32_t i = 0; t->payload == TG_RECIPE && i < t->recipe->n; i++) note_source(r, t->recipe->input[i]);
+}
+
 static void begin(Regions *r, Equiv *e) {
     *r = (Regions){.e = e, .arena = tg_arena_new(e->tg)};
     tg_map_init(&r->tensor_ids, r->arena);
     tg_map_init(&r->tensor_by_hash, r->arena);
+    tg_map_init(&r->of_source, r->arena);
     tg_map_init(&r->solved, r->arena);
+    for (TgValue v = 1; v < e->a->values.n; v++)
+        if (tg_value(e->a, v)->origin == TG_V_CONST) note_source(r, tg_value(e->a, v)->tensor);
     deep_hashes(r, 0);
     deep_hashes(r, 1);
 }
@@ -304,7 +318,7 @@ static uint64_t canon_tensor(Canon *c, const TgTensor *t, int s) {
     }
     uint64_t id = tensor_id(c->r, t);
     if (!c->anonymous || t->count <= SMALL_TENSOR) return tg_mix(5, id);
-    uint64_t n = numbered(c, id, s == 0);
+    uint64_t n = numbered(c, id, s == 0 || tg_map_get(&c->r->of_source, id, NULL));
     return n ? tg_mix(tg_mix(6, n), TG_KEY(tg_tensor_type(tg, t))) : tg_mix(7, id);
 }
 
@@ -374,20 +388,37 @@ static uint64_t question(Regions *r, EquivPair p) {
 
 /* --- answering ---------------------------------------------------------------------------------------------------- */
 
+static EquivOutcome solve(Regions *r, EquivPair p, const Cut *cut, bool small) {
+    Equiv *e = r->e;
+    EquivPairs wanted = {0};
+    TgEquivOptions options = *e->options;
+    EquivOutcome o = {.verdict = TG_UNDECIDED};
+    TG_PUSH(r->arena, &wanted, p);
+    EquivProblem problem = equiv_problem(e->a, e->b, &cut->cuts, &wanted, true);
+    if (small && !options.draws) options.draws = SMALL_DRAWS;
+    if (!small || equiv_shrink(&problem)) o = equiv_solve(e->tg, &problem, &options, e->result);
+    equiv_problem_free(&problem);
+    return o;
+}
+
+/* A difference at a smaller size is enough to distrust a candidate, but not to accuse an output. */
 static EquivOutcome ask(Regions *r, uint32_t target, const Cut *cut) {
     EquivPair p = r->targets.at[target].pair;
-    EquivPairs wanted = {0};
+    uint64_t known;
     r->e->result->regions++;
     if (is_identical(r, p)) return r->e->result->reused++, (EquivOutcome){.verdict = TG_EQUAL};
-    uint64_t hash = question(r, p);
-    if (tg_map_get(&r->solved, hash, NULL)) return r->e->result->reused++, (EquivOutcome){.verdict = TG_EQUAL};
-    TG_PUSH(r->arena, &wanted, p);
+    uint64_t hash = tg_mix(question(r, p), r->targets.at[target].is_output);
+    if (tg_map_get(&r->solved, hash, &known)) {
+        r->e->result->reused++;
+        return *(const EquivOutcome *)(uintptr_t)known;
+    }
     r->e->result->checked++;
-    EquivProblem problem = equiv_problem(r->e->a, r->e->b, &cut->cuts, &wanted, true);
-    EquivOutcome o = equiv_solve(r->e->tg, &problem, r->e->options, r->e->result);
-    equiv_problem_free(&problem);
-    if (o.verdict == TG_EQUAL) tg_map_put(&r->solved, hash, 1);
-    return o;
+    EquivOutcome *o = TG_NEW(r->arena, EquivOutcome);
+    *o = solve(r, p, cut, true);
+    bool settled = o->verdict == TG_EQUAL || (o->verdict == TG_DIFFERENT && !r->targets.at[target].is_output);
+    if (!settled) *o = solve(r, p, cut, false);
+    tg_map_put(&r->solved, hash, TG_KEY(o));
+    return *o;
 }
 
 /* Asks with the nearest cuts, then with those walked through; a candidate only once more, an output to the inputs. */
