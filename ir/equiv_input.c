@@ -122,13 +122,12 @@ static int64_t index_limit(const TgGraph *g, TgValue v, EquivSizes *sizes) {
 
 static uint64_t noise(uint64_t key, int64_t i) { return tg_mix(key, (uint64_t)i * 0x9e3779b97f4a7c15u + 1); }
 
-static double uniform(uint64_t bits) { return (double)(bits >> 12) / 2251799813685248.0 - 1.0; } /* [-1, 1) */
-
-/* About normal: four uniform numbers added, variance one. */
+/* About normal: four uniform numbers of 16 bits added, variance one. */
 static double normal(uint64_t key, int64_t i) {
-    double sum = 0;
-    for (int64_t k = 0; k < 4; k++) sum += uniform(noise(key, 4 * i + k));
-    return sum * 0.8660254037844386;
+    uint64_t bits = noise(key, i);
+    int64_t sum = (int64_t)(bits & 0xffff) + (int64_t)(bits >> 16 & 0xffff) + (int64_t)(bits >> 32 & 0xffff) +
+                  (int64_t)(bits >> 48);
+    return (double)(2 * sum - 4 * 0xffff) * (0.8660254037844386 / 0xffff);
 }
 
 static double real_value(TgInputClass cls, uint64_t key, int64_t i) {

@@ -20,7 +20,8 @@
 
 enum {
     SMALL_TENSOR = 64, /* constants of at most so many elements count with their bytes */
-    SMALL_DRAWS = 3    /* of regions that could be made small */
+    SMALL_DRAWS = 3,   /* of regions that could be made small */
+    HEAVY = 1 << 20    /* elements of weights from which one draw must do */
 };
 
 typedef enum { UNKNOWN, WANTED, EQUAL, BAD } State;
@@ -388,6 +389,12 @@ static uint64_t question(Regions *r, EquivPair p) {
 
 /* --- answering ---------------------------------------------------------------------------------------------------- */
 
+static bool is_heavy(const TgGraph *g) {
+    size_t n = 0;
+    for (TgValue v = 1; v < g->values.n; v++) n += tg_value(g, v)->tensor ? tg_value(g, v)->tensor->count : 0;
+    return n > HEAVY;
+}
+
 static EquivOutcome solve(Regions *r, EquivPair p, const Cut *cut, bool small) {
     Equiv *e = r->e;
     EquivPairs wanted = {0};
@@ -395,7 +402,7 @@ static EquivOutcome solve(Regions *r, EquivPair p, const Cut *cut, bool small) {
     EquivOutcome o = {.verdict = TG_UNDECIDED};
     TG_PUSH(r->arena, &wanted, p);
     EquivProblem problem = equiv_problem(e->a, e->b, &cut->cuts, &wanted, true);
-    if (small && !options.draws) options.draws = SMALL_DRAWS;
+    if (small && !options.draws) options.draws = is_heavy(problem.b->graph) ? 1 : SMALL_DRAWS;
     if (!small || equiv_shrink(&problem)) o = equiv_solve(e->tg, &problem, &options, e->result);
     equiv_problem_free(&problem);
     return o;

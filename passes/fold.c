@@ -9,7 +9,8 @@
 #include "pass.h"
 
 enum {
-    EAGER = 64 << 10,       /* bytes up to which a result is computed at once */
+    EAGER = 64 << 10,       /* bytes up to which a result is computed at once ... */
+    EAGER_FLOATS = 1 << 10, /* ... of floats: as recipes they are verified unrounded, and alike in all layers */
     FREE_GROWTH = 64 << 10, /* bytes that any single result may have */
     MAX_RESULT = 64 << 20   /* a result that is larger than its operands stays below this */
 };
@@ -113,9 +114,10 @@ static bool make_recipe(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
     return true;
 }
 
-static bool worth_a_recipe(const TgNodeInfo *n, double out_bytes)
+static bool worth_a_recipe(const TgPass *p, const TgNodeInfo *n, double out_bytes)
 {
-    return out_bytes > EAGER && n->n_out <= 8;
+    bool real = n->n_out && tg_is_float(tg_type_of(p->g, n->out[0])->dtype);
+    return out_bytes > (real ? EAGER_FLOATS : EAGER) && n->n_out <= 8;
 }
 
 bool fold_node(TgPass *p, TgNode node)
@@ -125,7 +127,7 @@ bool fold_node(TgPass *p, TgNode node)
     double bytes = 0;
     if (n->n_out > 8 || !foldable(p, n) || (result_bytes(p, n, &bytes) && !affordable(p, n, bytes)))
         return false;
-    if (!(worth_a_recipe(n, bytes) ? make_recipe(p, n, out) : compute_now(p, n, out)))
+    if (!(worth_a_recipe(p, n, bytes) ? make_recipe(p, n, out) : compute_now(p, n, out)))
         return false;
     for (uint32_t i = 0; i < n->n_out; i++) {
         TgValue made = tg_graph_const(p->g, out[i], NULL);
