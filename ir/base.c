@@ -26,12 +26,24 @@ static void give_back(const TgAllocator *allocator, void *block) {
         free(block);
 }
 
+static void empty_shelf(Tg *tg);
+
+static bool over_limit(const Tg *tg, size_t size) {
+    return tg->limit && (size > tg->limit || tg->held > tg->limit - size);
+}
+
 static void *grab(Tg *tg, size_t size) {
-    if (tg->limit && (size > tg->limit || tg->held > tg->limit - size)) {
+    if (over_limit(tg, size))
+        empty_shelf(tg);
+    if (over_limit(tg, size)) {
         tg_report_last_words(tg, TG_E_memory_limit, tg->limit);
         tg_unwind(tg);
     }
     void *block = obtain(&tg->allocator, size);
+    if (!block && tg->shelf) {
+        empty_shelf(tg);
+        block = obtain(&tg->allocator, size);
+    }
     if (!block) {
         tg_report_last_words(tg, TG_E_out_of_memory, size);
         tg_unwind(tg);
@@ -87,6 +99,7 @@ void tg_close(Tg *tg) {
         tg_arena_free(tg->arenas);
     while (tg->heap)
         tg_heap_free(tg, (uint8_t *)tg->heap + 64);
+    empty_shelf(tg);
     TgAllocator allocator = tg->allocator;
     give_back(&allocator, tg);
 }
@@ -143,29 +156,81 @@ struct TgHeapBlock {
 
 _Static_assert(sizeof(TgHeapBlock) <= 64, "the header lies in the 64 bytes before the block");
 
+/* Large blocks that were freed wait on a shelf for the next one of their size: evaluation frees and takes
+ * the same few sizes all the time, and fresh pages from the kernel cost more than what is computed in
+ * them. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SHELF_BYTES = 0, SHELF_FROM = 0 }; /* let every use after free be seen */
+#else
+enum { SHELF_BYTES = 32 << 20, SHELF_FROM = 128 << 10 };
+#endif
+
+static void empty_shelf(Tg *tg) {
+    while (tg->shelf) {
+        TgHeapBlock block = *tg->shelf;
+        tg->shelf = block.next;
+        drop(tg, block.raw, block.size);
+    }
+    tg->shelved = 0;
+}
+
+static bool put_on_shelf(Tg *tg, TgHeapBlock *block) {
+    if (block->size < SHELF_FROM || block->size > SHELF_BYTES)
+        return false;
+    if (block->size > SHELF_BYTES - tg->shelved)
+        empty_shelf(tg);
+    block->next = tg->shelf;
+    tg->shelf = block;
+    tg->shelved += block->size;
+    return true;
+}
+
+/* A block of at least `size` and less than a quarter more. */
+static TgHeapBlock *take_from_shelf(Tg *tg, size_t size) {
+    TgHeapBlock **link = &tg->shelf;
+    while (*link && ((*link)->size < size || (*link)->size - size > size / 4))
+        link = &(*link)->next;
+    TgHeapBlock *block = *link;
+    if (block) {
+        *link = block->next;
+        tg->shelved -= block->size;
+    }
+    return block;
+}
+
+static TgHeapBlock *fresh_block(Tg *tg, size_t size) {
+    uint8_t *raw = grab(tg, size);
+    TgHeapBlock *block = (TgHeapBlock *)(void *)(raw + (64 - ((uintptr_t)raw & 63)));
+    block->size = size;
+    block->raw = raw;
+    return block;
+}
+
 void *tg_heap_new(Tg *tg, size_t size) {
     size_t whole = plus(tg, size, 128);
-    uint8_t *raw = grab(tg, whole);
-    uint8_t *block = raw + 64 + (64 - ((uintptr_t)raw & 63));
-    TgHeapBlock *header = (TgHeapBlock *)(void *)(block - 64);
-    *header = (TgHeapBlock){.next = tg->heap, .size = whole, .raw = raw};
+    TgHeapBlock *block = whole >= SHELF_FROM ? take_from_shelf(tg, whole) : NULL;
+    if (!block)
+        block = fresh_block(tg, whole);
+    block->before = NULL;
+    block->next = tg->heap;
     if (tg->heap)
-        tg->heap->before = header;
-    tg->heap = header;
-    return block;
+        tg->heap->before = block;
+    tg->heap = block;
+    return (uint8_t *)block + 64;
 }
 
 void tg_heap_free(Tg *tg, void *block) {
     if (!block)
         return;
-    TgHeapBlock header = *(TgHeapBlock *)(void *)((uint8_t *)block - 64);
-    if (header.next)
-        header.next->before = header.before;
-    if (header.before)
-        header.before->next = header.next;
+    TgHeapBlock *header = (TgHeapBlock *)(void *)((uint8_t *)block - 64);
+    if (header->next)
+        header->next->before = header->before;
+    if (header->before)
+        header->before->next = header->next;
     else
-        tg->heap = header.next;
-    drop(tg, header.raw, header.size);
+        tg->heap = header->next;
+    if (!put_on_shelf(tg, header))
+        drop(tg, header->raw, header->size);
 }
 
 /* --- arenas --------------------------------------------------------------------------------------------- */

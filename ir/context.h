@@ -37,7 +37,8 @@ struct Tg {
     size_t held, peak, limit;
     TgFrame *frame;
     TgArena *arenas, *forever, *scratch;
-    TgHeapBlock *heap;
+    TgHeapBlock *heap, *shelf; /* in use; freed, but kept for the next of their size */
+    size_t shelved;            /* bytes on the shelf */
     TgInterner *names;
     void *slot[TG_SLOT_COUNT];
 

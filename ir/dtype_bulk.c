@@ -23,6 +23,13 @@ static uint16_t half_at(const void *bytes, size_t i) {
     return h;
 }
 
+static void put_half(void *bytes, size_t i, uint16_t h) { memcpy((uint8_t *)bytes + 2 * i, &h, sizeof h); }
+
+static uint32_t choose(bool first, uint32_t a, uint32_t b) {
+    uint32_t mask = 0u - (uint32_t)first;
+    return (a & mask) | (b & ~mask);
+}
+
 /* The exponents' biases differ by 112; the product also normalises what is subnormal in f16. */
 static float f16_value(uint16_t h) {
     uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
@@ -30,28 +37,23 @@ static float f16_value(uint16_t h) {
     return from_bits(bits | sign | (magnitude >= 0x7c00u << 13 ? 0x7f800000u : 0));
 }
 
-/* Below 2^-14, adding 0.5 lets the addition itself round at 2^-24; above, half a unit is added to the
- * kept bits. */
+/* No branches, so that loops become vectors. Below 2^-14, adding 0.5 lets the addition itself round at 2^-24;
+ * above, half a unit is added to the kept bits. */
 static uint16_t f16_code(float x) {
-    uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff, code;
-    if (magnitude > 0x7f800000)
-        code = 0x7e00;
-    else if (magnitude >= 0x477ff000) /* 65520: rounds to infinity */
-        code = 0x7c00;
-    else if (magnitude < 0x38800000)
-        code = bits_of(from_bits(magnitude) + 0.5f) - 0x3f000000;
-    else
-        code = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
+    uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    uint32_t small = bits_of(from_bits(magnitude) + 0.5f) - 0x3f000000;
+    uint32_t normal = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
+    uint32_t code = choose(magnitude < 0x38800000, small, normal);
+    code = choose(magnitude >= 0x477ff000, 0x7c00, code); /* 65520: rounds to infinity */
+    code = choose(magnitude > 0x7f800000, 0x7e00, code);
     return (uint16_t)(sign | code);
 }
 
 static float bf16_value(uint16_t h) { return from_bits((uint32_t)h << 16); }
 
 static uint16_t bf16_code(float x) {
-    uint32_t bits = bits_of(x);
-    if ((bits & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)((bits >> 16 & 0x8000) | 0x7fc0);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    uint32_t bits = bits_of(x), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16 & 0x8000) | 0x7fc0 : rounded);
 }
 
 void tg_load_f32s(TgDtype t, const void *bytes, size_t n, float *to) {
@@ -85,30 +87,27 @@ void tg_load_f64s(TgDtype t, const void *bytes, size_t n, double *to) {
 }
 
 void tg_store_f32s(TgDtype t, void *bytes, size_t n, const float *from) {
-    uint8_t *at = bytes;
-    if (t == TG_f32) {
+    if (t == TG_f32)
         memcpy(bytes, from, n * sizeof *from);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (t == TG_f16 || t == TG_bf16) {
-            uint16_t code = t == TG_f16 ? f16_code(from[i]) : bf16_code(from[i]);
-            memcpy(at + 2 * i, &code, sizeof code);
-        } else {
+    else if (t == TG_f16)
+        for (size_t i = 0; i < n; i++)
+            put_half(bytes, i, f16_code(from[i]));
+    else if (t == TG_bf16)
+        for (size_t i = 0; i < n; i++)
+            put_half(bytes, i, bf16_code(from[i]));
+    else
+        for (size_t i = 0; i < n; i++)
             tg_store_float(t, bytes, i, (double)from[i]);
-        }
-    }
 }
 
 void tg_round_f32s(TgDtype t, float *x, size_t n) {
-    if (t == TG_f32)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        if (t == TG_f16)
+    if (t == TG_f16)
+        for (size_t i = 0; i < n; i++)
             x[i] = f16_value(f16_code(x[i]));
-        else if (t == TG_bf16)
+    else if (t == TG_bf16)
+        for (size_t i = 0; i < n; i++)
             x[i] = bf16_value(bf16_code(x[i]));
-        else
+    else if (t != TG_f32)
+        for (size_t i = 0; i < n; i++)
             x[i] = (float)tg_round_float(t, (double)x[i], false);
-    }
 }
