@@ -38,7 +38,7 @@ bool tg_save(TgModel *model, const char *path, const TgSaveOptions *options);
 TgTensor *tg_load_tensor(TgArena *arena, const char *path);
 bool tg_save_tensor(Tg *tg, const TgTensor *tensor, const char *name, const char *path);
 
-/* --- for tools and tests ------------------------------------------------------------------------------------------ */
+/* --- for tools and tests -------------------------------------------------------------------------------- */
 
 /* Rewrites every node of the model so that it is valid in this opset of ai.onnx (tg_save does this on a clone). False:
  * an operator has no form there, recorded (TG_E_no_lowering). */

@@ -17,7 +17,7 @@ int64_t tg_newest_opset(void)
     return NEWEST_OPSET;
 }
 
-/* --- back across one change --------------------------------------------------------------------------------------- */
+/* --- back across one change ----------------------------------------------------------------------------- */
 
 enum { MAX_LIST = 256 }; /* axes, pads, split ...: longer lists do not occur as attributes */
 
@@ -137,7 +137,7 @@ static bool lower_rows(TgGraph *g, TgNode n, VersionRows rows, int64_t opset)
     return true;
 }
 
-/* --- nodes that the opset lacks ----------------------------------------------------------------------------------- */
+/* --- nodes that the opset lacks ------------------------------------------------------------------------- */
 
 /* All readers of node n read `out` from now on; the nodes from `first_made` on come from where it came from. */
 static void replace_node(TgGraph *g, TgNode n, const TgValue *out, TgNode first_made)

@@ -22,7 +22,7 @@ static void drop_unread(TgGraph *g, TgValue v)
     }
 }
 
-/* --- products, reduction ------------------------------------------------------------------------------------------ */
+/* --- products, reduction -------------------------------------------------------------------------------- */
 
 /* Operand C of Gemm was required: a zero that broadcasts. */
 bool lower_addend(TgGraph *g, TgNode n)
@@ -56,7 +56,7 @@ bool lower_reduce(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- shapes and movement ------------------------------------------------------------------------------------------ */
+/* --- shapes and movement -------------------------------------------------------------------------------- */
 
 /* Shape(x; start, end) = Slice(Shape(x), start, end). */
 bool lower_shape_range(TgGraph *g, TgNode n)
@@ -172,7 +172,7 @@ bool lower_optional(TgGraph *g, TgNode n)
     return v && tg_type_of(g, v)->kind == TG_OPTIONAL;
 }
 
-/* --- images ------------------------------------------------------------------------------------------------------- */
+/* --- images --------------------------------------------------------------------------------------------- */
 
 bool lower_resize(TgGraph *g, TgNode n)
 {
@@ -205,7 +205,7 @@ bool lower_resize_empty(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- normalization ------------------------------------------------------------------------------------------------ */
+/* --- normalization -------------------------------------------------------------------------------------- */
 
 bool lower_batch_norm(TgGraph *g, TgNode n)
 {
@@ -251,7 +251,7 @@ bool lower_group_norm(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- Softmax, LogSoftmax, Hardmax --------------------------------------------------------------------------------- */
+/* --- Softmax, LogSoftmax, Hardmax ----------------------------------------------------------------------- */
 
 /* The axis k of `type` such that its dims k .. rank-1 have `width` elements together; -1: none. */
 static int64_t axis_of_width(TgGraph *g, const TgType *type, TgDim width)
@@ -331,7 +331,7 @@ bool lower_softmax(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- operators that the opset lacks ------------------------------------------------------------------------------- */
+/* --- operators that the opset lacks --------------------------------------------------------------------- */
 
 /* a <= b = (a < b) or (a = b), right for NaN too. */
 static bool spell_or_equal(TgGraph *g, TgNode n, TgOp strict)

@@ -15,7 +15,7 @@ static int64_t int_attr(const TgGraph *g, TgNode n, const char *name, int64_t mi
     return a && a->kind == TG_A_INT ? a->u.i : missing;
 }
 
-/* --- opset 6 and before ------------------------------------------------------------------------------------------- */
+/* --- opset 6 and before --------------------------------------------------------------------------------- */
 
 /* Appends `n` dims of size 1 to v. 0: recorded. */
 static TgValue append_ones(TgGraph *g, TgValue v, int32_t n)
@@ -127,7 +127,7 @@ bool raise_upsample_factors(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- movement and images ------------------------------------------------------------------------------------------ */
+/* --- movement and images -------------------------------------------------------------------------------- */
 
 /* Without sizes, the input was split evenly into as many parts as there are outputs. */
 bool raise_split_count(TgGraph *g, TgNode n)
@@ -161,7 +161,7 @@ bool raise_resize_empty(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- normalization ------------------------------------------------------------------------------------------------ */
+/* --- normalization -------------------------------------------------------------------------------------- */
 
 /* Several outputs meant training, spatial=0 statistics per element. */
 bool raise_batch_norm(TgGraph *g, TgNode n)
@@ -194,7 +194,7 @@ bool raise_group_norm(TgGraph *g, TgNode n)
     return true;
 }
 
-/* --- Softmax, LogSoftmax, Hardmax --------------------------------------------------------------------------------- */
+/* --- Softmax, LogSoftmax, Hardmax ----------------------------------------------------------------------- */
 
 /* The axis that alone among axis .. rank-1 has a size other than 1; -1: there are several. */
 static int64_t only_axis(const TgType *type, int64_t axis)
@@ -213,7 +213,7 @@ static TgValue shape_of(TgGraph *g, TgValue x)
 {
     int64_t dim[TG_MAX_RANK];
     const TgType *type = tg_type_of(g, x);
-    if (tg_is_tensor(type) && tg_type_static(type, dim))
+    if (tg_type_static(type, dim))
         return const_ints(g, (uint32_t)type->rank, dim);
     return tg_op(g, TG_Shape, NULL, 1, x);
 }
@@ -223,19 +223,15 @@ bool raise_softmax(TgGraph *g, TgNode n)
 {
     TgValue x = operand(g, n, 0);
     int64_t axis = int_attr(g, n, "axis", 1);
-    if (!x)
+    if (!type_known(g, x))
+        return axis == -1;
+    const TgType *type = tg_type_of(g, x);
+    axis += axis < 0 ? type->rank : 0;
+    if (axis < 0 || axis >= type->rank || tg_dim_is(tg_type_count(g->tg, type), 0))
         return false;
-    if (tg_is_tensor(tg_type_of(g, x))) {
-        int32_t rank = tg_type_of(g, x)->rank;
-        axis += axis < 0 ? rank : 0;
-        if (axis < 0 || axis >= rank || tg_dim_is(tg_type_count(g->tg, tg_type_of(g, x)), 0))
-            return false;
-        int64_t only = only_axis(tg_type_of(g, x), axis);
-        if (only >= 0) {
-            put_int(g, n, "axis", only == rank - 1 ? -1 : only);
-            return true;
-        }
-    } else if (axis == -1) {
+    int64_t only = only_axis(type, axis);
+    if (only >= 0) {
+        put_int(g, n, "axis", only == type->rank - 1 ? -1 : only);
         return true;
     }
     TgOp op = tg_node(g, n)->op;

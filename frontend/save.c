@@ -9,7 +9,7 @@
 
 static const size_t TWO_GIB = ((size_t)2 << 30) - 1; /* what protocol buffers can hold */
 
-/* --- versions ----------------------------------------------------------------------------------------------------- */
+/* --- versions ------------------------------------------------------------------------------------------- */
 
 enum { OLDEST_IR_VERSION = 3, IR_WITH_NODE_METADATA = 10 };
 
@@ -37,7 +37,7 @@ static int64_t choose_opset(const TgModel *model, int64_t wanted)
     return opset;
 }
 
-/* --- imports ------------------------------------------------------------------------------------------------------ */
+/* --- imports -------------------------------------------------------------------------------------------- */
 
 static TgName domain_of(const TgNodeInfo *node)
 {
@@ -78,7 +78,7 @@ static void choose_imports(TgModel *m, const Names *names, int64_t opset)
             m->imports.at[i].version = opset;
 }
 
-/* --- files -------------------------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------------------------------------- */
 
 /* Counts, then writes the model to `out`. */
 static bool emit_model(ModelWriter *w, TgOutput *out)
@@ -112,7 +112,7 @@ static bool write_files(ModelWriter *w, const char *path, bool sync)
     return tg_output_commit(out, sync);
 }
 
-/* --- the door ----------------------------------------------------------------------------------------------------- */
+/* --- the door ------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const TgModel *source;

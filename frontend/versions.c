@@ -64,7 +64,7 @@ bool is_early(const TgModel *m, TgOp op)
     return false;
 }
 
-/* --- changing nodes ----------------------------------------------------------------------------------------------- */
+/* --- changing nodes ------------------------------------------------------------------------------------- */
 
 /* Gives node n room for n_in operands; those that stay keep their uses, the others are released. */
 static void resize_operands(TgGraph *g, TgNode n, uint32_t n_in)

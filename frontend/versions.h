@@ -26,7 +26,7 @@ enum {
  * its op: a form that has no newest meaning becomes opaque, that is, it is kept as it was. False: recorded. */
 bool raise_node(TgGraph *g, TgNode n, int64_t opset);
 
-/* --- the table of changes (versions.c) ---------------------------------------------------------------------------- */
+/* --- the table of changes (versions.c) ------------------------------------------------------------------ */
 
 /* Brings node n across one change. False: this form of the node has no equal on the other side (nothing recorded). */
 typedef bool (*Change)(TgGraph *g, TgNode n);
@@ -59,7 +59,7 @@ VersionRows version_rows_of_all(void); /* changes that concern every operator */
 
 bool is_early(const TgModel *m, TgOp op); /* see TgModel.early */
 
-/* --- changing nodes (versions.c) ---------------------------------------------------------------------------------- */
+/* --- changing nodes (versions.c) ------------------------------------------------------------------------ */
 
 /* Node n becomes another operator over other operands; ref, outputs, name and provenance stay. The attributes are taken
  * literally. */
@@ -83,13 +83,13 @@ typedef struct {
 NodeShot node_shot(TgGraph *g, TgNode n);
 void node_restore(TgGraph *g, TgNode n, const NodeShot *shot);
 
-/* --- operators that an opset lacks (lower_ops.c) ------------------------------------------------------------------ */
+/* --- operators that an opset lacks (lower_ops.c) -------------------------------------------------------- */
 
 /* Turns node n, whose operator is too young for the opset or was withdrawn, into others, where we know a shorter spelling
  * than its definition. False: there is none, nothing was changed. */
 bool respell(TgGraph *g, TgNode n, int64_t opset);
 
-/* --- changes that are more than a moved attribute (raise_ops.c, lower_ops.c) -------------------------------------- */
+/* --- changes that are more than a moved attribute (raise_ops.c, lower_ops.c) ---------------------------- */
 
 #define CHANGED(op, at, raise, lower) bool raise(TgGraph *g, TgNode n), lower(TgGraph *g, TgNode n);
 #define MOVED(op, at, attribute, form, operand)

@@ -8,7 +8,7 @@
 
 #include "frontend.h"
 
-/* --- wire format (write_wire.c) ----------------------------------------------------------------------------------- */
+/* --- wire format (write_wire.c) ------------------------------------------------------------------------- */
 
 typedef struct {
     Tg *tg;
@@ -33,7 +33,7 @@ void wire_raw(Wire *w, TgBytes fields);                        /* complete field
 void wire_payload(Wire *w, uint32_t field, const TgTensor *t); /* the bytes of a tensor */
 bool write_payload(Tg *tg, TgOutput *out, const TgTensor *t);
 
-/* --- names (write_names.c) ---------------------------------------------------------------------------------------- */
+/* --- names (write_names.c) ------------------------------------------------------------------------------ */
 
 /* An output of a graph that cannot be its value itself (input, second output of one value): Identity(value) -> name. */
 typedef struct {
@@ -68,7 +68,7 @@ static inline bool const_is_written(const NamedGraph *named, TgValue v)
     return tg_value(named->g, v)->origin == TG_V_CONST && named->twin[v] == v;
 }
 
-/* --- where the bytes of constants go (write_data.c) --------------------------------------------------------------- */
+/* --- where the bytes of constants go (write_data.c) ----------------------------------------------------- */
 
 typedef struct {
     TgName location;     /* external file, relative to the model; NULL: inside the model file */
@@ -97,7 +97,7 @@ Place data_place(const DataPlan *plan, const TgTensor *t);
 /* Opens, fills and returns the new external file, not yet committed. NULL: recorded. Only if new_size is not 0. */
 TgOutput *data_write(const DataPlan *plan);
 
-/* --- the model as messages (write_model.c) ------------------------------------------------------------------------ */
+/* --- the model as messages (write_model.c) -------------------------------------------------------------- */
 
 typedef struct {
     Wire *wire;

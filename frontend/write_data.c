@@ -19,7 +19,7 @@ enum {
     ALIGN = 64
 };
 
-/* --- which constants there are ------------------------------------------------------------------------------------ */
+/* --- which constants there are -------------------------------------------------------------------------- */
 
 typedef bool (*EachTensor)(DataPlan *plan, const TgTensor *t);
 
@@ -52,7 +52,7 @@ static bool add_size(DataPlan *plan, const TgTensor *t)
     return true;
 }
 
-/* --- files that are kept ------------------------------------------------------------------------------------------ */
+/* --- files that are kept -------------------------------------------------------------------------------- */
 
 /* The real folder in which `path` lies, ending in '/'; false: there is none. */
 static bool real_folder(Tg *tg, const char *path, char out[PATH_MAX + 1])
@@ -87,7 +87,7 @@ static TgName kept_location(DataPlan *plan, const TgFile *file)
     return NULL;
 }
 
-/* --- places ------------------------------------------------------------------------------------------------------- */
+/* --- places --------------------------------------------------------------------------------------------- */
 
 static void put(DataPlan *plan, const TgTensor *t, TgName location, size_t offset)
 {
@@ -157,7 +157,7 @@ Place data_place(const DataPlan *plan, const TgTensor *t)
     return index ? plan->placed.at[index - 1].place : (Place){NULL, 0};
 }
 
-/* --- the new file ------------------------------------------------------------------------------------------------- */
+/* --- the new file --------------------------------------------------------------------------------------- */
 
 static bool fill(const DataPlan *plan, TgOutput *out)
 {

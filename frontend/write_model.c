@@ -2,7 +2,7 @@
  * names of the format, one enum per message; unknown fields that were read are written behind the known ones. */
 #include "write.h"
 
-/* --- tensors ------------------------------------------------------------------------------------------------------ */
+/* --- tensors -------------------------------------------------------------------------------------------- */
 
 enum { TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_STRINGS = 6, TENSOR_NAME = 8, TENSOR_RAW = 9, TENSOR_DOC = 12,
        TENSOR_EXTERNAL = 13, TENSOR_LOCATION = 14 };
@@ -47,7 +47,7 @@ static void tensor_field(Wire *w, uint32_t field, const TgTensor *t, const char 
     wire_close(w, message);
 }
 
-/* --- types -------------------------------------------------------------------------------------------------------- */
+/* --- types ---------------------------------------------------------------------------------------------- */
 
 enum { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_MAP = 5, TYPE_SPARSE = 8, TYPE_OPTIONAL = 9 };
 enum { ELEMENT_TYPE = 1, ELEMENT_SHAPE = 2, SHAPE_DIM = 1, DIM_VALUE = 1, DIM_PARAM = 2, MAP_KEY = 1, MAP_VALUE = 2 };
@@ -110,7 +110,7 @@ static void write_value(Wire *w, uint32_t field, const char *name, const TgType 
     wire_close(w, message);
 }
 
-/* --- attributes --------------------------------------------------------------------------------------------------- */
+/* --- attributes ----------------------------------------------------------------------------------------- */
 
 enum { ATTR_NAME = 1, ATTR_FLOAT = 2, ATTR_INT = 3, ATTR_STRING = 4, ATTR_TENSOR = 5, ATTR_GRAPH = 6, ATTR_FLOATS = 7,
        ATTR_INTS = 8, ATTR_STRINGS = 9, ATTR_TENSORS = 10, ATTR_TYPE_PROTO = 14, ATTR_KIND = 20 };
@@ -158,7 +158,7 @@ static void write_attr(Wire *w, uint32_t field, const TgAttr *a)
     wire_close(w, message);
 }
 
-/* --- nodes -------------------------------------------------------------------------------------------------------- */
+/* --- nodes ---------------------------------------------------------------------------------------------- */
 
 enum { GRAPH_NODE = 1, GRAPH_NAME = 2, GRAPH_INITIALIZER = 5, GRAPH_DOC = 10, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12,
        GRAPH_VALUE_INFO = 13 };
@@ -247,7 +247,7 @@ static void write_constant(Wire *w, const TgTensor *t, const char *name)
     wire_close(w, message);
 }
 
-/* --- graphs ------------------------------------------------------------------------------------------------------- */
+/* --- graphs --------------------------------------------------------------------------------------------- */
 
 enum { IR_WITH_FREE_INITIALIZERS = 4 }; /* before, every initializer was also an input */
 
@@ -324,7 +324,7 @@ static void write_graph(ModelWriter *w, const NamedGraph *named)
     wire_raw(w->wire, g->unknown);
 }
 
-/* --- the model ---------------------------------------------------------------------------------------------------- */
+/* --- the model ------------------------------------------------------------------------------------------ */
 
 enum { MODEL_IR_VERSION = 1, MODEL_PRODUCER = 2, MODEL_PRODUCER_VERSION = 3, MODEL_DOMAIN = 4, MODEL_VERSION = 5,
        MODEL_DOC = 6, MODEL_GRAPH = 7, MODEL_OPSET = 8 };

@@ -37,7 +37,7 @@ static bool is_read(const TgValueInfo *v)
     return v->uses.n > 0 || v->returned > 0;
 }
 
-/* --- outputs ------------------------------------------------------------------------------------------------------ */
+/* --- outputs -------------------------------------------------------------------------------------------- */
 
 static void add_alias(Names *names, NamedGraph *named, TgValue v, TgName name)
 {
@@ -62,7 +62,7 @@ static void name_output(Names *names, NamedGraph *named, uint32_t k)
         add_alias(names, named, r->value, named->output[k]);
 }
 
-/* --- constants ---------------------------------------------------------------------------------------------------- */
+/* --- constants ------------------------------------------------------------------------------------------ */
 
 enum { SMALL = 64 }; /* bytes of a constant that is compared with others */
 
@@ -95,7 +95,7 @@ static void find_twins(NamedGraph *named)
     tg_release(scratch, mark);
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
 static bool needs_name(const NamedGraph *named, TgValue v)
 {
@@ -133,7 +133,7 @@ static void name_values(Names *names, NamedGraph *named)
             named->name[v] = named->name[named->twin[v]];
 }
 
-/* --- graphs ------------------------------------------------------------------------------------------------------- */
+/* --- graphs --------------------------------------------------------------------------------------------- */
 
 static NamedGraph *named_new(Names *names, TgGraph *g, const NamedGraph *outer, bool fixed)
 {

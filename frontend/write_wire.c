@@ -97,7 +97,7 @@ void wire_raw(Wire *w, TgBytes fields)
     emit(w, fields.at, fields.n);
 }
 
-/* --- tensors' bytes ----------------------------------------------------------------------------------------------- */
+/* --- tensors' bytes ------------------------------------------------------------------------------------- */
 
 static bool sink(void *user, const void *bytes, size_t n)
 {

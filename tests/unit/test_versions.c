@@ -100,7 +100,7 @@ static void rows_are_in_order(void **state)
     }
 }
 
-/* --- moved attributes --------------------------------------------------------------------------------------------- */
+/* --- moved attributes ----------------------------------------------------------------------------------- */
 
 /* Each was an attribute `name` of ints until its operator got operand `slot` instead. */
 static void lists_move_and_return(void **state)
@@ -195,7 +195,7 @@ static void top_k_of_opset_9(void **state)
     tear_down(&b);
 }
 
-/* --- Softmax ------------------------------------------------------------------------------------------------------ */
+/* --- Softmax -------------------------------------------------------------------------------------------- */
 
 /* Until opset 12 the dims from `axis` on (default 1) were one. */
 static void softmax_of_old(void **state)
@@ -255,7 +255,7 @@ static void softmax_in_the_middle(void **state)
     tear_down(&b);
 }
 
-/* --- other changes ------------------------------------------------------------------------------------------------ */
+/* --- other changes -------------------------------------------------------------------------------------- */
 
 static void split_evenly(void **state)
 {
@@ -402,7 +402,7 @@ static void scatter_has_two_names(void **state)
     tear_down(&b);
 }
 
-/* --- operators that the opset lacks ------------------------------------------------------------------------------- */
+/* --- operators that the opset lacks --------------------------------------------------------------------- */
 
 /* Nothing that is left may be younger than the opset. */
 static void young_operators_are_spelled(void **state)
