@@ -4,9 +4,8 @@
  * version 4 every initializer had to be an input, so that it is a plain constant there.
  */
 #include "import.h"
+#include "versions.h"
 #include "sizes.h"
-
-enum { IR_WITH_FREE_INITIALIZERS = 4 };
 
 /* --- constants ---------------------------------------------------------------------------------------------------- */
 

@@ -20,11 +20,6 @@ typedef struct Scope Scope;
 
 /* --- views (view.c) ----------------------------------------------------------------------------------------------- */
 
-typedef enum { /* AttributeProto.type */
-    AT_NONE, AT_FLOAT, AT_INT, AT_STRING, AT_TENSOR, AT_GRAPH, AT_FLOATS, AT_INTS, AT_STRINGS, AT_TENSORS,
-    AT_GRAPHS, AT_SPARSE, AT_SPARSES, AT_TYPE, AT_TYPES
-} AttrType;
-
 typedef struct {
     TgName name, reference; /* reference: of a function's attribute, or NULL */
     int64_t type;           /* AttrType; guessed from the fields where the file does not say */

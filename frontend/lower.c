@@ -1,11 +1,12 @@
 /* Lowering: every node gets a form that the wanted opset of ai.onnx has.
  *
- * A node that the opset has is taken back across the changes of versions.def, newest first. One that it lacks, or whose
- * form it lacks, is replaced by a few older operators where we know a cheap spelling, else by its definition, until
- * nothing is left to do: nodes that are made stand behind the others, so one walk over the array meets them too.
+ * A node that the opset has is taken back across the changes of versions.def, newest first. One that it
+ * lacks, or whose form it lacks, is replaced by a few older operators where we know a cheap spelling, else by
+ * its definition, until nothing is left to do: nodes that are made stand behind the others, so one walk over
+ * the array meets them too.
  *
- * Afterwards nodes are written forms, no longer meanings: attributes are literal, moved operands are gone. A lowered
- * model can be saved, not optimized.
+ * Afterwards nodes are written forms, no longer meanings: attributes are literal, moved operands are gone. A
+ * lowered model can be saved, not optimized.
  */
 #include "frontend.h"
 #include "versions.h"
@@ -139,7 +140,7 @@ static bool lower_rows(TgGraph *g, TgNode n, VersionRows rows, int64_t opset)
 
 /* --- nodes that the opset lacks ------------------------------------------------------------------------- */
 
-/* All readers of node n read `out` from now on; the nodes from `first_made` on come from where it came from. */
+/* All readers of node n read `out` from now on; nodes from `first_made` on come from where it came from. */
 static void replace_node(TgGraph *g, TgNode n, const TgValue *out, TgNode first_made)
 {
     const TgNodeInfo *node = tg_node(g, n);

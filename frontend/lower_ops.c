@@ -1,6 +1,7 @@
-/* Changes that are more than a moved attribute, on the way down, and short spellings of operators that an opset lacks. Each function of
- * the first kind is named in versions.def; it sees the node as the opset behind the change means it and leaves it as the
- * opset before the change writes it. False: no equal form (what was changed meanwhile is undone by the caller). */
+/* Changes that are more than a moved attribute, on the way down, and short spellings of operators that an
+ * opset lacks. Each function of the first kind is named in versions.def; it sees the node as the opset behind
+ * the change means it and leaves it as the opset before the change writes it. False: no equal form (what was
+ * changed meanwhile is undone by the caller). */
 #include "versions.h"
 
 static bool type_known(const TgGraph *g, TgValue v)
@@ -34,7 +35,8 @@ bool lower_addend(TgGraph *g, TgNode n)
     if (!type_known(g, a))
         return false;
     TgDtype dtype = tg_type_of(g, a)->dtype;
-    put_operand(g, n, 2, tg_graph_const(g, tg_tensor_splat(g->arena, dtype, 1, (const int64_t[]){1}, &zero), NULL));
+    put_operand(g, n, 2,
+                tg_graph_const(g, tg_tensor_splat(g->arena, dtype, 1, (const int64_t[]){1}, &zero), NULL));
     return true;
 }
 
@@ -141,7 +143,7 @@ bool lower_steps(TgGraph *g, TgNode n)
     return true;
 }
 
-/* Pads of some axes as pads of all: [begin of every axis, end of every axis], 0 where the axis is not listed. */
+/* Pads of some axes as pads of all: [begin of every axis, end of every axis], 0 where one is not listed. */
 bool lower_pad_axes(TgGraph *g, TgNode n)
 {
     int64_t axes[TG_MAX_RANK], where[2 * TG_MAX_RANK], zeros[2 * TG_MAX_RANK] = {0};
@@ -265,7 +267,8 @@ static int64_t axis_of_width(TgGraph *g, const TgType *type, TgDim width)
     return -1;
 }
 
-/* y = Reshape(n(Flatten(x)), shape of x), as raising wrote it (or with Reshape for Flatten): the old operator on x itself. */
+/* y = Reshape(n(Flatten(x)), shape of x), as raising wrote it (or with Reshape for Flatten): the old operator
+ * on x itself. */
 static bool unflatten(TgGraph *g, TgNode n)
 {
     TgNodeInfo *node = tg_node(g, n);

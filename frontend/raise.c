@@ -1,13 +1,12 @@
 /* Raising: a node as an old opset wrote it gets the meaning that ops.def gives its operator today.
  *
- * The changes behind the node's opset (versions.def) are applied one after the other. Where one of them has no answer
- * (training forms, per-batch Scan of opset 8, an element type that nobody knows) the node is put back and becomes
- * opaque: it is written again as it was read, and nothing is claimed about it.
+ * The changes behind the node's opset (versions.def) are applied one after the other. Where one of them has
+ * no answer (training forms, per-batch Scan of opset 8, an element type that nobody knows) the node is put
+ * back and becomes opaque: it is written again as it was read, and nothing is claimed about it.
  */
 #include "versions.h"
 
 #include <string.h>
-
 
 /* The operand that attribute `a` became; 0: its element type is unknown. */
 static TgValue operand_from(TgGraph *g, TgNode n, const TgAttr *a, Form form)
@@ -109,7 +108,8 @@ static void make_canonical(TgGraph *g, TgNode n)
     node->attrs = tg_attrs_end(&b, node->op);
 }
 
-/* ONNX Runtime knows some operators in opsets that lack them; a file that uses that may use it when it is written. */
+/* ONNX Runtime knows some operators in opsets that lack them; a file that uses that may use it when it is
+ * written. */
 static void note_early(TgModel *m, TgOp op, int64_t opset)
 {
     if (opset < tg_op_info(op)->since && !is_early(m, op))

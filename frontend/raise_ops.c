@@ -1,5 +1,6 @@
-/* Changes that are more than a moved attribute, on the way up. Each function is named in versions.def; it sees the node as
- * the opset before the change writes it and leaves it as the opset after the change means it. False: no equal form. */
+/* Changes that are more than a moved attribute, on the way up. Each function is named in versions.def; it
+ * sees the node as the opset before the change writes it and leaves it as the opset after the change means
+ * it. False: no equal form. */
 #include "versions.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@ static TgValue append_ones(TgGraph *g, TgValue v, int32_t n)
     return tg_op(g, TG_Unsqueeze, NULL, 2, v, const_ints(g, (uint32_t)n, axes));
 }
 
-/* broadcast=1, axis=k: operand 1 stands at dims k .. of operand 0. Without axis it stands at the last ones, as today. */
+/* broadcast=1, axis=k: operand 1 stands at dims k .. of operand 0. Without axis it stands at the last ones,
+ * as today. */
 bool raise_broadcast(TgGraph *g, TgNode n)
 {
     TgValue a = operand(g, n, 0), b = operand(g, n, 1);
@@ -67,8 +69,9 @@ bool raise_slope(TgGraph *g, TgNode n)
 /* to="FLOAT": the names of TensorProto.DataType, in the order of their numbers. */
 bool raise_cast_name(TgGraph *g, TgNode n)
 {
-    static const char *const names[] = {"FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL",
-                                        "FLOAT16", "DOUBLE", "UINT32", "UINT64", "COMPLEX64", "COMPLEX128"};
+    static const char *const names[] = {"FLOAT",  "UINT8",  "INT8",   "UINT16",    "INT16",
+                                        "INT32",  "INT64",  "STRING", "BOOL",      "FLOAT16",
+                                        "DOUBLE", "UINT32", "UINT64", "COMPLEX64", "COMPLEX128"};
     const TgAttr *to = tg_attr_find(tg_node(g, n)->attrs, "to");
     if (!to || to->kind != TG_A_STRING)
         return to != NULL;
@@ -218,7 +221,8 @@ static TgValue shape_of(TgGraph *g, TgValue x)
     return tg_op(g, TG_Shape, NULL, 1, x);
 }
 
-/* The dims from `axis` on were one dim: Reshape(Softmax(Flatten(x)), shape of x), unless only one of them counts. */
+/* The dims from `axis` on were one dim: Reshape(Softmax(Flatten(x)), shape of x), unless only one of them
+ * counts. */
 bool raise_softmax(TgGraph *g, TgNode n)
 {
     TgValue x = operand(g, n, 0);

@@ -1,5 +1,6 @@
-/* Saving: a clone of the model is lowered to the opset wanted, values get names, constants get places; then the model is
- * written, mapped weights by kernel-side copy. Both files appear under their names only when all went well.
+/* Saving: a clone of the model is lowered to the opset wanted, values get names, constants get places; then
+ * the model is written, mapped weights by kernel-side copy. Both files appear under their names only when all
+ * went well.
  */
 #include "frontend.h"
 #include "versions.h"
@@ -11,18 +12,18 @@ static const size_t TWO_GIB = ((size_t)2 << 30) - 1; /* what protocol buffers ca
 
 /* --- versions ------------------------------------------------------------------------------------------- */
 
-enum { OLDEST_IR_VERSION = 3, IR_WITH_NODE_METADATA = 10 };
-
 /* The IR version with which an opset appeared. */
 static int64_t ir_version_of(int64_t opset)
 {
-    static const int8_t since[] = {[7] = 3,  [8] = 3,   [9] = 4,   [10] = 5,  [11] = 6,  [12] = 7,  [13] = 7, [14] = 7,
-                                   [15] = 8, [16] = 8,  [17] = 8,  [18] = 8,  [19] = 9,  [20] = 9,  [21] = 10,
-                                   [22] = 10, [23] = 11, [24] = 12, [25] = 13, [26] = 13, [27] = 13, [28] = 14};
+    static const int8_t since[] = {
+        [7] = 3,   [8] = 3,   [9] = 4,   [10] = 5,  [11] = 6,  [12] = 7, [13] = 7,  [14] = 7,
+        [15] = 8,  [16] = 8,  [17] = 8,  [18] = 8,  [19] = 9,  [20] = 9, [21] = 10, [22] = 10,
+        [23] = 11, [24] = 12, [25] = 13, [26] = 13, [27] = 13, [28] = 14};
     return opset < OLDEST_OPSET ? OLDEST_IR_VERSION : since[opset < NEWEST_OPSET ? opset : NEWEST_OPSET];
 }
 
-/* A model without import of ai.onnx (it may do without) gets an opset that every runtime of today has, should it need one. */
+/* A model without import of ai.onnx (it may do without) gets an opset that every runtime of today has, should
+ * it need one. */
 enum { USUAL_OPSET = 21 };
 
 /* The opset to write. 0: recorded. */
@@ -144,8 +145,8 @@ static bool save_body(void *argument)
         return false;
     choose_imports(model, &names, save->opset);
     wire_init(&wire, model->tg, model->arena);
-    ModelWriter writer = {.wire = &wire, .model = model, .names = &names, .data = &data,
-                          .ir_version = choose_ir_version(save)};
+    ModelWriter writer = {
+        .wire = &wire, .model = model, .names = &names, .data = &data, .ir_version = choose_ir_version(save)};
     writer.provenance = save->options.provenance && writer.ir_version >= IR_WITH_NODE_METADATA;
     return write_files(&writer, save->path, save->options.sync);
 }

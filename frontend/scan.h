@@ -26,6 +26,11 @@ enum { /* field numbers: GRAPH_node, TENSOR_raw_data ... */
 #undef FIELD
 };
 
+typedef enum { /* AttributeProto.type */
+    AT_NONE, AT_FLOAT, AT_INT, AT_STRING, AT_TENSOR, AT_GRAPH, AT_FLOATS, AT_INTS, AT_STRINGS, AT_TENSORS,
+    AT_GRAPHS, AT_SPARSE, AT_SPARSES, AT_TYPE, AT_TYPES
+} AttrType;
+
 typedef struct {
     uint32_t number;
     uint8_t wire;    /* 0 varint, 1 fixed64, 2 bytes, 5 fixed32 */

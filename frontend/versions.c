@@ -5,19 +5,22 @@
 
 #define TG_ANY TG_OP_COUNT /* column op: every operator */
 
-#define MOVED(op, at, attribute, form, operand) \
+#define MOVED(op, at, attribute, form, operand)                                                              \
     {ROW_MOVED, TG_##op, at, attribute, form, operand, NULL, NULL, 0, 0, NULL, NULL},
 #define GAINED(op, at, attribute) {ROW_GAINED, TG_##op, at, attribute, INTS, 0, NULL, NULL, 0, 0, NULL, NULL},
-#define IMPLIED(op, at, attribute, text) \
+#define IMPLIED(op, at, attribute, text)                                                                     \
     {ROW_IMPLIED, TG_##op, at, attribute, INTS, 0, text, NULL, 0, 0, NULL, NULL},
-#define DEFAULT(op, at, attribute, old, now) \
+#define DEFAULT(op, at, attribute, old, now)                                                                 \
     {ROW_DEFAULT, TG_##op, at, attribute, INTS, 0, NULL, NULL, old, now, NULL, NULL},
-#define OPERAND(op, at, operand) {ROW_OPERAND, TG_##op, at, NULL, INTS, operand, NULL, NULL, 0, 0, NULL, NULL},
-#define DROPPED(op, at, attribute) {ROW_DROPPED, TG_##op, at, attribute, INTS, 0, NULL, NULL, 0, 0, NULL, NULL},
+#define OPERAND(op, at, operand)                                                                             \
+    {ROW_OPERAND, TG_##op, at, NULL, INTS, operand, NULL, NULL, 0, 0, NULL, NULL},
+#define DROPPED(op, at, attribute)                                                                           \
+    {ROW_DROPPED, TG_##op, at, attribute, INTS, 0, NULL, NULL, 0, 0, NULL, NULL},
 #define TYPED(op, at, types) {ROW_TYPED, TG_##op, at, NULL, INTS, 0, types, NULL, 0, 0, NULL, NULL},
-#define SPELLED(op, at, attribute, old, now) \
+#define SPELLED(op, at, attribute, old, now)                                                                 \
     {ROW_SPELLED, TG_##op, at, attribute, INTS, 0, old, now, 0, 0, NULL, NULL},
-#define CHANGED(op, at, raise, lower) {ROW_CHANGED, TG_##op, at, NULL, INTS, 0, NULL, NULL, 0, 0, raise, lower},
+#define CHANGED(op, at, raise, lower)                                                                        \
+    {ROW_CHANGED, TG_##op, at, NULL, INTS, 0, NULL, NULL, 0, 0, raise, lower},
 
 static const VersionRow rows[] = {
 #include "versions.def"
@@ -152,7 +155,8 @@ NodeShot node_shot(TgGraph *g, TgNode n)
 {
     const TgNodeInfo *node = tg_node(g, n);
     size_t size = node->n_in * sizeof *node->in;
-    return (NodeShot){node->op, node->attrs, node->n_in, node->n_in ? tg_copy(g->arena, node->in, size) : NULL};
+    return (NodeShot){node->op, node->attrs, node->n_in,
+                      node->n_in ? tg_copy(g->arena, node->in, size) : NULL};
 }
 
 void node_restore(TgGraph *g, TgNode n, const NodeShot *shot)

@@ -1,7 +1,7 @@
 /* Private to the writer: wire format, names, placement of data.
  *
- * Lengths come before contents on the wire, so everything is emitted twice by the same code: the first run counts and
- * notes the length of each message, the second writes. No message is ever built in memory.
+ * Lengths come before contents on the wire, so everything is emitted twice by the same code: the first run
+ * counts and notes the length of each message, the second writes. No message is ever built in memory.
  */
 #ifndef TG_FRONTEND_WRITE_H
 #define TG_FRONTEND_WRITE_H
@@ -35,7 +35,7 @@ bool write_payload(Tg *tg, TgOutput *out, const TgTensor *t);
 
 /* --- names (write_names.c) ------------------------------------------------------------------------------ */
 
-/* An output of a graph that cannot be its value itself (input, second output of one value): Identity(value) -> name. */
+/* An output of a graph that cannot be its value itself (input, second output of one value): an Identity. */
 typedef struct {
     TgValue value;
     TgName name;
@@ -94,7 +94,7 @@ typedef struct {
 /* Decides for every constant that `names` writes. False: recorded. */
 bool data_plan(DataPlan *plan, const Names *names, const char *path, TgExternal mode);
 Place data_place(const DataPlan *plan, const TgTensor *t);
-/* Opens, fills and returns the new external file, not yet committed. NULL: recorded. Only if new_size is not 0. */
+/* Opens, fills and returns the new external file, not yet committed. Only if new_size > 0. NULL: recorded. */
 TgOutput *data_write(const DataPlan *plan);
 
 /* --- the model as messages (write_model.c) -------------------------------------------------------------- */

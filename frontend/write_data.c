@@ -1,8 +1,9 @@
-/* Where the bytes of constants go: inside the model file, into one new external file beside it, or (--external-data=keep)
- * nowhere, because the file in which the source has them is named again.
+/* Where the bytes of constants go: inside the model file, into one new external file beside it, or
+ * (--external-data=keep) nowhere, because the file in which the source has them is named again.
  *
- * Large tensors begin at multiples of 64 KiB, so that they can be mapped on every system. A file that is kept must lie
- * beneath the folder of the new model, since a location that leaves the folder would be refused by every reader.
+ * Large tensors begin at multiples of 64 KiB, so that they can be mapped on every system. A file that is kept
+ * must lie beneath the folder of the new model, since a location that leaves the folder would be refused by
+ * every reader.
  */
 #include "write.h"
 
@@ -58,7 +59,8 @@ static bool add_size(DataPlan *plan, const TgTensor *t)
 static bool real_folder(Tg *tg, const char *path, char out[PATH_MAX + 1])
 {
     const char *slash = strrchr(path, '/');
-    TgName folder = !slash ? tg_name(tg, ".") : tg_name_n(tg, path, slash == path ? 1 : (size_t)(slash - path));
+    TgName folder =
+        !slash ? tg_name(tg, ".") : tg_name_n(tg, path, slash == path ? 1 : (size_t)(slash - path));
     if (!realpath(folder, out))
         return false;
     if (strcmp(out, "/") != 0)
@@ -72,8 +74,8 @@ static const char *base_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The mapped file as a location for a model at plan->path. NULL: recorded. Links to the file are named, not followed:
- * caches of models link their files into one folder. */
+/* The mapped file as a location for a model at plan->path. NULL: recorded. Links to the file are named, not
+ * followed: caches of models link their files into one folder. */
 static TgName kept_location(DataPlan *plan, const TgFile *file)
 {
     char from[PATH_MAX + 1], to[PATH_MAX + 1];
@@ -165,7 +167,8 @@ static bool fill(const DataPlan *plan, TgOutput *out)
         const Placed *p = &plan->placed.at[i];
         if (p->place.location != plan->new_file)
             continue;
-        if (!tg_output_zeros(out, p->place.offset - tg_output_offset(out)) || !write_payload(plan->tg, out, p->tensor))
+        if (!tg_output_zeros(out, p->place.offset - tg_output_offset(out)) ||
+            !write_payload(plan->tg, out, p->tensor))
             return false;
     }
     return true;
@@ -174,7 +177,8 @@ static bool fill(const DataPlan *plan, TgOutput *out)
 TgOutput *data_write(const DataPlan *plan)
 {
     size_t folder = (size_t)(base_of(plan->path) - plan->path);
-    TgOutput *out = tg_output_open(plan->tg, tg_name_format(plan->tg, "%.*s%s", (int)folder, plan->path, plan->new_file));
+    TgOutput *out =
+        tg_output_open(plan->tg, tg_name_format(plan->tg, "%.*s%s", (int)folder, plan->path, plan->new_file));
     if (out && !fill(plan, out)) {
         tg_output_discard(out);
         return NULL;

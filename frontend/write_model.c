@@ -1,40 +1,40 @@
-/* The model as ONNX messages (onnx.proto): which fields there are and in which order. Field numbers stand beside the
- * names of the format, one enum per message; unknown fields that were read are written behind the known ones. */
+/* The model as ONNX messages: which fields there are and in which order; their numbers are those of wire.def.
+ * Unknown fields that were read are written behind the known ones. */
+#include "scan.h"
+#include "versions.h"
 #include "write.h"
 
-/* --- tensors -------------------------------------------------------------------------------------------- */
+enum { NODE_metadata_props = 9 }; /* the reader carries it as unknown, so wire.def does not have it */
 
-enum { TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_STRINGS = 6, TENSOR_NAME = 8, TENSOR_RAW = 9, TENSOR_DOC = 12,
-       TENSOR_EXTERNAL = 13, TENSOR_LOCATION = 14 };
-enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
+/* --- tensors -------------------------------------------------------------------------------------------- */
 
 static void entry(Wire *w, uint32_t field, const char *key, const char *value)
 {
     uint32_t message = wire_open(w, field);
-    wire_text(w, ENTRY_KEY, key);
-    wire_text(w, ENTRY_VALUE, value);
+    wire_text(w, ENTRY_key, key);
+    wire_text(w, ENTRY_value, value);
     wire_close(w, message);
 }
 
 static void external_data(Wire *w, const TgTensor *t, Place place)
 {
-    entry(w, TENSOR_EXTERNAL, "location", place.location);
-    entry(w, TENSOR_EXTERNAL, "offset", tg_name_format(w->tg, "%zu", place.offset));
-    entry(w, TENSOR_EXTERNAL, "length", tg_name_format(w->tg, "%zu", t->size));
-    wire_int(w, TENSOR_LOCATION, 1);
+    entry(w, TENSOR_external_data, "location", place.location);
+    entry(w, TENSOR_external_data, "offset", tg_name_format(w->tg, "%zu", place.offset));
+    entry(w, TENSOR_external_data, "length", tg_name_format(w->tg, "%zu", t->size));
+    wire_int(w, TENSOR_data_location, 1);
 }
 
 void write_tensor(Wire *w, const TgTensor *t, const char *name, Place place)
 {
     for (int32_t i = 0; i < t->rank; i++)
-        wire_int(w, TENSOR_DIMS, t->dim[i]);
-    wire_int(w, TENSOR_TYPE, t->dtype);
+        wire_int(w, TENSOR_dims, t->dim[i]);
+    wire_int(w, TENSOR_data_type, t->dtype);
     for (size_t i = 0; t->payload == TG_STRINGS && i < t->count; i++)
-        wire_bytes(w, TENSOR_STRINGS, t->strings[i]);
-    wire_text_if(w, TENSOR_NAME, name);
+        wire_bytes(w, TENSOR_string_data, t->strings[i]);
+    wire_text_if(w, TENSOR_name, name);
     if (t->payload != TG_STRINGS && !place.location)
-        wire_payload(w, TENSOR_RAW, t);
-    wire_text_if(w, TENSOR_DOC, t->doc);
+        wire_payload(w, TENSOR_raw_data, t);
+    wire_text_if(w, TENSOR_doc_string, t->doc);
     if (place.location)
         external_data(w, t, place);
     wire_raw(w, t->unknown);
@@ -49,19 +49,16 @@ static void tensor_field(Wire *w, uint32_t field, const TgTensor *t, const char 
 
 /* --- types ---------------------------------------------------------------------------------------------- */
 
-enum { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_MAP = 5, TYPE_SPARSE = 8, TYPE_OPTIONAL = 9 };
-enum { ELEMENT_TYPE = 1, ELEMENT_SHAPE = 2, SHAPE_DIM = 1, DIM_VALUE = 1, DIM_PARAM = 2, MAP_KEY = 1, MAP_VALUE = 2 };
-
 static void write_shape(Wire *w, const TgType *t)
 {
-    uint32_t shape = wire_open(w, ELEMENT_SHAPE);
+    uint32_t shape = wire_open(w, TENSOR_TYPE_shape);
     for (int32_t i = 0; i < t->rank; i++) {
         int64_t n;
-        uint32_t dim = wire_open(w, SHAPE_DIM);
+        uint32_t dim = wire_open(w, SHAPE_dim);
         if (tg_dim_known(t->dim[i], &n))
-            wire_int(w, DIM_VALUE, n);
+            wire_int(w, DIM_dim_value, n);
         else if (!tg_dim_is_fresh(t->dim[i]))
-            wire_text(w, DIM_PARAM, tg_dim_text(w->tg, t->dim[i]));
+            wire_text(w, DIM_dim_param, tg_dim_text(w->tg, t->dim[i]));
         wire_close(w, dim);
     }
     wire_close(w, shape);
@@ -70,100 +67,94 @@ static void write_shape(Wire *w, const TgType *t)
 /* Fields of a TypeProto; none: unknown. */
 static void write_type(Wire *w, const TgType *t)
 {
-    static const uint32_t fields[] = {[TG_TENSOR] = TYPE_TENSOR,     [TG_SPARSE] = TYPE_SPARSE,
-                                      [TG_SEQUENCE] = TYPE_SEQUENCE, [TG_OPTIONAL] = TYPE_OPTIONAL,
-                                      [TG_MAP] = TYPE_MAP};
+    static const uint32_t fields[] = {[TG_TENSOR] = TYPE_tensor_type,
+                                      [TG_SPARSE] = TYPE_sparse_tensor_type,
+                                      [TG_SEQUENCE] = TYPE_sequence_type,
+                                      [TG_OPTIONAL] = TYPE_optional_type,
+                                      [TG_MAP] = TYPE_map_type};
     if (t->kind == TG_UNTYPED)
         return;
     uint32_t kind = wire_open(w, fields[t->kind]);
     if (t->kind == TG_TENSOR || t->kind == TG_SPARSE) {
-        wire_int(w, ELEMENT_TYPE, t->dtype);
+        wire_int(w, TENSOR_TYPE_elem_type, t->dtype);
         if (t->rank >= 0)
             write_shape(w, t);
     } else {
         if (t->kind == TG_MAP)
-            wire_int(w, MAP_KEY, t->dtype);
-        uint32_t item = wire_open(w, t->kind == TG_MAP ? MAP_VALUE : ELEMENT_TYPE);
+            wire_int(w, MAP_TYPE_key_type, t->dtype);
+        uint32_t item = wire_open(w, t->kind == TG_MAP ? MAP_TYPE_value_type : ITEM_TYPE_elem_type);
         write_type(w, t->item); /* as deep as the reader allowed */
         wire_close(w, item);
     }
     wire_close(w, kind);
 }
 
-enum { VALUE_NAME = 1, VALUE_TYPE = 2, VALUE_DOC = 3 };
-
 /* A ValueInfoProto; the type as the source spelled it, where it did. */
-static void write_value(Wire *w, uint32_t field, const char *name, const TgType *type, TgBytes spelled, TgName doc,
-                        TgBytes unknown)
+static void write_value(Wire *w, uint32_t field, const char *name, const TgType *type, TgBytes spelled,
+                        TgName doc, TgBytes unknown)
 {
     uint32_t message = wire_open(w, field);
-    wire_text(w, VALUE_NAME, name);
+    wire_text(w, VALUE_name, name);
     if (spelled.n > 0) {
-        wire_bytes(w, VALUE_TYPE, spelled);
+        wire_bytes(w, VALUE_type, spelled);
     } else if (type && type->kind != TG_UNTYPED) {
-        uint32_t inner = wire_open(w, VALUE_TYPE);
+        uint32_t inner = wire_open(w, VALUE_type);
         write_type(w, type);
         wire_close(w, inner);
     }
-    wire_text_if(w, VALUE_DOC, doc);
+    wire_text_if(w, VALUE_doc_string, doc);
     wire_raw(w, unknown);
     wire_close(w, message);
 }
 
 /* --- attributes ----------------------------------------------------------------------------------------- */
 
-enum { ATTR_NAME = 1, ATTR_FLOAT = 2, ATTR_INT = 3, ATTR_STRING = 4, ATTR_TENSOR = 5, ATTR_GRAPH = 6, ATTR_FLOATS = 7,
-       ATTR_INTS = 8, ATTR_STRINGS = 9, ATTR_TENSORS = 10, ATTR_TYPE_PROTO = 14, ATTR_KIND = 20 };
-enum { KIND_GRAPH = 5 };
-
 static void attr_payload(Wire *w, const TgAttr *a)
 {
     const Place inside = {NULL, 0};
     if (a->kind == TG_A_INT)
-        wire_int(w, ATTR_INT, a->u.i);
+        wire_int(w, ATTRIBUTE_i, a->u.i);
     if (a->kind == TG_A_FLOAT)
-        wire_float(w, ATTR_FLOAT, a->u.f);
+        wire_float(w, ATTRIBUTE_f, a->u.f);
     if (a->kind == TG_A_STRING)
-        wire_bytes(w, ATTR_STRING, a->u.s);
+        wire_bytes(w, ATTRIBUTE_s, a->u.s);
     if (a->kind == TG_A_TYPE) {
-        uint32_t type = wire_open(w, ATTR_TYPE_PROTO);
+        uint32_t type = wire_open(w, ATTRIBUTE_tp);
         write_type(w, a->u.type);
         wire_close(w, type);
     }
     for (uint32_t i = 0; i < a->n; i++) {
         if (a->kind == TG_A_INTS)
-            wire_int(w, ATTR_INTS, a->u.ints[i]);
+            wire_int(w, ATTRIBUTE_ints, a->u.ints[i]);
         if (a->kind == TG_A_FLOATS)
-            wire_float(w, ATTR_FLOATS, a->u.floats[i]);
+            wire_float(w, ATTRIBUTE_floats, a->u.floats[i]);
         if (a->kind == TG_A_STRINGS)
-            wire_bytes(w, ATTR_STRINGS, a->u.strings[i]);
+            wire_bytes(w, ATTRIBUTE_strings, a->u.strings[i]);
         if (a->kind == TG_A_TENSOR || a->kind == TG_A_TENSORS)
-            tensor_field(w, a->kind == TG_A_TENSOR ? ATTR_TENSOR : ATTR_TENSORS, a->u.tensors[i], NULL, inside);
+            tensor_field(w, a->kind == TG_A_TENSOR ? ATTRIBUTE_t : ATTRIBUTE_tensors, a->u.tensors[i], NULL,
+                         inside);
     }
 }
 
 static void write_attr(Wire *w, uint32_t field, const TgAttr *a)
 {
-    static const int64_t numbers[] = {[TG_A_INT] = 2,  [TG_A_FLOAT] = 1,  [TG_A_STRING] = 3,
-                                      [TG_A_INTS] = 7, [TG_A_FLOATS] = 6, [TG_A_STRINGS] = 8,
-                                      [TG_A_TENSOR] = 4, [TG_A_TENSORS] = 9, [TG_A_TYPE] = 13};
+    static const int64_t types[] = {
+        [TG_A_INT] = AT_INT,         [TG_A_FLOAT] = AT_FLOAT,   [TG_A_STRING] = AT_STRING,
+        [TG_A_INTS] = AT_INTS,       [TG_A_FLOATS] = AT_FLOATS, [TG_A_STRINGS] = AT_STRINGS,
+        [TG_A_TENSOR] = AT_TENSOR,   [TG_A_TENSORS] = AT_TENSORS, [TG_A_TYPE] = AT_TYPE,
+    };
     if (a->kind == TG_A_RAW) {
         wire_bytes(w, field, a->u.s);
         return;
     }
     uint32_t message = wire_open(w, field);
-    wire_text(w, ATTR_NAME, a->name);
+    wire_text(w, ATTRIBUTE_name, a->name);
     attr_payload(w, a);
-    wire_int(w, ATTR_KIND, numbers[a->kind]);
+    wire_int(w, ATTRIBUTE_type, types[a->kind]);
     wire_close(w, message);
 }
 
 /* --- nodes ---------------------------------------------------------------------------------------------- */
-
-enum { GRAPH_NODE = 1, GRAPH_NAME = 2, GRAPH_INITIALIZER = 5, GRAPH_DOC = 10, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12,
-       GRAPH_VALUE_INFO = 13 };
-enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTR = 5, NODE_DOC = 6, NODE_DOMAIN = 7,
-       NODE_OVERLOAD = 8, NODE_METADATA = 9 };
 
 static void write_graph(ModelWriter *w, const NamedGraph *named);
 
@@ -178,12 +169,12 @@ static void name_list(Wire *w, uint32_t field, const NamedGraph *named, uint32_t
 
 static void write_sub(ModelWriter *w, const TgSub *sub)
 {
-    uint32_t message = wire_open(w->wire, NODE_ATTR);
-    wire_text(w->wire, ATTR_NAME, sub->attr);
-    uint32_t graph = wire_open(w->wire, ATTR_GRAPH);
+    uint32_t message = wire_open(w->wire, NODE_attribute);
+    wire_text(w->wire, ATTRIBUTE_name, sub->attr);
+    uint32_t graph = wire_open(w->wire, ATTRIBUTE_g);
     write_graph(w, names_of(w->names, sub->graph)); /* nesting is bounded by the reader */
     wire_close(w->wire, graph);
-    wire_int(w->wire, ATTR_KIND, KIND_GRAPH);
+    wire_int(w->wire, ATTRIBUTE_type, AT_GRAPH);
     wire_close(w->wire, message);
 }
 
@@ -201,8 +192,8 @@ static void write_provenance(ModelWriter *w, const TgNodeInfo *node)
     if (!rewrites.n)
         return;
     if (sources.n)
-        entry(w->wire, NODE_METADATA, "tgopt.sources", sources.at);
-    entry(w->wire, NODE_METADATA, "tgopt.rewrites", rewrites.at);
+        entry(w->wire, NODE_metadata_props, "tgopt.sources", sources.at);
+    entry(w->wire, NODE_metadata_props, "tgopt.rewrites", rewrites.at);
 }
 
 static void write_node(ModelWriter *w, const NamedGraph *named, const TgNodeInfo *node)
@@ -210,18 +201,18 @@ static void write_node(ModelWriter *w, const NamedGraph *named, const TgNodeInfo
     Wire *wire = w->wire;
     const TgOpInfo *op = tg_op_info(node->op);
     bool opaque = node->op == TG_opaque;
-    uint32_t message = wire_open(wire, GRAPH_NODE);
-    name_list(wire, NODE_INPUT, named, node->n_formal, node->in);
-    name_list(wire, NODE_OUTPUT, named, node->n_out, node->out);
-    wire_text_if(wire, NODE_NAME, node->name);
-    wire_text(wire, NODE_OP, opaque ? node->op_name : op->name);
+    uint32_t message = wire_open(wire, GRAPH_node);
+    name_list(wire, NODE_input, named, node->n_formal, node->in);
+    name_list(wire, NODE_output, named, node->n_out, node->out);
+    wire_text_if(wire, NODE_name, node->name);
+    wire_text(wire, NODE_op_type, opaque ? node->op_name : op->name);
     for (uint32_t i = 0; i < node->attrs->n; i++)
-        write_attr(wire, NODE_ATTR, &node->attrs->at[i]);
+        write_attr(wire, NODE_attribute, &node->attrs->at[i]);
     for (uint32_t s = 0; s < node->n_sub; s++)
         write_sub(w, &node->sub[s]);
-    wire_text_if(wire, NODE_DOC, node->doc);
-    wire_text_if(wire, NODE_DOMAIN, opaque ? node->domain : op->domain);
-    wire_text_if(wire, NODE_OVERLOAD, node->overload);
+    wire_text_if(wire, NODE_doc_string, node->doc);
+    wire_text_if(wire, NODE_domain, opaque ? node->domain : op->domain);
+    wire_text_if(wire, NODE_overload, node->overload);
     if (w->provenance)
         write_provenance(w, node);
     wire_raw(wire, node->unknown);
@@ -230,26 +221,24 @@ static void write_node(ModelWriter *w, const NamedGraph *named, const TgNodeInfo
 
 static void write_identity(Wire *w, const char *from, const char *to)
 {
-    uint32_t message = wire_open(w, GRAPH_NODE);
-    wire_text(w, NODE_INPUT, from);
-    wire_text(w, NODE_OUTPUT, to);
-    wire_text(w, NODE_OP, "Identity");
+    uint32_t message = wire_open(w, GRAPH_node);
+    wire_text(w, NODE_input, from);
+    wire_text(w, NODE_output, to);
+    wire_text(w, NODE_op_type, "Identity");
     wire_close(w, message);
 }
 
 static void write_constant(Wire *w, const TgTensor *t, const char *name)
 {
-    uint32_t message = wire_open(w, GRAPH_NODE);
-    wire_text(w, NODE_OUTPUT, name);
-    wire_text(w, NODE_OP, "Constant");
+    uint32_t message = wire_open(w, GRAPH_node);
+    wire_text(w, NODE_output, name);
+    wire_text(w, NODE_op_type, "Constant");
     TgAttr value = {.name = "value", .kind = TG_A_TENSOR, .n = 1, .u.tensors = &t};
-    write_attr(w, NODE_ATTR, &value);
+    write_attr(w, NODE_attribute, &value);
     wire_close(w, message);
 }
 
 /* --- graphs --------------------------------------------------------------------------------------------- */
-
-enum { IR_WITH_FREE_INITIALIZERS = 4 }; /* before, every initializer was also an input */
 
 /* Bodies of IR version 3 cannot have initializers: their inputs are counted. */
 static bool needs_constant_nodes(const ModelWriter *w, const NamedGraph *named)
@@ -274,9 +263,10 @@ static void write_initializers(ModelWriter *w, const NamedGraph *named)
 {
     for (TgValue v = 1; v < named->g->values.n; v++) {
         const TgValueInfo *info = tg_value(named->g, v);
-        const TgTensor *t = const_is_written(named, v) && !needs_constant_nodes(w, named) ? info->tensor : info->initial;
+        const TgTensor *t =
+            const_is_written(named, v) && !needs_constant_nodes(w, named) ? info->tensor : info->initial;
         if (t)
-            tensor_field(w->wire, GRAPH_INITIALIZER, t, named->name[v], data_place(w->data, t));
+            tensor_field(w->wire, GRAPH_initializer, t, named->name[v], data_place(w->data, t));
     }
 }
 
@@ -285,14 +275,16 @@ static void write_inputs(ModelWriter *w, const NamedGraph *named)
     const TgGraph *g = named->g;
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         const TgValueInfo *v = tg_value(g, g->inputs.at[i]);
-        write_value(w->wire, GRAPH_INPUT, named->name[g->inputs.at[i]], v->declared, v->type_wire, v->doc, v->unknown);
+        write_value(w->wire, GRAPH_input, named->name[g->inputs.at[i]], v->declared, v->type_wire, v->doc,
+                    v->unknown);
     }
     if (w->ir_version >= IR_WITH_FREE_INITIALIZERS || named->outer)
         return;
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgValueInfo *info = tg_value(g, v);
         if (const_is_written(named, v))
-            write_value(w->wire, GRAPH_INPUT, named->name[v], info->type, info->type_wire, info->doc, info->unknown);
+            write_value(w->wire, GRAPH_input, named->name[v], info->type, info->type_wire, info->doc,
+                        info->unknown);
     }
 }
 
@@ -303,7 +295,8 @@ static void write_value_infos(ModelWriter *w, const NamedGraph *named)
         const TgValueInfo *info = tg_value(named->g, v);
         bool said = info->type_wire.n > 0 || (info->declared && info->declared->kind != TG_UNTYPED);
         if (info->origin == TG_V_RESULT && !info->returned && said && named->name[v])
-            write_value(w->wire, GRAPH_VALUE_INFO, named->name[v], info->declared, info->type_wire, info->doc, info->unknown);
+            write_value(w->wire, GRAPH_value_info, named->name[v], info->declared, info->type_wire, info->doc,
+                        info->unknown);
     }
 }
 
@@ -311,14 +304,14 @@ static void write_graph(ModelWriter *w, const NamedGraph *named)
 {
     const TgGraph *g = named->g;
     write_nodes(w, named);
-    wire_text_if(w->wire, GRAPH_NAME, g->name);
+    wire_text_if(w->wire, GRAPH_name, g->name);
     write_initializers(w, named);
-    wire_text_if(w->wire, GRAPH_DOC, g->doc);
+    wire_text_if(w->wire, GRAPH_doc_string, g->doc);
     write_inputs(w, named);
     for (uint32_t k = 0; k < g->outputs.n; k++) {
         const TgReturn *r = &g->outputs.at[k];
         const TgType *type = r->declared ? r->declared : tg_type_of(g, r->value);
-        write_value(w->wire, GRAPH_OUTPUT, named->output[k], type, r->type_wire, r->doc, r->unknown);
+        write_value(w->wire, GRAPH_output, named->output[k], type, r->type_wire, r->doc, r->unknown);
     }
     write_value_infos(w, named);
     wire_raw(w->wire, g->unknown);
@@ -326,29 +319,25 @@ static void write_graph(ModelWriter *w, const NamedGraph *named)
 
 /* --- the model ------------------------------------------------------------------------------------------ */
 
-enum { MODEL_IR_VERSION = 1, MODEL_PRODUCER = 2, MODEL_PRODUCER_VERSION = 3, MODEL_DOMAIN = 4, MODEL_VERSION = 5,
-       MODEL_DOC = 6, MODEL_GRAPH = 7, MODEL_OPSET = 8 };
-enum { OPSET_DOMAIN = 1, OPSET_VERSION = 2 };
-
 static void write_import(Wire *w, const char *domain, int64_t version)
 {
-    uint32_t message = wire_open(w, MODEL_OPSET);
-    wire_text(w, OPSET_DOMAIN, domain);
-    wire_int(w, OPSET_VERSION, version);
+    uint32_t message = wire_open(w, MODEL_opset_import);
+    wire_text(w, OPSET_domain, domain);
+    wire_int(w, OPSET_version, version);
     wire_close(w, message);
 }
 
 void write_model(ModelWriter *w)
 {
     const TgModel *m = w->model;
-    wire_int(w->wire, MODEL_IR_VERSION, w->ir_version);
-    wire_text_if(w->wire, MODEL_PRODUCER, m->producer_name);
-    wire_text_if(w->wire, MODEL_PRODUCER_VERSION, m->producer_version);
-    wire_text_if(w->wire, MODEL_DOMAIN, m->domain);
+    wire_int(w->wire, MODEL_ir_version, w->ir_version);
+    wire_text_if(w->wire, MODEL_producer_name, m->producer_name);
+    wire_text_if(w->wire, MODEL_producer_version, m->producer_version);
+    wire_text_if(w->wire, MODEL_domain, m->domain);
     if (m->model_version)
-        wire_int(w->wire, MODEL_VERSION, m->model_version);
-    wire_text_if(w->wire, MODEL_DOC, m->doc);
-    uint32_t graph = wire_open(w->wire, MODEL_GRAPH);
+        wire_int(w->wire, MODEL_model_version, m->model_version);
+    wire_text_if(w->wire, MODEL_doc_string, m->doc);
+    uint32_t graph = wire_open(w->wire, MODEL_graph);
     write_graph(w, names_of(w->names, m->graph));
     wire_close(w->wire, graph);
     for (uint32_t i = 0; i < m->imports.n; i++)

@@ -1,11 +1,12 @@
-/* Names for the file. Inside, values are numbers and names are remarks; a file needs one name per value, unique in its graph
- * and in all graphs around it, and the names of the model's inputs and outputs are promises.
+/* Names for the file. Inside, values are numbers and names are remarks; a file needs one name per value,
+ * unique in its graph and in all graphs around it, and the names of the model's inputs and outputs are
+ * promises.
  *
- * So are those of a subgraph of an operator that we do not know, which may look at them (ONNX Runtime's BeamSearch does).
- * In this order: inputs, outputs, then every value that has a name, then those that have none; who comes later and finds
- * a name taken gets another. An output whose value is an input, is captured, or is already another output becomes an
- * Identity at the end. Equal small constants without names share one name: Constants of the shape arithmetic of
- * exporters, and the axes that raising made, are many and alike.
+ * So are those of a subgraph of an operator that we do not know, which may look at them (ONNX Runtime's
+ * BeamSearch does). In this order: inputs, outputs, then every value that has a name, then those that have
+ * none; who comes later and finds a name taken gets another. An output whose value is an input, is captured,
+ * or is already another output becomes an Identity at the end. Equal small constants without names share one
+ * name: Constants of the shape arithmetic of exporters, and the axes that raising made, are many and alike.
  */
 #include "write.h"
 
@@ -28,7 +29,8 @@ static TgName claim_like(Names *names, NamedGraph *named, TgName wish)
 {
     TgName name = wish;
     for (uint32_t i = 1; !name || is_taken(named, name); i++)
-        name = wish ? tg_name_format(names->tg, "%s_%u", wish, i) : tg_name_format(names->tg, "t%u", names->next++);
+        name = wish ? tg_name_format(names->tg, "%s_%u", wish, i)
+                    : tg_name_format(names->tg, "t%u", names->next++);
     return claim(named, name);
 }
 
@@ -155,7 +157,8 @@ static void name_graph(Names *names, NamedGraph *named)
     const TgGraph *g = named->g;
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         TgName wish = tg_value(g, g->inputs.at[i])->name;
-        named->name[g->inputs.at[i]] = named->fixed && wish ? claim(named, wish) : claim_like(names, named, wish);
+        named->name[g->inputs.at[i]] =
+            named->fixed && wish ? claim(named, wish) : claim_like(names, named, wish);
     }
     find_twins(named);
     for (uint32_t k = 0; k < g->outputs.n; k++)

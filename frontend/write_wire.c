@@ -1,5 +1,5 @@
-/* Protocol buffers' wire format, written directly: a field is a tag (number, kind) and a varint, four bytes, or a length
- * and that many bytes. */
+/* Protocol buffers' wire format, written directly: a field is a tag (number, kind) and a varint, four bytes,
+ * or a length and that many bytes. */
 #include "write.h"
 
 #include <string.h>

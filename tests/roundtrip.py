@@ -3,11 +3,12 @@
 
     tests/roundtrip.py build/tgopt [FOLDER] [--only REGEX] [--every N] [-- OPTION...]
 
-FOLDER defaults to $TGOPT_CORPORA, else ../shared/corpora beside the project. Options behind -- go to tgopt (--opset=21).
-Per model: a copy is written; ONNX's checker accepts the copy if it accepts the model; ONNX Runtime loads the copy if it
-loads the model; inputs, outputs and imports are the same; with optimizations off, ONNX Runtime gives the same bits for
-stored inputs (ONNX backend test layout) or random ones. --close is for other opsets: the same up to rounding, and tgopt
-may say that the opset lacks something (status 4). Needs numpy, onnx, onnxruntime. Status 0: all of that holds.
+FOLDER defaults to $TGOPT_CORPORA, else ../shared/corpora beside the project. Options behind -- go to tgopt
+(--opset=21). Per model: a copy is written; ONNX's checker accepts the copy if it accepts the model; ONNX
+Runtime loads the copy if it loads the model; inputs and outputs are the same; with optimizations off, ONNX
+Runtime gives the same bits for stored inputs (ONNX backend test layout) or random ones. --close is for
+other opsets: the same up to rounding, and tgopt may say that the opset lacks something (status 4). Needs
+numpy, onnx, onnxruntime. Status 0: all of that holds.
 """
 import argparse
 import collections
@@ -25,9 +26,10 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 SECONDS, SYMBOL = 60, 3  # limit per model; size of a dimension that nobody knows
-NUMPY = {'float': 'f4', 'double': 'f8', 'float16': 'f2', 'int64': 'i8', 'int32': 'i4', 'int16': 'i2', 'int8': 'i1',
-         'uint64': 'u8', 'uint32': 'u4', 'uint16': 'u2', 'uint8': 'u1', 'bool': '?', 'string': 'O'}
-
+NUMPY = {'float': 'f4', 'double': 'f8', 'float16': 'f2',
+         'int64': 'i8', 'int32': 'i4', 'int16': 'i2', 'int8': 'i1',
+         'uint64': 'u8', 'uint32': 'u4', 'uint16': 'u2', 'uint8': 'u1',
+         'bool': '?', 'string': 'O'}
 
 def attempt(function, *args):
     try:
@@ -35,18 +37,15 @@ def attempt(function, *args):
     except Exception as problem:  # every library has its own
         return None, ' '.join(str(problem).split())[:200] or type(problem).__name__
 
-
 def checked(path):
     onnx.checker.check_model(path)
     return True
-
 
 def session(path):
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-
 
 def stored_feeds(path, runs):
     for folder in sorted(glob.glob(os.path.join(os.path.dirname(path), 'test_data_set_*'))):
@@ -58,7 +57,6 @@ def stored_feeds(path, runs):
             feeds[value.name] = numpy_helper.to_array(onnx.load_tensor(file))
         else:
             yield feeds
-
 
 def random_feeds(runs):
     random, feeds = np.random.default_rng(7), {}
@@ -73,7 +71,6 @@ def random_feeds(runs):
             feeds[value.name] = random.integers(0, 2, shape).astype(kind)
     return feeds
 
-
 def same(a, b, close):
     """The same bits; `close`: up to rounding."""
     if isinstance(a, list):
@@ -84,10 +81,9 @@ def same(a, b, close):
         return False
     if a.dtype == object:
         return a.tolist() == b.tolist()
-    half = a.dtype == np.float16
-    return a.tobytes() == b.tobytes() or (close and a.dtype.kind == 'f' and
-                                          np.allclose(a, b, 1e-2 if half else 1e-3, 1e-2 if half else 1e-4, equal_nan=True))
-
+    rtol, atol = (1e-2, 1e-2) if a.dtype == np.float16 else (1e-3, 1e-4)
+    near = close and a.dtype.kind == 'f' and np.allclose(a, b, rtol, atol, equal_nan=True)
+    return near or a.tobytes() == b.tobytes()
 
 def outputs_differ(path, source, copy, close):
     random = re.compile('Random|Multinomial|Bernoulli|Dropout')
@@ -105,18 +101,15 @@ def outputs_differ(path, source, copy, close):
             return 'outputs differ'
     return ''
 
-
 def interface(model):
     g = model.graph
     weights = {t.name for t in g.initializer} if model.ir_version < 4 else set()
     return [v for v in g.input if v.name not in weights], list(g.output)
 
-
 def same_interface(a, b):
     """Names and types, byte by byte; a type that the model leaves out may be there in the copy."""
     return all(len(have) == len(made) and all(x == y or (x.name == y.name and not x.HasField('type'))
                for x, y in zip(have, made)) for have, made in zip(interface(a), interface(b)))
-
 
 def judge(tool, path, copy, close):
     """('ok' | 'refused' | 'BAD ...', why)"""
@@ -125,8 +118,8 @@ def judge(tool, path, copy, close):
     if run.returncode:
         lacks = close and run.returncode == 4
         sound = not not_checked or not not_loaded
-        kind = 'BAD crash' if run.returncode < 0 else 'no form' if lacks else 'BAD refused' if sound else 'refused'
-        return kind, (run.stderr.strip().splitlines() or [''])[-1]
+        kind = 'no form' if lacks else 'BAD refused' if sound else 'refused'
+        return 'BAD crash' if run.returncode < 0 else kind, (run.stderr.strip().splitlines() or [''])[-1]
     if not not_checked:
         _, why = attempt(checked, copy)
         if why:
@@ -144,7 +137,6 @@ def judge(tool, path, copy, close):
     more = len(b.graph.node) - sum(n.op_type != 'Constant' for n in a.graph.node)
     return 'ok', f'{more:+d} nodes' if more > 0 and not a.functions else ''
 
-
 def judge_apart(*args):
     """In a fork of this process, which ONNX Runtime may take down and the alarm may stop."""
     receive, send = os.pipe()
@@ -160,9 +152,9 @@ def judge_apart(*args):
     os.waitpid(child, 0)
     return line.split('\t') if line else ('BAD crash', 'of the judge')
 
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'shared', 'corpora')
     parser.add_argument('tool')
     parser.add_argument('folder', nargs='?', default=os.environ.get('TGOPT_CORPORA', beside))
@@ -184,7 +176,6 @@ def main():
                 print(verdict, os.path.relpath(path, args.folder), why, sep='\t', flush=True)
     print(*(f'{n} {verdict}' for verdict, n in sorted(count.items())), sep=', ')
     return any(verdict.startswith('BAD') for verdict in count)
-
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -1,5 +1,6 @@
-/* Saving, judged from outside: whole files against bytes that the onnx package of Python serialized for the same model, the
- * rest by what must stand in the file. Nodes are added without inference, so only the writer is under test. */
+/* Saving, judged from outside: whole files against bytes that the onnx package of Python serialized for the
+ * same model, the rest by what must stand in the file. Nodes are added without inference, so only the writer
+ * is under test. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,23 +16,26 @@
 
 #include "frontend/frontend.h"
 
-/* helper.make_model(graph 'tiny': t1 = Add(x, w) named 'plus'; y = LeakyRelu(t1, alpha=0.5); x, y: float [B,2];
- * w = raw float [1, 2]), opset 17, IR 8, producer 'me' */
+/* helper.make_model(graph 'tiny': t1 = Add(x, w) named 'plus'; y = LeakyRelu(t1, alpha=0.5); x, y: float
+ * [B,2]; w = raw float [1, 2]), opset 17, IR 8, producer 'me' */
 static const uint8_t tiny[] = {
-    0x08, 0x08, 0x12, 0x02, 0x6d, 0x65, 0x3a, 0x81, 0x01, 0x0a, 0x15, 0x0a, 0x01, 0x78, 0x0a, 0x01, 0x77, 0x12,
-    0x02, 0x74, 0x31, 0x1a, 0x04, 0x70, 0x6c, 0x75, 0x73, 0x22, 0x03, 0x41, 0x64, 0x64, 0x0a, 0x23, 0x0a, 0x02,
-    0x74, 0x31, 0x12, 0x01, 0x79, 0x22, 0x09, 0x4c, 0x65, 0x61, 0x6b, 0x79, 0x52, 0x65, 0x6c, 0x75, 0x2a, 0x0f,
-    0x0a, 0x05, 0x61, 0x6c, 0x70, 0x68, 0x61, 0x15, 0x00, 0x00, 0x00, 0x3f, 0xa0, 0x01, 0x01, 0x12, 0x04, 0x74,
-    0x69, 0x6e, 0x79, 0x2a, 0x11, 0x08, 0x02, 0x10, 0x01, 0x42, 0x01, 0x77, 0x4a, 0x08, 0x00, 0x00, 0x80, 0x3f,
-    0x00, 0x00, 0x00, 0x40, 0x5a, 0x14, 0x0a, 0x01, 0x78, 0x12, 0x0f, 0x0a, 0x0d, 0x08, 0x01, 0x12, 0x09, 0x0a,
-    0x03, 0x12, 0x01, 0x42, 0x0a, 0x02, 0x08, 0x02, 0x62, 0x14, 0x0a, 0x01, 0x79, 0x12, 0x0f, 0x0a, 0x0d, 0x08,
-    0x01, 0x12, 0x09, 0x0a, 0x03, 0x12, 0x01, 0x42, 0x0a, 0x02, 0x08, 0x02, 0x42, 0x04, 0x0a, 0x00, 0x10, 0x11,
+    0x08, 0x08, 0x12, 0x02, 0x6d, 0x65, 0x3a, 0x81, 0x01, 0x0a, 0x15, 0x0a, 0x01, 0x78, 0x0a, 0x01,
+    0x77, 0x12, 0x02, 0x74, 0x31, 0x1a, 0x04, 0x70, 0x6c, 0x75, 0x73, 0x22, 0x03, 0x41, 0x64, 0x64,
+    0x0a, 0x23, 0x0a, 0x02, 0x74, 0x31, 0x12, 0x01, 0x79, 0x22, 0x09, 0x4c, 0x65, 0x61, 0x6b, 0x79,
+    0x52, 0x65, 0x6c, 0x75, 0x2a, 0x0f, 0x0a, 0x05, 0x61, 0x6c, 0x70, 0x68, 0x61, 0x15, 0x00, 0x00,
+    0x00, 0x3f, 0xa0, 0x01, 0x01, 0x12, 0x04, 0x74, 0x69, 0x6e, 0x79, 0x2a, 0x11, 0x08, 0x02, 0x10,
+    0x01, 0x42, 0x01, 0x77, 0x4a, 0x08, 0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0x40, 0x5a, 0x14,
+    0x0a, 0x01, 0x78, 0x12, 0x0f, 0x0a, 0x0d, 0x08, 0x01, 0x12, 0x09, 0x0a, 0x03, 0x12, 0x01, 0x42,
+    0x0a, 0x02, 0x08, 0x02, 0x62, 0x14, 0x0a, 0x01, 0x79, 0x12, 0x0f, 0x0a, 0x0d, 0x08, 0x01, 0x12,
+    0x09, 0x0a, 0x03, 0x12, 0x01, 0x42, 0x0a, 0x02, 0x08, 0x02, 0x42, 0x04, 0x0a, 0x00, 0x10, 0x11,
 };
 
-/* helper.make_tensor('k', INT64, [1,3], raw of 1, -1, 2) and helper.make_tensor('s', STRING, [2], [b'a', b'bc']) */
+/* helper.make_tensor('k', INT64, [1,3], raw of 1, -1, 2) and helper.make_tensor('s', STRING, [2], [b'a',
+ * b'bc']) */
 static const uint8_t tensor[] = {
-    0x08, 0x01, 0x08, 0x03, 0x10, 0x07, 0x42, 0x01, 0x6b, 0x4a, 0x18, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x08, 0x01, 0x08, 0x03, 0x10, 0x07, 0x42, 0x01, 0x6b, 0x4a, 0x18, 0x01,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 };
 static const uint8_t strings[] = {
     0x08, 0x02, 0x10, 0x08, 0x32, 0x01, 0x61, 0x32, 0x02, 0x62, 0x63, 0x42, 0x01, 0x73,
@@ -75,7 +79,8 @@ static void tear_down(Bench *b, const char *const *others)
     tg_close(b->tg);
 }
 
-static TgValue node(Bench *b, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *in, const char *name)
+static TgValue node(Bench *b, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *in,
+                    const char *name)
 {
     TgNode n = tg_graph_add_raw(b->g, op, attrs, n_in, in, 1);
     TgValue out = tg_node(b->g, n)->out[0];
@@ -148,8 +153,8 @@ static void tensors_alone(void **state)
     (void)state;
     Bench b;
     set_up(&b, 17, 8);
-    const TgTensor *numbers = tg_tensor_owned(b.model->arena, TG_i64, 2, (const int64_t[]){1, 3},
-                                              (const int64_t[]){1, -1, 2});
+    const TgTensor *numbers =
+        tg_tensor_owned(b.model->arena, TG_i64, 2, (const int64_t[]){1, 3}, (const int64_t[]){1, -1, 2});
     assert_true(tg_save_tensor(b.tg, numbers, "k", b.path));
     assert_memory_equal(slurp(&b, b.path).at, tensor, sizeof tensor);
     const TgBytes texts[] = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"bc", 2}};
@@ -212,7 +217,8 @@ static void weights_are_inputs_in_ir_3(void **state)
     b.model->ir_version = 3;
     assert_true(tg_save(b.model, b.path, NULL));
     TgBytes file = slurp(&b, b.path);
-    assert_int_equal(occurrences(file, "\x5a"), 2); /* two fields 11 of GraphProto; no other byte of the file is 5a */
+    assert_int_equal(occurrences(file, "\x5a"),
+                     2); /* two fields 11 of GraphProto; no other byte of the file is 5a */
     tear_down(&b, NULL);
 }
 
@@ -266,7 +272,8 @@ static void kept_weights_stay(void **state)
     TgSaveOptions keep = {.external = TG_EXTERNAL_KEEP};
     assert_true(tg_save(b.model, b.path, &keep));
     TgBytes file = slurp(&b, b.path);
-    assert_true(has_text(file, 2, "m.onnx.data") && has_text(file, 2, "1024") && has_text(file, 2, "m.onnx.1.data"));
+    assert_true(has_text(file, 2, "m.onnx.data") && has_text(file, 2, "1024") &&
+                has_text(file, 2, "m.onnx.1.data"));
     struct stat info;
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_size, 4096);
@@ -286,8 +293,8 @@ static void refusals_leave_nothing(void **state)
     set_up(&b, 17, 8);
     TgValue x = tg_graph_input(b.g, b.type, "x");
     const float one = 1;
-    TgValue huge = tg_graph_const(b.g, tg_tensor_splat(b.model->arena, TG_f32, 1, (const int64_t[]){(int64_t)1 << 30}, &one),
-                                  "huge");
+    TgValue huge = tg_graph_const(
+        b.g, tg_tensor_splat(b.model->arena, TG_f32, 1, (const int64_t[]){(int64_t)1 << 30}, &one), "huge");
     tg_graph_return(b.g, node(&b, TG_Add, NULL, 2, (const TgValue[]){x, huge}, NULL), "y", b.type);
     assert_false(tg_save(b.model, b.path, &(TgSaveOptions){.external = TG_EXTERNAL_NONE}));
     assert_int_equal(tg_diag(b.tg, 0)->id, TG_E_too_big_inside);
@@ -304,10 +311,10 @@ static void refusals_leave_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bytes_as_python),          cmocka_unit_test(tensors_alone),
-        cmocka_unit_test(interface_keeps_its_names),     cmocka_unit_test(equal_small_constants_are_one),
-        cmocka_unit_test(weights_are_inputs_in_ir_3),    cmocka_unit_test(big_weights_go_outside),
-        cmocka_unit_test(kept_weights_stay),             cmocka_unit_test(refusals_leave_nothing),
+        cmocka_unit_test(same_bytes_as_python),       cmocka_unit_test(tensors_alone),
+        cmocka_unit_test(interface_keeps_its_names),  cmocka_unit_test(equal_small_constants_are_one),
+        cmocka_unit_test(weights_are_inputs_in_ir_3), cmocka_unit_test(big_weights_go_outside),
+        cmocka_unit_test(kept_weights_stay),          cmocka_unit_test(refusals_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -1,6 +1,6 @@
-/* Versions of operators. What an old node means comes from the text of the standard for that opset: where the operand must
- * be, which default was meant, which nodes an operator may be written as. Going up and down again must give the node that
- * was read. */
+/* Versions of operators. What an old node means comes from the text of the standard for that opset: where the
+ * operand must be, which default was meant, which nodes an operator may be written as. Going up and down
+ * again must give the node that was read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,11 +44,13 @@ static TgValue input(Bench *b, int32_t rank, const int64_t *dims)
     TgDim d[TG_MAX_RANK];
     for (int32_t i = 0; i < rank; i++)
         d[i] = dims[i] < 0 ? tg_dim_symbol(b->tg, "N") : tg_dim(b->tg, dims[i]);
-    return tg_graph_input(b->g, tg_type(b->tg, TG_f32, rank, d), tg_name_format(b->tg, "x%u", b->g->inputs.n));
+    return tg_graph_input(b->g, tg_type(b->tg, TG_f32, rank, d),
+                          tg_name_format(b->tg, "x%u", b->g->inputs.n));
 }
 
 /* As a reader does: literal attributes, raised, inferred. */
-static TgNode read_node(Bench *b, TgOp op, TgAttrBuild *attrs, uint32_t n_in, const TgValue *in, uint32_t n_out)
+static TgNode read_node(Bench *b, TgOp op, TgAttrBuild *attrs, uint32_t n_in, const TgValue *in,
+                        uint32_t n_out)
 {
     TgNode n = tg_graph_add_raw(b->g, op, attrs ? tg_attrs_end(attrs, TG_opaque) : NULL, n_in, in, n_out);
     assert_true(raise_node(b->g, n, b->opset));
@@ -113,9 +115,9 @@ static void lists_move_and_return(void **state)
         uint32_t slot, n;
         int64_t list[8];
     } cases[] = {
-        {TG_ReduceSum, 11, "axes", 1, 1, {1}},     {TG_ReduceMean, 17, "axes", 1, 2, {0, 2}},
-        {TG_ReduceL2, 13, "axes", 1, 1, {-1}},     {TG_Squeeze, 12, "axes", 1, 1, {1}},
-        {TG_Unsqueeze, 9, "axes", 1, 2, {0, 3}},   {TG_Split, 11, "split", 1, 2, {1, 1}},
+        {TG_ReduceSum, 11, "axes", 1, 1, {1}},          {TG_ReduceMean, 17, "axes", 1, 2, {0, 2}},
+        {TG_ReduceL2, 13, "axes", 1, 1, {-1}},          {TG_Squeeze, 12, "axes", 1, 1, {1}},
+        {TG_Unsqueeze, 9, "axes", 1, 2, {0, 3}},        {TG_Split, 11, "split", 1, 2, {1, 1}},
         {TG_Pad, 10, "pads", 1, 6, {0, 0, 1, 0, 0, 1}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -207,8 +209,8 @@ static void softmax_of_old(void **state)
         bool given;
         int64_t axis, means; /* -9: needs a flattened copy */
     } cases[] = {
-        {2, {3, 4}, false, 0, -1},     {3, {2, 3, 4}, true, 2, -1},  {3, {2, 3, 4}, true, -1, -1},
-        {3, {2, 3, 4}, false, 0, -9},  {4, {2, 3, 1, 1}, true, 1, 1}, {4, {-1, 3, 1, 5}, true, 2, -1},
+        {2, {3, 4}, false, 0, -1},       {3, {2, 3, 4}, true, 2, -1},   {3, {2, 3, 4}, true, -1, -1},
+        {3, {2, 3, 4}, false, 0, -9},    {4, {2, 3, 1, 1}, true, 1, 1}, {4, {-1, 3, 1, 5}, true, 2, -1},
         {4, {-1, 3, 2, 5}, true, 2, -9}, {2, {1, 4}, true, 0, -1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -300,7 +302,8 @@ static void resize_of_opset_10(void **state)
     TgNode n = read_node(&b, TG_Resize, NULL, 2, in, 1);
     assert_int_equal(operand(b.g, n, 1), 0);
     assert_int_equal(operand(b.g, n, 2), in[1]);
-    assert_string_equal(tg_attr_string(b.tg, tg_node(b.g, n), "coordinate_transformation_mode"), "asymmetric");
+    assert_string_equal(tg_attr_string(b.tg, tg_node(b.g, n), "coordinate_transformation_mode"),
+                        "asymmetric");
     assert_true(tg_lower(b.model, 10));
     assert_int_equal(tg_node(b.g, n)->attrs->n, 0);
     assert_int_equal(operand(b.g, n, 1), in[1]);
@@ -342,7 +345,8 @@ static void upsample_becomes_resize(void **state)
     assert_int_equal(tg_node(b.g, n)->op, TG_Resize);
     assert_int_equal(operand(b.g, n, 1), 0);
     assert_int_equal(operand(b.g, n, 2), in[1]);
-    assert_string_equal(tg_attr_string(b.tg, tg_node(b.g, n), "coordinate_transformation_mode"), "asymmetric");
+    assert_string_equal(tg_attr_string(b.tg, tg_node(b.g, n), "coordinate_transformation_mode"),
+                        "asymmetric");
     assert_string_equal(tg_attr_string(b.tg, tg_node(b.g, n), "nearest_mode"), "floor");
     tear_down(&b);
 }
@@ -413,8 +417,14 @@ static void young_operators_are_spelled(void **state)
         uint32_t n_in;
         int64_t opset;
     } cases[] = {
-        {TG_Gelu, 1, 13},  {TG_Swish, 1, 9},           {TG_HardSwish, 1, 9},      {TG_Mish, 1, 9},
-        {TG_RMSNormalization, 2, 17}, {TG_RMSNormalization, 2, 11}, {TG_LayerNormalization, 2, 11}, {TG_LessOrEqual, 2, 11},
+        {TG_Gelu, 1, 13},
+        {TG_Swish, 1, 9},
+        {TG_HardSwish, 1, 9},
+        {TG_Mish, 1, 9},
+        {TG_RMSNormalization, 2, 17},
+        {TG_RMSNormalization, 2, 11},
+        {TG_LayerNormalization, 2, 11},
+        {TG_LessOrEqual, 2, 11},
         {TG_SwiGLU, 2, 17},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -422,8 +432,10 @@ static void young_operators_are_spelled(void **state)
         set_up(&b, NEWEST_OPSET);
         TgValue x = input(&b, 3, (const int64_t[]){-1, 3, 4});
         TgValue in[] = {x, cases[i].op == TG_SwiGLU ? x : input(&b, 1, (const int64_t[]){4})};
-        const TgType *type = tg_type_of(b.g, tg_node(b.g, read_node(&b, cases[i].op, NULL, cases[i].n_in, in, 1))->out[0]);
-        if (!tg_lower(b.model, cases[i].opset)) fail_msg("%s: %s", tg_op_text(b.tg, cases[i].op), tg_diag(b.tg, 0)->message);
+        const TgType *type =
+            tg_type_of(b.g, tg_node(b.g, read_node(&b, cases[i].op, NULL, cases[i].n_in, in, 1))->out[0]);
+        if (!tg_lower(b.model, cases[i].opset))
+            fail_msg("%s: %s", tg_op_text(b.tg, cases[i].op), tg_diag(b.tg, 0)->message);
         for (TgNode n = 1; n < b.g->nodes.n; n++)
             if (!tg_node(b.g, n)->dead)
                 assert_true(tg_op_info(tg_node(b.g, n)->op)->since <= cases[i].opset);
@@ -453,15 +465,23 @@ static void part_of_a_shape(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_in_order),      cmocka_unit_test(lists_move_and_return),
-         cmocka_unit_test(slice_of_opset_9),
-        cmocka_unit_test(clip_takes_scalars_of_its_type), cmocka_unit_test(top_k_of_opset_9),
-        cmocka_unit_test(softmax_of_old),         cmocka_unit_test(softmax_in_the_middle),
-        cmocka_unit_test(split_evenly),           cmocka_unit_test(split_unevenly),
-        cmocka_unit_test(resize_of_opset_10),     cmocka_unit_test(group_norm_of_opset_18),
-        cmocka_unit_test(broadcast_of_opset_6),   cmocka_unit_test(training_is_kept),
-        cmocka_unit_test(scatter_has_two_names),  cmocka_unit_test(young_operators_are_spelled),
-        cmocka_unit_test(part_of_a_shape),        cmocka_unit_test(upsample_becomes_resize),
+        cmocka_unit_test(rows_are_in_order),
+        cmocka_unit_test(lists_move_and_return),
+        cmocka_unit_test(slice_of_opset_9),
+        cmocka_unit_test(clip_takes_scalars_of_its_type),
+        cmocka_unit_test(top_k_of_opset_9),
+        cmocka_unit_test(softmax_of_old),
+        cmocka_unit_test(softmax_in_the_middle),
+        cmocka_unit_test(split_evenly),
+        cmocka_unit_test(split_unevenly),
+        cmocka_unit_test(resize_of_opset_10),
+        cmocka_unit_test(group_norm_of_opset_18),
+        cmocka_unit_test(broadcast_of_opset_6),
+        cmocka_unit_test(training_is_kept),
+        cmocka_unit_test(scatter_has_two_names),
+        cmocka_unit_test(young_operators_are_spelled),
+        cmocka_unit_test(part_of_a_shape),
+        cmocka_unit_test(upsample_becomes_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
