@@ -91,11 +91,21 @@ static TgNode split_columns(TgPass *p, const Fc *fc, uint32_t n, TgValue all)
     return tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", (int64_t)pass_rank(p->g, all) - 1), 2, in, n);
 }
 
+/* At -O1 large weights stay where they are: side by side they would have to be written anew. */
+static bool may_move(const TgPass *p, const Fc *fc, uint32_t n)
+{
+    enum { CLEANING_MOVES = 1 << 20 }; /* bytes */
+    size_t size = 0;
+    for (uint32_t i = 0; i < n; i++)
+        size += tg_const_of(p->g, fc[i].weight)->size;
+    return p->options->level >= 2 || size <= CLEANING_MOVES;
+}
+
 static void merge_side_by_side(TgPass *p, TgValue x)
 {
     Fc fc[MOST];
     uint32_t n = group_of(p, x, fc);
-    if (n < 2 || !pass_may(p))
+    if (n < 2 || !may_move(p, fc, n) || !pass_may(p))
         return;
     TgValue bias = 0;
     p->vouched = true;

@@ -14,7 +14,8 @@ typedef struct Entry {
 
 typedef struct {
     TgPass *p;
-    TgMap map; /* hash -> Entry */
+    TgMap map;     /* hash -> Entry */
+    size_t budget; /* bytes that may still be read to prove constants equal */
 } Table;
 
 static Entry *find(const Table *t, uint64_t hash)
@@ -32,6 +33,16 @@ static void add(Table *t, uint64_t hash, uint32_t item)
 
 /* --- constants --------------------------------------------------------------------------------------------------------- */
 
+/* Different tensors differ early; equal ones are read to the end, which for gigabytes of them must not take the time of
+ * everything else. Within the budget tied weights of usual models are found. */
+static bool equal_within_budget(Table *t, const TgTensor *a, const TgTensor *b)
+{
+    if (a->size > t->budget || !tg_tensor_equal(t->p->tg, a, b))
+        return false;
+    t->budget -= a->size;
+    return true;
+}
+
 static void merge_constants(Table *t)
 {
     TgGraph *g = t->p->g;
@@ -41,7 +52,7 @@ static void merge_constants(Table *t)
             continue;
         uint64_t hash = tg_mix(TG_KEY(info->type), tg_tensor_hash(t->p->tg, info->tensor));
         Entry *e = find(t, hash);
-        while (e && !tg_tensor_equal(t->p->tg, tg_value(g, e->item)->tensor, info->tensor))
+        while (e && !equal_within_budget(t, tg_value(g, e->item)->tensor, info->tensor))
             e = e->next;
         if (!e)
             add(t, hash, v);
@@ -111,7 +122,8 @@ static void merge_nodes(Table *t)
 
 void pass_merge(TgPass *p)
 {
-    Table constants = {.p = p}, nodes = {.p = p};
+    enum { MOST_READ = 256 << 20 };
+    Table constants = {.p = p, .budget = MOST_READ}, nodes = {.p = p};
     tg_map_init(&constants.map, tg_scratch(p->tg));
     tg_map_init(&nodes.map, tg_scratch(p->tg));
     merge_constants(&constants);
