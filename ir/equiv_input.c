@@ -206,6 +206,10 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
     const TgValueInfo *info = tg_value(g, v);
     const char *name = info->name ? info->name : "";
     int64_t dim[16];
+    if (info->initial) { /* what a caller gets who does not care */
+        *a = tg_array_from_tensor(tg, mode, info->initial);
+        return a->kind == TG_TENSOR;
+    }
     if (!input_shape(info->type, sizes, dim)) return no_values(tg, name, info->type);
     *a = tg_array_new(tg, mode, info->type->dtype, info->type->rank, dim);
     uint64_t key = tg_mix(tg_mix(seed, index), tg_hash(name, strlen(name), (uint64_t)cls));

@@ -121,6 +121,7 @@ static void extract(EquivProblem *p, TgGraph *a, TgGraph *g, const EquivPairs *c
     for (uint32_t i = 0; i < cuts->n; i++) {
         const TgValueInfo *like = tg_value(a, cuts->at[i].a);
         TgValue in = tg_graph_input(x.to, like->type, like->name), cut = side(cuts->at[i], a != g);
+        tg_value(x.to, in)->initial = like->initial;
         if (cut) x.value[cut] = in;
     }
     uint32_t n;
@@ -278,8 +279,8 @@ static bool has_tensor(Tg *tg, const TgGraph *g, const TgTensor *t) {
     return false;
 }
 
-/* Each element one unit in the last place up or down. */
-static const TgTensor *moved(TgArena *arena, const TgTensor *t) {
+/* Each element one unit in the last place up or down, by chance. */
+static const TgTensor *moved(TgArena *arena, const TgTensor *t, uint64_t seed) {
     void *data;
     const TgTensor *from = tg_tensor_materialize(arena, t);
     TgTensor *to = from ? tg_tensor_blank(arena, t->dtype, t->rank, t->dim, &data) : NULL;
@@ -291,7 +292,7 @@ static const TgTensor *moved(TgArena *arena, const TgTensor *t) {
         uint64_t bits = 0;
         memcpy(&bits, bytes + i * width, width);
         uint64_t magnitude = bits & (((uint64_t)1 << (8 * width - 1)) - 1);
-        if (magnitude) bits = i % 3 ? bits + 1 : bits - 1;
+        if (magnitude) bits = tg_mix(seed, i) & 1 << 7 ? bits + 1 : bits - 1;
         if (magnitude && isfinite(tg_load_float(t->dtype, &bits, 0))) memcpy(bytes + i * width, &bits, width);
     }
     return to;
@@ -305,6 +306,7 @@ typedef struct {
 typedef struct {
     Solve *s;
     TgArena *arena;
+    uint64_t seed;
     TG_VEC(Saved) saved;
 } Move;
 
@@ -316,16 +318,16 @@ static void move_constants(Move *m, TgGraph *g) {
         if (has_tensor(m->s->tg, m->s->p->a->graph, t)) continue;
         Saved before = {info, t};
         TG_PUSH(m->arena, &m->saved, before);
-        info->tensor = moved(m->arena, t);
+        info->tensor = moved(m->arena, t, tg_mix(m->seed, v));
     }
     for (TgNode n = 1; n < g->nodes.n; n++)
         for (uint32_t s = 0; s < tg_node(g, n)->n_sub; s++) move_constants(m, tg_node(g, n)->sub[s].graph);
 }
 
 /* How far output `output` of b goes when its own constants move. */
-static double sensitivity(Solve *s, const TgArray *in, uint32_t output, const TgArray *b64) {
+static double sensitivity(Solve *s, const TgArray *in, uint32_t output, const TgArray *b64, uint64_t seed) {
     TgGraph *g = s->p->b->graph;
-    Move m = {.s = s, .arena = tg_arena_new(s->tg)};
+    Move m = {.s = s, .arena = tg_arena_new(s->tg), .seed = seed};
     TgArray *out;
     double distance = 0;
     move_constants(&m, g);
@@ -336,6 +338,14 @@ static double sensitivity(Solve *s, const TgArray *in, uint32_t output, const Tg
     while (m.saved.n-- > 0) m.saved.at[m.saved.n].value->tensor = m.saved.at[m.saved.n].tensor;
     tg_arena_free(m.arena);
     return distance;
+}
+
+/* One way to move them may cancel out by chance, several hardly. */
+static bool is_excused(Solve *s, const EquivMeasure *m, const TgArray *in, uint32_t output, const TgArray *b64) {
+    enum { WAYS = 4 };
+    for (uint64_t seed = 0; seed < WAYS; seed++)
+        if (m->d64 <= 4 * sensitivity(s, in, output, b64, seed)) return true;
+    return false;
 }
 
 /* --- one draw ----------------------------------------------------------------------------------------------------- */
@@ -350,7 +360,7 @@ static EquivOutcome judge(Solve *s, const Draw *d) {
         EquivQuad q = {&d->a32[i], &d->a64[i], &d->b32[i], &d->b64[i]};
         EquivMeasure m = equiv_measure(&q);
         if (m.broken) return differs(s, i, &q, m.element, m.broken);
-        if (!is_rounding(&m) && m.d64 > 4 * sensitivity(s, d->in64, i, &d->b64[i]))
+        if (!is_rounding(&m) && !is_excused(s, &m, d->in64, i, &d->b64[i]))
             return differs(s, i, &q, m.element, "which rounding does not explain");
         if (is_unstable(s, &m)) return differs(s, i, &q, m.element, "an error in float32 more than 4 times that of the source");
         double amplification = m.err_a > 0 ? m.err_b / m.err_a : 1;
@@ -398,11 +408,21 @@ static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIV
                                        TG_IN_LARGE,  TG_IN_ZERO,   TG_IN_TINY,     TG_IN_TIES};
 enum { DRAWS = sizeof classes / sizeof *classes };
 
+static double input_elements(const TgGraph *g) {
+    double sum = 0;
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        int64_t n;
+        if (tg_type_numel(tg_type_of(g, g->inputs.at[i]), &n)) sum += (double)n;
+    }
+    return sum;
+}
+
 /* The work of all draws is about the same: large problems are drawn less often. */
 static uint32_t draws_for(const Solve *s) {
-    static const double work = 6e7;
+    static const double work = 6e7, per_input = 40; /* making a random number, twice */
     if (s->options->draws) return s->options->draws;
-    double n = work / (1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph));
+    double n = work / (1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph) +
+                       per_input * input_elements(s->p->a->graph));
     return n >= DRAWS ? DRAWS : n < 1 ? 1 : (uint32_t)n;
 }
 
