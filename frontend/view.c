@@ -25,18 +25,19 @@ TgName domain_name(Reader *r, TgBytes text)
     return standard ? tg_name(r->tg, "") : wire_name(r, text);
 }
 
+/* One run of bytes where the fields lie side by side, as most writers put them; otherwise a joined copy. */
 TgBytes unknown_fields(TgArena *arena, TgBytes message, WireMessage kind)
 {
-    size_t total = 0, runs = 0;
+    size_t total = 0;
     TgBytes rest = message, run = {NULL, 0};
     WireField f;
     while (scan_next(&rest, &f))
         if (!scan_knows(kind, f.number)) {
-            runs += run.at + run.n != f.whole.at || run.n == 0;
-            run = run.n && run.at + run.n == f.whole.at ? (TgBytes){run.at, run.n + f.whole.n} : f.whole;
+            bool adjoins = run.n > 0 && run.at + run.n == f.whole.at;
+            run = adjoins ? (TgBytes){run.at, run.n + f.whole.n} : f.whole;
             total += f.whole.n;
         }
-    if (runs <= 1)
+    if (run.n == total)
         return run;
     uint8_t *joined = tg_new(arena, total);
     size_t n = 0;
