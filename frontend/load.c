@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { OLDEST_IR = 3, MESSAGE_DEPTH = 100, NODES = 4000000, FUNCTIONS = 10000 };
+enum { MESSAGE_DEPTH = 100, NODES = 4000000, FUNCTIONS = 10000 };
 
 bool tolerate(Reader *r, TgDiagId warning, const char *what)
 {
@@ -78,12 +78,12 @@ static bool check_versions(Reader *r)
 {
     const TgModel *m = r->model;
     int64_t opset = tg_model_opset(m, "");
-    if (m->ir_version < OLDEST_IR || m->ir_version > TG_NEWEST_IR)
+    if (m->ir_version < OLDEST_IR_VERSION || m->ir_version > TG_NEWEST_IR)
         if (!tolerate(r, TG_E_ir_version, tg_name_format(r->tg, "%lld", (long long)m->ir_version)))
             return false;
     if (opset == 0)
         return m->imports.n > 0 || tolerate(r, TG_E_no_opset, "");
-    return (opset >= OLDEST_OPSET && opset <= NEWEST_OPSET) ||
+    return (opset >= OLDEST_OPSET && opset <= TG_NEWEST_OPSET) ||
            tolerate(r, TG_E_odd_opset, tg_name_format(r->tg, "%lld", (long long)opset));
 }
 

@@ -15,7 +15,7 @@
 
 int64_t tg_newest_opset(void)
 {
-    return NEWEST_OPSET;
+    return TG_NEWEST_OPSET;
 }
 
 /* --- back across one change ----------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ static int64_t ir_version_of(int64_t opset)
         [7] = 3,   [8] = 3,   [9] = 4,   [10] = 5,  [11] = 6,  [12] = 7, [13] = 7,  [14] = 7,
         [15] = 8,  [16] = 8,  [17] = 8,  [18] = 8,  [19] = 9,  [20] = 9, [21] = 10, [22] = 10,
         [23] = 11, [24] = 12, [25] = 13, [26] = 13, [27] = 13, [28] = 14};
-    return opset < OLDEST_OPSET ? OLDEST_IR_VERSION : since[opset < NEWEST_OPSET ? opset : NEWEST_OPSET];
+    return opset < OLDEST_OPSET ? OLDEST_IR_VERSION : since[opset < TG_NEWEST_OPSET ? opset : TG_NEWEST_OPSET];
 }
 
 /* A model without import of ai.onnx (it may do without) gets an opset that every runtime of today has, should
@@ -33,8 +33,8 @@ static int64_t choose_opset(const TgModel *model, int64_t wanted)
     int64_t opset = wanted ? wanted : own == 0 ? USUAL_OPSET : own < OLDEST_OPSET ? OLDEST_OPSET : own;
     if (wanted && wanted < OLDEST_OPSET)
         return tg_report(model->tg, TG_E_old_opset, (long long)wanted, OLDEST_OPSET);
-    if (wanted > NEWEST_OPSET && wanted != own)
-        return tg_report(model->tg, TG_E_new_opset, (long long)wanted, NEWEST_OPSET);
+    if (wanted > TG_NEWEST_OPSET && wanted != own)
+        return tg_report(model->tg, TG_E_new_opset, (long long)wanted, TG_NEWEST_OPSET);
     return opset;
 }
 

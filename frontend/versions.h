@@ -13,7 +13,6 @@
 
 enum {
     OLDEST_OPSET = 7,  /* that we write */
-    NEWEST_OPSET = 28, /* whose meaning ops.def has */
     EVER = 1000        /* as the opset of a change: always */
 };
 

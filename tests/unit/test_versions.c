@@ -429,7 +429,7 @@ static void young_operators_are_spelled(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Bench b;
-        set_up(&b, NEWEST_OPSET);
+        set_up(&b, TG_NEWEST_OPSET);
         TgValue x = input(&b, 3, (const int64_t[]){-1, 3, 4});
         TgValue in[] = {x, cases[i].op == TG_SwiGLU ? x : input(&b, 1, (const int64_t[]){4})};
         const TgType *type =
