@@ -28,6 +28,12 @@ static double sign(double x)
     return isnan(x) ? x : (double)((x > 0) - (x < 0));
 }
 
+/* The square is what norms are made of; pow would give the same bits, slowly. */
+static inline double power(double x, double y)
+{
+    return y == 2 ? x * x : pow(x, y);
+}
+
 static double floor_mod(double x, double y)
 {
     double r = fmod(x, y);

@@ -40,35 +40,75 @@ static bool simplify(Box *b)
     return true;
 }
 
-#define RUN(Type)                                                                                            \
+/* Of the two innermost axes: n rows of m elements, in square blocks, so that neither side leaves the cache. */
+enum { BLOCK = 16 };
+
+#define PLANE(Type)                                                                                          \
     do {                                                                                                     \
         const Type *x = from;                                                                                \
         Type *z = to;                                                                                        \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            z[i * z_step] = x[i * x_step];                                                                   \
+        for (int64_t i = i0; i < i1; i++)                                                                    \
+            for (int64_t j = j0; j < j1; j++)                                                                \
+                z[i * z_row + j * z_step] = x[i * x_row + j * x_step];                                       \
     } while (0)
 
-static void copy_run(const void *from, int64_t x_step, void *to, int64_t z_step, int64_t n, size_t element)
+static void copy_plane(const void *from, void *to, const Box *b, int32_t row, int32_t column, size_t element)
 {
-    if (x_step == 1 && z_step == 1)
-        memcpy(to, from, (size_t)n * element);
-    else if (element == sizeof(uint32_t))
-        RUN(uint32_t);
-    else if (element == sizeof(uint64_t))
-        RUN(uint64_t);
-    else
-        RUN(TgBytes); /* two words: strings, wide complex numbers */
+    int64_t n = b->dim[row], m = b->dim[column], x_row = b->stride[0][row], x_step = b->stride[0][column];
+    int64_t z_row = b->stride[1][row], z_step = b->stride[1][column];
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        for (int64_t j0 = 0; j0 < m; j0 += BLOCK) {
+            int64_t i1 = i0 + BLOCK < n ? i0 + BLOCK : n, j1 = j0 + BLOCK < m ? j0 + BLOCK : m;
+            if (element == sizeof(uint32_t))
+                PLANE(uint32_t);
+            else if (element == sizeof(uint64_t))
+                PLANE(uint64_t);
+            else
+                PLANE(TgBytes); /* two words: strings, wide complex numbers */
+        }
+}
+
+static void copy_rows(const char *from, char *to, const Box *b, int32_t row, int32_t column, size_t element)
+{
+    size_t bytes = (size_t)b->dim[column] * element;
+    if (b->stride[0][column] != 1 || b->stride[1][column] != 1) {
+        copy_plane(from, to, b, row, column, element);
+        return;
+    }
+    for (int64_t i = 0; i < b->dim[row]; i++)
+        memcpy(to + i * b->stride[1][row] * (int64_t)element, from + i * b->stride[0][row] * (int64_t)element,
+               bytes);
+}
+
+/* Moves the axis along which the source is contiguous, if there is one, beside the innermost axis. */
+static void pair_axes(Box *b)
+{
+    int32_t row = b->rank - 2;
+    for (int32_t i = 0; i < b->rank - 1; i++)
+        row = b->stride[0][i] == 1 ? i : row;
+    Box old = *b;
+    for (int32_t i = row; i < b->rank - 1; i++) {
+        int32_t from = i == b->rank - 2 ? row : i + 1;
+        b->dim[i] = old.dim[from];
+        b->stride[0][i] = old.stride[0][from];
+        b->stride[1][i] = old.stride[1][from];
+    }
 }
 
 static void copy_box(const void *from, void *to, Box b, size_t element)
 {
     if (!simplify(&b))
         return;
-    int32_t outer = b.rank - 1;
+    if (b.rank == 1) { /* a row of its own */
+        b = (Box){.rank = 2, .dim = {1, b.dim[0]}, .stride = {{0, b.stride[0][0]}, {0, b.stride[1][0]}}};
+    } else {
+        pair_axes(&b);
+    }
+    int32_t outer = b.rank - 2;
     int64_t index[TG_EVAL_RANK] = {0}, offset[2] = {0};
     do {
-        copy_run((const char *)from + offset[0] * (int64_t)element, b.stride[0][outer],
-                 (char *)to + offset[1] * (int64_t)element, b.stride[1][outer], b.dim[outer], element);
+        copy_rows((const char *)from + offset[0] * (int64_t)element,
+                  (char *)to + offset[1] * (int64_t)element, &b, outer, outer + 1, element);
     } while (eval_next(outer, b.dim, index, 2, offset, (const int64_t(*)[TG_EVAL_RANK])b.stride));
 }
 
