@@ -303,6 +303,14 @@ static bool constant_statement(Parser *p, const Bindings *left) {
     return tg_lex_fail(&p->r.lex, "one name for a constant");
 }
 
+/* Where inference invented a size, or a term over invented ones, the text's word for it stays. */
+static const TgType *keep_invented(Tg *tg, const TgType *met, const TgType *claim) {
+    TgDim dim[TG_MAX_RANK];
+    if (!tg_is_tensor(met) || claim->kind != TG_TENSOR || claim->rank != met->rank) return met;
+    for (int32_t i = 0; i < met->rank; i++) dim[i] = tg_dim_is_fresh(met->dim[i]) ? claim->dim[i] : met->dim[i];
+    return tg_type(tg, met->dtype, met->rank, dim);
+}
+
 /* The claim is kept where inference knows less; a contradiction is an error at `place`. */
 static bool agree_on_type(Parser *p, TgValue v, const TgType *claim, const TgToken *place) {
     TgValueInfo *info = tg_value(p->scope->g, v);
@@ -315,7 +323,7 @@ static bool agree_on_type(Parser *p, TgValue v, const TgType *claim, const TgTok
                          tg_type_text(tg, claim));
     }
     if (met != info->type && !info->declared) info->declared = claim;
-    info->type = met;
+    info->type = keep_invented(tg, met, claim);
     return true;
 }
 
