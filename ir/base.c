@@ -160,7 +160,7 @@ _Static_assert(sizeof(TgHeapBlock) <= 64, "the header lies in the 64 bytes befor
  * the same few sizes all the time, and fresh pages from the kernel cost more than what is computed in
  * them. */
 #if defined(__SANITIZE_ADDRESS__)
-enum { SHELF_BYTES = 0, SHELF_FROM = 0 }; /* let every use after free be seen */
+enum { SHELF_BYTES = 0, SHELF_FROM = 1 }; /* let every use after free be seen */
 #else
 enum { SHELF_BYTES = 32 << 20, SHELF_FROM = 128 << 10 };
 #endif
