@@ -1,6 +1,7 @@
-/* Equivalence of two models: do they compute the same? Two precisions here (the finite field joins in a later step):
- * run both in float32 and float64 on ordinary and hostile inputs. Differences that come from rounding shrink by about
- * 2^29 from one to the other; real ones do not. Source: verification note A1.2; Higham, Accuracy and Stability. */
+/* Equivalence of two models: do they compute the same? Two precisions here (the finite field joins in a
+ * later step): run both in float32 and float64 on ordinary and hostile inputs. Differences that come from
+ * rounding shrink by about 2^29 from one to the other; real ones do not. Source: verification note A1.2;
+ * Higham, Accuracy and Stability. */
 #ifndef TG_EQUIV_H
 #define TG_EQUIV_H
 
@@ -10,20 +11,22 @@ typedef enum { TG_EQUAL, TG_DIFFERENT, TG_UNDECIDED } TgVerdict;
 
 typedef struct {
     uint64_t seed;
-    uint32_t draws;      /* assignments of symbolic dims x input classes; 0: default */
-    double max_flops;    /* whole-model evaluation only below this; above it: in regions cut at common values; 0: default */
+    uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
+    double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
     uint32_t threads;
-    TgU32s *trusted;     /* reserved */
+    TgU32s *trusted;  /* reserved */
 } TgEquivOptions;
 
 typedef struct {
     TgVerdict verdict;
-    double worst64, worst32;  /* largest relative difference seen, by precision */
-    double amplification;     /* error of b over error of a, against float64 of a */
-    uint32_t regions, checked, reused; /* regions cut, evaluated, taken over from an equal one */
+    double worst64, worst32; /* largest relative difference seen, by precision */
+    double amplification;    /* error of b over error of a, against float64 of a */
+    uint32_t regions;        /* asked about */
+    uint32_t checked;        /* evaluated */
+    uint32_t reused;         /* equal on sight, or answered before */
     uint32_t draws;
-    TgName witness;           /* different: "output 'y' element [0,3]: 1.25 against 1.5 (seed 7, batch=2)"; undecided: why */
-    TgName where;             /* different: first value where they part, if found */
+    TgName witness; /* different: "'y' element [0,3]: 1.25 against 1.5, ... (seed 7, B=2)"; undecided: why */
+    TgName where;   /* different: first value where they part, if found */
 } TgEquivResult;
 
 /* Inputs and outputs are matched by name, else by position. False: recorded trouble (not a verdict). */
@@ -31,8 +34,14 @@ bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgE
 
 /* Random inputs for a graph: sizes for its symbols from `seed`, values by element type, name and class. */
 typedef enum {
-    TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_SHIFTED /* mean 100 */, TG_IN_LARGE /* logits +-100 */, TG_IN_ZERO, TG_IN_TINY /* denormals */,
-    TG_IN_TIES, TG_IN_CLASSES
+    TG_IN_NORMAL,
+    TG_IN_POSITIVE,
+    TG_IN_SHIFTED /* mean 100 */,
+    TG_IN_LARGE /* logits +-100 */,
+    TG_IN_ZERO,
+    TG_IN_TINY /* denormals */,
+    TG_IN_TIES,
+    TG_IN_CLASSES
 } TgInputClass;
 bool tg_random_inputs(Tg *tg, TgGraph *g, TgEvalMode mode, uint64_t seed, TgInputClass cls, TgArray *in);
 

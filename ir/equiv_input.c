@@ -1,17 +1,17 @@
 /* Inputs for comparing models: sizes for symbols, and values by element type, name and class.
  *
- * Sizes are small and, first, all different (2, 3, 5 ...), so that a confused pair of axes shows. Models do not always
- * say which sizes belong together ("sequence" may have to be 1, a mask as long as past and present), so there are
- * several ways to choose, tried until the model runs. Values are exact in the element type, hence the same in float32
- * and float64, and depend only on seed, name and place. Integers must be valid indices: their range is that of the
- * tables which they index, found by following their uses.
+ * Sizes are small and, first, all different (2, 3, 5 ...), so that a confused pair of axes shows. Models do
+ * not always say which sizes belong together ("sequence" may have to be 1, a mask as long as past and
+ * present), so there are several ways to choose, tried until the model runs. Values are exact in the element
+ * type, hence the same in float32 and float64, and depend only on seed, name and place. Integers must be
+ * valid indices: their range is that of the tables which they index, found by following their uses.
  */
 #include <math.h>
 #include <string.h>
 
 #include "equiv_parts.h"
 
-/* --- sizes -------------------------------------------------------------------------------------------------------- */
+/* --- sizes ---------------------------------------------------------------------------------------------- */
 
 typedef struct {
     TgArena *arena;
@@ -19,38 +19,52 @@ typedef struct {
     bool in_mask; /* the input at hand is a mask */
 } Collect;
 
-static void add_symbol(void *user, TgDim symbol) {
+static void add_symbol(void *user, TgDim symbol)
+{
     Collect *c = user;
     EquivSize s = {.symbol = symbol, .only_mask = c->in_mask};
     for (uint32_t i = 0; i < c->sizes->n; i++) {
-        if (c->sizes->at[i].symbol != symbol) continue;
+        if (c->sizes->at[i].symbol != symbol)
+            continue;
         c->sizes->at[i].only_mask &= c->in_mask;
         return;
     }
     TG_PUSH(c->arena, c->sizes, s);
 }
 
-/* The ways: different primes, others, all the same, all one; then at random, where "past" may be empty. Sizes that only
- * masks have may have to cover the others: every second time they are larger than all of them. */
-static int64_t choose(const EquivSize *size, TgName name, uint32_t index, uint32_t attempt, uint64_t seed) {
+/* The ways: different primes, others, all the same, all one; then at random, where "past" may be empty.
+ * Sizes that only masks have may have to cover the others: every second time they are larger than all of
+ * them. */
+static int64_t choose(const EquivSize *size, TgName name, uint32_t index, uint32_t attempt, uint64_t seed)
+{
     static const int64_t primes[] = {2, 3, 5, 7, 11, 13}, others[] = {3, 2, 4, 6, 9, 8};
-    if (size->only_mask && attempt >= 6 && attempt % 2 == 0) return 9;
-    if (attempt == 0) return primes[index % 6];
-    if (attempt == 1) return others[index % 6];
-    if (attempt == 2) return 2;
-    if (attempt == 3) return 1;
-    if (attempt == 4) return strstr(name, "past") ? 3 : strstr(name, "batch") ? 2 : 1;
-    if (attempt == 5) return strstr(name, "past") ? 0 : 3;
+    if (size->only_mask && attempt >= 6 && attempt % 2 == 0)
+        return 9;
+    if (attempt == 0)
+        return primes[index % 6];
+    if (attempt == 1)
+        return others[index % 6];
+    if (attempt == 2)
+        return 2;
+    if (attempt == 3)
+        return 1;
+    if (attempt == 4)
+        return strstr(name, "past") ? 3 : strstr(name, "batch") ? 2 : 1;
+    if (attempt == 5)
+        return strstr(name, "past") ? 0 : 3;
     uint64_t r = tg_mix(tg_mix(seed, attempt), tg_hash(name, strlen(name), 1));
     return strstr(name, "past") ? (int64_t)(r % 4) : (int64_t)(1 + r % 4);
 }
 
-static void add_symbols(Collect *c, const TgType *t) {
-    for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank; k++) tg_dim_symbols(t->dim[k], add_symbol, c);
+static void add_symbols(Collect *c, const TgType *t)
+{
+    for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank; k++)
+        tg_dim_symbols(t->dim[k], add_symbol, c);
 }
 
-void equiv_sizes(TgArena *arena, const TgGraph *g, const EquivDummies *dummies, uint32_t attempt, uint64_t seed,
-                 EquivSizes *sizes) {
+void equiv_sizes(TgArena *arena, const TgGraph *g, const EquivDummies *dummies, uint32_t attempt,
+                 uint64_t seed, EquivSizes *sizes)
+{
     Collect c = {.arena = arena, .sizes = sizes};
     sizes->n = 0;
     for (uint32_t i = 0; i < g->inputs.n; i++) {
@@ -65,16 +79,19 @@ void equiv_sizes(TgArena *arena, const TgGraph *g, const EquivDummies *dummies, 
         sizes->at[i].n = choose(&sizes->at[i], tg_dim_text(g->tg, sizes->at[i].symbol), i, attempt, seed);
 }
 
-static bool size_of(void *user, TgDim symbol, int64_t *n) {
+static bool size_of(void *user, TgDim symbol, int64_t *n)
+{
     const EquivSizes *sizes = user;
     for (uint32_t i = 0; i < sizes->n; i++)
-        if (sizes->at[i].symbol == symbol) return *n = sizes->at[i].n, true;
+        if (sizes->at[i].symbol == symbol)
+            return *n = sizes->at[i].n, true;
     return false;
 }
 
-/* --- which integers are valid ------------------------------------------------------------------------------------- */
+/* --- which integers are valid --------------------------------------------------------------------------- */
 
-/* Operators that look something up: their operand `slot` indexes axis `axis` (0 unless the attribute says) of `table`. */
+/* Operators that look something up: their operand `slot` indexes axis `axis` (0 unless the attribute says)
+ * of `table`. */
 static const struct {
     TgOp op;
     uint32_t slot, table;
@@ -84,15 +101,21 @@ static const struct {
                {TG_ms_EmbedLayerNormalization, 0, 2, false},
                {TG_ms_EmbedLayerNormalization, 1, 4, false}};
 
-static int64_t table_size(const TgGraph *g, const TgNodeInfo *n, uint32_t slot, EquivSizes *sizes) {
+static int64_t table_size(const TgGraph *g, const TgNodeInfo *n, uint32_t slot, EquivSizes *sizes)
+{
     for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
-        if (n->op != lookups[i].op || slot != lookups[i].slot || lookups[i].table >= n->n_in) continue;
-        if (!n->in[lookups[i].table]) continue;
+        if (n->op != lookups[i].op || slot != lookups[i].slot || lookups[i].table >= n->n_in)
+            continue;
+        if (!n->in[lookups[i].table])
+            continue;
         const TgType *t = tg_type_of(g, n->in[lookups[i].table]);
         int64_t axis = lookups[i].has_axis ? tg_attr_int(n, "axis") : 0, size;
-        if (t->kind != TG_TENSOR || t->rank < 1) continue;
-        if (axis < 0) axis += t->rank;
-        if (axis >= 0 && axis < t->rank && tg_dim_eval(t->dim[axis], size_of, sizes, &size)) return size;
+        if (t->kind != TG_TENSOR || t->rank < 1)
+            continue;
+        if (axis < 0)
+            axis += t->rank;
+        if (axis >= 0 && axis < t->rank && tg_dim_eval(t->dim[axis], size_of, sizes, &size))
+            return size;
     }
     return INT64_MAX;
 }
@@ -100,7 +123,8 @@ static int64_t table_size(const TgGraph *g, const TgNodeInfo *n, uint32_t slot, 
 enum { FOLLOW = 64 }; /* values looked at from one input on */
 
 /* The size of the smallest table that v, or an integer made of it, is an index of. */
-static int64_t index_limit(const TgGraph *g, TgValue v, EquivSizes *sizes) {
+static int64_t index_limit(const TgGraph *g, TgValue v, EquivSizes *sizes)
+{
     TgValue todo[FOLLOW] = {v};
     int64_t limit = INT64_MAX;
     uint32_t n = 1;
@@ -109,28 +133,35 @@ static int64_t index_limit(const TgGraph *g, TgValue v, EquivSizes *sizes) {
         for (uint32_t u = 0; u < info->uses.n; u++) {
             const TgNodeInfo *reader = tg_node(g, info->uses.at[u].node);
             int64_t size = table_size(g, reader, info->uses.at[u].slot, sizes);
-            if (size < limit) limit = size;
+            if (size < limit)
+                limit = size;
             bool passes_on = reader->n_out && tg_is_integer(tg_type_of(g, reader->out[0])->dtype) &&
                              !tg_op_has(reader->op, TG_T_SHAPE_ONLY);
-            if (passes_on && n < FOLLOW) todo[n++] = reader->out[0];
+            if (passes_on && n < FOLLOW)
+                todo[n++] = reader->out[0];
         }
     }
     return limit;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
-static uint64_t noise(uint64_t key, int64_t i) { return tg_mix(key, (uint64_t)i * 0x9e3779b97f4a7c15u + 1); }
+static uint64_t noise(uint64_t key, int64_t i)
+{
+    return tg_mix(key, (uint64_t)i * 0x9e3779b97f4a7c15u + 1);
+}
 
 /* About normal: four uniform numbers of 16 bits added, variance one. */
-static double normal(uint64_t key, int64_t i) {
+static double normal(uint64_t key, int64_t i)
+{
     uint64_t bits = noise(key, i);
     int64_t sum = (int64_t)(bits & 0xffff) + (int64_t)(bits >> 16 & 0xffff) + (int64_t)(bits >> 32 & 0xffff) +
                   (int64_t)(bits >> 48);
     return (double)(2 * sum - 4 * 0xffff) * (0.8660254037844386 / 0xffff);
 }
 
-static double real_value(TgInputClass cls, uint64_t key, int64_t i) {
+static double real_value(TgInputClass cls, uint64_t key, int64_t i)
+{
     static const double ties[] = {-1, 0, 0.5, 1};
     switch (cls) {
     case TG_IN_POSITIVE: return fabs(normal(key, i)) + 0.01;
@@ -143,7 +174,8 @@ static double real_value(TgInputClass cls, uint64_t key, int64_t i) {
     }
 }
 
-static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray *a) {
+static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray *a)
+{
     TgArray flat = *a; /* of a complex number, both parts */
     if (tg_dtype_class(a->dtype) == TG_CLASS_C) {
         flat.dtype = a->dtype == TG_c64 ? TG_f32 : TG_f64;
@@ -154,54 +186,70 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
 }
 
 /* Rows of ones that end in zeros, never all of them: what padding looks like. */
-static int64_t mask_value(const TgArray *a, int64_t i) {
+static int64_t mask_value(const TgArray *a, int64_t i)
+{
     int64_t n = a->rank ? a->dim[a->rank - 1] : 1, row = i / n, padding = row % (n > 1 ? n : 1);
     return i % n < n - padding;
 }
 
-/* Positions count up; others are below the limit, or 0 and 1 where nothing is indexed or `small` ones are wanted. */
-static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, TgArray *a) {
+/* Positions count up; others are below the limit, or 0 and 1 where nothing is indexed or `small` ones are
+ * wanted. */
+static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, TgArray *a)
+{
     int64_t below = limit == INT64_MAX || (small && limit > 2) ? 2 : limit;
     bool mask = strstr(name, "mask") != NULL, position = strstr(name, "position") != NULL;
     int64_t last = a->rank ? a->dim[a->rank - 1] : 1;
     for (int64_t i = 0; i < a->count; i++) {
         int64_t x = (int64_t)(noise(key, i) >> 8);
-        if (a->dtype == TG_bool) x &= 1;
-        else if (position) x = i % last < limit ? i % last : limit - 1;
-        else x %= below;
-        if (mask) x = mask_value(a, i);
+        if (a->dtype == TG_bool)
+            x &= 1;
+        else if (position)
+            x = i % last < limit ? i % last : limit - 1;
+        else
+            x %= below;
+        if (mask)
+            x = mask_value(a, i);
         tg_array_set_int(a, i, x);
     }
 }
 
-static bool no_values(Tg *tg, const char *name, const TgType *t) {
+static bool no_values(Tg *tg, const char *name, const TgType *t)
+{
     return tg_report(tg, TG_E_no_random_value, name, tg_type_text(tg, t));
 }
 
-static bool input_shape(const TgType *t, EquivSizes *sizes, int64_t *dim) {
+static bool input_shape(const TgType *t, EquivSizes *sizes, int64_t *dim)
+{
     enum { MOST = 1 << 24 }; /* elements: small sizes never come near it */
     int64_t count = 1;
-    if (!tg_is_tensor(t) || t->dtype == TG_str || t->rank > 16) return false;
+    if (!tg_is_tensor(t) || t->dtype == TG_str || t->rank > 16)
+        return false;
     for (int32_t i = 0; i < t->rank; i++) {
-        if (!tg_dim_eval(t->dim[i], size_of, sizes, &dim[i]) || dim[i] < 0) return false;
-        if (__builtin_mul_overflow(count, dim[i] ? dim[i] : 1, &count) || count > MOST) return false;
+        if (!tg_dim_eval(t->dim[i], size_of, sizes, &dim[i]) || dim[i] < 0)
+            return false;
+        if (__builtin_mul_overflow(count, dim[i] ? dim[i] : 1, &count) || count > MOST)
+            return false;
     }
     return true;
 }
 
-void equiv_dummies(TgArena *arena, const EquivDummies *dummies, const EquivSizes *sizes) {
+void equiv_dummies(TgArena *arena, const EquivDummies *dummies, const EquivSizes *sizes)
+{
     static const uint8_t zero[16] = {0};
     EquivSizes read = *sizes;
     for (uint32_t i = 0; i < dummies->n; i++) {
         TgValueInfo *v = tg_value(dummies->at[i].g, dummies->at[i].v);
-        int64_t dim[16] = {0}; /* empty where the sizes do not fit: then the run fails, and others are tried */
-        if (!input_shape(v->type, &read, dim)) memset(dim, 0, sizeof dim);
+        int64_t dim[16] = {
+            0}; /* empty where the sizes do not fit: then the run fails, and others are tried */
+        if (!input_shape(v->type, &read, dim))
+            memset(dim, 0, sizeof dim);
         v->tensor = tg_tensor_splat(arena, v->type->dtype, v->type->rank, dim, zero);
     }
 }
 
-static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, TgEvalMode mode, uint32_t attempt,
-                        uint64_t seed, TgInputClass cls, TgArray *a) {
+static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, TgEvalMode mode,
+                        uint32_t attempt, uint64_t seed, TgInputClass cls, TgArray *a)
+{
     TgValue v = g->inputs.at[index];
     const TgValueInfo *info = tg_value(g, v);
     const char *name = info->name ? info->name : "";
@@ -210,7 +258,8 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
         *a = tg_array_from_tensor(tg, mode, info->initial);
         return a->kind == TG_TENSOR;
     }
-    if (!input_shape(info->type, sizes, dim)) return no_values(tg, name, info->type);
+    if (!input_shape(info->type, sizes, dim))
+        return no_values(tg, name, info->type);
     *a = tg_array_new(tg, mode, info->type->dtype, info->type->rank, dim);
     uint64_t key = tg_mix(tg_mix(seed, index), tg_hash(name, strlen(name), (uint64_t)cls));
     TgClass class = tg_dtype_class(a->dtype);
@@ -219,24 +268,29 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
         return true;
     }
     int64_t limit = index_limit(g, v, sizes);
-    if (limit > 100 && tg_dtype_bits(a->dtype) <= 8) limit = 100;
+    if (limit > 100 && tg_dtype_bits(a->dtype) <= 8)
+        limit = 100;
     fill_integers(name, key, limit > 0 ? limit : 1, attempt >= 2, a);
     return true;
 }
 
-bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, uint32_t attempt, uint64_t seed,
-                  TgInputClass cls, TgArray *in) {
+bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, uint32_t attempt,
+                  uint64_t seed, TgInputClass cls, TgArray *in)
+{
     EquivSizes read = *sizes;
     memset(in, 0, g->inputs.n * sizeof *in);
     for (uint32_t i = 0; i < g->inputs.n; i++) {
-        if (input_value(tg, g, i, &read, mode, attempt, seed, cls, &in[i])) continue;
-        while (i-- > 0) tg_array_drop(tg, &in[i]);
+        if (input_value(tg, g, i, &read, mode, attempt, seed, cls, &in[i]))
+            continue;
+        while (i-- > 0)
+            tg_array_drop(tg, &in[i]);
         return false;
     }
     return true;
 }
 
-bool tg_random_inputs(Tg *tg, TgGraph *g, TgEvalMode mode, uint64_t seed, TgInputClass cls, TgArray *in) {
+bool tg_random_inputs(Tg *tg, TgGraph *g, TgEvalMode mode, uint64_t seed, TgInputClass cls, TgArray *in)
+{
     TgMark mark = tg_mark(tg_scratch(tg));
     EquivSizes sizes = {0};
     uint32_t attempt = (uint32_t)(seed % EQUIV_ATTEMPTS);

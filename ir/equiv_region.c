@@ -1,18 +1,19 @@
 /* Equivalence of large models, region by region.
  *
- * Values that have the same name and type in both graphs, and are floating point, are candidates: places where both
- * graphs may be cut, if each pair is itself shown to be equal. From a target (an output, or a candidate that somebody
- * wants to cut at) both graphs are walked back to the nearest candidates. A candidate met on one side only is walked
- * through, until both sides stop at the same set. Integers and bools are never cut: as random numbers they would be
- * invalid indices.
+ * Values that have the same name and type in both graphs, and are floating point, are candidates: places
+ * where both graphs may be cut, if each pair is itself shown to be equal. From a target (an output, or a
+ * candidate that somebody wants to cut at) both graphs are walked back to the nearest candidates. A
+ * candidate met on one side only is walked through, until both sides stop at the same set. Integers and
+ * bools are never cut: as random numbers they would be invalid indices.
  *
- * A region that is the same on both sides, node by node and tensor by tensor, needs no run. Layers repeat: two regions
- * that differ only in the bytes of weights of the source are the same question, asked once. New weights, which only b
- * has, count with their bytes: they are never believed for the sake of another layer's.
+ * A region that is the same on both sides, node by node and tensor by tensor, needs no run. Layers repeat:
+ * two regions that differ only in the bytes of weights of the source are the same question, asked once. New
+ * weights, which only b has, count with their bytes: they are never believed for the sake of another
+ * layer's.
  *
- * Random values at a cut may be impossible ones (a variance below zero, a pair that depends on each other), so a region
- * that seems different is asked again with its cuts walked through, in the end from the inputs of the model. A pair
- * that still differs is no candidate from then on, and who relied on it is asked again.
+ * Random values at a cut may be impossible ones (a variance below zero, a pair that depends on each other),
+ * so a region that seems different is asked again with its cuts walked through, in the end from the inputs
+ * of the model. A pair that still differs is no candidate from then on, and who relied on it is asked again.
  */
 #include <string.h>
 
@@ -36,9 +37,9 @@ typedef struct {
 /* One of the two graphs, with what is known per value. */
 typedef struct {
     TgGraph *g;
-    uint64_t *deep;     /* hash of all that computes the value */
-    uint32_t *target;   /* index into targets + 1; 0: no candidate */
-    uint32_t *given;    /* index into given + 1 */
+    uint64_t *deep;   /* hash of all that computes the value */
+    uint32_t *target; /* index into targets + 1; 0: no candidate */
+    uint32_t *given;  /* index into given + 1 */
     uint32_t *stamp, now;
 } Side;
 
@@ -46,82 +47,99 @@ typedef struct {
     Equiv *e;
     TgArena *arena;
     Side side[2];
-    TG_VEC(Target) targets;
+    TG_VEC(Target)
+    targets;
     TgU32s queue;
-    uint8_t *closed;         /* by target: not a cut at the moment */
-    TgMap tensor_ids;        /* tensor -> number of its bytes */
+    uint8_t *closed;  /* by target: not a cut at the moment */
+    TgMap tensor_ids; /* tensor -> number of its bytes */
     TgMap tensor_by_hash;
-    TgMap of_source;         /* tensor numbers of a: weights that were there before */
-    TgMap solved;            /* hash of a question -> EquivOutcome */
+    TgMap of_source; /* tensor numbers of a: weights that were there before */
+    TgMap solved;    /* hash of a question -> EquivOutcome */
 } Regions;
 
-/* --- identity of tensors ------------------------------------------------------------------------------------------ */
+/* --- identity of tensors -------------------------------------------------------------------------------- */
 
 /* Equal numbers for equal bytes and type. Recipes are equal when they are written alike. */
-static uint64_t tensor_id(Regions *r, const TgTensor *t) {
+static uint64_t tensor_id(Regions *r, const TgTensor *t)
+{
     Tg *tg = r->e->tg;
     uint64_t id, first;
-    if (!t) return 0;
-    if (tg_map_get(&r->tensor_ids, TG_KEY(t), &id)) return id;
+    if (!t)
+        return 0;
+    if (tg_map_get(&r->tensor_ids, TG_KEY(t), &id))
+        return id;
     if (t->payload == TG_RECIPE) {
         id = tg_mix(TG_KEY(t->recipe->attrs), tg_mix(t->recipe->op, t->recipe->output));
-        for (uint32_t i = 0; i < t->recipe->n; i++) id = tg_mix(id, tensor_id(r, t->recipe->input[i]));
+        for (uint32_t i = 0; i < t->recipe->n; i++)
+            id = tg_mix(id, tensor_id(r, t->recipe->input[i]));
     } else {
         uint64_t hash = tg_mix(tg_tensor_hash(tg, t), t->count);
         id = TG_KEY(t);
-        if (!tg_map_get(&r->tensor_by_hash, hash, &first)) tg_map_put(&r->tensor_by_hash, hash, id);
-        else if (tg_tensor_equal(tg, (const TgTensor *)(uintptr_t)first, t)) id = first;
+        if (!tg_map_get(&r->tensor_by_hash, hash, &first))
+            tg_map_put(&r->tensor_by_hash, hash, id);
+        else if (tg_tensor_equal(tg, (const TgTensor *)(uintptr_t)first, t))
+            id = first;
     }
     tg_map_put(&r->tensor_ids, TG_KEY(t), id);
     return id;
 }
 
-/* --- hashes of nodes ---------------------------------------------------------------------------------------------- */
+/* --- hashes of nodes ------------------------------------------------------------------------------------ */
 
 static uint64_t body_hash(Regions *r, TgGraph *g);
 
 /* All about a node but its operands. */
-static uint64_t node_hash(Regions *r, const TgNodeInfo *n) {
+static uint64_t node_hash(Regions *r, const TgNodeInfo *n)
+{
     uint64_t h = tg_mix(n->op, TG_KEY(n->attrs));
     h = tg_mix(h, tg_mix(TG_KEY(n->op_name), TG_KEY(n->domain)));
     h = tg_mix(h, tg_mix(n->n_formal, n->n_in));
     for (uint32_t s = 0; s < n->n_sub; s++) {
         h = tg_mix(h, TG_KEY(n->sub[s].attr));
-        for (uint32_t k = 0; k < n->sub[s].outer.n; k++) h = tg_mix(h, n->sub[s].outer.at[k]);
+        for (uint32_t k = 0; k < n->sub[s].outer.n; k++)
+            h = tg_mix(h, n->sub[s].outer.at[k]);
         h = tg_mix(h, body_hash(r, n->sub[s].graph));
     }
     return h;
 }
 
 /* Hash by value of g: from[v] where it is set, else what v is made of. */
-static void hash_values(Regions *r, TgGraph *g, uint64_t *h) {
+static void hash_values(Regions *r, TgGraph *g, uint64_t *h)
+{
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgValueInfo *info = tg_value(g, v);
-        if (!h[v] && info->origin == TG_V_CONST) h[v] = tg_mix(1, tensor_id(r, info->tensor));
+        if (!h[v] && info->origin == TG_V_CONST)
+            h[v] = tg_mix(1, tensor_id(r, info->tensor));
     }
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *info = tg_node(g, order[i]);
         uint64_t all = node_hash(r, info);
-        for (uint32_t k = 0; k < info->n_in; k++) all = tg_mix(all, info->in[k] ? h[info->in[k]] : 0);
+        for (uint32_t k = 0; k < info->n_in; k++)
+            all = tg_mix(all, info->in[k] ? h[info->in[k]] : 0);
         for (uint32_t k = 0; k < info->n_out; k++)
-            if (!h[info->out[k]]) h[info->out[k]] = tg_mix(all, k + 1);
+            if (!h[info->out[k]])
+                h[info->out[k]] = tg_mix(all, k + 1);
     }
 }
 
 /* A subgraph as a function of its inputs and captures. Nesting is bounded by the readers. */
-static uint64_t body_hash(Regions *r, TgGraph *g) {
+static uint64_t body_hash(Regions *r, TgGraph *g)
+{
     uint64_t *h = TG_NEW_N(r->arena, uint64_t, g->values.n), all = g->outputs.n;
     for (uint32_t i = 0; i < g->inputs.n; i++)
         h[g->inputs.at[i]] = tg_mix(2, tg_mix(i, TG_KEY(tg_type_of(g, g->inputs.at[i]))));
-    for (uint32_t i = 0; i < g->captures.n; i++) h[g->captures.at[i]] = tg_mix(3, i);
+    for (uint32_t i = 0; i < g->captures.n; i++)
+        h[g->captures.at[i]] = tg_mix(3, i);
     hash_values(r, g, h);
-    for (uint32_t i = 0; i < g->outputs.n; i++) all = tg_mix(all, h[g->outputs.at[i].value]);
+    for (uint32_t i = 0; i < g->outputs.n; i++)
+        all = tg_mix(all, h[g->outputs.at[i].value]);
     return all;
 }
 
-static void deep_hashes(Regions *r, int s) {
+static void deep_hashes(Regions *r, int s)
+{
     Side *side = &r->side[s];
     side->g = s ? r->e->b : r->e->a;
     side->deep = TG_NEW_N(r->arena, uint64_t, side->g->values.n);
@@ -130,7 +148,8 @@ static void deep_hashes(Regions *r, int s) {
     side->stamp = TG_NEW_N(r->arena, uint32_t, side->g->values.n);
     for (uint32_t i = 0; i < r->e->given.n; i++) {
         TgValue v = s ? r->e->given.at[i].b : r->e->given.at[i].a;
-        if (!v) continue;
+        if (!v)
+            continue;
         side->given[v] = i + 1;
         side->deep[v] = tg_mix(4, i);
     }
@@ -138,80 +157,103 @@ static void deep_hashes(Regions *r, int s) {
 }
 
 /* Weights of the source, those within recipes included. Recipes nest as deep as passes stack them. */
-static void note_source(Regions *r, const TgTensor *t) {
-    if (!t) return;
+static void note_source(Regions *r, const TgTensor *t)
+{
+    if (!t)
+        return;
     tg_map_put(&r->of_source, tensor_id(r, t), 1);
-    for (uint32_t i = 0; t->payload == TG_RECIPE && i < t->recipe->n; i++) note_source(r, t->recipe->input[i]);
+    for (uint32_t i = 0; t->payload == TG_RECIPE && i < t->recipe->n; i++)
+        note_source(r, t->recipe->input[i]);
 }
 
-static void begin(Regions *r, Equiv *e) {
+static void begin(Regions *r, Equiv *e)
+{
     *r = (Regions){.e = e, .arena = tg_arena_new(e->tg)};
     tg_map_init(&r->tensor_ids, r->arena);
     tg_map_init(&r->tensor_by_hash, r->arena);
     tg_map_init(&r->of_source, r->arena);
     tg_map_init(&r->solved, r->arena);
     for (TgValue v = 1; v < e->a->values.n; v++)
-        if (tg_value(e->a, v)->origin == TG_V_CONST) note_source(r, tg_value(e->a, v)->tensor);
+        if (tg_value(e->a, v)->origin == TG_V_CONST)
+            note_source(r, tg_value(e->a, v)->tensor);
     deep_hashes(r, 0);
     deep_hashes(r, 1);
 }
 
-static bool same_deep(const Regions *r, EquivPair p) { return r->side[0].deep[p.a] == r->side[1].deep[p.b]; }
+static bool same_deep(const Regions *r, EquivPair p)
+{
+    return r->side[0].deep[p.a] == r->side[1].deep[p.b];
+}
 
-void equiv_drop_identical(Equiv *e) {
+void equiv_drop_identical(Equiv *e)
+{
     Regions r;
     begin(&r, e);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < e->wanted.n; i++)
-        if (!same_deep(&r, e->wanted.at[i])) e->wanted.at[kept++] = e->wanted.at[i];
+        if (!same_deep(&r, e->wanted.at[i]))
+            e->wanted.at[kept++] = e->wanted.at[i];
     e->result->regions += e->wanted.n - kept;
     e->result->reused += e->wanted.n - kept;
     e->wanted.n = kept;
     tg_arena_free(r.arena);
 }
 
-/* --- candidates --------------------------------------------------------------------------------------------------- */
+/* --- candidates ----------------------------------------------------------------------------------------- */
 
-static bool is_cuttable(const TgValueInfo *v) {
-    if (v->origin != TG_V_RESULT || !v->name || !v->uses.n || !tg_is_tensor(v->type) || !tg_is_float(v->type->dtype))
+static bool is_cuttable(const TgValueInfo *v)
+{
+    if (v->origin != TG_V_RESULT || !v->name || !v->uses.n || !tg_is_tensor(v->type) ||
+        !tg_is_float(v->type->dtype))
         return false;
     for (int32_t i = 0; i < v->type->rank; i++)
-        if (tg_dim_is_fresh(v->type->dim[i])) return false; /* a size that only a run would tell */
+        if (tg_dim_is_fresh(v->type->dim[i]))
+            return false; /* a size that only a run would tell */
     return true;
 }
 
-static bool is_live(const TgGraph *g, TgValue v) { return !tg_node(g, tg_value(g, v)->node)->dead; }
+static bool is_live(const TgGraph *g, TgValue v)
+{
+    return !tg_node(g, tg_value(g, v)->node)->dead;
+}
 
-static void add_target(Regions *r, EquivPair pair, bool is_output) {
+static void add_target(Regions *r, EquivPair pair, bool is_output)
+{
     Target t = {.pair = pair, .is_output = is_output};
     TG_PUSH(r->arena, &r->targets, t);
-    if (is_output) return;
+    if (is_output)
+        return;
     r->side[0].target[pair.a] = r->targets.n;
     r->side[1].target[pair.b] = r->targets.n;
 }
 
-static void find_candidates(Regions *r) {
+static void find_candidates(Regions *r)
+{
     TgGraph *a = r->e->a, *b = r->e->b;
     TgMap names;
     tg_map_init(&names, r->arena);
-    for (uint32_t i = 0; i < r->e->wanted.n; i++) add_target(r, r->e->wanted.at[i], true);
+    for (uint32_t i = 0; i < r->e->wanted.n; i++)
+        add_target(r, r->e->wanted.at[i], true);
     for (TgValue v = 1; v < b->values.n; v++)
         if (is_cuttable(tg_value(b, v)) && is_live(b, v) && !r->side[1].given[v])
             tg_map_put(&names, TG_KEY(tg_value(b, v)->name), v);
     for (TgValue v = 1; v < a->values.n; v++) {
         uint64_t other;
-        if (!is_cuttable(tg_value(a, v)) || !is_live(a, v) || r->side[0].given[v]) continue;
-        if (!tg_map_get(&names, TG_KEY(tg_value(a, v)->name), &other)) continue;
+        if (!is_cuttable(tg_value(a, v)) || !is_live(a, v) || r->side[0].given[v])
+            continue;
+        if (!tg_map_get(&names, TG_KEY(tg_value(a, v)->name), &other))
+            continue;
         if (tg_value(b, (TgValue)other)->type == tg_value(a, v)->type)
             add_target(r, (EquivPair){v, (TgValue)other}, false);
     }
     r->closed = tg_new(r->arena, r->targets.n);
 }
 
-/* --- cutting ------------------------------------------------------------------------------------------------------ */
+/* --- cutting -------------------------------------------------------------------------------------------- */
 
 /* The open candidates nearest to `from`, as targets; given values are noted in *given. */
-static void walk(Regions *r, int s, TgValue from, TgU32s *cuts, TgU32s *given) {
+static void walk(Regions *r, int s, TgValue from, TgU32s *cuts, TgU32s *given)
+{
     Side *side = &r->side[s];
     TgU32s stack = {0};
     cuts->n = given->n = 0;
@@ -229,7 +271,8 @@ static void walk(Regions *r, int s, TgValue from, TgU32s *cuts, TgU32s *given) {
         } else if (info->origin == TG_V_RESULT) {
             const TgNodeInfo *n = tg_node(side->g, info->node);
             for (uint32_t k = n->n_in; k-- > 0;) {
-                if (!n->in[k] || side->stamp[n->in[k]] == side->now || equiv_only_shape(side->g, n, k)) continue;
+                if (!n->in[k] || side->stamp[n->in[k]] == side->now || equiv_only_shape(side->g, n, k))
+                    continue;
                 side->stamp[n->in[k]] = side->now;
                 TG_PUSH(r->arena, &stack, n->in[k]);
             }
@@ -237,7 +280,8 @@ static void walk(Regions *r, int s, TgValue from, TgU32s *cuts, TgU32s *given) {
     }
 }
 
-static void sort(TgU32s *list) { /* a few entries */
+static void sort(TgU32s *list)
+{ /* a few entries */
     for (uint32_t i = 1; i < list->n; i++)
         for (uint32_t k = i; k && list->at[k - 1] > list->at[k]; k--) {
             uint32_t t = list->at[k];
@@ -246,15 +290,19 @@ static void sort(TgU32s *list) { /* a few entries */
         }
 }
 
-/* Closes what only one of the sorted lists has; false: there was nothing. `undo` remembers what was closed. */
-static bool close_difference(Regions *r, const TgU32s *x, const TgU32s *y, TgU32s *undo) {
+/* Closes what only one of the sorted lists has; false: there was nothing. `undo` remembers what was closed.
+ */
+static bool close_difference(Regions *r, const TgU32s *x, const TgU32s *y, TgU32s *undo)
+{
     uint32_t i = 0, k = 0, before = undo->n;
     while (i < x->n || k < y->n) {
-        bool in_x = i < x->n && (k == y->n || x->at[i] <= y->at[k]), in_y = k < y->n && (i == x->n || y->at[k] <= x->at[i]);
+        bool in_x = i < x->n && (k == y->n || x->at[i] <= y->at[k]),
+             in_y = k < y->n && (i == x->n || y->at[k] <= x->at[i]);
         uint32_t t = in_x ? x->at[i] : y->at[k];
         i += in_x;
         k += in_y;
-        if (in_x && in_y) continue;
+        if (in_x && in_y)
+            continue;
         r->closed[t] = 1;
         TG_PUSH(r->arena, undo, t);
     }
@@ -267,7 +315,8 @@ typedef struct {
     TgU32s undo;     /* candidates closed for this target */
 } Cut;
 
-static void find_cut(Regions *r, uint32_t target, Cut *cut) {
+static void find_cut(Regions *r, uint32_t target, Cut *cut)
+{
     EquivPair p = r->targets.at[target].pair;
     TgU32s x = {0}, y = {0}, given_a = {0}, given_b = {0};
     do {
@@ -276,22 +325,27 @@ static void find_cut(Regions *r, uint32_t target, Cut *cut) {
         sort(&x);
         sort(&y);
     } while (close_difference(r, &x, &y, &cut->undo));
-    for (uint32_t i = 0; i < given_b.n; i++) TG_PUSH(r->arena, &given_a, given_b.at[i]);
+    for (uint32_t i = 0; i < given_b.n; i++)
+        TG_PUSH(r->arena, &given_a, given_b.at[i]);
     sort(&given_a);
     cut->cuts.n = 0;
     for (uint32_t i = 0; i < given_a.n; i++)
-        if (!i || given_a.at[i] != given_a.at[i - 1]) TG_PUSH(r->arena, &cut->cuts, r->e->given.at[given_a.at[i]]);
-    for (uint32_t i = 0; i < x.n; i++) TG_PUSH(r->arena, &cut->cuts, r->targets.at[x.at[i]].pair);
+        if (!i || given_a.at[i] != given_a.at[i - 1])
+            TG_PUSH(r->arena, &cut->cuts, r->e->given.at[given_a.at[i]]);
+    for (uint32_t i = 0; i < x.n; i++)
+        TG_PUSH(r->arena, &cut->cuts, r->targets.at[x.at[i]].pair);
     cut->targets = x;
 }
 
-static void reopen(Regions *r, Cut *cut) {
+static void reopen(Regions *r, Cut *cut)
+{
     for (uint32_t i = 0; i < cut->undo.n; i++)
-        if (r->targets.at[cut->undo.at[i]].state != BAD) r->closed[cut->undo.at[i]] = 0;
+        if (r->targets.at[cut->undo.at[i]].state != BAD)
+            r->closed[cut->undo.at[i]] = 0;
     cut->undo.n = 0;
 }
 
-/* --- the same question? ------------------------------------------------------------------------------------------- */
+/* --- the same question? --------------------------------------------------------------------------------- */
 
 /* Numbers things in the order in which they are met, so that layers look alike. */
 typedef struct {
@@ -301,39 +355,50 @@ typedef struct {
     uint32_t last;
 } Canon;
 
-static uint64_t numbered(Canon *c, uint64_t key, bool may_add) {
+static uint64_t numbered(Canon *c, uint64_t key, bool may_add)
+{
     uint64_t n;
-    if (tg_map_get(&c->number, key, &n)) return n;
-    if (!may_add) return 0;
+    if (tg_map_get(&c->number, key, &n))
+        return n;
+    if (!may_add)
+        return 0;
     tg_map_put(&c->number, key, ++c->last);
     return c->last;
 }
 
-static uint64_t canon_tensor(Canon *c, const TgTensor *t, int s) {
+static uint64_t canon_tensor(Canon *c, const TgTensor *t, int s)
+{
     Tg *tg = c->r->e->tg;
-    if (!t) return 0;
+    if (!t)
+        return 0;
     if (c->anonymous && t->payload == TG_RECIPE) {
         uint64_t h = tg_mix(TG_KEY(t->recipe->attrs), tg_mix(t->recipe->op, t->recipe->output));
-        for (uint32_t i = 0; i < t->recipe->n; i++) h = tg_mix(h, canon_tensor(c, t->recipe->input[i], s));
+        for (uint32_t i = 0; i < t->recipe->n; i++)
+            h = tg_mix(h, canon_tensor(c, t->recipe->input[i], s));
         return h;
     }
     uint64_t id = tensor_id(c->r, t);
-    if (!c->anonymous || t->count <= SMALL_TENSOR) return tg_mix(5, id);
+    if (!c->anonymous || t->count <= SMALL_TENSOR)
+        return tg_mix(5, id);
     uint64_t n = numbered(c, id, s == 0 || tg_map_get(&c->r->of_source, id, NULL));
     return n ? tg_mix(tg_mix(6, n), TG_KEY(tg_tensor_type(tg, t))) : tg_mix(7, id);
 }
 
-static uint64_t canon_leaf(Canon *c, int s, TgValue v) {
+static uint64_t canon_leaf(Canon *c, int s, TgValue v)
+{
     const Side *side = &c->r->side[s];
     const TgValueInfo *info = tg_value(side->g, v);
-    if (info->origin == TG_V_CONST) return canon_tensor(c, info->tensor, s);
+    if (info->origin == TG_V_CONST)
+        return canon_tensor(c, info->tensor, s);
     uint64_t pair = side->given[v] ? tg_mix(8, side->given[v]) : tg_mix(9, side->target[v]);
-    if (!c->anonymous || !tg_is_float(info->type->dtype)) return pair; /* integers mean something */
+    if (!c->anonymous || !tg_is_float(info->type->dtype))
+        return pair; /* integers mean something */
     return tg_mix(tg_mix(10, numbered(c, pair, true)), TG_KEY(info->type));
 }
 
 /* Hash of what computes `from` out of the cuts; depth first, operands in order. */
-static uint64_t canon_hash(Canon *c, int s, TgValue from) {
+static uint64_t canon_hash(Canon *c, int s, TgValue from)
+{
     Side *side = &c->r->side[s];
     TgMark mark = tg_mark(tg_scratch(c->r->e->tg));
     TgArena *scratch = tg_scratch(c->r->e->tg);
@@ -360,11 +425,14 @@ static uint64_t canon_hash(Canon *c, int s, TgValue from) {
         for (uint32_t k = n->n_in; k-- > 0;)
             if (n->in[k] && !tg_map_get(&hash, n->in[k], NULL) && !equiv_only_shape(side->g, n, k))
                 TG_PUSH(scratch, &stack, n->in[k]);
-        if (stack.n > waiting) continue;
+        if (stack.n > waiting)
+            continue;
         for (uint32_t k = 0; k < n->n_in; k++) {
             h = 0;
-            if (equiv_only_shape(side->g, n, k)) h = TG_KEY(tg_type_of(side->g, n->in[k]));
-            else if (n->in[k]) tg_map_get(&hash, n->in[k], &h);
+            if (equiv_only_shape(side->g, n, k))
+                h = TG_KEY(tg_type_of(side->g, n->in[k]));
+            else if (n->in[k])
+                tg_map_get(&hash, n->in[k], &h);
             all = tg_mix(all, h);
         }
         tg_map_put(&hash, v, tg_mix(tg_mix(all, info->index), TG_KEY(info->type)));
@@ -375,45 +443,54 @@ static uint64_t canon_hash(Canon *c, int s, TgValue from) {
     return result;
 }
 
-static bool is_identical(Regions *r, EquivPair p) {
+static bool is_identical(Regions *r, EquivPair p)
+{
     Canon c = {.r = r};
     return canon_hash(&c, 0, p.a) == canon_hash(&c, 1, p.b);
 }
 
-static uint64_t question(Regions *r, EquivPair p) {
+static uint64_t question(Regions *r, EquivPair p)
+{
     Canon c = {.r = r, .anonymous = true};
     tg_map_init(&c.number, r->arena);
     uint64_t a = canon_hash(&c, 0, p.a);
     return tg_mix(a, canon_hash(&c, 1, p.b));
 }
 
-/* --- answering ---------------------------------------------------------------------------------------------------- */
+/* --- answering ------------------------------------------------------------------------------------------ */
 
-static bool is_heavy(const TgGraph *g) {
+static bool is_heavy(const TgGraph *g)
+{
     size_t n = 0;
-    for (TgValue v = 1; v < g->values.n; v++) n += tg_value(g, v)->tensor ? tg_value(g, v)->tensor->count : 0;
+    for (TgValue v = 1; v < g->values.n; v++)
+        n += tg_value(g, v)->tensor ? tg_value(g, v)->tensor->count : 0;
     return n > HEAVY;
 }
 
-static EquivOutcome solve(Regions *r, EquivPair p, const Cut *cut, bool small) {
+static EquivOutcome solve(Regions *r, EquivPair p, const Cut *cut, bool small)
+{
     Equiv *e = r->e;
     EquivPairs wanted = {0};
     TgEquivOptions options = *e->options;
     EquivOutcome o = {.verdict = TG_UNDECIDED};
     TG_PUSH(r->arena, &wanted, p);
     EquivProblem problem = equiv_problem(e->a, e->b, &cut->cuts, &wanted, true);
-    if (small && !options.draws) options.draws = is_heavy(problem.b->graph) ? 1 : SMALL_DRAWS;
-    if (!small || equiv_shrink(&problem)) o = equiv_solve(e->tg, &problem, &options, e->result);
+    if (small && !options.draws)
+        options.draws = is_heavy(problem.b->graph) ? 1 : SMALL_DRAWS;
+    if (!small || equiv_shrink(&problem))
+        o = equiv_solve(e->tg, &problem, &options, e->result);
     equiv_problem_free(&problem);
     return o;
 }
 
 /* A difference at a smaller size is enough to distrust a candidate, but not to accuse an output. */
-static EquivOutcome ask(Regions *r, uint32_t target, const Cut *cut) {
+static EquivOutcome ask(Regions *r, uint32_t target, const Cut *cut)
+{
     EquivPair p = r->targets.at[target].pair;
     uint64_t known;
     r->e->result->regions++;
-    if (is_identical(r, p)) return r->e->result->reused++, (EquivOutcome){.verdict = TG_EQUAL};
+    if (is_identical(r, p))
+        return r->e->result->reused++, (EquivOutcome){.verdict = TG_EQUAL};
     uint64_t hash = tg_mix(question(r, p), r->targets.at[target].is_output);
     if (tg_map_get(&r->solved, hash, &known)) {
         r->e->result->reused++;
@@ -423,19 +500,24 @@ static EquivOutcome ask(Regions *r, uint32_t target, const Cut *cut) {
     EquivOutcome *o = TG_NEW(r->arena, EquivOutcome);
     *o = solve(r, p, cut, true);
     bool settled = o->verdict == TG_EQUAL || (o->verdict == TG_DIFFERENT && !r->targets.at[target].is_output);
-    if (!settled) *o = solve(r, p, cut, false);
+    if (!settled)
+        *o = solve(r, p, cut, false);
     tg_map_put(&r->solved, hash, TG_KEY(o));
     return *o;
 }
 
-/* Asks with the nearest cuts, then with those walked through; a candidate only once more, an output to the inputs. */
-static EquivOutcome answer(Regions *r, uint32_t target, Cut *cut) {
+/* Asks with the nearest cuts, then with those walked through; a candidate only once more, an output to the
+ * inputs. */
+static EquivOutcome answer(Regions *r, uint32_t target, Cut *cut)
+{
     EquivOutcome o;
     for (int depth = 0;; depth++) {
         find_cut(r, target, cut);
         o = ask(r, target, cut);
-        if (o.verdict == TG_EQUAL || !cut->targets.n) return o;
-        if (depth >= 1 && !r->targets.at[target].is_output) return o;
+        if (o.verdict == TG_EQUAL || !cut->targets.n)
+            return o;
+        if (depth >= 1 && !r->targets.at[target].is_output)
+            return o;
         for (uint32_t i = 0; i < cut->targets.n; i++) {
             r->closed[cut->targets.at[i]] = 1;
             TG_PUSH(r->arena, &cut->undo, cut->targets.at[i]);
@@ -443,41 +525,50 @@ static EquivOutcome answer(Regions *r, uint32_t target, Cut *cut) {
     }
 }
 
-static void want(Regions *r, uint32_t target) {
-    if (r->targets.at[target].state == WANTED) return;
+static void want(Regions *r, uint32_t target)
+{
+    if (r->targets.at[target].state == WANTED)
+        return;
     r->targets.at[target].state = WANTED;
     TG_PUSH(r->arena, &r->queue, target);
 }
 
-static void now_equal(Regions *r, uint32_t target, const Cut *cut) {
+static void now_equal(Regions *r, uint32_t target, const Cut *cut)
+{
     r->targets.at[target].state = EQUAL;
     r->targets.at[target].cuts = cut->targets;
     for (uint32_t i = 0; i < cut->targets.n; i++)
-        if (r->targets.at[cut->targets.at[i]].state == UNKNOWN) want(r, cut->targets.at[i]);
+        if (r->targets.at[cut->targets.at[i]].state == UNKNOWN)
+            want(r, cut->targets.at[i]);
 }
 
 /* The pair is no place to cut; whoever cut there is asked again. */
-static void now_bad(Regions *r, uint32_t target) {
+static void now_bad(Regions *r, uint32_t target)
+{
     r->targets.at[target].state = BAD;
     r->closed[target] = 1;
     for (uint32_t i = 0; i < r->targets.n; i++) {
         const Target *t = &r->targets.at[i];
         for (uint32_t k = 0; t->state == EQUAL && k < t->cuts.n; k++)
-            if (t->cuts.at[k] == target) want(r, i);
+            if (t->cuts.at[k] == target)
+                want(r, i);
     }
 }
 
-EquivOutcome equiv_by_regions(Equiv *e) {
+EquivOutcome equiv_by_regions(Equiv *e)
+{
     Regions r;
     begin(&r, e);
     find_candidates(&r);
-    for (uint32_t i = 0; i < e->wanted.n; i++) want(&r, i);
+    for (uint32_t i = 0; i < e->wanted.n; i++)
+        want(&r, i);
     EquivOutcome o = {.verdict = TG_EQUAL};
     TgName where = NULL; /* the last candidate found bad lies nearest to the inputs */
     for (uint32_t i = 0; i < r.queue.n && o.verdict == TG_EQUAL; i++) {
         uint32_t target = r.queue.at[i];
         Cut cut = {0};
-        if (r.targets.at[target].state != WANTED) continue;
+        if (r.targets.at[target].state != WANTED)
+            continue;
         o = same_deep(&r, r.targets.at[target].pair) ? o : answer(&r, target, &cut);
         reopen(&r, &cut);
         if (o.verdict == TG_EQUAL) {
@@ -488,7 +579,8 @@ EquivOutcome equiv_by_regions(Equiv *e) {
             o.verdict = TG_EQUAL;
         }
     }
-    if (o.verdict == TG_DIFFERENT && where) o.where = where;
+    if (o.verdict == TG_DIFFERENT && where)
+        o.where = where;
     tg_arena_free(r.arena);
     return o;
 }

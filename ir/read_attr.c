@@ -1,12 +1,15 @@
-/* Reads attributes of the text form: name = value. The value shows its kind (2 int, 2.0 float, {1,2} ints, "x" string,
- * const tensor, type(T), raw("hex")); where an int would do for a float, the operator's row in ops.def decides.
+/* Reads attributes of the text form: name = value. The value shows its kind (2 int, 2.0 float, {1,2} ints,
+ * "x" string, const tensor, type(T), raw("hex")); where an int would do for a float, the operator's row in
+ * ops.def decides.
  */
 #include "text.h"
 
 #include <string.h>
 
-/* The kind letters of attribute `name` in ops.def ("i", "fs", ...), as far as the next blank or colon; n = 0: unknown. */
-static const char *declared(TgOp op, TgName name, size_t *n) {
+/* The kind letters of attribute `name` in ops.def ("i", "fs", ...), as far as the next blank or colon; n =
+ * 0: unknown. */
+static const char *declared(TgOp op, TgName name, size_t *n)
+{
     size_t length = strlen(name);
     *n = 0;
     for (const char *at = tg_op_info(op)->attrs; at && *at;) {
@@ -20,36 +23,45 @@ static const char *declared(TgOp op, TgName name, size_t *n) {
     return "";
 }
 
-static bool declares(TgOp op, TgName name, const char *kind) {
+static bool declares(TgOp op, TgName name, const char *kind)
+{
     size_t n;
     const char *letters = declared(op, name, &n);
     return n == strlen(kind) && memcmp(letters, kind, n) == 0;
 }
 
-static bool float_value(TgLex *lex, float *f) {
+static bool float_value(TgLex *lex, float *f)
+{
     double x;
     const TgToken *t = &lex->token;
     if (tg_lex_is_bits(t)) {
         char digits[9] = {0};
-        if (t->n > 10) return tg_lex_fail(lex, "at most 8 hexadecimal digits");
+        if (t->n > 10)
+            return tg_lex_fail(lex, "at most 8 hexadecimal digits");
         memcpy(digits, t->text + 2, t->n - 2);
         uint32_t bits = 0;
-        for (const char *c = digits; *c; c++) bits = bits * 16 + (uint32_t)(*c <= '9' ? *c - '0' : (*c | 32) - 'a' + 10);
+        for (const char *c = digits; *c; c++)
+            bits = bits * 16 + (uint32_t)(*c <= '9' ? *c - '0' : (*c | 32) - 'a' + 10);
         memcpy(f, &bits, sizeof *f);
         tg_lex_next(lex);
         return true;
     }
-    if (!tg_lex_float(lex, true, &x)) return false;
+    if (!tg_lex_float(lex, true, &x))
+        return false;
     *f = (float)x;
     return true;
 }
 
-/* --- lists -------------------------------------------------------------------------------------------------------- */
+/* --- lists ---------------------------------------------------------------------------------------------- */
 
-typedef TG_VEC(int64_t) Ints;
-typedef TG_VEC(float) Floats;
-typedef TG_VEC(TgBytes) Strings;
-typedef TG_VEC(const TgTensor *) Tensors;
+typedef TG_VEC(int64_t)
+Ints;
+typedef TG_VEC(float)
+Floats;
+typedef TG_VEC(TgBytes)
+Strings;
+typedef TG_VEC(const TgTensor *)
+Tensors;
 
 typedef struct {
     TgAttrKind kind;
@@ -59,7 +71,8 @@ typedef struct {
     Tensors tensors;
 } List;
 
-static bool list_element(TgReader *r, List *list) {
+static bool list_element(TgReader *r, List *list)
+{
     TgArena *words = r->lex.arena; /* not the scratch arena: there the attribute list itself grows */
     int64_t i;
     float f;
@@ -73,7 +86,8 @@ static bool list_element(TgReader *r, List *list) {
     }
 }
 
-static TgAttr list_attr(const List *list, TgName name) {
+static TgAttr list_attr(const List *list, TgName name)
+{
     TgAttr a = {.name = name, .kind = list->kind};
     switch (list->kind) {
     case TG_A_INTS: a.n = list->ints.n, a.u.ints = list->ints.at; break;
@@ -84,25 +98,32 @@ static TgAttr list_attr(const List *list, TgName name) {
     return a;
 }
 
-static bool list_value(TgReader *r, TgAttrKind kind, TgName name, TgAttrBuild *to) {
+static bool list_value(TgReader *r, TgAttrKind kind, TgName name, TgAttrBuild *to)
+{
     List list = {.kind = kind};
-    if (!tg_lex_expect(&r->lex, '{')) return false;
+    if (!tg_lex_expect(&r->lex, '{'))
+        return false;
     if (r->lex.token.kind != '}') {
         do {
-            if (!list_element(r, &list)) return false;
+            if (!list_element(r, &list))
+                return false;
         } while (tg_lex_accept(&r->lex, ','));
     }
-    if (!tg_lex_expect(&r->lex, '}')) return false;
+    if (!tg_lex_expect(&r->lex, '}'))
+        return false;
     tg_attrs_put(to, list_attr(&list, name));
     return true;
 }
 
 /* Of a list without a word in front: what ops.def says, else what the elements look like. */
-static bool guess_list(TgReader *r, TgOp op, TgName name, TgAttrKind *kind) {
+static bool guess_list(TgReader *r, TgOp op, TgName name, TgAttrKind *kind)
+{
     TgLex look = r->lex;
-    bool floats = declares(op, name, "fs"), strings = declares(op, name, "ss"), known = declares(op, name, "is");
+    bool floats = declares(op, name, "fs"), strings = declares(op, name, "ss"),
+         known = declares(op, name, "is");
     for (tg_lex_next(&look); look.token.kind != '}'; tg_lex_next(&look)) {
-        if (look.token.kind == TG_TOK_END || look.token.kind == TG_TOK_BAD) break;
+        if (look.token.kind == TG_TOK_END || look.token.kind == TG_TOK_BAD)
+            break;
         known = true;
         floats = floats || tg_lex_is_float(&look.token);
         strings = strings || look.token.kind == TG_TOK_STRING;
@@ -113,13 +134,15 @@ static bool guess_list(TgReader *r, TgOp op, TgName name, TgAttrKind *kind) {
     return true;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
-static bool number_value(TgReader *r, TgOp op, TgName name, TgAttrBuild *to) {
+static bool number_value(TgReader *r, TgOp op, TgName name, TgAttrBuild *to)
+{
     TgAttr a = {.name = name, .kind = TG_A_INT, .n = 1};
     if (tg_lex_is_float(&r->lex.token) || declares(op, name, "f")) {
         a.kind = TG_A_FLOAT;
-        if (!float_value(&r->lex, &a.u.f)) return false;
+        if (!float_value(&r->lex, &a.u.f))
+            return false;
     } else if (!tg_lex_int(&r->lex, &a.u.i)) {
         return false;
     }
@@ -127,32 +150,40 @@ static bool number_value(TgReader *r, TgOp op, TgName name, TgAttrBuild *to) {
     return true;
 }
 
-static bool string_value(TgReader *r, TgName name, TgAttrBuild *to) {
+static bool string_value(TgReader *r, TgName name, TgAttrBuild *to)
+{
     TgAttr a = {.name = name, .kind = TG_A_STRING, .n = 1};
-    if (!tg_lex_string(&r->lex, &a.u.s)) return false;
+    if (!tg_lex_string(&r->lex, &a.u.s))
+        return false;
     tg_attrs_put(to, a);
     return true;
 }
 
-static bool tensor_value(TgReader *r, TgName name, TgAttrBuild *to) {
+static bool tensor_value(TgReader *r, TgName name, TgAttrBuild *to)
+{
     const TgTensor *t = tg_read_const(r);
-    if (!t) return false;
+    if (!t)
+        return false;
     tg_attrs_put(to, (TgAttr){.name = name, .kind = TG_A_TENSOR, .n = 1, .u.tensors = &t});
     return true;
 }
 
-static bool type_value(TgReader *r, TgName name, TgAttrBuild *to) {
+static bool type_value(TgReader *r, TgName name, TgAttrBuild *to)
+{
     TgAttr a = {.name = name, .kind = TG_A_TYPE, .n = 1};
     tg_lex_next(&r->lex);
-    if (!tg_lex_expect(&r->lex, '(') || !tg_read_type(r, &a.u.type) || !tg_lex_expect(&r->lex, ')')) return false;
+    if (!tg_lex_expect(&r->lex, '(') || !tg_read_type(r, &a.u.type) || !tg_lex_expect(&r->lex, ')'))
+        return false;
     tg_attrs_put(to, a);
     return true;
 }
 
-static bool raw_value(TgReader *r, TgName name, TgAttrBuild *to) {
+static bool raw_value(TgReader *r, TgName name, TgAttrBuild *to)
+{
     TgAttr a = {.name = name, .kind = TG_A_RAW, .n = 1};
     tg_lex_next(&r->lex);
-    if (!tg_read_hex(r, &a.u.s)) return false;
+    if (!tg_read_hex(r, &a.u.s))
+        return false;
     tg_attrs_put(to, a);
     return true;
 }
@@ -163,21 +194,30 @@ static const struct {
 } list_words[] = {
     {"ints", TG_A_INTS}, {"floats", TG_A_FLOATS}, {"strings", TG_A_STRINGS}, {"tensors", TG_A_TENSORS}};
 
-bool tg_read_attr_value(TgReader *r, TgOp op, TgName name, TgAttrBuild *to) {
+bool tg_read_attr_value(TgReader *r, TgOp op, TgName name, TgAttrBuild *to)
+{
     TgLex *lex = &r->lex;
     TgAttrKind kind = TG_A_INTS;
-    if (lex->token.kind == '{') return guess_list(r, op, name, &kind) && list_value(r, kind, name, to);
-    if (lex->token.kind == TG_TOK_STRING) return string_value(r, name, to);
-    if (tg_lex_is_word(lex, "const")) return tensor_value(r, name, to);
-    if (tg_lex_is_word(lex, "type")) return type_value(r, name, to);
-    if (tg_lex_is_word(lex, "raw")) return raw_value(r, name, to);
+    if (lex->token.kind == '{')
+        return guess_list(r, op, name, &kind) && list_value(r, kind, name, to);
+    if (lex->token.kind == TG_TOK_STRING)
+        return string_value(r, name, to);
+    if (tg_lex_is_word(lex, "const"))
+        return tensor_value(r, name, to);
+    if (tg_lex_is_word(lex, "type"))
+        return type_value(r, name, to);
+    if (tg_lex_is_word(lex, "raw"))
+        return raw_value(r, name, to);
     for (size_t i = 0; i < sizeof list_words / sizeof *list_words; i++)
-        if (tg_lex_is_word(lex, list_words[i].word)) return tg_lex_next(lex), list_value(r, list_words[i].kind, name, to);
-    if (lex->token.kind == TG_TOK_NUMBER || tg_lex_is_float(&lex->token)) return number_value(r, op, name, to);
+        if (tg_lex_is_word(lex, list_words[i].word))
+            return tg_lex_next(lex), list_value(r, list_words[i].kind, name, to);
+    if (lex->token.kind == TG_TOK_NUMBER || tg_lex_is_float(&lex->token))
+        return number_value(r, op, name, to);
     return tg_lex_fail(lex, "the value of an attribute");
 }
 
-bool tg_read_attr_name(TgReader *r, TgName *name) {
+bool tg_read_attr_name(TgReader *r, TgName *name)
+{
     TgLex *lex = &r->lex;
     if (lex->token.kind != TG_TOK_IDENT && lex->token.kind != TG_TOK_STRING)
         return tg_lex_fail(lex, "the name of an attribute");

@@ -1,6 +1,7 @@
-/* Equivalence: right rewrites are equal, wrong ones differ, in models small enough to run whole and, the same ones, cut
- * into regions. The pairs are those of the literature on rewrites that went wrong (verification note A1.2 and others):
- * each wrong one is within the tolerance that people compare with, or equal on most inputs. */
+/* Equivalence: right rewrites are equal, wrong ones differ, in models small enough to run whole and, the
+ * same ones, cut into regions. The pairs are those of the literature on rewrites that went wrong
+ * (verification note A1.2 and others): each wrong one is within the tolerance that people compare with, or
+ * equal on most inputs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,18 +12,27 @@
 
 #include "ir/ir.h"
 
-static int setup(void **state) { return (*state = tg_open(NULL)) == NULL; }
-static int teardown(void **state) { return tg_close(*state), 0; }
+static int setup(void **state)
+{
+    return (*state = tg_open(NULL)) == NULL;
+}
+static int teardown(void **state)
+{
+    return tg_close(*state), 0;
+}
 
-static TgModel *parse(Tg *tg, const char *body) {
+static TgModel *parse(Tg *tg, const char *body)
+{
     TgName text = tg_name_format(tg, "graph @g(%%x: f32[B,S,8]) { %s }", body);
     TgModel *m = tg_parse(tg, "t.tg", text, strlen(text));
-    if (!m) print_error("%s\n", tg_diag(tg, tg_diag_count(tg) - 1)->message);
+    if (!m)
+        print_error("%s\n", tg_diag(tg, tg_diag_count(tg) - 1)->message);
     assert_non_null(m);
     return m;
 }
 
-static TgEquivResult compare(Tg *tg, const char *a, const char *b, double max_flops) {
+static TgEquivResult compare(Tg *tg, const char *a, const char *b, double max_flops)
+{
     TgEquivOptions options = {.seed = 1, .max_flops = max_flops};
     TgEquivResult result;
     assert_true(tg_equiv(tg, parse(tg, a), parse(tg, b), &options, &result));
@@ -30,10 +40,12 @@ static TgEquivResult compare(Tg *tg, const char *a, const char *b, double max_fl
     return result;
 }
 
-static void verdict(Tg *tg, TgVerdict expected, const char *a, const char *b) {
+static void verdict(Tg *tg, TgVerdict expected, const char *a, const char *b)
+{
     for (int regions = 0; regions < 2; regions++) {
         TgEquivResult r = compare(tg, a, b, regions ? 1 : 0);
-        if (r.verdict != expected) print_error("%s | %s | %s\n", a, b, r.witness ? r.witness : "equal");
+        if (r.verdict != expected)
+            print_error("%s | %s | %s\n", a, b, r.witness ? r.witness : "equal");
         assert_int_equal(r.verdict, expected);
         assert_true((r.witness == NULL) == (expected == TG_EQUAL));
     }
@@ -44,50 +56,61 @@ static void verdict(Tg *tg, TgVerdict expected, const char *a, const char *b) {
     W "%m = Sub(%x, ReduceMean(%x, const i64[1] {-1})) %q = ReduceMean(Mul(%m,%m), const i64[1] {-1}) "      \
       "%y = Div(%m, Sqrt(Add(%q, const f32[] " eps "))) return %y"
 #define ATTENTION(scale, axis)                                                                               \
-    W "%k = MatMul(%x,%w) %s = MatMul(%k, Transpose(%x; perm={0,2,1})) %p = Softmax(Mul(%s, const f32[] " scale \
-      "); axis=" axis ") %y = MatMul(%p, MatMul(%x,%v)) return %y"
+    W "%k = MatMul(%x,%w) %s = MatMul(%k, Transpose(%x; perm={0,2,1})) %p = Softmax(Mul(%s, const "          \
+      "f32[] " scale "); axis=" axis ") %y = MatMul(%p, MatMul(%x,%v)) return %y"
 
-static void right(void **state) {
+static void right(void **state)
+{
     Tg *tg = *state;
-    verdict(tg, TG_EQUAL, W "%y = MatMul(MatMul(%x,%w),%v) return %y", W "%y = MatMul(%x,MatMul(%w,%v)) return %y");
+    verdict(tg, TG_EQUAL, W "%y = MatMul(MatMul(%x,%w),%v) return %y",
+            W "%y = MatMul(%x,MatMul(%w,%v)) return %y");
     verdict(tg, TG_EQUAL, W "%y = Mul(MatMul(%x,%w),%c) return %y", W "%y = MatMul(%x,Mul(%w,%c)) return %y");
     verdict(tg, TG_EQUAL, W "%y = Mul(%x, Sigmoid(%x)) return %y",
             "%y = Div(%x, Add(Exp(Neg(%x)), const f32[] 1)) return %y");
-    verdict(tg, TG_EQUAL, NORM("1e-5"), "%y = LayerNormalization(%x, const f32[8] splat(1); epsilon=1e-5) return %y");
+    verdict(tg, TG_EQUAL, NORM("1e-5"),
+            "%y = LayerNormalization(%x, const f32[8] splat(1); epsilon=1e-5) return %y");
     verdict(tg, TG_EQUAL, ATTENTION("0.5", "-1"),
             W "%k = MatMul(%x, Mul(%w, const f32[] 0.5)) %s = MatMul(%k, Transpose(%x; perm={0,2,1})) "
               "%p = Softmax(%s) %y = MatMul(MatMul(%p,%x),%v) return %y");
-    verdict(tg, TG_EQUAL, "%i = Shape(%x) %y = Reshape(%x, Concat(Slice(%i, const i64[1] {0}, const i64[1] {1}), "
-                          "const i64[1] {-1}; axis=0)) return %y",
+    verdict(tg, TG_EQUAL,
+            "%i = Shape(%x) %y = Reshape(%x, Concat(Slice(%i, const i64[1] {0}, const i64[1] {1}), "
+            "const i64[1] {-1}; axis=0)) return %y",
             "%y = Reshape(%x, const i64[2] {0,-1}) return %y");
 }
 
-static void wrong(void **state) {
+static void wrong(void **state)
+{
     Tg *tg = *state;
     verdict(tg, TG_DIFFERENT, NORM("1e-5"), NORM("1.1e-5"));
     verdict(tg, TG_DIFFERENT, NORM("1e-5"), NORM("1e-6"));
     verdict(tg, TG_DIFFERENT, ATTENTION("0.5", "-1"), ATTENTION("0.5", "1"));
     verdict(tg, TG_DIFFERENT, ATTENTION("0.353553", "-1"), ATTENTION("0.353554", "-1"));
     verdict(tg, TG_DIFFERENT, "%y = Gelu(%x) return %y", "%y = Gelu(%x; approximate=\"tanh\") return %y");
-    verdict(tg, TG_DIFFERENT, W "%y = MatMul(%x,%w) return %y", W "%y = MatMul(%x,Transpose(%w; perm={1,0})) return %y");
+    verdict(tg, TG_DIFFERENT, W "%y = MatMul(%x,%w) return %y",
+            W "%y = MatMul(%x,Transpose(%w; perm={1,0})) return %y");
     verdict(tg, TG_DIFFERENT, W "%y = Add(MatMul(%x,%w),%c) return %y", W "%y = MatMul(%x,%w) return %y");
     verdict(tg, TG_DIFFERENT, "%y = Relu(%x) return %y", "return %x as y");
 }
 
 /* Shapes, integers, and the input classes: each differs only where one of them looks. */
-static void wrong_in_places(void **state) {
+static void wrong_in_places(void **state)
+{
     Tg *tg = *state;
-    verdict(tg, TG_DIFFERENT, "%y = ArgMax(%x; axis=-1) return %y", "%y = ArgMax(%x; axis=-1, select_last_index=1) return %y");
+    verdict(tg, TG_DIFFERENT, "%y = ArgMax(%x; axis=-1) return %y",
+            "%y = ArgMax(%x; axis=-1, select_last_index=1) return %y");
     verdict(tg, TG_DIFFERENT, "%y = ReduceSum(%x, const i64[1] {-1}) return %y",
             "%y = ReduceSum(%x, const i64[1] {-1}; keepdims=0) return %y");
-    verdict(tg, TG_DIFFERENT, "%y = Softmax(%x) return %y",
-            "%e = Exp(%x) %y = Div(%e, ReduceSum(%e, const i64[1] {-1})) return %y"); /* overflows for logits of 100 */
+    verdict(
+        tg, TG_DIFFERENT, "%y = Softmax(%x) return %y",
+        "%e = Exp(%x) %y = Div(%e, ReduceSum(%e, const i64[1] {-1})) return %y"); /* overflows at 100 */
 }
 
 /* Operators that nobody interprets are the same function of the same operands. */
-static void unknown_operators(void **state) {
+static void unknown_operators(void **state)
+{
     Tg *tg = *state;
-#define OPAQUE(operand) W "%u = \"d\"::Op(" operand "; a=1) : f32[B,S,8] %y = Mul(%u, MatMul(%u,%w)) return %y"
+#define OPAQUE(operand)                                                                                      \
+    W "%u = \"d\"::Op(" operand "; a=1) : f32[B,S,8] %y = Mul(%u, MatMul(%u,%w)) return %y"
     verdict(tg, TG_EQUAL, OPAQUE("Mul(MatMul(%x,%w),%c)"), OPAQUE("MatMul(%x,Mul(%w,%c))"));
     verdict(tg, TG_DIFFERENT, OPAQUE("Mul(MatMul(%x,%w),%c)"), OPAQUE("MatMul(%x,%w)"));
     TgEquivResult r = compare(tg, OPAQUE("%x"), W "%y = Neg(%x) return %y", 0);
@@ -95,16 +118,22 @@ static void unknown_operators(void **state) {
     assert_non_null(strstr(r.witness, "Op"));
 }
 
-/* Twelve layers whose weights differ: the rewrite is checked in one, the others ask the same. A wrong last layer is found. */
-static TgModel *layers(Tg *tg, bool rewritten, int wrong) {
+/* Twelve layers whose weights differ: the rewrite is checked in one, the others ask the same. A wrong last
+ * layer is found. */
+static TgModel *layers(Tg *tg, bool rewritten, int wrong)
+{
     TgText t;
     tg_text_init(&t, tg_forever(tg));
     tg_text_add(&t, "graph @g(%h0: f32[B,S,16]) {\n");
     for (int i = 0; i < 12; i++) {
-        tg_text_format(&t, "%%w%d = const f32[16,16] random(%d) %%c%d = const f32[16,16] random(%d)\n", i, i + 1, i, i + 101);
-        tg_text_format(&t, "%%f%d = const f32[16,16] %s(%%w%d, %%c%d)", i, i == wrong ? "Mul" : "MatMul", i, i);
-        if (rewritten) tg_text_format(&t, "\n%%m%d = MatMul(%%h%d, %%f%d)\n", i, i, i);
-        else tg_text_format(&t, "\n%%m%d = MatMul(MatMul(%%h%d, %%w%d), %%c%d)\n", i, i, i, i);
+        tg_text_format(&t, "%%w%d = const f32[16,16] random(%d) %%c%d = const f32[16,16] random(%d)\n", i,
+                       i + 1, i, i + 101);
+        tg_text_format(&t, "%%f%d = const f32[16,16] %s(%%w%d, %%c%d)", i, i == wrong ? "Mul" : "MatMul", i,
+                       i);
+        if (rewritten)
+            tg_text_format(&t, "\n%%m%d = MatMul(%%h%d, %%f%d)\n", i, i, i);
+        else
+            tg_text_format(&t, "\n%%m%d = MatMul(MatMul(%%h%d, %%w%d), %%c%d)\n", i, i, i, i);
         tg_text_format(&t, "%%h%d = Add(%%h%d, Tanh(%%m%d))\n", i + 1, i, i);
     }
     tg_text_add(&t, "return %h12 }");
@@ -113,7 +142,8 @@ static TgModel *layers(Tg *tg, bool rewritten, int wrong) {
     return m;
 }
 
-static void repeated_layers(void **state) {
+static void repeated_layers(void **state)
+{
     Tg *tg = *state;
     TgEquivOptions options = {.seed = 1, .max_flops = 1};
     TgEquivResult r;
@@ -125,11 +155,14 @@ static void repeated_layers(void **state) {
     assert_int_equal(r.verdict, TG_DIFFERENT);
 }
 
-static void random_inputs(void **state) {
+static void random_inputs(void **state)
+{
     Tg *tg = *state;
-    static const char text[] = "graph @g(%input_ids: i64[B,S], %attention_mask: i64[B,S], %position_ids: i64[B,S], %f: f16[B]) {\n"
-                               "%t = const f32[5,2] splat(1) %y = Gather(%t, Identity(%input_ids)) return %y, %attention_mask as a,\n"
-                               "%position_ids as p, %f as q }";
+    static const char text[] =
+        "graph @g(%input_ids: i64[B,S], %attention_mask: i64[B,S], %position_ids: i64[B,S], %f: f16[B]) {\n"
+        "%t = const f32[5,2] splat(1) %y = Gather(%t, Identity(%input_ids)) return %y, %attention_mask as "
+        "a,\n"
+        "%position_ids as p, %f as q }";
     TgModel *m = tg_parse(tg, "i.tg", text, sizeof text - 1);
     assert_non_null(m);
     TgArray in[4], again[4];
@@ -142,17 +175,21 @@ static void random_inputs(void **state) {
         assert_in_range(tg_array_int(&in[1], i), 0, 1);
         assert_int_equal(tg_array_int(&in[2], i), i % in[2].dim[1]);
     }
-    for (int64_t i = 0; i < in[3].count; i++) { /* the same numbers in both precisions, exact in half precision */
+    for (int64_t i = 0; i < in[3].count;
+         i++) { /* the same numbers in both precisions, exact in half precision */
         double x = tg_array_float(TG_EVAL_F32, &in[3], i);
         assert_true(x == tg_array_float(TG_EVAL_F64, &again[3], i) && x == tg_round_float(TG_f16, x, false));
     }
-    for (int i = 0; i < 4; i++) tg_array_drop(tg, &in[i]), tg_array_drop(tg, &again[i]);
+    for (int i = 0; i < 4; i++)
+        tg_array_drop(tg, &in[i]), tg_array_drop(tg, &again[i]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void) {
-    const struct CMUnitTest tests[] = {TEST(right),           TEST(wrong),           TEST(wrong_in_places),
-                                       TEST(unknown_operators), TEST(repeated_layers), TEST(random_inputs)};
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(right),           TEST(wrong),
+                                       TEST(wrong_in_places), TEST(unknown_operators),
+                                       TEST(repeated_layers), TEST(random_inputs)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -1,4 +1,5 @@
-/* The text form: what a text means (checked on the graph), that printing undoes reading, and what is refused where. */
+/* The text form: what a text means (checked on the graph), that printing undoes reading, and what is refused
+ * where. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,12 +10,22 @@
 
 #include "ir/ir.h"
 
-static int setup(void **state) { return (*state = tg_open(NULL)) == NULL; }
-static int teardown(void **state) { return tg_close(*state), 0; }
+static int setup(void **state)
+{
+    return (*state = tg_open(NULL)) == NULL;
+}
+static int teardown(void **state)
+{
+    return tg_close(*state), 0;
+}
 
-static TgModel *parse(Tg *tg, const char *text) { return tg_parse(tg, "t.tg", text, strlen(text)); }
+static TgModel *parse(Tg *tg, const char *text)
+{
+    return tg_parse(tg, "t.tg", text, strlen(text));
+}
 
-static const char *print(Tg *tg, const TgModel *m) {
+static const char *print(Tg *tg, const TgModel *m)
+{
     TgText text;
     tg_text_init(&text, tg_forever(tg));
     tg_print_model(m, &text);
@@ -22,7 +33,8 @@ static const char *print(Tg *tg, const TgModel *m) {
 }
 
 /* Reads, prints, reads, prints: both prints are `expected`. */
-static void prints(Tg *tg, const char *source, const char *expected) {
+static void prints(Tg *tg, const char *source, const char *expected)
+{
     TgModel *m = parse(tg, source);
     assert_non_null(m);
     assert_true(tg_graph_check(m->graph));
@@ -35,14 +47,19 @@ static void prints(Tg *tg, const char *source, const char *expected) {
     assert_int_equal(tg_diag_count(tg), 0);
 }
 
-static TgNodeInfo *first_node(const TgModel *m) { return tg_node(m->graph, 1); }
+static TgNodeInfo *first_node(const TgModel *m)
+{
+    return tg_node(m->graph, 1);
+}
 
-/* --- what a text means ---------------------------------------------------------------------------------------------- */
+/* --- what a text means ---------------------------------------------------------------------------------- */
 
-static void a_graph(void **state) {
+static void a_graph(void **state)
+{
     Tg *tg = *state;
-    TgModel *m = parse(tg, "graph @ffn(%x: f32[B,S,768]) { %w = const f32[768,3072] splat(0.5)\n"
-                           "  %h = MatMul(%x, %w) : f32[B,S,3072] @\"/mm\"\n return %h as \"y\" : f32[B,S,3072] }");
+    TgModel *m =
+        parse(tg, "graph @ffn(%x: f32[B,S,768]) { %w = const f32[768,3072] splat(0.5)\n"
+                  "  %h = MatMul(%x, %w) : f32[B,S,3072] @\"/mm\"\n return %h as \"y\" : f32[B,S,3072] }");
     assert_non_null(m);
     TgGraph *g = m->graph;
     assert_string_equal(g->name, "ffn");
@@ -59,18 +76,21 @@ static void a_graph(void **state) {
     assert_int_equal(tg_model_opset(m, ""), TG_NEWEST_OPSET);
 }
 
-static const TgTensor *constant(Tg *tg, const char *text) {
+static const TgTensor *constant(Tg *tg, const char *text)
+{
     TgModel *m = parse(tg, tg_name_format(tg, "graph @c() { %%c = const %s return %%c }", text));
     assert_non_null(m);
     return tg_value(m->graph, m->graph->outputs.at[0].value)->tensor;
 }
 
-static void constants(void **state) {
+static void constants(void **state)
+{
     Tg *tg = *state;
     const TgTensor *t = constant(tg, "f32[2,3] {{1,2.5,-3e-9},{inf,-inf,0x7fc00001}}");
     float f[6];
     memcpy(f, t->bytes, sizeof f);
-    assert_true(f[0] == 1.0f && f[1] == 2.5f && f[2] == -3e-9f && isinf(f[3]) && f[4] == -f[3] && isnan(f[5]));
+    assert_true(f[0] == 1.0f && f[1] == 2.5f && f[2] == -3e-9f && isinf(f[3]) && f[4] == -f[3] &&
+                isnan(f[5]));
     assert_memory_equal(t->bytes + 20, "\x01\x00\xc0\x7f", 4);
     t = constant(tg, "i4[3] {-8, 7, 1}"); /* low nibble first */
     assert_memory_equal(t->bytes, "\x78\x01", 2);
@@ -92,10 +112,13 @@ static void constants(void **state) {
     assert_true(tg_tensor_float(tg, t, 1) == 3 && tg_tensor_float(tg, t, 2) == 2);
 }
 
-static void attributes(void **state) {
+static void attributes(void **state)
+{
     Tg *tg = *state;
-    TgModel *m = parse(tg, "graph @a(%x: f32[2]) { %y = \"d\"::Op(%x; i=-3, f=2.0, s=\"q\", is={1,2}, fs={1.5,2}, e=floats{}, "
-                           "ss={\"a\"}, t=const i64[1] {7}, ty=type(seq(f32[N])), r=raw(\"00ff\")) return %y }");
+    TgModel *m = parse(
+        tg,
+        "graph @a(%x: f32[2]) { %y = \"d\"::Op(%x; i=-3, f=2.0, s=\"q\", is={1,2}, fs={1.5,2}, e=floats{}, "
+        "ss={\"a\"}, t=const i64[1] {7}, ty=type(seq(f32[N])), r=raw(\"00ff\")) return %y }");
     assert_non_null(m);
     const TgAttrs *a = first_node(m)->attrs;
     assert_int_equal(a->n, 10);
@@ -117,10 +140,12 @@ static void attributes(void **state) {
     assert_int_equal(tg_node(m->graph, 2)->attrs->n, 0);
 }
 
-static void captures(void **state) {
+static void captures(void **state)
+{
     Tg *tg = *state;
     TgModel *m = parse(tg, "graph @a(%c: bool[], %x: f32[2]) {\n"
-                           "  %y = If(%c; then_branch={ %n = If(%c; then_branch={ return %x }, else_branch={ %m = Neg(%x) return %m }) return %n },\n"
+                           "  %y = If(%c; then_branch={ %n = If(%c; then_branch={ return %x }, else_branch={ "
+                           "%m = Neg(%x) return %m }) return %n },\n"
                            "          else_branch={ return %x })\n  return %y }");
     assert_non_null(m);
     TgNodeInfo *n = first_node(m);
@@ -131,15 +156,18 @@ static void captures(void **state) {
     assert_true(tg_graph_check(m->graph));
 }
 
-/* --- printing undoes reading ---------------------------------------------------------------------------------------- */
+/* --- printing undoes reading ---------------------------------------------------------------------------- */
 
-static void header_and_notes(void **state) {
+static void header_and_notes(void **state)
+{
     prints(*state,
            "doc \"two\\nlines\" opset \"com.microsoft\" 1 opset 17 producer \"me\" ir_version 8\n"
-           "graph @g(%\"/a b\": f32[\"x,y\",2*s + 1], %q: f32[2] !doc(\"d\") = const f32[2] {1,2}) !doc(\"g\") {\n"
+           "graph @g(%\"/a b\": f32[\"x,y\",2*s + 1], %q: f32[2] !doc(\"d\") = const f32[2] {1,2}) "
+           "!doc(\"g\") {\n"
            "%z = Neg(%q) @s !unknown(\"0a\") return Neg(Neg(%z)), %z as \"z 2\", %\"/a b\" }",
            "ir_version 8\nopset \"com.microsoft\" 1\nopset 17\nproducer \"me\"\ndoc \"two\\nlines\"\n"
-           "graph @g(%\"/a b\": f32[\"x,y\",2*s + 1], %q: f32[2] !doc(\"d\") = const f32[2] {1, 2}) !doc(\"g\") {\n"
+           "graph @g(%\"/a b\": f32[\"x,y\",2*s + 1], %q: f32[2] !doc(\"d\") = const f32[2] {1, 2}) "
+           "!doc(\"g\") {\n"
            "  %z = Neg(%q) : f32[2] @s !unknown(\"0a\")\n"
            "  %1 = Neg(%z) : f32[2]\n"
            "  %2 = Neg(%1) : f32[2]\n"
@@ -147,7 +175,8 @@ static void header_and_notes(void **state) {
            "}\n");
 }
 
-static void names(void **state) { /* a name that is taken, digits as a name, results that nobody reads */
+static void names(void **state)
+{ /* a name that is taken, digits as a name, results that nobody reads */
     prints(*state,
            "graph @\"\"(%\"1\": f32[4]) { %1 = Neg(%\"1\") %x = Abs(%1) %7 !name(\"x\") = Abs(%x)\n"
            "  %a, _ = Split(%7; num_outputs=2) _ = Neg(%a) return %a }",
@@ -161,11 +190,15 @@ static void names(void **state) { /* a name that is taken, digits as a name, res
            "}\n");
 }
 
-static void printed_constants(void **state) {
+static void printed_constants(void **state)
+{
     prints(*state,
-           "graph @c() { %r = const f32[8] random(3) %s = const i8[9] splat(-1) %t = const f16[2] {0x7e01, nan}\n"
-           "  %u = const f64[] 0.1 %v = const f32[2] {0.1, 1e-45} %z = const f32[0,2] {} %b = const bool[1] {1}\n"
-           "  %w = const f32[2,3] Transpose(const f32[3,2] splat(2); perm={1,0}) return %r, %s, %t, %u, %v, %z, %b, %w }",
+           "graph @c() { %r = const f32[8] random(3) %s = const i8[9] splat(-1) %t = const f16[2] {0x7e01, "
+           "nan}\n"
+           "  %u = const f64[] 0.1 %v = const f32[2] {0.1, 1e-45} %z = const f32[0,2] {} %b = const bool[1] "
+           "{1}\n"
+           "  %w = const f32[2,3] Transpose(const f32[3,2] splat(2); perm={1,0}) return %r, %s, %t, %u, %v, "
+           "%z, %b, %w }",
            "graph @c() {\n"
            "  %r = const f32[8] random(3)\n"
            "  %s = const i8[9] splat(-1)\n"
@@ -179,22 +212,29 @@ static void printed_constants(void **state) {
            "}\n");
 }
 
-static void printed_attributes(void **state) {
+static void printed_attributes(void **state)
+{
     prints(*state,
-           "graph @a(%x: f32[2]) { %y, %z = \"d\"::\"odd op\":\"o\"(%x, _; f=2.0, t=const i64[1] {7}, ty=type(seq(f32[N])), "
-           "fs={1e10,-inf}, raw=raw(\"00ff\"), s=\"\\\"\", e=ints{}, ts=tensors{const f32[] 1}) : f32[N], ? return %y, %z }",
+           "graph @a(%x: f32[2]) { %y, %z = \"d\"::\"odd op\":\"o\"(%x, _; f=2.0, t=const i64[1] {7}, "
+           "ty=type(seq(f32[N])), "
+           "fs={1e10,-inf}, raw=raw(\"00ff\"), s=\"\\\"\", e=ints{}, ts=tensors{const f32[] 1}) : f32[N], ? "
+           "return %y, %z }",
            "graph @a(%x: f32[2]) {\n"
-           "  %y, %z = \"d\"::\"odd op\":\"o\"(%x, _; e=ints{}, f=2.0, fs={1e+10,-inf}, raw=raw(\"00ff\"), s=\"\\\"\", "
+           "  %y, %z = \"d\"::\"odd op\":\"o\"(%x, _; e=ints{}, f=2.0, fs={1e+10,-inf}, raw=raw(\"00ff\"), "
+           "s=\"\\\"\", "
            "t=const i64[1] {7}, ts=tensors{const f32[] 1}, ty=type(seq(f32[N]))) : f32[N]\n"
            "  return %y, %z\n"
            "}\n");
 }
 
-static void printed_subgraphs(void **state) {
+static void printed_subgraphs(void **state)
+{
     prints(*state,
            "graph @a(%c: bool[], %x: f32[2]) { %w = const f32[2] {1,2}\n"
-           "  %y = If(%c; then_branch={ %k = Add(%x, %w) return %k }, else_branch=@other { return %x as \"k\" })\n"
-           "  %l = Loop(_, %c, %y; body=(%i: i64[], %d: bool[], %s: f32[2]) { %t = Mul(%s, %x) return %d, %t })\n"
+           "  %y = If(%c; then_branch={ %k = Add(%x, %w) return %k }, else_branch=@other { return %x as "
+           "\"k\" })\n"
+           "  %l = Loop(_, %c, %y; body=(%i: i64[], %d: bool[], %s: f32[2]) { %t = Mul(%s, %x) return %d, %t "
+           "})\n"
            "  return %l }",
            "graph @a(%c: bool[], %x: f32[2]) {\n"
            "  %w = const f32[2] {1, 2}\n"
@@ -212,17 +252,21 @@ static void printed_subgraphs(void **state) {
            "}\n");
 }
 
-static void sizes_that_only_data_tell(void **state) { /* the text's symbols stay, whatever inference would invent */
-    prints(*state, "graph @r(%n: i64[]) { %i = Range(const i64[] 0, Mul(%n, %n), const i64[] 1) : i64[max(0, ~5)] return %i }",
+static void sizes_that_only_data_tell(void **state)
+{ /* the text's symbols stay, whatever inference would invent */
+    prints(*state,
+           "graph @r(%n: i64[]) { %i = Range(const i64[] 0, Mul(%n, %n), const i64[] 1) : i64[max(0, ~5)] "
+           "return %i }",
            "graph @r(%n: i64[]) {\n  %1 = const i64[] 0\n  %2 = const i64[] 1\n  %3 = Mul(%n, %n) : i64[]\n"
            "  %i = Range(%1, %3, %2) : i64[max(0, ~5)]\n  return %i\n}\n");
     prints(*state, "graph @n(%x: f32[3]) { %i = NonZero(%x) : i64[1,K] return %i }",
            "graph @n(%x: f32[3]) {\n  %i = NonZero(%x) : i64[1,K]\n  return %i\n}\n");
 }
 
-/* --- refusals ------------------------------------------------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------------------------------------- */
 
-static void refused(Tg *tg, TgDiagId id, uint32_t line, uint32_t column, const char *text) {
+static void refused(Tg *tg, TgDiagId id, uint32_t line, uint32_t column, const char *text)
+{
     uint32_t before = tg_diag_count(tg);
     assert_null(parse(tg, text));
     assert_int_equal(tg_diag_count(tg), before + 1);
@@ -233,7 +277,8 @@ static void refused(Tg *tg, TgDiagId id, uint32_t line, uint32_t column, const c
     assert_int_equal(d->place.column, column);
 }
 
-static void refusals(void **state) {
+static void refusals(void **state)
+{
     Tg *tg = *state;
     refused(tg, TG_E_unknown_value, 2, 8, "graph @a() {\nreturn %y }");
     refused(tg, TG_E_unknown_op, 1, 27, "graph @a(%x: f32[2]) { %y=Foo(%x) return %y }");
@@ -242,7 +287,8 @@ static void refusals(void **state) {
     refused(tg, TG_E_claimed_type, 1, 35, "graph @a(%x: f32[2]) {%y=Neg(%x): f32[3] return %y}");
     refused(tg, TG_E_const_count, 1, 24, "graph @a() {%c = const f32[3] {1,2} return %c}");
     refused(tg, TG_E_const_type, 1, 25, "graph @a() { %c = const f32[N] splat(1) return %c}");
-    refused(tg, TG_E_const_type, 1, 25, "graph @a() { %c = const f32[4294967296,4294967296] splat(1) return %c}");
+    refused(tg, TG_E_const_type, 1, 25,
+            "graph @a() { %c = const f32[4294967296,4294967296] splat(1) return %c}");
     refused(tg, TG_E_syntax, 1, 34, "graph @a() { %c = const i8[2] {1,200} return %c}");
     refused(tg, TG_E_syntax, 1, 1, "");
     refused(tg, TG_E_syntax, 1, 23, "graph @a() { return } }");
@@ -253,31 +299,41 @@ static void refusals(void **state) {
 }
 
 /* Nested deeper than the limit, or cut off anywhere: an error, never a crash. */
-static void hostile(void **state) {
+static void hostile(void **state)
+{
     Tg *tg = *state;
     TgText deep;
     tg_text_init(&deep, tg_forever(tg));
     tg_text_add(&deep, "graph @a(%x: ");
-    for (int i = 0; i < 100000; i++) tg_text_add(&deep, "seq(");
+    for (int i = 0; i < 100000; i++)
+        tg_text_add(&deep, "seq(");
     assert_null(parse(tg, deep.at));
     deep.n = 0;
     tg_text_add(&deep, "graph @a(%x: f32[]) { %y = ");
-    for (int i = 0; i < 100000; i++) tg_text_add(&deep, "Neg(");
+    for (int i = 0; i < 100000; i++)
+        tg_text_add(&deep, "Neg(");
     assert_null(parse(tg, deep.at));
     assert_int_equal(tg_diag(tg, tg_diag_count(tg) - 1)->id, TG_E_text_too_deep);
-    static const char whole[] = "opset 21 graph @a(%x: f32[B,2*s], %c: bool[]) !doc(\"\\u00e9\") { %w = const f32[2] {1,-2e3}\n"
-                                "%y, _ = \"d\"::Op(%x; t=const f16[1] {0x7e00}, b={ return Neg(%x) }) : f32[], ? @n return %y as z: ? }";
-    for (size_t n = 0; n + 1 < sizeof whole - 1; n++) assert_null(tg_parse(tg, "cut.tg", whole, n));
+    static const char whole[] =
+        "opset 21 graph @a(%x: f32[B,2*s], %c: bool[]) !doc(\"\\u00e9\") { %w = const f32[2] {1,-2e3}\n"
+        "%y, _ = \"d\"::Op(%x; t=const f16[1] {0x7e00}, b={ return Neg(%x) }) : f32[], ? @n return %y as z: "
+        "? }";
+    for (size_t n = 0; n + 1 < sizeof whole - 1; n++)
+        assert_null(tg_parse(tg, "cut.tg", whole, n));
     assert_non_null(tg_parse(tg, "cut.tg", whole, sizeof whole - 1));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        TEST(a_graph), TEST(constants), TEST(attributes), TEST(captures), TEST(header_and_notes), TEST(names),
-        TEST(printed_constants), TEST(printed_attributes), TEST(printed_subgraphs), TEST(sizes_that_only_data_tell),
-        TEST(refusals), TEST(hostile),
+        TEST(a_graph),           TEST(constants),
+        TEST(attributes),        TEST(captures),
+        TEST(header_and_notes),  TEST(names),
+        TEST(printed_constants), TEST(printed_attributes),
+        TEST(printed_subgraphs), TEST(sizes_that_only_data_tell),
+        TEST(refusals),          TEST(hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
