@@ -294,9 +294,15 @@ static TgName op_name(Tg *tg, const TgNodeInfo *n)
 static bool takes_sequences(TgOp op)
 {
     switch (op) {
-    case TG_Identity: case TG_SequenceAt: case TG_SequenceInsert: case TG_SequenceErase: case TG_SequenceLength:
-    case TG_ConcatFromSequence: case TG_Optional: case TG_OptionalGetElement: case TG_OptionalHasElement:
-        return true;
+    case TG_Identity:
+    case TG_SequenceAt:
+    case TG_SequenceInsert:
+    case TG_SequenceErase:
+    case TG_SequenceLength:
+    case TG_ConcatFromSequence:
+    case TG_Optional:
+    case TG_OptionalGetElement:
+    case TG_OptionalHasElement: return true;
     default: return tg_op_has(op, TG_T_CONTROL);
     }
 }

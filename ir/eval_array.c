@@ -43,7 +43,7 @@ static void *new_block(Tg *tg, size_t size, uint32_t **owners)
     return block + HEADER;
 }
 
-/* The bytes are counted as if empty axes had size 1, so that no product of some of the sizes overflows either:
+/* The bytes are counted as if empty axes had size 1, so that no product of some of the sizes overflows:
  * strides and counts of parts need no check of their own. */
 TgArray tg_array_new(Tg *tg, TgEvalMode mode, TgDtype dtype, int32_t rank, const int64_t *dim)
 {

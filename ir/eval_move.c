@@ -40,7 +40,7 @@ static bool simplify(Box *b)
     return true;
 }
 
-/* Of the two innermost axes: n rows of m elements, in square blocks, so that neither side leaves the cache. */
+/* Of the two innermost axes: n rows of m elements, in square blocks, so that both sides stay in the cache. */
 enum { BLOCK = 16 };
 
 #define PLANE(Type)                                                                                          \
