@@ -1,6 +1,6 @@
-/* Sequences that are only looked into are not needed: a SplitToSequence read at known places becomes a Split, an item
- * of a SequenceConstruct itself, a ConcatFromSequence of one a Concat. Exporters write torch's split and stack so.
- * Needs: known positions and sizes. Breaks: nothing. */
+/* Sequences that are only looked into are not needed: a SplitToSequence read at known places becomes a
+ * Split, an item of a SequenceConstruct itself, a ConcatFromSequence of one a Concat. Exporters write
+ * torch's split and stack so. Needs: known positions and sizes. Breaks: nothing. */
 #include "pass.h"
 
 enum { MOST = 64 }; /* items of a sequence */
@@ -22,7 +22,7 @@ static int64_t item_taken(const TgPass *p, TgUse use, uint32_t n)
     return at < n ? at : -1;
 }
 
-/* --- Split -------------------------------------------------------------------------------------------------------- */
+/* --- Split ------------------------------------------------------------------------------------- */
 
 /* Sizes that add up to the whole axis. */
 static uint32_t listed_sizes(const TgPass *p, TgValue list, int64_t whole, int64_t *size)
@@ -74,7 +74,7 @@ static void split(TgPass *p, const TgNodeInfo *n)
     }
 }
 
-/* --- items and Concat --------------------------------------------------------------------------------------------- */
+/* --- items and Concat ------------------------------------------------------------------------------------ */
 
 static void take_item(TgPass *p, const TgNodeInfo *n)
 {
