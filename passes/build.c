@@ -7,7 +7,10 @@
 TgNode *pass_nodes(TgPass *p, uint32_t *n)
 {
     const TgNode *order = tg_graph_order(p->g, n);
-    return tg_copy(tg_scratch(p->tg), order, (*n ? *n : 1) * sizeof *order);
+    TgNode *nodes = TG_NEW_N(tg_scratch(p->tg), TgNode, *n + 1);
+    if (*n) /* a graph may have constants only, and no order then */
+        memcpy(nodes, order, *n * sizeof *order);
+    return nodes;
 }
 
 void pass_replace(TgPass *p, TgValue old, TgValue made, const char *rewrite)
