@@ -1,7 +1,7 @@
 /* Equivalence of two models: do they compute the same? Two precisions here (the finite field joins in a
  * later step): run both in float32 and float64 on ordinary and hostile inputs. Differences that come from
- * rounding shrink by about 2^29 from one to the other; real ones do not. Source: verification note A1.2;
- * Higham, Accuracy and Stability. */
+ * rounding shrink by about 2^29 from one to the other; real ones do not (Higham, Accuracy and Stability of
+ * Numerical Algorithms). */
 #ifndef TG_EQUIV_H
 #define TG_EQUIV_H
 
@@ -14,7 +14,6 @@ typedef struct {
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
     uint32_t threads;
-    TgU32s *trusted;  /* reserved */
 } TgEquivOptions;
 
 typedef struct {

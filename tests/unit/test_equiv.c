@@ -1,6 +1,6 @@
 /* Equivalence: right rewrites are equal, wrong ones differ, in models small enough to run whole and, the
  * same ones, cut into regions. The pairs are those of the literature on rewrites that went wrong
- * (verification note A1.2 and others): each wrong one is within the tolerance that people compare with, or
+ * (a scale that is off, a missing axis, another epsilon): each wrong one is within the tolerance that people compare with, or
  * equal on most inputs. */
 #include <setjmp.h>
 #include <stdarg.h>
