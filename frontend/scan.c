@@ -279,7 +279,7 @@ static bool walk(Scan *s)
 }
 
 /* What a file may cost: a sound graph takes 4 to 10 times its bytes. */
-enum { FREE_BUDGET = 16 << 20, BUDGET_PER_BYTE = 16 };
+enum { FREE_BUDGET = 48 << 20, BUDGET_PER_BYTE = 16 };
 
 bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start,
                 const ScanLimits *limits, uint64_t *budget)

@@ -128,7 +128,7 @@ static void drop_use(TgGraph *g, TgNode n, uint32_t slot, TgValue v)
     if (!v)
         return;
     TgValueInfo *info = tg_value(g, v);
-    for (uint32_t i = 0; i < info->uses.n; i++)
+    for (uint32_t i = info->uses.n; i-- > 0;) /* mostly a late one */
         if (info->uses.at[i].node == n && info->uses.at[i].slot == slot) {
             memmove(info->uses.at + i, info->uses.at + i + 1, (info->uses.n - i - 1) * sizeof(TgUse));
             info->uses.n--;

@@ -14,7 +14,9 @@ double seconds_now(void) {
 }
 
 TgModel *load_model(Run *run, const char *path) {
-    TgLoadOptions options = {.strict = has(&run->arguments, OPT_strict)};
+    size_t memory = 0; /* not given: in proportion to the file */
+    option_size(&run->arguments, OPT_max_memory, &memory);
+    TgLoadOptions options = {.strict = has(&run->arguments, OPT_strict), .max_alloc = memory};
     return tg_load(run->tg, path, &options);
 }
 
