@@ -1,5 +1,6 @@
-/* Fuzz target for libFuzzer: any bytes as a model. Loading must end with a model that passes the structural check, or with
- * a recorded reason; never with a crash or an internal error. What loads must also be written and load again.
+/* Fuzz target for libFuzzer: any bytes as a model. Loading must end with a model that passes the structural
+ * check, or with a recorded reason; never with a crash or an internal error. What loads must also be written
+ * and load again.
  *
  *   cmake -S . -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DTGOPT_FUZZ=ON -DTGOPT_SANITIZE=ON
  *   ninja -C build/fuzz fuzz_load && build/fuzz/tests/fuzz_load -max_len=20000 CORPUS FOLDER_OF_MODELS
@@ -14,7 +15,8 @@ static void check(bool fine, const char *what, Tg *tg)
 {
     if (fine)
         return;
-    fprintf(stderr, "%s: %s\n", what, tg_diag_count(tg) ? tg_diag(tg, tg_diag_count(tg) - 1)->message : "no message");
+    fprintf(stderr, "%s: %s\n", what,
+            tg_diag_count(tg) ? tg_diag(tg, tg_diag_count(tg) - 1)->message : "no message");
     abort();
 }
 
@@ -45,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     snprintf(copy, sizeof copy, "%s.copy", path);
     Tg *tg = tg_open(NULL);
     TgModel *m = tg_load(tg, path, NULL);
-    check((m == NULL) == (tg_error_count(tg) > 0), "a refusal without a reason, or a reason without refusal", tg);
+    check((m == NULL) == (tg_error_count(tg) > 0), "a refusal without a reason, or a reason without refusal",
+          tg);
     check(!m || tg_graph_check(m->graph), "a broken graph", tg);
     if (m && tg_save(m, copy, NULL))
         reload(copy);
