@@ -562,69 +562,11 @@ static bool body(Parser *p)
 
 /* --- models --------------------------------------------------------------------------------------------- */
 
-static bool word_line(Parser *p, TgName *to)
-{
-    TgBytes text;
-    if (!tg_lex_string(&p->r.lex, &text))
-        return false;
-    *to = tg_name_n(p->model->tg, (const char *)text.at, text.n);
-    return true;
-}
-
-static bool opset_line(Parser *p)
-{
-    TgModel *m = p->model;
-    TgImport import = {.domain = tg_name(m->tg, "")};
-    if (p->r.lex.token.kind == TG_TOK_STRING && !word_line(p, &import.domain))
-        return false;
-    if (!tg_lex_int(&p->r.lex, &import.version))
-        return false;
-    TG_PUSH(m->arena, &m->imports, import);
-    return true;
-}
-
-static bool folder_line(Parser *p)
-{
-    TgName folder;
-    if (!word_line(p, &folder))
-        return false;
-    p->model->path = p->r.base = tg_name_format(p->model->tg, "%s/text", folder);
-    return true;
-}
-
-static bool header_line(Parser *p)
-{
-    TgLex *lex = &p->r.lex;
-    TgModel *m = p->model;
-    TgLex start = *lex;
-    tg_lex_next(lex);
-    if (tg_lex_is_word(&start, "ir_version"))
-        return tg_lex_int(lex, &m->ir_version);
-    if (tg_lex_is_word(&start, "opset"))
-        return opset_line(p);
-    if (tg_lex_is_word(&start, "producer"))
-        return word_line(p, &m->producer_name);
-    if (tg_lex_is_word(&start, "producer_version"))
-        return word_line(p, &m->producer_version);
-    if (tg_lex_is_word(&start, "domain"))
-        return word_line(p, &m->domain);
-    if (tg_lex_is_word(&start, "model_version"))
-        return tg_lex_int(lex, &m->model_version);
-    if (tg_lex_is_word(&start, "doc"))
-        return word_line(p, &m->doc);
-    if (tg_lex_is_word(&start, "unknown"))
-        return tg_read_hex(&p->r, &m->unknown);
-    if (tg_lex_is_word(&start, "folder"))
-        return folder_line(p);
-    *lex = start;
-    return tg_lex_fail(lex, "'graph' or a line about the model");
-}
-
 static bool model(Parser *p)
 {
     TgLex *lex = &p->r.lex;
     while (!tg_lex_is_word(lex, "graph"))
-        if (!header_line(p))
+        if (!tg_read_header_line(&p->r, p->model))
             return false;
     tg_lex_next(lex);
     TgImport newest = {tg_name(lex->tg, ""), TG_NEWEST_OPSET};

@@ -30,6 +30,7 @@ const TgTensor *tg_read_const(TgReader *r);        /* the current word is `const
 bool tg_read_attr_name(TgReader *r, TgName *name); /* takes `name =` */
 bool tg_read_attr_value(TgReader *r, TgOp op, TgName name,
                         TgAttrBuild *to);       /* op says what its attributes are */
+bool tg_read_header_line(TgReader *r, TgModel *m); /* read_header.c: one line of the model's header */
 bool tg_read_quoted(TgReader *r, TgName *text); /* ("text") */
 bool tg_read_hex(TgReader *r, TgBytes *bytes);  /* ("0a0b"): bytes that are no text */
 
