@@ -149,11 +149,12 @@ static bool pair_outputs(Equiv *e, TgName *why)
 
 static EquivOutcome whole(Equiv *e)
 {
-    EquivProblem p = equiv_problem(e->a, e->b, &e->given, &e->wanted, false);
+    EquivProblem p = equiv_problem_of(&e->same, e->a, e->b, &e->given, &e->wanted, false);
     e->result->regions++;
     e->result->checked++;
     EquivOutcome o = equiv_solve(e->tg, &p, e->options, e->result);
     equiv_problem_free(&p);
+    equiv_note(e->result, &o);
     return o;
 }
 
@@ -162,9 +163,9 @@ static EquivOutcome compare(Equiv *e)
     static const double default_flops = 3e8;
     TgName why = NULL;
     if (!pair_inputs(e, &why) || !pair_outputs(e, &why))
-        return (EquivOutcome){TG_DIFFERENT, why, NULL};
+        return (EquivOutcome){.verdict = TG_DIFFERENT, .why = why};
     if (!pair_uninterpreted(e, &why))
-        return (EquivOutcome){TG_UNDECIDED, why, NULL};
+        return (EquivOutcome){.verdict = TG_UNDECIDED, .why = why};
     equiv_drop_identical(e);
     if (!e->wanted.n)
         return (EquivOutcome){.verdict = TG_EQUAL};
@@ -182,11 +183,14 @@ bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgE
                .options = options ? options : &defaults,
                .result = result,
                .arena = tg_arena_new(tg)};
+    equiv_tensors_init(&e.same, tg, e.arena, SIZE_MAX);
     *result = (TgEquivResult){.verdict = TG_UNDECIDED};
     EquivOutcome o = compare(&e);
     result->verdict = o.verdict;
     result->witness = o.verdict == TG_EQUAL ? NULL : o.why;
     result->where = o.where;
+    if (o.verdict != TG_EQUAL || result->proved + result->reused < result->regions)
+        result->bound = 0; /* floats alone vouch for some part */
     tg_arena_free(e.arena);
     *tg_place(tg) = place;
     return true;

@@ -1,7 +1,7 @@
-/* Equivalence of two models: do they compute the same? Two precisions here (the finite field joins in a
- * later step): run both in float32 and float64 on ordinary and hostile inputs. Differences that come from
- * rounding shrink by about 2^29 from one to the other; real ones do not (Higham, Accuracy and Stability of
- * Numerical Algorithms). */
+/* Equivalence: do two models, or two values of one graph, compute the same? Two checks, which see different
+ * things: a proof in a finite field (equal over the reals by the laws of arithmetic and exp, up to a chance
+ * that is computed), and runs in float32 and float64 on ordinary and hostile inputs, where rounding shows as
+ * differences that shrink by about 2^29 from one to the other and real differences do not. */
 #ifndef TG_EQUIV_H
 #define TG_EQUIV_H
 
@@ -9,8 +9,11 @@
 
 typedef enum { TG_EQUAL, TG_DIFFERENT, TG_UNDECIDED } TgVerdict;
 
+typedef enum { TG_CHECK_BOTH, TG_CHECK_FIELD, TG_CHECK_FLOATS } TgCheckKind;
+
 typedef struct {
     uint64_t seed;
+    TgCheckKind check;
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
     uint32_t threads;
@@ -24,6 +27,8 @@ typedef struct {
     uint32_t checked;        /* evaluated */
     uint32_t reused;         /* equal on sight, or answered before */
     uint32_t draws;
+    uint32_t proved;         /* of the regions: in the finite field as well */
+    double bound;            /* log2 of the chance that one of them is a false "equal" there; 0: no bound */
     TgName witness; /* different: "'y' element [0,3]: 1.25 against 1.5, ... (seed 7, B=2)"; undecided: why */
     TgName where;   /* different: first value where they part, if found */
 } TgEquivResult;

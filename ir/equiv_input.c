@@ -176,6 +176,12 @@ static double real_value(TgInputClass cls, uint64_t key, int64_t i)
 
 static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray *a)
 {
+    if (mode == TG_EVAL_FIELD) {
+        for (int64_t i = 0; i < a->count; i++)
+            ((TgFelt *)a->data)[i] = tg_felt_random(tg_mix(key, (uint64_t)i));
+        a->degree = (TgDegree){1, 0, 0, 0};
+        return;
+    }
     TgArray flat = *a; /* of a complex number, both parts */
     if (tg_dtype_class(a->dtype) == TG_CLASS_C) {
         flat.dtype = a->dtype == TG_c64 ? TG_f32 : TG_f64;
@@ -263,6 +269,8 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
     *a = tg_array_new(tg, mode, info->type->dtype, info->type->rank, dim);
     uint64_t key = tg_mix(tg_mix(seed, index), tg_hash(name, strlen(name), (uint64_t)cls));
     TgClass class = tg_dtype_class(a->dtype);
+    if (mode == TG_EVAL_FIELD && class == TG_CLASS_C)
+        return tg_array_drop(tg, a), no_values(tg, name, info->type);
     if (class == TG_CLASS_F || class == TG_CLASS_C) {
         fill_reals(mode, cls, key, a);
         return true;

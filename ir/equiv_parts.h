@@ -2,8 +2,13 @@
  *
  *   equiv.c          pairs inputs, outputs and uninterpreted operators; decides whole or in regions
  *   equiv_region.c   cuts large models at values that both have; finds regions equal or seen before
- *   equiv_problem.c  one question: do these two graphs compute the same? Runs and judges
- *   equiv_shrink.c   asks it at a smaller size where the model's own is fixed and large
+ *   equiv_local.c    cuts a region around one replacement within a graph
+ *   equiv_extract.c  makes the two graphs of a question
+ *   equiv_general.c  its general form: any weights, small sizes
+ *   equiv_answer.c   asks first in general, then as it stands; remembers answers
+ *   equiv_solve.c    one question: sizes, draws, and what follows from both checks
+ *   equiv_proof.c    the check in the finite field
+ *   equiv_floats.c   the check in two precisions
  *   equiv_compare.c  compares the arrays of one output
  *   equiv_input.c    sizes for symbols, values for inputs
  */
@@ -60,7 +65,7 @@ typedef struct {
 EquivMeasure equiv_measure(const EquivQuad *q);
 double equiv_distance(const TgArray *a, const TgArray *b); /* relative, of two float64 results of one shape */
 
-/* --- a question (equiv_problem.c) ----------------------------------------------------------------------- */
+/* --- the two graphs of a question (equiv_extract.c) ----------------------------------------------------- */
 
 typedef struct {
     TgValue a, b; /* 0: that side does not have it */
@@ -75,24 +80,101 @@ typedef struct {
     EquivDummies dummies; /* in the arena of a */
 } EquivProblem;
 
+/* Which tensors are the same: tied weights may be stored twice. */
+typedef struct {
+    Tg *tg;
+    TgMap first, by_hash; /* tensor -> the first one with its type and bytes */
+    size_t budget;        /* bytes that may still be read to find out */
+} EquivTensors;
+
+void equiv_tensors_init(EquivTensors *same, Tg *tg, TgArena *arena, size_t budget);
+const TgTensor *equiv_first(EquivTensors *same, const TgTensor *t); /* t itself: no other one is known */
+
+/* Where one of the graphs comes from: nodes in order, and room to note what each value became. */
+typedef struct {
+    TgGraph *g;
+    const TgNode *order;
+    uint32_t n;
+    TgValue *value; /* by value of g; zeros */
+    bool exact;     /* all of the nodes are needed */
+} EquivSource;
+
+/* What computes `targets` where the values `cuts` are given. With `trust_shapes`, inferred shapes are
+ * believed where only the shape of a value is asked, so that nobody computes the value for it. */
+EquivProblem equiv_problem(EquivTensors *same, const EquivSource *a, const EquivSource *b,
+                           const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes);
+EquivProblem equiv_problem_of(EquivTensors *same, TgGraph *a, TgGraph *b, const EquivPairs *cuts,
+                              const EquivPairs *targets, bool trust_shapes); /* of whole graphs */
+bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot); /* such an operand */
+void equiv_problem_free(EquivProblem *p);
+double equiv_work(TgGraph *g); /* of one run at the small sizes chosen here, in operations */
+
+/* --- its general form (equiv_general.c) ----------------------------------------------------------------- */
+
+typedef enum {
+    EQUIV_GENERAL, /* holds for any weights, and sizes are small now */
+    EQUIV_SPOILED  /* sizes could not be made small: make the problem anew */
+} EquivGeneral;
+
+EquivGeneral equiv_generalize(EquivProblem *p);
+
+/* --- answering it --------------------------------------------------------------------------------------- */
+
 typedef struct {
     TgVerdict verdict;
     TgName why;   /* witness or reason */
     TgName where; /* different: the output */
+    bool proved;  /* equal: in the finite field as well */
+    double bound; /* of a false "equal" there: log2 of the chance */
 } EquivOutcome;
 
-/* What computes `targets` where the values `cuts` are given. With `trust_shapes`, inferred shapes are
- * believed where only the shape of a value is asked, so that nobody computes the value for it. */
-EquivProblem equiv_problem(TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets,
-                           bool trust_shapes);
-bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot); /* such an operand */
-void equiv_problem_free(EquivProblem *p);
-EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
-double equiv_work(TgGraph *g); /* of one run at the small sizes chosen here, in operations */
+/* One question under way (equiv_solve.c). */
+typedef struct {
+    Tg *tg;
+    EquivProblem *p;
+    const TgEquivOptions *options;
+    TgEquivResult *result;
+    EquivSizes sizes;
+    uint32_t attempt; /* way of choosing sizes */
+    TgInputClass cls;
+    TgArena *arena;
+    TgEvaluator *evaluator;
+    TgField *field;
+    TgName reason;    /* why the last run failed */
+    bool unsupported; /* namely because nobody can run some operator */
+} EquivSolve;
 
-/* Makes a long axis short where the question stays the same; false: not possible, nothing changed.
- * (equiv_shrink.c) */
-bool equiv_shrink(EquivProblem *p);
+EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
+/* Sizes for s->attempt; undone by the next call. */
+void equiv_choose_sizes(EquivSolve *s);
+bool equiv_make_inputs(EquivSolve *s, TgEvalMode mode, uint64_t seed, TgArray **in);
+bool equiv_evaluate(EquivSolve *s, TgGraph *g, TgEvalMode mode, const TgArray *in, TgArray **out);
+void equiv_drop(EquivSolve *s, TgArray *arrays, uint32_t n); /* arrays may be NULL */
+EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b, int64_t element,
+                           const char *why);
+EquivOutcome equiv_only_second_fails(EquivSolve *s);
+
+/* In the finite field (equiv_proof.c): equal with a bound, different, or not decided. */
+EquivOutcome equiv_prove(EquivSolve *s);
+/* One draw in two precisions (equiv_floats.c). *excused: equal only if the constants of b are rounded ones. */
+EquivOutcome equiv_draw_floats(EquivSolve *s, bool *excused);
+
+/* Questions asked so far (equiv_answer.c). */
+typedef struct {
+    Tg *tg;
+    TgArena *arena;
+    const TgEquivOptions *options;
+    TgEquivResult *result;
+    TgMap solved; /* hash of a question -> EquivOutcome */
+} EquivMemo;
+
+void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions *options, TgEquivResult *result);
+uint64_t equiv_question(const EquivProblem *p, int side); /* hash of one graph, names aside */
+void equiv_note(TgEquivResult *r, const EquivOutcome *o); /* adds its bound to that of the result */
+/* `make` makes the problem, anew each time. A difference in general is final unless `thorough`; as it stands
+ * the question is asked only if that takes at most `most_work` operations (0: no limit). */
+EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough,
+                          double most_work);
 
 /* --- regions (equiv_region.c) --------------------------------------------------------------------------- */
 
@@ -104,6 +186,7 @@ typedef struct {
     const TgEquivOptions *options;
     TgEquivResult *result;
     TgArena *arena;
+    EquivTensors same;
 } Equiv;
 
 /* Removes from `wanted` what is computed in the same way on both sides. */

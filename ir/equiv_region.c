@@ -7,9 +7,7 @@
  * bools are never cut: as random numbers they would be invalid indices.
  *
  * A region that is the same on both sides, node by node and tensor by tensor, needs no run. Layers repeat:
- * two regions that differ only in the bytes of weights of the source are the same question, asked once. New
- * weights, which only b has, count with their bytes: they are never believed for the sake of another
- * layer's.
+ * what holds for any weights (equiv_general.c) is asked once.
  *
  * Random values at a cut may be impossible ones (a variance below zero, a pair that depends on each other),
  * so a region that seems different is asked again with its cuts walked through, in the end from the inputs
@@ -18,12 +16,6 @@
 #include <string.h>
 
 #include "equiv_parts.h"
-
-enum {
-    SMALL_TENSOR = 64, /* constants of at most so many elements count with their bytes */
-    SMALL_DRAWS = 3,   /* of regions that could be made small */
-    HEAVY = 1 << 20    /* elements of weights from which one draw must do */
-};
 
 typedef enum { UNKNOWN, WANTED, EQUAL, BAD } State;
 
@@ -51,10 +43,8 @@ typedef struct {
     targets;
     TgU32s queue;
     uint8_t *closed;  /* by target: not a cut at the moment */
-    TgMap tensor_ids; /* tensor -> number of its bytes */
-    TgMap tensor_by_hash;
-    TgMap of_source; /* tensor numbers of a: weights that were there before */
-    TgMap solved;    /* hash of a question -> EquivOutcome */
+    TgMap recipes;   /* tensor -> number of what it is made of */
+    EquivMemo memo;
 } Regions;
 
 /* --- identity of tensors -------------------------------------------------------------------------------- */
@@ -62,25 +52,15 @@ typedef struct {
 /* Equal numbers for equal bytes and type. Recipes are equal when they are written alike. */
 static uint64_t tensor_id(Regions *r, const TgTensor *t)
 {
-    Tg *tg = r->e->tg;
-    uint64_t id, first;
-    if (!t)
-        return 0;
-    if (tg_map_get(&r->tensor_ids, TG_KEY(t), &id))
+    uint64_t id;
+    if (!t || t->payload != TG_RECIPE)
+        return t ? TG_KEY(equiv_first(&r->e->same, t)) : 0;
+    if (tg_map_get(&r->recipes, TG_KEY(t), &id))
         return id;
-    if (t->payload == TG_RECIPE) {
-        id = tg_mix(TG_KEY(t->recipe->attrs), tg_mix(t->recipe->op, t->recipe->output));
-        for (uint32_t i = 0; i < t->recipe->n; i++)
-            id = tg_mix(id, tensor_id(r, t->recipe->input[i]));
-    } else {
-        uint64_t hash = tg_mix(tg_tensor_hash(tg, t), t->count);
-        id = TG_KEY(t);
-        if (!tg_map_get(&r->tensor_by_hash, hash, &first))
-            tg_map_put(&r->tensor_by_hash, hash, id);
-        else if (tg_tensor_equal(tg, (const TgTensor *)(uintptr_t)first, t))
-            id = first;
-    }
-    tg_map_put(&r->tensor_ids, TG_KEY(t), id);
+    id = tg_mix(TG_KEY(t->recipe->attrs), tg_mix(t->recipe->op, t->recipe->output));
+    for (uint32_t i = 0; i < t->recipe->n; i++)
+        id = tg_mix(id, tensor_id(r, t->recipe->input[i]));
+    tg_map_put(&r->recipes, TG_KEY(t), id);
     return id;
 }
 
@@ -156,26 +136,11 @@ static void deep_hashes(Regions *r, int s)
     hash_values(r, side->g, side->deep);
 }
 
-/* Weights of the source, those within recipes included. Recipes nest as deep as passes stack them. */
-static void note_source(Regions *r, const TgTensor *t)
-{
-    if (!t)
-        return;
-    tg_map_put(&r->of_source, tensor_id(r, t), 1);
-    for (uint32_t i = 0; t->payload == TG_RECIPE && i < t->recipe->n; i++)
-        note_source(r, t->recipe->input[i]);
-}
-
 static void begin(Regions *r, Equiv *e)
 {
     *r = (Regions){.e = e, .arena = tg_arena_new(e->tg)};
-    tg_map_init(&r->tensor_ids, r->arena);
-    tg_map_init(&r->tensor_by_hash, r->arena);
-    tg_map_init(&r->of_source, r->arena);
-    tg_map_init(&r->solved, r->arena);
-    for (TgValue v = 1; v < e->a->values.n; v++)
-        if (tg_value(e->a, v)->origin == TG_V_CONST)
-            note_source(r, tg_value(e->a, v)->tensor);
+    tg_map_init(&r->recipes, r->arena);
+    equiv_memo_init(&r->memo, e->tg, r->arena, e->options, e->result);
     deep_hashes(r, 0);
     deep_hashes(r, 1);
 }
@@ -345,165 +310,26 @@ static void reopen(Regions *r, Cut *cut)
     cut->undo.n = 0;
 }
 
-/* --- the same question? --------------------------------------------------------------------------------- */
-
-/* Numbers things in the order in which they are met, so that layers look alike. */
-typedef struct {
-    Regions *r;
-    bool anonymous; /* weights and cuts are numbered; otherwise they are themselves */
-    TgMap number;
-    uint32_t last;
-} Canon;
-
-static uint64_t numbered(Canon *c, uint64_t key, bool may_add)
-{
-    uint64_t n;
-    if (tg_map_get(&c->number, key, &n))
-        return n;
-    if (!may_add)
-        return 0;
-    tg_map_put(&c->number, key, ++c->last);
-    return c->last;
-}
-
-static uint64_t canon_tensor(Canon *c, const TgTensor *t, int s)
-{
-    Tg *tg = c->r->e->tg;
-    if (!t)
-        return 0;
-    if (c->anonymous && t->payload == TG_RECIPE) {
-        uint64_t h = tg_mix(TG_KEY(t->recipe->attrs), tg_mix(t->recipe->op, t->recipe->output));
-        for (uint32_t i = 0; i < t->recipe->n; i++)
-            h = tg_mix(h, canon_tensor(c, t->recipe->input[i], s));
-        return h;
-    }
-    uint64_t id = tensor_id(c->r, t);
-    if (!c->anonymous || t->count <= SMALL_TENSOR)
-        return tg_mix(5, id);
-    uint64_t n = numbered(c, id, s == 0 || tg_map_get(&c->r->of_source, id, NULL));
-    return n ? tg_mix(tg_mix(6, n), TG_KEY(tg_tensor_type(tg, t))) : tg_mix(7, id);
-}
-
-static uint64_t canon_leaf(Canon *c, int s, TgValue v)
-{
-    const Side *side = &c->r->side[s];
-    const TgValueInfo *info = tg_value(side->g, v);
-    if (info->origin == TG_V_CONST)
-        return canon_tensor(c, info->tensor, s);
-    uint64_t pair = side->given[v] ? tg_mix(8, side->given[v]) : tg_mix(9, side->target[v]);
-    if (!c->anonymous || !tg_is_float(info->type->dtype))
-        return pair; /* integers mean something */
-    return tg_mix(tg_mix(10, numbered(c, pair, true)), TG_KEY(info->type));
-}
-
-/* Hash of what computes `from` out of the cuts; depth first, operands in order. */
-static uint64_t canon_hash(Canon *c, int s, TgValue from)
-{
-    Side *side = &c->r->side[s];
-    TgMark mark = tg_mark(tg_scratch(c->r->e->tg));
-    TgArena *scratch = tg_scratch(c->r->e->tg);
-    TgMap hash;
-    TgU32s stack = {0};
-    tg_map_init(&hash, scratch);
-    TG_PUSH(scratch, &stack, from);
-    while (stack.n) {
-        TgValue v = stack.at[stack.n - 1];
-        const TgValueInfo *info = tg_value(side->g, v);
-        uint32_t t = side->target[v];
-        bool leaf = info->origin != TG_V_RESULT || side->given[v] || (v != from && t && !c->r->closed[t - 1]);
-        if (tg_map_get(&hash, v, NULL)) {
-            stack.n--;
-            continue;
-        }
-        if (leaf) {
-            tg_map_put(&hash, v, canon_leaf(c, s, v));
-            continue;
-        }
-        const TgNodeInfo *n = tg_node(side->g, info->node);
-        uint64_t all = node_hash(c->r, n), h = 0;
-        uint32_t waiting = stack.n;
-        for (uint32_t k = n->n_in; k-- > 0;)
-            if (n->in[k] && !tg_map_get(&hash, n->in[k], NULL) && !equiv_only_shape(side->g, n, k))
-                TG_PUSH(scratch, &stack, n->in[k]);
-        if (stack.n > waiting)
-            continue;
-        for (uint32_t k = 0; k < n->n_in; k++) {
-            h = 0;
-            if (equiv_only_shape(side->g, n, k))
-                h = TG_KEY(tg_type_of(side->g, n->in[k]));
-            else if (n->in[k])
-                tg_map_get(&hash, n->in[k], &h);
-            all = tg_mix(all, h);
-        }
-        tg_map_put(&hash, v, tg_mix(tg_mix(all, info->index), TG_KEY(info->type)));
-    }
-    uint64_t result = 0;
-    tg_map_get(&hash, from, &result);
-    tg_release(scratch, mark);
-    return result;
-}
-
-static bool is_identical(Regions *r, EquivPair p)
-{
-    Canon c = {.r = r};
-    return canon_hash(&c, 0, p.a) == canon_hash(&c, 1, p.b);
-}
-
-static uint64_t question(Regions *r, EquivPair p)
-{
-    Canon c = {.r = r, .anonymous = true};
-    tg_map_init(&c.number, r->arena);
-    uint64_t a = canon_hash(&c, 0, p.a);
-    return tg_mix(a, canon_hash(&c, 1, p.b));
-}
-
 /* --- answering ------------------------------------------------------------------------------------------ */
 
-static bool is_heavy(const TgGraph *g)
+typedef struct {
+    Regions *r;
+    const Cut *cut;
+    EquivPairs wanted;
+} Question;
+
+static EquivProblem make_problem(void *user)
 {
-    size_t n = 0;
-    for (TgValue v = 1; v < g->values.n; v++)
-        n += tg_value(g, v)->tensor ? tg_value(g, v)->tensor->count : 0;
-    return n > HEAVY;
+    Question *q = user;
+    return equiv_problem_of(&q->r->e->same, q->r->e->a, q->r->e->b, &q->cut->cuts, &q->wanted, true);
 }
 
-static EquivOutcome solve(Regions *r, EquivPair p, const Cut *cut, bool small)
-{
-    Equiv *e = r->e;
-    EquivPairs wanted = {0};
-    TgEquivOptions options = *e->options;
-    EquivOutcome o = {.verdict = TG_UNDECIDED};
-    TG_PUSH(r->arena, &wanted, p);
-    EquivProblem problem = equiv_problem(e->a, e->b, &cut->cuts, &wanted, true);
-    if (small && !options.draws)
-        options.draws = is_heavy(problem.b->graph) ? 1 : SMALL_DRAWS;
-    if (!small || equiv_shrink(&problem))
-        o = equiv_solve(e->tg, &problem, &options, e->result);
-    equiv_problem_free(&problem);
-    return o;
-}
-
-/* A difference at a smaller size is enough to distrust a candidate, but not to accuse an output. */
+/* A difference in general is enough to distrust a candidate, but not to accuse an output. */
 static EquivOutcome ask(Regions *r, uint32_t target, const Cut *cut)
 {
-    EquivPair p = r->targets.at[target].pair;
-    uint64_t known;
-    r->e->result->regions++;
-    if (is_identical(r, p))
-        return r->e->result->reused++, (EquivOutcome){.verdict = TG_EQUAL};
-    uint64_t hash = tg_mix(question(r, p), r->targets.at[target].is_output);
-    if (tg_map_get(&r->solved, hash, &known)) {
-        r->e->result->reused++;
-        return *(const EquivOutcome *)(uintptr_t)known;
-    }
-    r->e->result->checked++;
-    EquivOutcome *o = TG_NEW(r->arena, EquivOutcome);
-    *o = solve(r, p, cut, true);
-    bool settled = o->verdict == TG_EQUAL || (o->verdict == TG_DIFFERENT && !r->targets.at[target].is_output);
-    if (!settled)
-        *o = solve(r, p, cut, false);
-    tg_map_put(&r->solved, hash, TG_KEY(o));
-    return *o;
+    Question q = {.r = r, .cut = cut};
+    TG_PUSH(r->arena, &q.wanted, r->targets.at[target].pair);
+    return equiv_answer(&r->memo, make_problem, &q, r->targets.at[target].is_output, 0);
 }
 
 /* Asks with the nearest cuts, then with those walked through; a candidate only once more, an output to the

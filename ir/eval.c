@@ -30,7 +30,8 @@ typedef struct {
     const TgNode *order; /* nodes that some output needs */
     uint32_t n;
     uint32_t *reads; /* by value: how often it is read, the outputs of the graph included */
-    TgArray *kept;   /* by value: constants that stay; NULL where they are dropped after use */
+    bool again;      /* a body or definition, which runs many times: its constants stay */
+    TgArray *kept[TG_EVAL_MODES]; /* by mode, then by value: these; made on demand */
 } Plan;
 
 /* A composite operator at certain types: `feed[i]` is the operand that goes into input i of the graph. */
@@ -142,9 +143,14 @@ static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const 
     c.out = TG_NEW_N(tg_scratch(run->tg), TgArray, room);
     c.threads = run->options->threads ? run->options->threads : 1;
     c.seed = tg_mix(run->options->seed, n->out ? n->out[0] : 0);
+    c.field = run->options->field;
     bool ok;
     if (tg_op_has(n->op, TG_T_CONTROL)) {
         ok = kernels[n->op](&c); /* passes arrays on as they are */
+    } else if (outer == TG_EVAL_FIELD) {
+        ok = eval_in_field(&c, n->op == TG_Softmax ? eval_field_softmax : kernels[n->op]);
+        for (uint32_t i = 0; ok && i < n->n_out; i++)
+            eval_finish(outer, outer, &c.out[i]);
     } else {
         if (outer == TG_EVAL_NATIVE)
             c.mode = involves_f64(n, in) ? TG_EVAL_F64 : TG_EVAL_F32;
@@ -176,7 +182,7 @@ static bool as_constant(const TgRun *run, TgOp op, const TgArray *a)
         return false;
     if (!eval_is_real(a))
         return true;
-    return a->count <= SMALL_REALS && !tg_op_has(op, TG_T_ELEMENTWISE) &&
+    return run->options->mode != TG_EVAL_FIELD && a->count <= SMALL_REALS && !tg_op_has(op, TG_T_ELEMENTWISE) &&
            tg_dtype_class(a->dtype) == TG_CLASS_F && is_exact(run->options->mode, a);
 }
 
@@ -330,7 +336,8 @@ static bool dispatch(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const Tg
         return tg_report(run->tg, TG_E_not_evaluable, op_name(run->tg, n));
     if (!operands_given(run, n, in))
         return false;
-    return tier == TG_PRIMITIVE ? run_kernel(run, g, n, in, out) : run_composite(run, g, n, in, out);
+    bool direct = tier == TG_PRIMITIVE || (n->op == TG_Softmax && run->options->mode == TG_EVAL_FIELD);
+    return direct ? run_kernel(run, g, n, in, out) : run_composite(run, g, n, in, out);
 }
 
 /* Evaluates n; `out` (n_out of them) belongs to the caller on success and is empty on failure. */
@@ -393,10 +400,9 @@ static Plan *plan_of(TgRun *run, TgGraph *g, bool again)
     for (uint32_t i = 0; i < n; i++)
         if (any_read(tg_node(g, order[i]), p->reads))
             *mine++ = order[i];
-    if (again) {
-        p->kept = TG_NEW_N(run->arena, TgArray, g->values.n);
+    p->again = again;
+    if (again)
         TG_PUSH(run->arena, &run->keepers, p);
-    }
     tg_map_put(&run->plans, TG_KEY(g), (uint64_t)(uintptr_t)p);
     return p;
 }
@@ -426,7 +432,10 @@ static const TgArray *array_of(Frame *f, TgValue v)
         tg_report(f->run->tg, TG_E_eval_missing, (unsigned)info->index);
         return NULL;
     }
-    TgArray *kept = f->plan->kept ? &f->plan->kept[v] : slot;
+    TgArray **all = &f->plan->kept[f->run->options->mode];
+    if (f->plan->again && !*all)
+        *all = TG_NEW_N(f->run->arena, TgArray, f->plan->g->values.n);
+    TgArray *kept = f->plan->again ? &(*all)[v] : slot;
     if (is_empty(kept))
         *kept = tg_array_from_tensor(f->run->tg, f->run->options->mode, info->tensor);
     if (kept != slot && !is_empty(kept))
@@ -551,9 +560,9 @@ bool eval_subgraph(TgEvalCall *c, uint32_t sub, uint32_t n_in, const TgArray *co
 
 /* --- the door ------------------------------------------------------------------------------------------- */
 
-static void run_begin(TgRun *run, Tg *tg, const TgEvalOptions *options)
+static void run_begin(TgRun *run, Tg *tg, TgArena *arena)
 {
-    *run = (TgRun){.tg = tg, .options = options, .arena = tg_arena_new(tg)};
+    *run = (TgRun){.tg = tg, .arena = arena};
     tg_map_init(&run->plans, run->arena);
     run->definitions = tg_interner_new(run->arena, same_key);
 }
@@ -561,33 +570,62 @@ static void run_begin(TgRun *run, Tg *tg, const TgEvalOptions *options)
 static void run_end(TgRun *run)
 {
     for (uint32_t i = 0; i < run->keepers.n; i++)
-        drop_all(run->tg, run->keepers.at[i]->kept, run->keepers.at[i]->g->values.n);
+        for (int mode = 0; mode < TG_EVAL_MODES; mode++)
+            if (run->keepers.at[i]->kept[mode])
+                drop_all(run->tg, run->keepers.at[i]->kept[mode], run->keepers.at[i]->g->values.n);
     for (uint32_t i = 0; i < run->models.n; i++)
         tg_model_free(run->models.at[i]);
-    tg_arena_free(run->arena);
+}
+
+TgEvaluator *tg_evaluator_new(Tg *tg)
+{
+    TgArena *arena = tg_arena_new(tg);
+    TgRun *run = TG_NEW(arena, TgRun);
+    run_begin(run, tg, arena);
+    return run;
+}
+
+void tg_evaluator_drop(TgEvaluator *e)
+{
+    TgArena *arena = e->arena;
+    run_end(e);
+    tg_arena_free(arena);
+}
+
+bool tg_evaluator_run(TgEvaluator *e, TgGraph *g, const TgEvalOptions *options, const TgArray *in, TgArray *out)
+{
+    TgMark mark = tg_mark(tg_scratch(e->tg));
+    const TgArray **each = TG_NEW_N(tg_scratch(e->tg), const TgArray *, g->inputs.n + 1);
+    for (uint32_t i = 0; i < g->inputs.n; i++)
+        each[i] = &in[i];
+    memset(out, 0, g->outputs.n * sizeof *out);
+    e->options = options;
+    e->depth = 0;
+    e->flops = 0;
+    bool ok = run_graph(e, g, each, NULL, out);
+    tg_release(tg_scratch(e->tg), mark);
+    return ok;
 }
 
 bool tg_eval(Tg *tg, TgGraph *g, const TgEvalOptions *options, const TgArray *in, TgArray *out)
 {
-    TgRun run;
-    run_begin(&run, tg, options);
-    const TgArray **each = TG_NEW_N(run.arena, const TgArray *, g->inputs.n + 1);
-    for (uint32_t i = 0; i < g->inputs.n; i++)
-        each[i] = &in[i];
-    memset(out, 0, g->outputs.n * sizeof *out);
-    bool ok = run_graph(&run, g, each, NULL, out);
-    run_end(&run);
+    TgEvaluator *e = tg_evaluator_new(tg);
+    bool ok = tg_evaluator_run(e, g, options, in, out);
+    tg_evaluator_drop(e);
     return ok;
 }
 
 bool tg_eval_node(Tg *tg, const TgGraph *g, const TgNodeInfo *n, const TgEvalOptions *options,
                   const TgArray *const *in, TgArray *out)
 {
+    TgArena *arena = tg_arena_new(tg);
     TgRun run;
-    run_begin(&run, tg, options);
+    run_begin(&run, tg, arena);
     memset(out, 0, n->n_out * sizeof *out);
+    run.options = options;
     run.depth = 1;
     bool ok = run_node(&run, g, n, in, out);
     run_end(&run);
+    tg_arena_free(arena);
     return ok;
 }

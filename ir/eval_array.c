@@ -18,6 +18,8 @@ size_t tg_array_element(TgEvalMode mode, TgDtype dtype)
     case TG_C_INT: return sizeof(int64_t);
     case TG_C_REAL: break;
     }
+    if (mode == TG_EVAL_FIELD)
+        return sizeof(TgFelt);
     size_t parts = tg_dtype_class(dtype) == TG_CLASS_C ? 2 : 1;
     bool wide = mode == TG_EVAL_F64 || (mode == TG_EVAL_NATIVE && (dtype == TG_f64 || dtype == TG_c128));
     return parts * (wide ? sizeof(double) : sizeof(float));
@@ -93,6 +95,8 @@ double tg_array_float(TgEvalMode mode, const TgArray *a, int64_t i)
         int64_t x = eval_ints_of(a)[i];
         return a->dtype == TG_u64 ? (double)(uint64_t)x : (double)x;
     }
+    if (mode == TG_EVAL_FIELD)
+        return eval_field_shadow(((const TgFelt *)a->data)[i]);
     return wide(mode, a) ? ((const double *)a->data)[i] : (double)((const float *)a->data)[i];
 }
 
@@ -103,7 +107,9 @@ int64_t tg_array_int(const TgArray *a, int64_t i)
 
 void tg_array_set_float(TgEvalMode mode, TgArray *a, int64_t i, double x)
 {
-    if (wide(mode, a))
+    if (mode == TG_EVAL_FIELD)
+        ((TgFelt *)a->data)[i] = tg_felt_float(x);
+    else if (wide(mode, a))
         ((double *)a->data)[i] = x;
     else
         ((float *)a->data)[i] = (float)x;
@@ -121,9 +127,10 @@ static bool can_borrow(TgEvalMode mode, const TgTensor *t)
 {
     if (t->payload != TG_MAPPED && t->payload != TG_OWNED)
         return false;
+    bool single = mode == TG_EVAL_NATIVE || mode == TG_EVAL_F32, twice = mode == TG_EVAL_NATIVE || mode == TG_EVAL_F64;
     bool same = t->dtype == TG_i64 || t->dtype == TG_u64 ||
-                ((t->dtype == TG_f32 || t->dtype == TG_c64) && mode != TG_EVAL_F64) ||
-                ((t->dtype == TG_f64 || t->dtype == TG_c128) && mode != TG_EVAL_F32);
+                ((t->dtype == TG_f32 || t->dtype == TG_c64) && single) ||
+                ((t->dtype == TG_f64 || t->dtype == TG_c128) && twice);
     return same && t->bytes && (uintptr_t)t->bytes % _Alignof(double) == 0;
 }
 
@@ -132,7 +139,10 @@ static void unpack_reals(TgEvalMode mode, const TgTensor *t, TgArray *a)
     bool complex = tg_dtype_class(t->dtype) == TG_CLASS_C;
     TgDtype part = !complex ? t->dtype : t->dtype == TG_c64 ? TG_f32 : TG_f64;
     size_t n = reals(a);
-    if (wide(mode, a))
+    if (mode == TG_EVAL_FIELD)
+        for (size_t i = 0; i < n; i++)
+            ((TgFelt *)a->data)[i] = tg_felt_float(tg_load_float(part, t->bytes, i));
+    else if (wide(mode, a))
         tg_load_f64s(part, t->bytes, n, a->data);
     else
         tg_load_f32s(part, t->bytes, n, a->data);
@@ -182,6 +192,10 @@ TgArray tg_array_from_tensor(Tg *tg, TgEvalMode mode, const TgTensor *t)
 {
     if (t->rank > TG_EVAL_RANK) {
         tg_report(tg, TG_E_eval_rank, (int)t->rank, (int)TG_EVAL_RANK);
+        return (TgArray){0};
+    }
+    if (mode == TG_EVAL_FIELD && tg_dtype_class(t->dtype) == TG_CLASS_C) {
+        tg_report(tg, TG_E_eval_type, tg_dtype_text(t->dtype));
         return (TgArray){0};
     }
     if (can_borrow(mode, t))
@@ -257,7 +271,7 @@ void eval_finish(TgEvalMode outer, TgEvalMode inner, TgArray *a)
     if (a->kind != TG_TENSOR || a->dtype == TG_str || tg_dtype_class(a->dtype) == TG_CLASS_C)
         return;
     if (eval_is_real(a)) {
-        if (bits > 16 || (outer == TG_EVAL_F64 && bits == 16))
+        if (bits > 16 || (outer == TG_EVAL_F64 && bits == 16) || outer == TG_EVAL_FIELD)
             return;
         if (!wide(inner, a)) {
             tg_round_f32s(a->dtype, a->data, (size_t)a->count);

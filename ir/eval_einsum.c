@@ -45,6 +45,7 @@ typedef struct {
 #undef ADD
 #undef FROM
 
+#define TG_FIELD_TOO
 #define TG_TEMPLATE "eval_einsum.inc"
 #include "eval_num.h"
 
@@ -205,7 +206,7 @@ static void take(Einsum *e, const Named *x, const Term *kept, void *to)
     if (!eval_is_real(&x->array))
         sum_out_int(x->array.data, to, kept->n, all.n, dim, strides);
     else
-        TG_BY_NUM(e->c, sum_out)(x->array.data, to, kept->n, all.n, dim, strides);
+        TG_BY_ANY_NUM(e->c, sum_out)(x->array.data, to, kept->n, all.n, dim, strides);
 }
 
 static int64_t size_of_labels(const Einsum *e, const Term *t, int32_t from, int32_t to)

@@ -7,7 +7,7 @@
  *
  *   - Reals of one call have one number type: float if c->mode is TG_EVAL_F32, double if it is TG_EVAL_F64
  *     (a kernel never sees TG_EVAL_NATIVE: the driver picks one per node and converts where float64 is mixed
- *     with others).
+ *     with others), TgFelt if it is TG_EVAL_FIELD, for the kernels that eval_field.c lets run there.
  *   - Results are rounded (floats of 16 bits and less) and wrapped (integers of less than 64 bits) by the
  *     driver after the kernel; only what quantizes (Cast, QuantizeLinear) rounds by itself, with its own
  *     saturation rules.
@@ -34,7 +34,8 @@ typedef struct TgEvalCall {
     const TgGraph *g;         /* where n lives; NULL: a node alone, without subgraphs */
     const TgArray *const *in; /* n->n_in of them; NULL: absent */
     TgArray *out;             /* n->n_out of them, empty; every one must be filled */
-    TgEvalMode mode;          /* number type of all reals of this call: TG_EVAL_F32 or TG_EVAL_F64 */
+    TgEvalMode mode;          /* number type of all reals of this call: TG_EVAL_F32, _F64 or _FIELD */
+    TgField *field;           /* TG_EVAL_FIELD: the draw */
     uint32_t threads;         /* at least 1; results must not depend on it */
     uint64_t seed;            /* of random operators: differs by node, the same in every run */
     TgRun *run;               /* for control flow */
@@ -116,6 +117,12 @@ bool eval_bad_type(TgEvalCall *c, TgDtype dtype);
 /* Runs a kernel for reals on integer operands: all operands become float64, results of float64 the type of
  * operand 0. */
 bool eval_by_reals(TgEvalCall *c, bool (*kernel)(TgEvalCall *c));
+
+/* --- the finite field (eval_field.c) -------------------------------------------------------------------- */
+
+bool eval_in_field(TgEvalCall *c, bool (*kernel)(TgEvalCall *c)); /* the call, in whatever way the field has */
+bool eval_field_softmax(TgEvalCall *c);
+double eval_field_shadow(TgFelt x);
 
 /* --- shapes --------------------------------------------------------------------------------------------- */
 

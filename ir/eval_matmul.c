@@ -54,6 +54,42 @@ static void product_int(void *user, int64_t from, int64_t to)
         }
 }
 
+/* Sums of up to 15 products fit into 128 bits; infinities and what lost its exponent are added one by one. */
+static TgFelt dot_felt(const TgFelt *a, const TgFelt *b, int64_t step, int64_t n)
+{
+    enum { FIT = 15 };
+    TgU128 p = 0, q = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if ((a[i].q | b[i * step].q) & (TG_FELT_ODD | TG_FELT_LOST)) {
+            TgFelt sum = tg_felt_int(0);
+            for (int64_t k = 0; k < n; k++)
+                sum = tg_felt_add(sum, tg_felt_mul(a[k], b[k * step]));
+            return sum;
+        }
+        p += (TgU128)a[i].p * b[i * step].p;
+        q += (TgU128)a[i].q * b[i * step].q;
+        if (i % FIT == FIT - 1) {
+            p = tg_mod_p(p);
+            q = tg_mod_q(q);
+        }
+    }
+    return (TgFelt){tg_mod_p(p), tg_mod_q(q)};
+}
+
+static void product_felt(void *user, int64_t from, int64_t to)
+{
+    const Product *p = user;
+    int64_t groups = (p->m + ROWS - 1) / ROWS;
+    for (int64_t g = from; g < to; g++)
+        for (int64_t row = g % groups * ROWS; row < p->m && row < (g % groups + 1) * ROWS; row++) {
+            const TgFelt *a = (const TgFelt *)p->a + p->a_at[g / groups] + row * p->k;
+            const TgFelt *b = (const TgFelt *)p->b + p->b_at[g / groups];
+            TgFelt *out = (TgFelt *)p->out + (g / groups * p->m + row) * p->n;
+            for (int64_t j = 0; j < p->n; j++)
+                out[j] = dot_felt(a, b + j, p->n, p->k);
+        }
+}
+
 bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64_t n, int64_t k,
                    const void *a, const int64_t *a_at, const void *b, const int64_t *b_at, void *out)
 {
@@ -67,7 +103,7 @@ bool eval_products(TgEvalCall *c, TgDtype dtype, int64_t pairs, int64_t m, int64
         memset(out, 0,
                (size_t)(pairs * m * n) * tg_array_element(c->mode, dtype)); /* fits: out was allocated */
     else
-        eval_parallel(c, pairs * ((m + ROWS - 1) / ROWS), real ? TG_BY_NUM(c, product) : product_int, &p);
+        eval_parallel(c, pairs * ((m + ROWS - 1) / ROWS), real ? TG_BY_ANY_NUM(c, product) : product_int, &p);
     return true;
 }
 

@@ -5,7 +5,9 @@
  *     #include "eval_num.h"
  *
  * A function of a template is named G(name); eval_<kernel> picks an instance: TG_BY_NUM(c, name)(arguments).
- * A further number type is one more block here. No include guard: it is meant to be included again.
+ * With TG_FIELD_TOO defined before, the template is also instantiated for the finite field, where FN, FN2 and
+ * TO do not exist; its instances are picked by TG_BY_ANY_NUM. No include guard: it is meant to be included
+ * again.
  *
  *   NUM                      the type of one number
  *   ADD SUB MUL DIV NEG      arithmetic
@@ -17,6 +19,7 @@
  */
 #ifndef TG_BY_NUM
 #define TG_BY_NUM(c, name) ((c)->mode == TG_EVAL_F64 ? name##_f64 : name##_f32)
+#define TG_BY_ANY_NUM(c, name) ((c)->mode == TG_EVAL_FIELD ? name##_felt : TG_BY_NUM(c, name))
 #endif
 
 #define ADD(a, b) ((a) + (b))
@@ -60,4 +63,36 @@
 #undef FROM
 #undef FROM_INT
 #undef TO
+
+#ifdef TG_FIELD_TOO
+#define ADD tg_felt_add
+#define SUB tg_felt_sub
+#define MUL tg_felt_mul
+#define DIV tg_felt_div
+#define NEG tg_felt_neg
+#define LESS tg_felt_less
+#define EQUAL tg_felt_equal
+#define MAX tg_felt_max
+#define MIN tg_felt_min
+#define FROM(x) tg_felt_float(x)
+#define FROM_INT(i) tg_felt_int(i)
+#define NUM TgFelt
+#define G(name) name##_felt
+#include TG_TEMPLATE
+#undef NUM
+#undef G
+#undef ADD
+#undef SUB
+#undef MUL
+#undef DIV
+#undef NEG
+#undef LESS
+#undef EQUAL
+#undef MAX
+#undef MIN
+#undef FROM
+#undef FROM_INT
+#undef TG_FIELD_TOO
+#endif
+
 #undef TG_TEMPLATE

@@ -36,21 +36,22 @@ FOLD_INT(fold_min_int, a < b ? a : b)
 FOLD_INT(fold_max_u64, (uint64_t)a > (uint64_t)b ? a : b)
 FOLD_INT(fold_min_u64, (uint64_t)a < (uint64_t)b ? a : b)
 
+#define TG_FIELD_TOO
 #define TG_TEMPLATE "eval_reduce.inc"
 #include "eval_num.h"
 
 /* One row per reduction: its folds, and where it starts. */
 typedef struct {
-    Fold f32, f64, i64, u64;
+    Fold f32, f64, felt, i64, u64;
     double start;
 } Reduction;
 
 static const Reduction *reduction_of(TgOp op)
 {
-    static const Reduction sum = {fold_sum_f32, fold_sum_f64, fold_sum_int, fold_sum_int, 0};
-    static const Reduction prod = {fold_prod_f32, fold_prod_f64, fold_prod_int, fold_prod_int, 1};
-    static const Reduction max = {fold_max_f32, fold_max_f64, fold_max_int, fold_max_u64, -INFINITY};
-    static const Reduction min = {fold_min_f32, fold_min_f64, fold_min_int, fold_min_u64, INFINITY};
+    static const Reduction sum = {fold_sum_f32, fold_sum_f64, fold_sum_felt, fold_sum_int, fold_sum_int, 0};
+    static const Reduction prod = {fold_prod_f32, fold_prod_f64, fold_prod_felt, fold_prod_int, fold_prod_int, 1};
+    static const Reduction max = {fold_max_f32, fold_max_f64, fold_max_felt, fold_max_int, fold_max_u64, -INFINITY};
+    static const Reduction min = {fold_min_f32, fold_min_f64, fold_min_felt, fold_min_int, fold_min_u64, INFINITY};
     switch (op) {
     case TG_ReduceMax: return &max;
     case TG_ReduceMin: return &min;
@@ -160,16 +161,17 @@ bool eval_reduce(TgEvalCall *c)
         return false;
     TgArray *z = &c->out[0];
     fill_start(c, z, r);
-    Fold fold = !eval_is_real(x)         ? x->dtype == TG_u64 ? r->u64 : r->i64
-                : c->mode == TG_EVAL_F64 ? r->f64
-                                         : r->f32;
+    Fold fold = !eval_is_real(x)           ? x->dtype == TG_u64 ? r->u64 : r->i64
+                : c->mode == TG_EVAL_FIELD ? r->felt
+                : c->mode == TG_EVAL_F64   ? r->f64
+                                           : r->f32;
     if (x->count > 0)
         fold_all(c, fold, x, reduced, stride, z);
     if (c->n->op != TG_ReduceMean || z->count == 0)
         return true;
     int64_t by = x->count / z->count;
     if (eval_is_real(z))
-        TG_BY_NUM(c, divide_all)(z, by);
+        TG_BY_ANY_NUM(c, divide_all)(z, by);
     else if (by)
         divide_ints(z, by);
     return true;
@@ -208,7 +210,7 @@ bool eval_arg_reduce(TgEvalCall *c)
     for (int64_t i = 0; i < c->out[0].count; i++) {
         int64_t at = i / step * step * n + i % step;
         bool largest = c->n->op == TG_ArgMax;
-        z[i] = eval_is_real(x) ? TG_BY_NUM(c, best)(x, at, n, step, largest, last)
+        z[i] = eval_is_real(x) ? TG_BY_ANY_NUM(c, best)(x, at, n, step, largest, last)
                                : best_int(x, at, n, step, largest, last);
     }
     return true;
@@ -240,7 +242,7 @@ bool eval_cumulate(TgEvalCall *c)
         int64_t start = i / step * step * n + i % step;
         Line line = {reverse ? start + (n - 1) * step : start, reverse ? -step : step, n};
         if (eval_is_real(x))
-            TG_BY_NUM(c, cumulate)(x, &c->out[0], &line, product, exclusive);
+            TG_BY_ANY_NUM(c, cumulate)(x, &c->out[0], &line, product, exclusive);
         else
             cumulate_int(x, &c->out[0], &line, product, exclusive);
     }

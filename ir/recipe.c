@@ -93,6 +93,7 @@ static TgTensor *finish(TgArena *arena, TgRecipe *recipe, const TgType *type) {
         *t = *recipe->input[0];
         t->rank = shape.rank;
         t->dim = shape.dim;
+        t->recipe = t->recipe ? recipe : NULL; /* of an operand that was computed: this shape of it */
         return t;
     }
     recipe->memo = TG_NEW(arena, TgMemo);
@@ -115,6 +116,17 @@ TgTensor *tg_tensor_recipe(TgArena *arena, uint16_t op, const TgAttrs *attrs, ui
     const TgType *type = inferred(model, recipe);
     tg_model_free(model);
     return type ? finish(arena, recipe, type) : NULL;
+}
+
+void tg_tensor_derived(TgArena *arena, TgTensor *t, uint16_t op, const TgAttrs *attrs, uint32_t n,
+                       const TgTensor *const *input, uint16_t output) {
+    TgRecipe *recipe = TG_NEW(arena, TgRecipe);
+    recipe->op = op;
+    recipe->output = output;
+    recipe->attrs = attrs ? attrs : tg_attrs_none(tg_arena_context(arena));
+    recipe->n = n;
+    recipe->input = tg_copy(arena, input, n * sizeof *input);
+    t->recipe = recipe;
 }
 
 /* --- reading whole ------------------------------------------------------------------------------------ */

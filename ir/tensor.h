@@ -37,7 +37,7 @@ struct TgTensor {
     const TgFile *file;             /* mapped: where from */
     size_t offset;
     bool external;                  /* mapped from an external data file (not from the model file itself) */
-    const TgRecipe *recipe;
+    const TgRecipe *recipe;         /* recipe; owned: what it was computed from, so that checks see it unrounded; or NULL */
     const TgBytes *strings;         /* count of them */
     uint64_t seed;                  /* owned: made by random(seed) of the text form; 0: otherwise */
     TgBytes unknown;                /* unknown fields of the source TensorProto (metadata etc.), carried through */
@@ -68,6 +68,9 @@ uint64_t tg_tensor_hash(Tg *tg, const TgTensor *t);
 /* The tensor that `op` with `attrs` gives for constant inputs; its shape is inferred. NULL: recorded. */
 TgTensor *tg_tensor_recipe(TgArena *arena, uint16_t op, const struct TgAttrs *attrs, uint32_t n,
                            const TgTensor *const *input, uint16_t output);
+/* Notes on t, whose elements are known, where they came from: the same recipe. */
+void tg_tensor_derived(TgArena *arena, TgTensor *t, uint16_t op, const struct TgAttrs *attrs, uint32_t n,
+                       const TgTensor *const *input, uint16_t output);
 /* All bytes at once: t itself unless it is a recipe or splat. Owned by `arena`. NULL: recorded. */
 const TgTensor *tg_tensor_materialize(TgArena *arena, const TgTensor *t);
 /* The bytes in order, in pieces of at most a few MiB where the recipe allows it (elementwise, Concat, Gather, Slice,

@@ -76,6 +76,19 @@ static bool result_bytes(const TgPass *p, const TgNodeInfo *n, double *bytes)
     return true;
 }
 
+/* Floats remember what they were computed from, so that checks see them unrounded. */
+static const TgTensor *keep_result(TgPass *p, const TgNodeInfo *n, uint32_t output, const TgArray *result)
+{
+    const TgTensor *operands[32] = {0};
+    TgTensor *t = tg_array_to_tensor(p->g->arena, TG_EVAL_NATIVE, result);
+    if (!t || !tg_is_float(t->dtype))
+        return t;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        operands[i] = tg_const_of(p->g, n->in[i]);
+    tg_tensor_derived(p->g->arena, t, (uint16_t)n->op, n->attrs, n->n_in, operands, (uint16_t)output);
+    return t;
+}
+
 static bool compute_now(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
 {
     const TgArray *operands[32];
@@ -95,7 +108,7 @@ static bool compute_now(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
         if (n->in[i])
             tg_array_drop(p->tg, &arrays[i]);
     for (uint32_t i = 0; good && i < n->n_out; i++)
-        good = (out[i] = tg_array_to_tensor(p->g->arena, TG_EVAL_NATIVE, &results[i])) != NULL;
+        good = (out[i] = keep_result(p, n, i, &results[i])) != NULL;
     for (uint32_t i = 0; i < n->n_out; i++)
         tg_array_drop(p->tg, &results[i]);
     if (!good)

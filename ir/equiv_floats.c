@@ -1,0 +1,198 @@
+/* The check in two precisions: both graphs are run in float32 and float64 on the same inputs.
+ *
+ * Differences that come from rounding shrink by about 2^29 from one precision to the other; real ones do
+ * not. Equal: D64 <= 2^-20 D32, or D64 <= 2^-48 (Higham, Accuracy and Stability of Numerical Algorithms, for
+ * why rounding scales with the unit roundoff).
+ *
+ * Rounded constants. Where a constant of b was computed and rounded earlier, its rounding does not shrink; so
+ * a difference is also excused when it is no larger than what b shows as its own constants, those that a
+ * lacks, are moved by one unit in the last place. A wrong constant is thousands of units away.
+ *
+ * Stability: an error of b against float64 that is significant and more than 4 times that of a is a
+ * difference as well.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "equiv_parts.h"
+
+static bool is_rounding(const EquivMeasure *m)
+{
+    return m->d64 <= ldexp(1, -48) || m->d64 <= ldexp(m->d32, -20);
+}
+
+/* b is far less exact than a: not for denormal inputs, where relative errors mean little. */
+static bool is_unstable(const EquivSolve *s, const EquivMeasure *m)
+{
+    double floor_a = m->err_a > ldexp(1, -22) ? m->err_a : ldexp(1, -22);
+    return s->cls != TG_IN_TINY && m->err_b > 1e-3 && m->err_b > 4 * floor_a;
+}
+
+/* --- excuse: constants that were rounded earlier -------------------------------------------------------- */
+
+/* Bodies are looked into as well; their nesting is bounded by the readers. */
+static bool has_tensor(Tg *tg, const TgGraph *g, const TgTensor *t)
+{
+    for (TgValue v = 1; v < g->values.n; v++) {
+        const TgTensor *other = tg_value(g, v)->tensor;
+        if (other == t || (other && other->count == t->count && other->payload != TG_RECIPE &&
+                           tg_tensor_equal(tg, other, t)))
+            return true;
+    }
+    for (TgNode n = 1; n < g->nodes.n; n++)
+        for (uint32_t s = 0; s < tg_node(g, n)->n_sub; s++)
+            if (has_tensor(tg, tg_node(g, n)->sub[s].graph, t))
+                return true;
+    return false;
+}
+
+/* Each element one unit in the last place up or down, by chance. */
+static const TgTensor *moved(TgArena *arena, const TgTensor *t, uint64_t seed)
+{
+    void *data;
+    const TgTensor *from = tg_tensor_materialize(arena, t);
+    TgTensor *to = from ? tg_tensor_blank(arena, t->dtype, t->rank, t->dim, &data) : NULL;
+    if (!to)
+        return t;
+    uint8_t *bytes = data;
+    size_t width = tg_dtype_bits(t->dtype) / 8;
+    memcpy(bytes, from->bytes, to->size);
+    for (size_t i = 0; i < to->count; i++) { /* numbers of a sign are ordered as their bits are */
+        uint64_t bits = 0;
+        memcpy(&bits, bytes + i * width, width);
+        uint64_t magnitude = bits & (((uint64_t)1 << (8 * width - 1)) - 1);
+        if (magnitude)
+            bits = tg_mix(seed, i) & 1 << 7 ? bits + 1 : bits - 1;
+        if (magnitude && isfinite(tg_load_float(t->dtype, &bits, 0)))
+            memcpy(bytes + i * width, &bits, width);
+    }
+    return to;
+}
+
+typedef struct {
+    TgValueInfo *value;
+    const TgTensor *tensor;
+} Saved;
+
+typedef struct {
+    EquivSolve *s;
+    TgArena *arena;
+    uint64_t seed;
+    TG_VEC(Saved)
+    saved;
+} Move;
+
+static void move_constants(Move *m, TgGraph *g)
+{
+    for (TgValue v = 1; v < g->values.n; v++) {
+        TgValueInfo *info = tg_value(g, v);
+        const TgTensor *t = info->origin == TG_V_CONST ? info->tensor : NULL;
+        if (!t || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16)
+            continue;
+        if (has_tensor(m->s->tg, m->s->p->a->graph, t))
+            continue;
+        Saved before = {info, t};
+        TG_PUSH(m->arena, &m->saved, before);
+        info->tensor = moved(m->arena, t, tg_mix(m->seed, v));
+    }
+    for (TgNode n = 1; n < g->nodes.n; n++)
+        for (uint32_t s = 0; s < tg_node(g, n)->n_sub; s++)
+            move_constants(m, tg_node(g, n)->sub[s].graph);
+}
+
+/* How far output `output` of b goes when its own constants move. */
+static double sensitivity(EquivSolve *s, const TgArray *in, uint32_t output, const TgArray *b64, uint64_t seed)
+{
+    TgGraph *g = s->p->b->graph;
+    Move m = {.s = s, .arena = tg_arena_new(s->tg), .seed = seed};
+    TgEvaluator *own = s->evaluator;
+    TgArray *out;
+    double distance = 0;
+    move_constants(&m, g);
+    s->evaluator = tg_evaluator_new(s->tg); /* the other one keeps constants of bodies as they were */
+    if (m.saved.n && equiv_evaluate(s, g, TG_EVAL_F64, in, &out)) {
+        distance = equiv_distance(b64, &out[output]);
+        equiv_drop(s, out, g->outputs.n);
+    }
+    tg_evaluator_drop(s->evaluator);
+    s->evaluator = own;
+    while (m.saved.n-- > 0)
+        m.saved.at[m.saved.n].value->tensor = m.saved.at[m.saved.n].tensor;
+    tg_arena_free(m.arena);
+    return distance;
+}
+
+/* One way to move them may cancel out by chance, several hardly. */
+static bool is_excused(EquivSolve *s, const EquivMeasure *m, const TgArray *in, uint32_t output,
+                       const TgArray *b64)
+{
+    enum { WAYS = 4 };
+    for (uint64_t seed = 0; seed < WAYS; seed++)
+        if (m->d64 <= 4 * sensitivity(s, in, output, b64, seed))
+            return true;
+    return false;
+}
+
+/* --- one draw ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    TgArray *in32, *in64, *a32, *a64, *b32, *b64;
+} Draw;
+
+static void note_worst(TgEquivResult *r, const EquivMeasure *m)
+{
+    double amplification = m->err_a > 0 ? m->err_b / m->err_a : 1;
+    if (m->d32 > r->worst32)
+        r->worst32 = m->d32;
+    if (m->d64 > r->worst64)
+        r->worst64 = m->d64;
+    if (m->err_b > ldexp(1, -20) && amplification > r->amplification)
+        r->amplification = amplification;
+}
+
+static EquivOutcome judge(EquivSolve *s, const Draw *d, bool *excused)
+{
+    for (uint32_t i = 0; i < s->p->a->graph->outputs.n; i++) {
+        EquivQuad q = {&d->a32[i], &d->a64[i], &d->b32[i], &d->b64[i]};
+        EquivMeasure m = equiv_measure(&q);
+        if (m.broken)
+            return equiv_differs(s, i, q.a64, q.b64, m.element, m.broken);
+        if (!is_rounding(&m)) {
+            if (!is_excused(s, &m, d->in64, i, &d->b64[i]))
+                return equiv_differs(s, i, q.a64, q.b64, m.element, "which rounding does not explain");
+            *excused = true;
+        }
+        if (is_unstable(s, &m))
+            return equiv_differs(s, i, q.a64, q.b64, m.element,
+                                 "an error in float32 more than 4 times that of the source");
+        note_worst(s->result, &m);
+    }
+    return (EquivOutcome){.verdict = TG_EQUAL};
+}
+
+/* a must run; that b then does not is a difference, unless b has an operator that nobody can run. */
+EquivOutcome equiv_draw_floats(EquivSolve *s, bool *excused)
+{
+    TgGraph *a = s->p->a->graph, *b = s->p->b->graph;
+    uint64_t seed = s->options->seed + s->cls;
+    Draw d = {0};
+    EquivOutcome o = {.verdict = TG_UNDECIDED};
+    TgMark mark = tg_mark(s->arena);
+    equiv_choose_sizes(s);
+    bool runs = equiv_make_inputs(s, TG_EVAL_F32, seed, &d.in32) && equiv_make_inputs(s, TG_EVAL_F64, seed, &d.in64) &&
+                equiv_evaluate(s, a, TG_EVAL_F32, d.in32, &d.a32) && equiv_evaluate(s, a, TG_EVAL_F64, d.in64, &d.a64);
+    if (!runs)
+        o.why = s->reason;
+    else if (equiv_evaluate(s, b, TG_EVAL_F32, d.in32, &d.b32) && equiv_evaluate(s, b, TG_EVAL_F64, d.in64, &d.b64))
+        o = judge(s, &d, excused);
+    else
+        o = equiv_only_second_fails(s);
+    equiv_drop(s, d.in32, a->inputs.n);
+    equiv_drop(s, d.in64, a->inputs.n);
+    equiv_drop(s, d.a32, a->outputs.n);
+    equiv_drop(s, d.a64, a->outputs.n);
+    equiv_drop(s, d.b32, b->outputs.n);
+    equiv_drop(s, d.b64, b->outputs.n);
+    tg_release(s->arena, mark);
+    return o;
+}

@@ -1,0 +1,494 @@
+/* The general form of a question: large weights are any weights, large sizes are small ones.
+ *
+ * If two graphs agree for all weights (masks, lists of indices), they agree for those of the model, so
+ * constants of many different elements become inputs; what a rewrite folded is a recipe over them and follows. The answer then
+ * holds for every layer that asks the same question, whatever its weights.
+ *
+ * Fixed sizes are replaced by small ones: a map f of the numbers that occur as sizes, applied to types and
+ * to integer constants, such that what operators demand of sizes still holds: a Reshape keeps its product
+ * (768 = 12 * 64), Concat and Split their sums, Slices their ends. Numbers below FIXED (axes, small shapes)
+ * and those in attributes (heads) stay. Then everything is inferred anew: a graph whose types are not the
+ * images of its old types is not the same question, and is asked in its own size.
+ *
+ * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the sizes
+ * as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general form is no
+ * verdict: the question is asked again as it stands. */
+#include <string.h>
+
+#include "equiv_parts.h"
+
+enum {
+    FIXED = 9,    /* numbers below stay what they are */
+    VALUES = 64,  /* constants of more elements are weights, masks or indices: any will do */
+    NUMBERS = 24, /* different large sizes in one question */
+    RELATIONS = 64,
+    SIDE = 8,                /* numbers on each side of a relation */
+    MOST = 1 << 30           /* larger integers are no sizes (ends of Slices) */
+};
+
+/* left[0] op left[1] op ... = right[0] op right[1] op ... */
+typedef struct {
+    bool sum; /* else product */
+    uint32_t n_left, n_right;
+    int64_t left[SIDE], right[SIDE];
+} Relation;
+
+typedef struct {
+    EquivProblem *p;
+    Tg *tg;
+    uint32_t n, n_relations;
+    int64_t from[NUMBERS], to[NUMBERS]; /* ascending; to is 0 until chosen */
+    Relation relation[RELATIONS];
+    bool failed;
+} Shrink;
+
+/* --- any weights ---------------------------------------------------------------------------------------- */
+
+static bool is_weight(const TgGraph *g, TgValue v)
+{
+    const TgValueInfo *info = tg_value(g, v);
+    TgPayload payload = info->tensor ? info->tensor->payload : TG_SPLAT;
+    return info->origin == TG_V_CONST && (info->uses.n || info->returned) && payload != TG_SPLAT &&
+           payload != TG_RECIPE && payload != TG_STRINGS && tg_dtype_class(info->tensor->dtype) != TG_CLASS_C;
+}
+
+/* One input in both graphs for every tensor that one of them has; inputs stay paired by position. */
+static void free_tensor(EquivProblem *p, const TgTensor *t)
+{
+    const TgType *type = tg_tensor_type(p->a->tg, t);
+    TgGraph *const graphs[] = {p->a->graph, p->b->graph};
+    for (int i = 0; i < 2; i++) {
+        TgGraph *g = graphs[i];
+        TgValue in = tg_graph_input(g, type, NULL);
+        for (TgValue v = 1; v < in; v++)
+            if (is_weight(g, v) && tg_value(g, v)->tensor == t)
+                tg_replace(g, v, in);
+    }
+}
+
+static void free_weights(EquivProblem *p, size_t more_than)
+{
+    TgGraph *const graphs[] = {p->a->graph, p->b->graph};
+    for (int i = 0; i < 2; i++)
+        for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++)
+            if (is_weight(graphs[i], v) && tg_value(graphs[i], v)->tensor->count > more_than)
+                free_tensor(p, tg_value(graphs[i], v)->tensor);
+}
+
+/* --- which numbers there are ---------------------------------------------------------------------------- */
+
+static int64_t magnitude(int64_t n)
+{
+    return n == INT64_MIN ? INT64_MAX : n < 0 ? -n : n;
+}
+
+static int32_t index_of(const Shrink *s, int64_t n)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->from[i] == n)
+            return (int32_t)i;
+    return -1;
+}
+
+static void add_number(Shrink *s, int64_t n)
+{
+    if (n < FIXED || n > MOST || index_of(s, n) >= 0)
+        return;
+    if (s->n == NUMBERS) {
+        s->failed = true;
+        return;
+    }
+    uint32_t i = s->n++;
+    for (; i > 0 && s->from[i - 1] > n; i--)
+        s->from[i] = s->from[i - 1];
+    s->from[i] = n;
+}
+
+static void add_sizes(Shrink *s, const TgType *t)
+{
+    int64_t n;
+    for (int32_t i = 0; t->kind == TG_TENSOR && i < t->rank; i++)
+        if (tg_dim_known(t->dim[i], &n))
+            add_number(s, n);
+}
+
+static void add_relation(Shrink *s, const Relation *r)
+{
+    bool trivial = r->n_left == 1 && r->n_right == 1 && r->left[0] == r->right[0];
+    if (trivial || !r->n_left || !r->n_right)
+        return;
+    if (s->n_relations == RELATIONS)
+        s->failed = true;
+    else
+        s->relation[s->n_relations++] = *r;
+}
+
+static bool put(int64_t *list, uint32_t *n, int64_t x)
+{
+    return *n < SIDE ? (list[(*n)++] = x, true) : false;
+}
+
+/* The fixed sizes of x that y does not have as well. */
+static bool rest_of(const TgType *x, const TgType *y, int64_t *list, uint32_t *n)
+{
+    bool taken[TG_MAX_RANK] = {false};
+    for (int32_t i = 0; i < x->rank; i++) {
+        int64_t size;
+        int32_t k = 0;
+        while (k < y->rank && (taken[k] || y->dim[k] != x->dim[i]))
+            k++;
+        if (k < y->rank)
+            taken[k] = true;
+        else if (tg_dim_known(x->dim[i], &size) && size != 1 && !put(list, n, size))
+            return false;
+    }
+    return true;
+}
+
+static void relate_reshape(Shrink *s, const TgType *x, const TgType *y)
+{
+    Relation r = {0};
+    if (x->kind != TG_TENSOR || y->kind != TG_TENSOR || x->rank < 0 || y->rank < 0)
+        return;
+    if (!rest_of(x, y, r.left, &r.n_left) || !rest_of(y, x, r.right, &r.n_right))
+        s->failed = true;
+    if (!r.n_left && r.n_right)
+        return; /* symbolic sizes take part: inference will tell */
+    add_relation(s, &r);
+}
+
+static int64_t size_at(const TgType *t, int64_t axis)
+{
+    int64_t n;
+    axis += axis < 0 ? t->rank : 0;
+    return t->kind == TG_TENSOR && axis >= 0 && axis < t->rank && tg_dim_known(t->dim[axis], &n) ? n : -1;
+}
+
+/* whole = the sum of the parts along the axis */
+static void relate_parts(Shrink *s, const TgGraph *g, TgValue whole, uint32_t n, const TgValue *part, int64_t axis)
+{
+    Relation r = {.sum = true};
+    int64_t size = size_at(tg_type_of(g, whole), axis);
+    bool fits = size >= 0 && put(r.left, &r.n_left, size);
+    for (uint32_t i = 0; i < n && fits; i++) {
+        size = size_at(tg_type_of(g, part[i]), axis);
+        fits = size >= 0 && put(r.right, &r.n_right, size);
+    }
+    if (fits)
+        add_relation(s, &r);
+}
+
+/* What a Slice leaves: end = start + size, counted from whichever side the start is. */
+static void relate_slice(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
+{
+    int64_t start[VALUES], end[VALUES], axis[VALUES];
+    uint32_t k, m, l;
+    if (n->n_in < 4 || !tg_const_ints(g, n->in[1], VALUES, start, &k) ||
+        !tg_const_ints(g, n->in[2], VALUES, end, &m) || !tg_const_ints(g, n->in[3], VALUES, axis, &l) ||
+        k != m || k != l)
+        return;
+    for (uint32_t i = 0; i < k; i++) {
+        int64_t whole = size_at(tg_type_of(g, n->in[0]), axis[i]), size = size_at(tg_type_of(g, n->out[0]), axis[i]);
+        if (whole < 0 || size < 0 || start[i] == 0)
+            continue;
+        int64_t from = start[i] < 0 ? whole + start[i] : start[i], to = end[i] < 0 ? whole + end[i] : end[i];
+        to = to > whole ? whole : to;
+        Relation r = {.sum = true, .n_left = 1, .n_right = 2, .left = {to}, .right = {from, size}};
+        if (from > 0 && to - from == size) {
+            add_number(s, from);
+            add_relation(s, &r);
+        }
+    }
+}
+
+/* Sizes that attributes name stay, and what they split is a multiple of them. */
+static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
+{
+    static const char *const heads[] = {"q_num_heads", "num_heads", "kv_num_heads"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        int64_t by = tg_attr_has(n->attrs, heads[i]) ? tg_attr_int(n, heads[i]) : 0;
+        for (uint32_t k = 0; k < n->n_in && by > 1; k++) {
+            int64_t size = n->in[k] ? size_at(tg_type_of(g, n->in[k]), -1) : -1;
+            if (size < FIXED || size % by)
+                continue;
+            Relation r = {.n_left = 1, .n_right = 2, .left = {size}, .right = {by, size / by}};
+            add_number(s, size / by);
+            add_relation(s, &r);
+        }
+    }
+}
+
+static void keep(Shrink *s, int64_t n)
+{
+    add_number(s, magnitude(n));
+    int32_t i = index_of(s, magnitude(n));
+    if (i >= 0)
+        s->to[i] = s->from[i];
+}
+
+static void keep_attributes(Shrink *s, const TgNodeInfo *n)
+{
+    for (uint32_t i = 0; i < n->attrs->n; i++) {
+        const TgAttr *a = &n->attrs->at[i];
+        if (a->kind == TG_A_INT)
+            keep(s, a->u.i);
+        for (uint32_t k = 0; a->kind == TG_A_INTS && k < a->n; k++)
+            keep(s, a->u.ints[k]);
+    }
+}
+
+static void relate(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
+{
+    switch (n->op) {
+    case TG_Reshape:
+    case TG_Flatten: relate_reshape(s, tg_type_of(g, n->in[0]), tg_type_of(g, n->out[0])); break;
+    case TG_Concat: relate_parts(s, g, n->out[0], n->n_in, n->in, tg_attr_int(n, "axis")); break;
+    case TG_Split: relate_parts(s, g, n->in[0], n->n_out, n->out, tg_attr_int(n, "axis")); break;
+    case TG_Slice: relate_slice(s, g, n); break;
+    default: relate_heads(s, g, n); break;
+    }
+}
+
+static void collect(Shrink *s, TgGraph *g)
+{
+    for (TgValue v = 1; v < g->values.n; v++)
+        if (tg_value(g, v)->origin != TG_V_CONST || tg_value(g, v)->uses.n)
+            add_sizes(s, tg_type_of(g, v));
+    for (TgNode i = 1; i < g->nodes.n; i++) {
+        s->failed |= tg_node(g, i)->n_sub != 0;
+        relate(s, g, tg_node(g, i));
+    }
+}
+
+/* --- choosing ------------------------------------------------------------------------------------------- */
+
+static int64_t mapped(const Shrink *s, int64_t n)
+{
+    int32_t i = index_of(s, magnitude(n));
+    return i < 0 ? n : n < 0 ? -s->to[i] : s->to[i];
+}
+
+static int64_t fold(const Relation *r, int64_t acc, int64_t x)
+{
+    return r->sum ? acc + x : acc * x;
+}
+
+/* The side's value, with the unknown number `n` left out; false where another one is unknown too. */
+static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n, int64_t *value, uint32_t *unknown)
+{
+    const int64_t *list = left ? r->left : r->right;
+    *value = r->sum ? 0 : 1;
+    *unknown = 0;
+    for (uint32_t i = 0; i < (left ? r->n_left : r->n_right); i++) {
+        if (list[i] == n) {
+            ++*unknown;
+            continue;
+        }
+        int64_t x = mapped(s, list[i]);
+        if (list[i] >= FIXED && !x)
+            return false;
+        *value = fold(r, *value, x);
+    }
+    return true;
+}
+
+/* What the relation says about n where all its other numbers are known; 0: nothing. -1: nothing fits. */
+static int64_t demanded(const Shrink *s, const Relation *r, int64_t n)
+{
+    int64_t left, right;
+    uint32_t in_left, in_right;
+    if (!side_value(s, r, true, n, &left, &in_left) || !side_value(s, r, false, n, &right, &in_right))
+        return 0;
+    if (in_left && in_right)
+        return 0;
+    int64_t here = in_left ? left : right, there = in_left ? right : left;
+    uint32_t times = in_left + in_right;
+    if (!times)
+        return 0;
+    if (r->sum)
+        return there > here && (there - here) % times == 0 ? (there - here) / times : -1;
+    return times == 1 && here > 0 && there % here == 0 && there > 0 ? there / here : -1;
+}
+
+/* Ascending, so that large sizes follow from the small ones that they are made of. */
+static bool choose(Shrink *s)
+{
+    int64_t last = 2;
+    for (uint32_t i = 0; i < s->n; i++) {
+        int64_t want = s->to[i];
+        for (uint32_t k = 0; k < s->n_relations && !s->to[i]; k++) {
+            int64_t d = demanded(s, &s->relation[k], s->from[i]);
+            if (d < 0)
+                return false;
+            want = d ? d : want;
+        }
+        s->to[i] = want ? want : last + 1;
+        if (s->to[i] > s->from[i] || s->to[i] < 1)
+            return false;
+        last = s->to[i] > last && s->to[i] < s->from[i] ? s->to[i] : last;
+    }
+    for (uint32_t k = 0; k < s->n_relations; k++) {
+        int64_t left, right;
+        uint32_t none;
+        bool known = side_value(s, &s->relation[k], true, -1, &left, &none) &&
+                     side_value(s, &s->relation[k], false, -1, &right, &none);
+        if (!known || left != right)
+            return false;
+    }
+    return true;
+}
+
+/* --- applying ------------------------------------------------------------------------------------------- */
+
+static const TgType *small_type(Shrink *s, const TgType *t)
+{
+    TgDim dim[TG_MAX_RANK];
+    int64_t n;
+    if (t->kind != TG_TENSOR || t->rank < 0)
+        return t;
+    for (int32_t i = 0; i < t->rank; i++)
+        dim[i] = tg_dim_known(t->dim[i], &n) ? tg_dim(s->tg, mapped(s, n)) : t->dim[i];
+    return tg_type(s->tg, t->dtype, t->rank, dim);
+}
+
+/* Integers that may be sizes, or what is to be a shape. */
+static const TgTensor *small_integers(Shrink *s, TgGraph *g, const TgTensor *t)
+{
+    void *bytes;
+    int64_t n[VALUES];
+    bool changes = false;
+    if (t->count > VALUES)
+        return NULL;
+    for (size_t i = 0; i < t->count; i++) {
+        int64_t x = tg_tensor_int(s->tg, t, i);
+        n[i] = mapped(s, x);
+        changes |= n[i] != x;
+    }
+    if (!changes)
+        return t;
+    TgTensor *made = tg_tensor_blank(g->arena, t->dtype, t->rank, t->dim, &bytes);
+    for (size_t i = 0; i < t->count; i++)
+        tg_store_integer(t->dtype, bytes, i, n[i]);
+    return made;
+}
+
+/* The constant at the small sizes; NULL: it has none. */
+static const TgTensor *small_tensor(Shrink *s, TgGraph *g, const TgTensor *t)
+{
+    const TgType *type = tg_tensor_type(s->tg, t), *small = small_type(s, type);
+    int64_t dim[TG_MAX_RANK];
+    if (t->dtype == TG_str || t->payload == TG_RECIPE)
+        return type == small ? t : NULL;
+    if (type != small)
+        return t->payload == TG_SPLAT && tg_type_static(small, dim)
+                   ? tg_tensor_splat(g->arena, t->dtype, t->rank, dim, t->bytes)
+                   : NULL;
+    return tg_is_integer(t->dtype) ? small_integers(s, g, t) : t;
+}
+
+/* A size that was known is the image of what it was; others stay unknown. */
+static bool is_image(Shrink *s, const TgType *old, const TgType *made)
+{
+    int64_t n, m;
+    if (old->kind != TG_TENSOR || made->kind != TG_TENSOR || old->rank < 0)
+        return old == made;
+    bool same = old->rank == made->rank && old->dtype == made->dtype;
+    for (int32_t i = 0; same && i < old->rank; i++)
+        same = tg_dim_known(old->dim[i], &n) ? tg_dim_known(made->dim[i], &m) && m == mapped(s, n)
+                                             : !tg_dim_known(made->dim[i], NULL);
+    return same;
+}
+
+static bool infer_again(Shrink *s, TgGraph *g)
+{
+    uint32_t n, diags = tg_diag_count(s->tg), errors = tg_error_count(s->tg);
+    const TgNode *order = tg_graph_order(g, &n);
+    bool same = true;
+    for (uint32_t i = 0; i < n && same; i++) {
+        const TgNodeInfo *info = tg_node(g, order[i]);
+        const TgType *old[8];
+        if (info->n_out > 8)
+            return false;
+        for (uint32_t k = 0; k < info->n_out; k++) {
+            TgValueInfo *v = tg_value(g, info->out[k]);
+            old[k] = v->type;
+            v->type = tg_untyped(s->tg);
+            v->symbolic = NULL;
+        }
+        same = tg_infer_node(g, order[i]) && tg_error_count(s->tg) == errors;
+        for (uint32_t k = 0; k < info->n_out && same; k++)
+            same = is_image(s, old[k], tg_type_of(g, info->out[k]));
+    }
+    tg_diag_forget(s->tg, diags);
+    return same;
+}
+
+static bool is_dummy(const EquivProblem *p, const TgGraph *g, TgValue v)
+{
+    for (uint32_t i = 0; i < p->dummies.n; i++)
+        if (p->dummies.at[i].g == g && p->dummies.at[i].v == v)
+            return true;
+    return false;
+}
+
+static bool shrink_graph(Shrink *s, TgGraph *g)
+{
+    for (TgValue v = 1, n = g->values.n; v < n; v++) {
+        TgValueInfo *info = tg_value(g, v);
+        bool constant = info->origin == TG_V_CONST && !is_dummy(s->p, g, v);
+        if (info->initial)
+            return false;
+        if (info->origin == TG_V_RESULT || (constant && !info->uses.n && !info->returned))
+            continue;
+        if (!constant) {
+            info->type = small_type(s, info->type);
+            continue;
+        }
+        const TgTensor *t = small_tensor(s, g, info->tensor);
+        if (!t)
+            return false;
+        if (t != info->tensor)
+            tg_replace(g, v, tg_graph_const(g, t, NULL));
+    }
+    return infer_again(s, g);
+}
+
+/* Small constants of a size that changes are weights as well (a shape has fewer elements). */
+static void free_resized(Shrink *s)
+{
+    TgGraph *const graphs[] = {s->p->a->graph, s->p->b->graph};
+    for (int i = 0; i < 2; i++)
+        for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++) {
+            if (!is_weight(graphs[i], v))
+                continue;
+            const TgType *t = tg_tensor_type(s->tg, tg_value(graphs[i], v)->tensor);
+            if (small_type(s, t) != t)
+                free_tensor(s->p, tg_value(graphs[i], v)->tensor);
+        }
+}
+
+EquivGeneral equiv_generalize(EquivProblem *p)
+{
+    TgMark mark = tg_mark(tg_scratch(p->a->tg));
+    Shrink *s = TG_NEW(tg_scratch(p->a->tg), Shrink);
+    s->p = p;
+    s->tg = p->a->tg;
+    free_weights(p, VALUES);
+    collect(s, p->a->graph);
+    collect(s, p->b->graph);
+    for (TgNode i = 1; i < p->a->graph->nodes.n; i++)
+        keep_attributes(s, tg_node(p->a->graph, i));
+    for (TgNode i = 1; i < p->b->graph->nodes.n; i++)
+        keep_attributes(s, tg_node(p->b->graph, i));
+    EquivGeneral g = EQUIV_GENERAL;
+    if (s->n) {
+        g = EQUIV_SPOILED;
+        if (!s->failed && choose(s)) {
+            free_resized(s);
+            if (shrink_graph(s, p->a->graph) && shrink_graph(s, p->b->graph))
+                g = EQUIV_GENERAL;
+        }
+    }
+    tg_release(tg_scratch(p->a->tg), mark);
+    return g;
+}

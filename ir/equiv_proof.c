@@ -1,0 +1,161 @@
+/* The check in the finite field: both graphs are evaluated at random points of F_p x F_q (field.h), and every
+ * element of every output is compared.
+ *
+ * Unequal is a difference over the reals, unless a function of which only congruence is known took part
+ * (then nothing follows), or a square root that does not exist at this point (then another point is drawn).
+ * Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw: deg the degree of the numerator of
+ * the difference (Schwartz and Zippel), k the number of exponentials in it. The second term assumes that the
+ * minors of the Fourier matrix of F_q do not vanish mod p, as they do not over C (Tao 2005); without that
+ * assumption a draw of k exponentials is only known to fail with probability 1 / k. */
+#include <math.h>
+
+#include "equiv_parts.h"
+
+enum {
+    DRAWS = 2,   /* at the first way of sizes, where the work is small; one at the second */
+    REDRAWS = 40 /* for square roots: with m of them one of 2^m points has all */
+};
+
+static const double heavy = 3e5; /* multiplications from which one draw must do, and then none */
+
+typedef struct {
+    EquivSolve *s;
+    uint32_t draws;
+    double chance; /* log2, of one draw: the worst */
+} Proof;
+
+static double log2_sum(double a, double b)
+{
+    double high = fmax(a, b), low = fmin(a, b);
+    return high + log2(1 + exp2(low - high));
+}
+
+/* log2 of the chance that these elements agree at a point although they differ. */
+static double chance_of(const TgArray *a, const TgArray *b)
+{
+    TgDegree d = tg_degree_of_difference(a->degree, b->degree);
+    double rational = d.over > 0 ? log2(d.over) - 62 : -1074;
+    double exponentials = d.terms_over > 0 ? d.terms_over - 61 : -1074;
+    return fmin(0, log2_sum(rational, exponentials));
+}
+
+static bool same_shape(const TgArray *a, const TgArray *b)
+{
+    bool same = a->kind == b->kind && a->dtype == b->dtype && a->rank == b->rank;
+    for (int32_t i = 0; same && i < a->rank; i++)
+        same = a->dim[i] == b->dim[i];
+    return same;
+}
+
+typedef enum { AGREES, DIFFERS, UNKNOWN } Finding;
+
+/* Undefined on both sides agrees, but at least one element must say something. */
+static Finding compare_arrays(const TgArray *a, const TgArray *b, int64_t *element)
+{
+    *element = 0;
+    if (!same_shape(a, b))
+        return DIFFERS;
+    if (a->kind != TG_TENSOR || a->dtype == TG_str)
+        return UNKNOWN;
+    bool real = tg_dtype_class(a->dtype) == TG_CLASS_F, telling = a->count == 0;
+    for (int64_t i = 0; i < a->count; i++) {
+        *element = i;
+        if (!real && tg_array_int(a, i) != tg_array_int(b, i))
+            return DIFFERS;
+        if (!real) {
+            telling = true;
+            continue;
+        }
+        TgFelt x = ((const TgFelt *)a->data)[i], y = ((const TgFelt *)b->data)[i];
+        if (!tg_felt_equal(x, y))
+            return DIFFERS;
+        telling |= TG_FELT_KIND(x) != TG_FELT_NAN;
+    }
+    return telling ? AGREES : UNKNOWN;
+}
+
+static Finding compare(Proof *p, const TgArray *a, const TgArray *b, uint32_t *output, int64_t *element)
+{
+    const TgField *f = p->s->field;
+    for (*output = 0; *output < p->s->p->a->graph->outputs.n; ++*output) {
+        Finding found = compare_arrays(&a[*output], &b[*output], element);
+        if (found == DIFFERS && f->hashed)
+            return UNKNOWN;
+        if (found != AGREES)
+            return found;
+        p->chance = fmax(p->chance, chance_of(&a[*output], &b[*output]));
+    }
+    return AGREES;
+}
+
+/* One point. *runs: a could be evaluated at these sizes. *again: another point may tell more. */
+static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
+{
+    EquivSolve *s = p->s;
+    TgGraph *a = s->p->a->graph, *b = s->p->b->graph;
+    TgArray *in = NULL, *x = NULL, *y = NULL;
+    EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "the field cannot tell"};
+    TgMark mark = tg_mark(s->arena);
+    uint32_t output;
+    int64_t element;
+    *again = false;
+    tg_field_draw(s->field, seed);
+    equiv_choose_sizes(s);
+    *runs = equiv_make_inputs(s, TG_EVAL_FIELD, seed, &in) && equiv_evaluate(s, a, TG_EVAL_FIELD, in, &x);
+    if (*runs && equiv_evaluate(s, b, TG_EVAL_FIELD, in, &y)) {
+        Finding found = compare(p, x, y, &output, &element);
+        *again = found == DIFFERS && s->field->root_of_nonsquare;
+        if (found == AGREES)
+            o.verdict = TG_EQUAL;
+        else if (found == DIFFERS && !*again)
+            o = equiv_differs(s, output, NULL, NULL, element, "not equal in the finite field");
+    }
+    equiv_drop(s, in, a->inputs.n);
+    equiv_drop(s, x, a->outputs.n);
+    equiv_drop(s, y, b->outputs.n);
+    tg_release(s->arena, mark);
+    return o;
+}
+
+/* Points until one tells. */
+static EquivOutcome draw_until(Proof *p, uint64_t seed, bool *runs)
+{
+    EquivOutcome o;
+    bool again = true;
+    for (uint64_t k = 0; again && k < REDRAWS; k++)
+        o = draw(p, tg_mix(seed, k), runs, &again);
+    p->draws++;
+    return o;
+}
+
+EquivOutcome equiv_prove(EquivSolve *s)
+{
+    Proof p = {.s = s, .chance = -1074};
+    EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "too much work for the field"};
+    double work = equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph);
+    uint32_t most = work > heavy ? 1 : DRAWS, ways = 0;
+    if (work > 100 * heavy)
+        return o;
+    s->cls = TG_IN_NORMAL;
+    for (s->attempt = 0; s->attempt < EQUIV_ATTEMPTS && ways < 2; s->attempt++) {
+        bool runs = true;
+        uint64_t seed = tg_mix(s->options->seed, s->attempt);
+        for (uint32_t i = 0; i < (ways ? 1 : most) && runs; i++) {
+            EquivOutcome now = draw_until(&p, tg_mix(seed, i), &runs);
+            if (!runs)
+                break;
+            o = now;
+            if (o.verdict != TG_EQUAL)
+                return o;
+        }
+        ways += runs;
+        if (work > heavy && ways)
+            break;
+    }
+    if (o.verdict == TG_EQUAL) {
+        o.why = NULL;
+        o.proved = true;
+        o.bound = p.chance * p.draws;
+    }
+    return o;
+}

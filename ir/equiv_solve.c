@@ -1,0 +1,226 @@
+/* One question: two graphs with paired inputs and outputs; do they compute the same?
+ *
+ * It is asked in the finite field and in two precisions. The field proves what is equal over the reals by
+ * laws that it knows, and does not see rounding, overflow or infinities; the floats see these, and not what
+ * lies below their floor or needs inputs that nobody drew. Equal is what neither finds different; a
+ * difference in the field alone counts unless b has constants that were rounded earlier.
+ */
+#include <string.h>
+
+#include "equiv_parts.h"
+
+typedef struct {
+    TgEvaluator *evaluator;
+    TgGraph *g;
+    const TgEvalOptions *options;
+    const TgArray *in;
+    TgArray *out;
+} Run;
+
+static bool run_body(void *argument)
+{
+    Run *r = argument;
+    return tg_evaluator_run(r->evaluator, r->g, r->options, r->in, r->out);
+}
+
+/* Attempts may fail: what they recorded is taken back, the last message stays as the reason. */
+static bool attempt(EquivSolve *s, bool ok, uint32_t diags)
+{
+    uint32_t n = tg_diag_count(s->tg);
+    if (!ok && n > diags) {
+        const TgDiag *d = tg_diag(s->tg, n - 1);
+        s->unsupported = d->id == TG_E_not_evaluable || d->id == TG_E_no_definition;
+        s->reason = d->place.op ? tg_name_format(s->tg, "%s: %s", d->place.op, d->message) : d->message;
+    }
+    tg_diag_forget(s->tg, diags);
+    return ok;
+}
+
+bool equiv_evaluate(EquivSolve *s, TgGraph *g, TgEvalMode mode, const TgArray *in, TgArray **out)
+{
+    TgEvalOptions options = {
+        .mode = mode, .threads = s->options->threads, .seed = s->options->seed, .field = s->field};
+    *out = TG_NEW_N(s->arena, TgArray, g->outputs.n + 1u);
+    Run run = {s->evaluator, g, &options, in, *out};
+    uint32_t diags = tg_diag_count(s->tg);
+    return attempt(s, tg_protect(s->tg, run_body, &run), diags);
+}
+
+void equiv_drop(EquivSolve *s, TgArray *arrays, uint32_t n)
+{
+    for (uint32_t i = 0; arrays && i < n; i++)
+        tg_array_drop(s->tg, &arrays[i]);
+}
+
+void equiv_choose_sizes(EquivSolve *s)
+{
+    s->sizes = (EquivSizes){0};
+    equiv_sizes(s->arena, s->p->a->graph, &s->p->dummies, s->attempt, s->options->seed, &s->sizes);
+    equiv_dummies(s->arena, &s->p->dummies, &s->sizes);
+}
+
+bool equiv_make_inputs(EquivSolve *s, TgEvalMode mode, uint64_t seed, TgArray **in)
+{
+    TgGraph *g = s->p->a->graph;
+    uint32_t diags = tg_diag_count(s->tg);
+    *in = TG_NEW_N(s->arena, TgArray, g->inputs.n + 1u);
+    bool ok = equiv_inputs(s->tg, g, &s->sizes, mode, s->attempt, seed, s->cls, *in);
+    return attempt(s, ok, diags);
+}
+
+/* --- words ---------------------------------------------------------------------------------------------- */
+
+static TgName sizes_text(EquivSolve *s)
+{
+    TgText text;
+    tg_text_init(&text, s->arena);
+    tg_text_format(&text, "seed %llu", (unsigned long long)s->options->seed);
+    for (uint32_t i = 0; i < s->sizes.n; i++)
+        tg_text_format(&text, ", %s=%lld", tg_dim_text(s->tg, s->sizes.at[i].symbol),
+                       (long long)s->sizes.at[i].n);
+    return tg_name_n(s->tg, text.at, text.n);
+}
+
+static void index_text(TgText *text, const TgArray *a, int64_t element)
+{
+    int64_t at[16];
+    for (int32_t i = a->rank; i-- > 0; element /= a->dim[i] ? a->dim[i] : 1)
+        at[i] = element % (a->dim[i] ? a->dim[i] : 1);
+    tg_text_add(text, "[");
+    for (int32_t i = 0; i < a->rank; i++)
+        tg_text_format(text, "%s%lld", i ? "," : "", (long long)at[i]);
+    tg_text_add(text, "]");
+}
+
+static TgName output_name(const EquivSolve *s, uint32_t output)
+{
+    TgName name = s->p->a->graph->outputs.at[output].name;
+    return name ? name : "nameless";
+}
+
+static double number_at(const TgArray *a, int64_t element)
+{
+    return tg_is_float(a->dtype) ? tg_array_float(TG_EVAL_F64, a, element) : (double)tg_array_int(a, element);
+}
+
+/* "'y' element [0,3]: 1.25 against 1.5, why (seed 7, batch=2)"; a and b are float64 results, or NULL. */
+EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b, int64_t element,
+                           const char *why)
+{
+    TgText text;
+    tg_text_init(&text, s->arena);
+    tg_text_format(&text, "'%s'", output_name(s, output));
+    bool both = a && b && a->kind == TG_TENSOR && b->kind == TG_TENSOR && element < a->count &&
+                element < b->count && a->dtype != TG_str && tg_dtype_class(a->dtype) != TG_CLASS_C;
+    if (both) {
+        tg_text_add(&text, " element ");
+        index_text(&text, a, element);
+        tg_text_format(&text, ": %.9g against %.9g", number_at(a, element), number_at(b, element));
+    }
+    tg_text_format(&text, "%s %s (%s)", both ? "," : ":", why, sizes_text(s));
+    return (EquivOutcome){
+        .verdict = TG_DIFFERENT, .why = tg_name_n(s->tg, text.at, text.n), .where = output_name(s, output)};
+}
+
+EquivOutcome equiv_only_second_fails(EquivSolve *s)
+{
+    if (s->unsupported)
+        return (EquivOutcome){.verdict = TG_UNDECIDED, .why = s->reason};
+    TgName why = tg_name_format(s->tg, "only the second one fails: %s (%s)", s->reason, sizes_text(s));
+    return (EquivOutcome){.verdict = TG_DIFFERENT, .why = why};
+}
+
+/* --- all draws ------------------------------------------------------------------------------------------ */
+
+static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_SHIFTED,
+                                       TG_IN_LARGE,  TG_IN_ZERO,   TG_IN_TINY,     TG_IN_TIES};
+enum { DRAWS = sizeof classes / sizeof *classes };
+
+static double input_elements(const TgGraph *g)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        int64_t n;
+        if (tg_type_numel(tg_type_of(g, g->inputs.at[i]), &n))
+            sum += (double)n;
+    }
+    return sum;
+}
+
+/* The work of all draws is about the same: large problems are drawn less often. */
+static uint32_t draws_for(const EquivSolve *s)
+{
+    static const double work = 6e7, per_input = 40; /* making a random number, twice */
+    if (s->options->draws)
+        return s->options->draws;
+    double n = work / (1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph) +
+                       per_input * input_elements(s->p->a->graph));
+    return n >= DRAWS ? DRAWS : n < 1 ? 1 : (uint32_t)n;
+}
+
+/* The first way from `from` on to choose sizes with which a runs; its draw has been made. */
+static EquivOutcome first_that_runs(EquivSolve *s, uint32_t from, bool *excused)
+{
+    EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "no sizes were found with which it runs"};
+    for (s->attempt = from; s->attempt < EQUIV_ATTEMPTS && o.verdict == TG_UNDECIDED; s->attempt++)
+        o = equiv_draw_floats(s, excused);
+    if (o.verdict != TG_UNDECIDED)
+        s->attempt--;
+    return o;
+}
+
+/* Draws at two ways of sizes, where there are two; every class of inputs. good: the ways. */
+static EquivOutcome compare_floats(EquivSolve *s, bool *excused)
+{
+    uint32_t n = draws_for(s), good[2] = {0};
+    EquivOutcome o = {.verdict = TG_EQUAL};
+    for (uint32_t i = 0; i < n && o.verdict == TG_EQUAL; i++) {
+        s->cls = classes[i % DRAWS];
+        if (i < 2) {
+            o = first_that_runs(s, i ? good[0] + 1 : 0, excused);
+            good[i] = o.verdict == TG_UNDECIDED ? good[0] : s->attempt;
+            if (i && o.verdict == TG_UNDECIDED)
+                o.verdict = TG_EQUAL; /* only one way of sizes runs: then that one */
+        } else {
+            s->attempt = good[i % 2];
+            o = equiv_draw_floats(s, excused);
+            if (o.verdict == TG_UNDECIDED)
+                o.verdict = TG_EQUAL; /* these values do not suit the model */
+        }
+        s->result->draws++;
+    }
+    return o;
+}
+
+/* --- both checks ---------------------------------------------------------------------------------------- */
+
+static EquivOutcome both(const EquivOutcome *proof, const EquivOutcome *floats, bool excused)
+{
+    if (floats->verdict == TG_DIFFERENT)
+        return *floats;
+    if (proof->verdict == TG_DIFFERENT && !excused)
+        return *proof;
+    EquivOutcome o = proof->verdict == TG_EQUAL ? *proof : *floats;
+    o.proved = proof->verdict == TG_EQUAL;
+    return o;
+}
+
+EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result)
+{
+    TgField field;
+    EquivSolve s = {.tg = tg, .p = p, .options = options, .result = result, .arena = tg_arena_new(tg)};
+    s.reason = "no reason given";
+    s.field = &field;
+    s.evaluator = tg_evaluator_new(tg);
+    EquivOutcome proof = {.verdict = TG_UNDECIDED}, floats = {.verdict = TG_UNDECIDED};
+    bool excused = false;
+    if (options->check != TG_CHECK_FLOATS)
+        proof = equiv_prove(&s);
+    if (options->check != TG_CHECK_FIELD)
+        floats = compare_floats(&s, &excused);
+    tg_evaluator_drop(s.evaluator);
+    tg_arena_free(s.arena);
+    return options->check == TG_CHECK_FIELD    ? proof
+           : options->check == TG_CHECK_FLOATS ? floats
+                                               : both(&proof, &floats, excused);
+}
