@@ -36,6 +36,26 @@ typedef struct {
 /* Inputs and outputs are matched by name, else by position. False: recorded trouble (not a verdict). */
 bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgEquivResult *result);
 
+/* --- replacements within one graph, one by one as they are made (equiv_local.c) ------------------------------------ */
+
+/* Remembers answers: what holds for any weights is asked once, whatever the number of layers. */
+typedef struct TgChecker TgChecker;
+
+typedef struct {
+    TgVerdict verdict;
+    TgName why;                /* different: the witness; undecided: the reason */
+    bool proved, reused;       /* equal in the finite field as well; answered before */
+    double bound;              /* log2 of the chance that it is not */
+    const char *before, *after; /* the region as text, where asked for or different; owned by the checker */
+} TgReplacement;
+
+TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options);
+void tg_checker_free(TgChecker *c); /* may be NULL */
+const TgEquivResult *tg_checker_result(const TgChecker *c); /* counts, the common bound */
+/* May `made` take the place of `old`? Both are values of g, and nothing is replaced yet. */
+TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, TgValue old, TgValue made, bool text,
+                               TgReplacement *result);
+
 /* Random inputs for a graph: sizes for its symbols from `seed`, values by element type, name and class. */
 typedef enum {
     TG_IN_NORMAL,

@@ -64,8 +64,9 @@ void pass_broadcast(TgPass *p)
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
         for (uint32_t slot = 0; broadcasts(info) && slot < info->n_in; slot++) {
             TgValue small = info->in[slot] ? compact(p, info->in[slot]) : 0;
-            if (small && keeps_type(p, info, slot, small) && pass_allow(p, "drop-expand-before-broadcast"))
-                tg_set_input(p->g, nodes[i], slot, small);
+            if (small && keeps_type(p, info, slot, small) && pass_allow(p, "drop-expand-before-broadcast") &&
+                pass_replace_operand(p, nodes[i], slot, small, "drop-expand-before-broadcast"))
+                break; /* the node is another one now, and is seen in the next round */
         }
     }
 }

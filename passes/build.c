@@ -13,14 +13,6 @@ TgNode *pass_nodes(TgPass *p, uint32_t *n)
     return nodes;
 }
 
-void pass_replace(TgPass *p, TgValue old, TgValue made, const char *rewrite)
-{
-    const TgValueInfo *from = tg_value(p->g, old), *to = tg_value(p->g, made);
-    if (from->origin == TG_V_RESULT && to->origin == TG_V_RESULT)
-        tg_node_origin(p->g, to->node, tg_node(p->g, from->node), rewrite);
-    tg_replace(p->g, old, made);
-}
-
 TgValue pass_op(TgPass *p, TgOp op, const TgAttrs *attrs, uint32_t n_in, ...)
 {
     TgValue operands[8] = {0};
@@ -32,6 +24,83 @@ TgValue pass_op(TgPass *p, TgOp op, const TgAttrs *attrs, uint32_t n_in, ...)
     va_end(args);
     TgNode n = tg_graph_add(p->g, op, attrs, n_in, operands, 1);
     return n ? fold_value(p, n) : 0;
+}
+
+/* A copy of node n with other operands; its output, or 0 where they do not fit. */
+static TgValue copy_over(TgPass *p, const TgNodeInfo *n, const TgValue *operands)
+{
+    if (n->n_out != 1 || n->n_sub || n->op == TG_opaque)
+        return 0;
+    TgNode made = tg_graph_add(p->g, n->op, n->attrs, n->n_in, operands, 1);
+    if (!made)
+        return 0;
+    tg_node_origin(p->g, made, n, NULL);
+    return fold_value(p, made);
+}
+
+static TgValue with_operand(TgPass *p, const TgNodeInfo *n, uint32_t slot, TgValue v)
+{
+    TgMark mark = tg_mark(tg_scratch(p->tg));
+    TgValue *operands = tg_copy(tg_scratch(p->tg), n->in, n->n_in * sizeof *n->in);
+    operands[slot] = v;
+    TgValue made = copy_over(p, n, operands);
+    tg_release(tg_scratch(p->tg), mark);
+    return made;
+}
+
+bool pass_replace_operand(TgPass *p, TgNode node, uint32_t slot, TgValue v, const char *rewrite)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    TgValue old = n->out[0], made = with_operand(p, n, slot, v);
+    return made && same_type(p->g, made, old) && pass_replace(p, old, made, rewrite);
+}
+
+enum { FARTHEST = 32 }; /* nodes between the two values of pass_rebuild */
+
+typedef struct {
+    TgNode node;
+    uint32_t slot; /* of the operand that leads on */
+} Link;
+
+/* The way from v up to `from`, depth first through values that nobody else reads, so that they are a tree. */
+static uint32_t find_way(const TgGraph *g, TgValue v, TgValue from, Link *way)
+{
+    uint32_t depth = 0;
+    for (;;) {
+        const TgValueInfo *info = tg_value(g, v);
+        if (v == from)
+            return depth;
+        bool deeper = info->origin == TG_V_RESULT && depth < FARTHEST && tg_node(g, info->node)->n_out == 1 &&
+                      (depth == 0 || tg_used_once(g, v));
+        if (deeper)
+            way[depth++] = (Link){info->node, 0};
+        else if (depth)
+            way[depth - 1].slot++;
+        while (depth && (way[depth - 1].slot >= tg_node(g, way[depth - 1].node)->n_in ||
+                         !tg_node(g, way[depth - 1].node)->in[way[depth - 1].slot])) {
+            bool hole = way[depth - 1].slot < tg_node(g, way[depth - 1].node)->n_in;
+            if (hole)
+                way[depth - 1].slot++;
+            else if (--depth)
+                way[depth - 1].slot++;
+        }
+        if (!depth)
+            return 0;
+        v = tg_node(g, way[depth - 1].node)->in[way[depth - 1].slot];
+    }
+}
+
+TgValue pass_rebuild(TgPass *p, TgValue v, TgValue from, TgValue to)
+{
+    Link way[FARTHEST];
+    if (v == from)
+        return to;
+    uint32_t n = find_way(p->g, v, from, way);
+    if (!n)
+        return 0;
+    while (n-- > 0 && to)
+        to = with_operand(p, tg_node(p->g, way[n].node), way[n].slot, to);
+    return to;
 }
 
 TgValue pass_ints(TgPass *p, uint32_t n, const int64_t *values)

@@ -11,7 +11,7 @@ static bool known_condition(const TgPass *p, const TgNodeInfo *n, bool *taken)
     return true;
 }
 
-static void inline_branch(TgPass *p, TgNodeInfo *n, const TgSub *branch)
+static bool inline_branch(TgPass *p, TgNodeInfo *n, const TgSub *branch)
 {
     TgArena *scratch = tg_scratch(p->tg);
     TgValue *captured = TG_NEW_N(scratch, TgValue, branch->outer.n + 1);
@@ -19,8 +19,10 @@ static void inline_branch(TgPass *p, TgNodeInfo *n, const TgSub *branch)
     for (uint32_t k = 0; k < branch->outer.n; k++)
         captured[k] = n->in[branch->outer.at[k]];
     tg_graph_splice(p->g, branch->graph, NULL, captured, out);
+    bool all = true;
     for (uint32_t i = 0; i < n->n_out; i++)
-        tg_replace(p->g, n->out[i], out[i]);
+        all = pass_replace(p, n->out[i], out[i], "inline-if") && all;
+    return all;
 }
 
 void pass_control(TgPass *p)
@@ -32,9 +34,11 @@ void pass_control(TgPass *p)
         bool taken;
         if (info->op != TG_If || !known_condition(p, info, &taken) || !pass_allow(p, "inline-if"))
             continue;
+        bool gone = false;
         for (uint32_t s = 0; s < info->n_sub; s++)
             if ((info->sub[s].attr == tg_name(p->tg, "then_branch")) == taken)
-                inline_branch(p, info, &info->sub[s]);
-        tg_remove(p->g, nodes[i]);
+                gone = inline_branch(p, info, &info->sub[s]);
+        if (gone)
+            tg_remove(p->g, nodes[i]);
     }
 }

@@ -186,7 +186,7 @@ static void fold_symbolic(TgPass *p, const TgNodeInfo *n)
     for (uint32_t i = 0; i < n->n_out; i++) {
         const TgTensor *t = is_read(p->g, n->out[i]) ? known_elements(p, n->out[i]) : NULL;
         if (t && pass_allow(p, "fold-shape"))
-            tg_replace(p->g, n->out[i], tg_graph_const(p->g, t, NULL));
+            pass_replace(p, n->out[i], tg_graph_const(p->g, t, NULL), "fold-shape");
     }
 }
 

@@ -152,11 +152,12 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
     TgModel *before = p->options->evaluate_each ? tg_model_clone(p->model) : NULL;
     double start = now();
     p->name = passes[pass].info.name;
-    p->changes = 0;
+    p->changes = p->refused = 0;
     if (!run_on(p, p->model->graph, pass))
         return false;
     if (p->changes)
         tg_remove_dead(p->model->graph);
+    p->changes -= p->refused < p->changes ? p->refused : p->changes; /* so that a refusal is not tried for ever */
     TgPassTime *time = &p->report->passes.at[pass];
     time->seconds += now() - start;
     time->changes += p->changes;

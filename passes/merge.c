@@ -122,9 +122,11 @@ static void merge_nodes(Table *t)
         if (!e) {
             add(t, hash, nodes[i]);
         } else if (pass_allow(t->p, "merge-nodes")) {
+            bool all = true;
             for (uint32_t k = 0; k < info->n_out; k++)
-                pass_replace(t->p, info->out[k], tg_node(g, e->item)->out[k], NULL);
-            tg_remove(g, nodes[i]);
+                all = pass_replace(t->p, info->out[k], tg_node(g, e->item)->out[k], "merge-nodes") && all;
+            if (all)
+                tg_remove(g, nodes[i]);
         }
     }
 }

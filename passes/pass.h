@@ -13,6 +13,7 @@ typedef struct TgPass {
     const char *name;                 /* of the pass */
     int64_t opset;                    /* of the output: no operator newer than this */
     uint32_t changes;                 /* applications so far in this run */
+    uint32_t refused;                 /* of them, by the check */
     bool vouched;                     /* what is folded now replaces constants that will not be needed any more */
     double grown;                     /* bytes by which folding has grown the constants so far */
 } TgPass;
@@ -31,8 +32,15 @@ void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...) TG_PR
 
 /* --- build.c: small steps of rewrites ---------------------------------------------------------------------------------- */
 
-/* `made` (a value of p->g) takes the place of `old`; provenance goes from the node of `old` to the node of `made`. */
-void pass_replace(TgPass *p, TgValue old, TgValue made, const char *rewrite);
+/* `made` takes the place of `old` (values of p->g), if the check finds them equal as functions of what both depend on;
+ * false: it does not, nothing was replaced (check.c). So one rewrite is one or more of these, each right by itself.
+ * Provenance goes from the node of `old` to the node of `made`. */
+bool pass_replace(TgPass *p, TgValue old, TgValue made, const char *rewrite);
+/* The same for a node that reads `v` in place of its operand `slot`, and must compute what it did. */
+bool pass_replace_operand(TgPass *p, TgNode n, uint32_t slot, TgValue v, const char *rewrite);
+/* v computed anew with `to` in the place of `from`, on which it depends by way of operators of one result. 0: it does
+ * not, or too indirectly. */
+TgValue pass_rebuild(TgPass *p, TgValue v, TgValue from, TgValue to);
 /* A node of one output over operands; constants are folded at once. 0: recorded. */
 TgValue pass_op(TgPass *p, TgOp op, const TgAttrs *attrs, uint32_t n_in, ...);
 TgValue pass_ints(TgPass *p, uint32_t n, const int64_t *values);      /* i64[n] constant, shared with equal ones */

@@ -4,6 +4,13 @@
 
 #include "ir/ir.h"
 
+/* One rewrite at one place, and what its check said. */
+typedef struct TgApplication {
+    int64_t number;              /* see rewrite_limit */
+    TgName pass, rewrite, place; /* place: name of the node that was replaced, or of its value */
+    TgReplacement check;
+} TgApplication;
+
 typedef struct TgPassInfo {
     const char *name, *doc;
     int level;          /* runs from this -O level on */
@@ -24,6 +31,8 @@ typedef struct TgOptimizeOptions {
     const char *explain;        /* "" all passes, a pass name, or NULL: say why candidates were refused */
     bool make_rotary;           /* write RotaryEmbedding even where the opset of the model would have to be raised */
     uint32_t threads;
+    TgChecker *checker;         /* every application is checked by it, and undone if refused; NULL: none is */
+    void (*trace)(void *user, const TgApplication *a); /* is told of each, with the region as text; or NULL */
     double grow_budget;         /* folding may grow the constants by this many bytes; 0: default */
 } TgOptimizeOptions;
 
@@ -35,6 +44,9 @@ typedef struct TgReport {
     TG_VEC(TgPassTime) passes;
     TG_VEC(TgRewriteCount) rewrites;
     TG_VEC(TgName) explanations; /* "merge-linear: node 'x': refused: weights are shared with node 'y'" */
+    TG_VEC(TgApplication) refusals;  /* defects of rewrites: what the check did not find equal was not done */
+    TG_VEC(TgApplication) undecided; /* done, but nobody could check them */
+    double check_seconds;
     int64_t applied;             /* rewrites numbered 1 .. applied; see rewrite_limit */
     const char *stop;            /* "fixed point", "rewrite limit", "iteration limit" */
 } TgReport;

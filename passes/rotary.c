@@ -190,9 +190,8 @@ static bool into_weights(TgPass *p, TgValue v, const SignedMap *m, uint32_t term
         return false;
     const char *name = terms > 1 ? "rotary-into-weight" : "permutation-into-weight";
     pass_count(p, name);
-    pass_replace(p, v, source, NULL);
-    pass_replace(p, fc.out, made, name);
-    return true;
+    TgValue rebuilt = pass_rebuild(p, source, fc.out, made);
+    return rebuilt && pass_replace(p, v, rebuilt, name);
 }
 
 /* --- finding candidates ------------------------------------------------------------------------------------------------------ */

@@ -87,38 +87,29 @@ static bool moves_only(TgOp op)
 
 enum { FARTHEST = 16 }; /* values between, before and after a product */
 
-typedef struct {
-    TgValue at[2 * FARTHEST];
-    uint32_t n;
-} Path;
-
 /* The FullyConnected whose result reaches v, multiplied by one number, when it is: nobody reads what lies between. */
-static bool fc_behind(TgPass *p, TgValue v, Fc *fc, bool through_product, Path *path)
+static bool fc_behind(TgPass *p, TgValue v, Fc *fc, bool through_product)
 {
-    uint32_t start = path->n;
     for (uint32_t depth = 0; depth < FARTHEST && tg_used_once(p->g, v); depth++) {
-        path->at[path->n++] = v;
         if (fc_of(p, v, fc))
             return true;
         if (tg_value(p->g, v)->origin != TG_V_RESULT)
             break;
         const TgNodeInfo *n = tg_node(p->g, tg_value(p->g, v)->node);
         if (n->op == TG_MatMul && through_product)
-            return fc_behind(p, n->in[0], fc, false, path) || fc_behind(p, n->in[1], fc, false, path);
+            return fc_behind(p, n->in[0], fc, false) || fc_behind(p, n->in[1], fc, false);
         if (!moves_only(n->op) || n->n_out != 1)
             break;
         v = n->in[0];
     }
-    path->n = start;
     return false;
 }
 
 static bool scale_far(TgPass *p, const Step *s)
 {
     Fc fc;
-    Path path = {.n = 0};
     TgValue c = is_factor(s) ? along_last_axis(p, s->c, 1) : 0;
-    if (!c || pass_rank(p->g, c) != 0 || !fc_behind(p, s->x, &fc, true, &path) || !fc_owns_weight(p, &fc) || !pass_may(p))
+    if (!c || pass_rank(p->g, c) != 0 || !fc_behind(p, s->x, &fc, true) || !fc_owns_weight(p, &fc) || !pass_may(p))
         return false;
     p->vouched = true;
     TgValue made = absorb(p, &fc, s, c);
@@ -126,11 +117,8 @@ static bool scale_far(TgPass *p, const Step *s)
     if (!made || !same_type(p->g, made, fc.out))
         return false;
     pass_count(p, "scale-into-weight");
-    for (uint32_t i = 0; i < path.n; i++) /* these are other values from now on: a name means what it meant */
-        tg_value(p->g, path.at[i])->name = NULL;
-    pass_replace(p, fc.out, made, "scale-into-weight");
-    pass_replace(p, s->node->out[0], s->x, NULL);
-    return true;
+    TgValue rebuilt = pass_rebuild(p, s->x, fc.out, made);
+    return rebuilt && pass_replace(p, s->node->out[0], rebuilt, "scale-into-weight");
 }
 
 /* --- a constant before FullyConnecteds ------------------------------------------------------------------------------------ */

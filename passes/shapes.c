@@ -57,7 +57,7 @@ static void merge_equal(TgPass *p)
                 tg_map_put(&seen, hash, info->out[k]);
             else if (is_read(p->g, info->out[k]) && same_elements(p->g, (TgValue)earlier, info->out[k], count) &&
                      pass_allow(p, "merge-sizes"))
-                pass_replace(p, info->out[k], (TgValue)earlier, NULL);
+                pass_replace(p, info->out[k], (TgValue)earlier, "merge-sizes");
         }
     }
 }
@@ -257,7 +257,7 @@ static void constant_expand(TgPass *p, TgNode node)
             return;
     }
     if (pass_allow(p, "constant-shape"))
-        tg_set_input(p->g, node, 1, pass_ints(p, (uint32_t)to->rank, target));
+        pass_replace_operand(p, node, 1, pass_ints(p, (uint32_t)to->rank, target), "constant-shape");
 }
 
 static bool reads_sizes(const TgGraph *g, const TgNodeInfo *n)

@@ -13,7 +13,8 @@ typedef struct {
     TgOptimizeOptions options;
     TgReport report;
     int64_t seed;
-    bool full; /* --verify=full */
+    enum { VERIFY_AUTO, VERIFY_FULL, VERIFY_STRICT } extent;
+    TgChecker *checker; /* NULL: --no-verify */
     TgEquivResult equiv;
     Summary summary;
 } Job;
@@ -25,24 +26,25 @@ static void print_to_stderr(void *user, const char *text) {
 
 /* Reads what the command line says; nothing is opened yet. */
 static bool understand(Job *job) {
-    static const char *const places[] = {"auto", "keep", "all", "none"}, *const extents[] = {"auto", "full"};
+    static const char *const places[] = {"auto", "keep", "all", "none"}, *const extents[] = {"auto", "full", "strict"};
     const Arguments *a = &job->run->arguments;
     TgOptimizeOptions *o = &job->options;
     int64_t level = 2, threads = 1;
     *o = (TgOptimizeOptions){.rewrite_limit = -1, .print = print_to_stderr};
     job->seed = 1;
-    int place = choice_of(a, OPT_external, places, 4), extent = choice_of(a, OPT_verify, extents, 2);
+    int place = choice_of(a, OPT_external, places, 4), extent = choice_of(a, OPT_verify, extents, 3);
     bool fine = emit_of(a, EMIT_ONNX, &job->emit) && place >= 0 && extent >= 0;
     fine = fine && number_of(a, OPT_level, 0, 2, &level) && number_of(a, OPT_threads, 1, 1024, &threads);
     fine = fine && number_of(a, OPT_opset, 7, tg_newest_opset(), &o->opset);
     fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
     fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed);
     job->external = (TgExternal)place;
-    job->full = extent == 1;
+    job->extent = extent;
+    o->evaluate_each = extent == VERIFY_FULL;
     o->level = (int)level;
     o->threads = (uint32_t)threads;
     o->check_each = has(a, OPT_check_each) || has(a, OPT_verify_each);
-    o->evaluate_each = has(a, OPT_verify_each);
+    o->evaluate_each |= has(a, OPT_verify_each);
     o->make_rotary = has(a, OPT_rotary);
     o->print_after = text_of(a, OPT_print_after);
     o->explain = has(a, OPT_explain) ? word_of(a, OPT_explain, "") : NULL;
@@ -73,21 +75,48 @@ static bool load(Job *job) {
 
 static bool optimize(Job *job) {
     double start = seconds_now();
+    TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
+    if (!has(&job->run->arguments, OPT_no_verify))
+        job->checker = tg_checker_new(job->run->tg, &options);
+    job->options.checker = job->checker;
     job->model = tg_model_clone(job->source);
     if (!tg_optimize(job->model, &job->options, &job->report))
         return false;
-    job->summary.optimize = seconds_now() - start;
+    job->summary.optimize = seconds_now() - start - job->report.check_seconds;
+    job->summary.verify = job->report.check_seconds;
+    job->summary.checks = job->checker ? tg_checker_result(job->checker) : NULL;
     return true;
 }
 
-static bool verify(Job *job) {
+/* What the check refused was not done; each is a defect of ours that the user should send. */
+static void report_refusals(Job *job) {
+    const TgReport *r = &job->report;
+    for (uint32_t i = 0; i < r->refusals.n; i++) {
+        const TgApplication *a = &r->refusals.at[i];
+        fprintf(stderr, "tgopt: warning: rewrite '%s' at '%s' was refused by its check and not done: %s\n", a->rewrite,
+                a->place, a->check.why);
+        if (job->run->verbose && a->check.before)
+            fprintf(stderr, "# before\n%s# after\n%s", a->check.before, a->check.after);
+    }
+    if (r->refusals.n)
+        fprintf(stderr, "tgopt: note: this is a defect of the rewrite, please report it with the output of -v\n");
+    if (r->refusals.n && job->extent == VERIFY_STRICT)
+        job->run->code = EXIT_DIFFERENT;
+}
+
+/* The whole model against its source: where it is small, where asked, and where some application was not decided. */
+static bool verify_whole(Job *job) {
+    static const double cheap = 2e6; /* operations */
     double start = seconds_now();
     TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
-    if (job->full)
+    bool small = tg_graph_cost(job->source->graph, 3).flops < cheap && tg_graph_const_bytes(job->source->graph) < cheap;
+    if (!small && job->extent != VERIFY_FULL && !job->report.undecided.n)
+        return true;
+    if (job->extent == VERIFY_FULL)
         options.max_flops = HUGE_VAL;
     if (!tg_equiv(job->run->tg, job->source, job->model, &options, &job->equiv))
         return false;
-    job->summary.verify = seconds_now() - start;
+    job->summary.verify += seconds_now() - start;
     job->summary.equiv = &job->equiv;
     if (job->equiv.verdict == TG_DIFFERENT)
         job->run->code = EXIT_DIFFERENT;
@@ -143,7 +172,8 @@ bool optimize_command(Run *run) {
     const char *path = word_of(a, OPT_output, job.emit == EMIT_ONNX ? NULL : "-");
     if (!load(&job) || !optimize(&job))
         return false;
-    if (!has(a, OPT_no_verify) && !verify(&job))
+    report_refusals(&job);
+    if (job.checker && !verify_whole(&job))
         return false;
     bool written = path && job.equiv.verdict != TG_DIFFERENT;
     if (written && !write_model(&job, path))

@@ -15,6 +15,8 @@ static bool write_verdict(Run *run, const TgEquivResult *e, const char *path) {
     json_string(&j, words[e->verdict]);
     json_key(&j, "witness");
     json_string(&j, e->witness);
+    json_key(&j, "bound_log2");
+    json_number(&j, e->bound);
     json_key(&j, "worst_float32");
     json_number(&j, e->worst32);
     json_key(&j, "worst_float64");
@@ -25,20 +27,20 @@ static bool write_verdict(Run *run, const TgEquivResult *e, const char *path) {
 }
 
 bool verify_command(Run *run) {
-    static const char *const extents[] = {"auto", "full"};
+    static const char *const extents[] = {"auto", "full"}, *const kinds[] = {"both", "field", "floats"};
     static const int codes[] = {
         [TG_EQUAL] = EXIT_OK, [TG_DIFFERENT] = EXIT_DIFFERENT, [TG_UNDECIDED] = EXIT_UNSUPPORTED};
     const Arguments *a = &run->arguments;
     int64_t seed = 1, threads = 1;
-    int extent = choice_of(a, OPT_verify, extents, 2);
-    if (extent < 0 || !number_of(a, OPT_seed, 0, INT64_MAX, &seed) ||
+    int extent = choice_of(a, OPT_verify, extents, 2), kind = choice_of(a, OPT_check, kinds, 3);
+    if (extent < 0 || kind < 0 || !number_of(a, OPT_seed, 0, INT64_MAX, &seed) ||
         !number_of(a, OPT_threads, 1, 1024, &threads)) {
         run->code = EXIT_USAGE;
         return false;
     }
     TgModel *first = load_model(run, a->operands.at[0]);
     TgModel *second = first ? load_model(run, a->operands.at[1]) : NULL;
-    TgEquivOptions options = {.seed = (uint64_t)seed, .threads = (uint32_t)threads};
+    TgEquivOptions options = {.seed = (uint64_t)seed, .threads = (uint32_t)threads, .check = (TgCheckKind)kind};
     TgEquivResult result = {0};
     if (extent == 1)
         options.max_flops = HUGE_VAL;

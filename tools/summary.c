@@ -136,14 +136,33 @@ static const char *verdict_word(TgVerdict v) {
 
 void print_equivalence(FILE *to, const TgEquivResult *e) {
     fputs(verdict_word(e->verdict), to);
-    if (e->verdict == TG_EQUAL)
-        fprintf(to, " (%u draws, %u regions, largest relative difference %.1e in float32, %.1e in float64)",
-                e->draws, e->regions, e->worst32, e->worst64);
+    if (e->verdict == TG_EQUAL) {
+        fprintf(to, " (%u regions, %u checked, %u of them proved", e->regions, e->checked, e->proved);
+        if (e->bound < 0)
+            fprintf(to, ", chance of an error below 2^%.0f", e->bound);
+        fprintf(to, "; largest relative difference %.1e in float32, %.1e in float64)", e->worst32, e->worst64);
+    }
     if (e->witness && *e->witness)
         fprintf(to, ": %s", e->witness);
     if (e->where && *e->where)
         fprintf(to, "; first at '%s'", e->where);
     fputc('\n', to);
+}
+
+/* The single replacements, and the whole model where that was compared too. */
+static void print_checks(const Summary *s) {
+    const TgEquivResult *c = s->checks;
+    if (c) {
+        fprintf(stderr, "  %-*s%u replacements where they happened: %u questions, %u proved", LABEL, "verified", c->regions,
+                c->checked, c->proved);
+        if (c->proved)
+            fprintf(stderr, " (chance of an error below 2^%.0f)", c->bound);
+        fprintf(stderr, ", %u refused\n", s->report->refusals.n);
+    }
+    if (s->equiv) {
+        fprintf(stderr, "  %-*swhole model ", LABEL, c ? "" : "verified");
+        print_equivalence(stderr, s->equiv);
+    }
 }
 
 void print_summary(const Run *run, const Summary *s) {
@@ -155,10 +174,7 @@ void print_summary(const Run *run, const Summary *s) {
     if (s->report->stop)
         fprintf(stderr, "  %-*s%lld rewrites, until %s\n", LABEL, "applied", (long long)s->report->applied,
                 s->report->stop);
-    if (s->equiv) {
-        fprintf(stderr, "  %-*s", LABEL, "verified");
-        print_equivalence(stderr, s->equiv);
-    }
+    print_checks(s);
     fprintf(stderr, "  %-*sload %.3f s, optimize %.3f s, verify %.3f s, write %.3f s\n", LABEL, "time",
             s->load, s->optimize, s->verify, s->write);
 }
@@ -213,8 +229,8 @@ static void json_rewrites(Json *j, const TgReport *r) {
     json_close(j, ']');
 }
 
-static void json_equivalence(Json *j, const TgEquivResult *e) {
-    json_key(j, "verification");
+static void json_equivalence(Json *j, const char *key, const TgEquivResult *e) {
+    json_key(j, key);
     if (!e) {
         json_string(j, NULL);
         return;
@@ -230,6 +246,12 @@ static void json_equivalence(Json *j, const TgEquivResult *e) {
     json_int(j, e->draws);
     json_key(j, "regions");
     json_int(j, e->regions);
+    json_key(j, "questions");
+    json_int(j, e->checked);
+    json_key(j, "proved");
+    json_int(j, e->proved);
+    json_key(j, "bound_log2");
+    json_number(j, e->bound);
     json_key(j, "witness");
     json_string(j, e->witness);
     json_close(j, '}');
@@ -267,7 +289,8 @@ bool write_report(Run *run, const Summary *s, const char *path) {
     json_figures(&j, "after", &s->after);
     json_operators(&j, s);
     json_rewrites(&j, s->report);
-    json_equivalence(&j, s->equiv);
+    json_equivalence(&j, "replacements", s->checks);
+    json_equivalence(&j, "verification", s->equiv);
     json_times(&j, s);
     json_close(&j, '}');
     json_end(&j);

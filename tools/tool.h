@@ -118,7 +118,8 @@ typedef struct {
     Figures before, after;
     TG_VEC(OpCount) ops;
     const TgReport *report;
-    const TgEquivResult *equiv;           /* NULL: not verified */
+    const TgEquivResult *checks;          /* of the single replacements; NULL: not verified */
+    const TgEquivResult *equiv;           /* of the whole; NULL: not compared */
     double load, optimize, verify, write; /* seconds */
 } Summary;
 
