@@ -90,7 +90,7 @@ void equiv_note(TgEquivResult *r, const EquivOutcome *o)
 }
 
 /* The answer to p, which it uses up. */
-static EquivOutcome ask(EquivMemo *m, EquivProblem *p, const TgEquivOptions *options, uint64_t hash)
+static EquivOutcome ask(EquivMemo *m, EquivProblem *p, double most_work, uint64_t hash)
 {
     uint64_t known;
     if (tg_map_get(&m->solved, hash, &known)) {
@@ -98,9 +98,13 @@ static EquivOutcome ask(EquivMemo *m, EquivProblem *p, const TgEquivOptions *opt
         equiv_problem_free(p);
         return *(const EquivOutcome *)(uintptr_t)known;
     }
+    if (most_work > 0 && equiv_work(p->a->graph) + equiv_work(p->b->graph) > most_work) {
+        equiv_problem_free(p);
+        return (EquivOutcome){.verdict = TG_UNDECIDED, .why = "too much work in the sizes of the model"};
+    }
     m->result->checked++;
     EquivOutcome *o = TG_NEW(m->arena, EquivOutcome);
-    *o = equiv_solve(m->tg, p, options, m->result);
+    *o = equiv_solve(m->tg, p, m->options, m->result);
     equiv_problem_free(p);
     equiv_note(m->result, o);
     tg_map_put(&m->solved, hash, TG_KEY(o));
@@ -110,6 +114,7 @@ static EquivOutcome ask(EquivMemo *m, EquivProblem *p, const TgEquivOptions *opt
 EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough, double most_work)
 {
     EquivProblem p = make(user);
+    EquivOutcome o;
     uint64_t a = equiv_question(&p, 0), b = equiv_question(&p, 1);
     m->result->regions++;
     if (a == b) {
@@ -117,17 +122,15 @@ EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *
         equiv_problem_free(&p);
         return (EquivOutcome){.verdict = TG_EQUAL, .proved = true, .bound = -1074};
     }
-    if (equiv_generalize(&p) == EQUIV_GENERAL) {
-        EquivOutcome o = ask(m, &p, m->options, tg_mix(equiv_question(&p, 0), equiv_question(&p, 1)));
-        if (o.verdict == TG_EQUAL || (o.verdict == TG_DIFFERENT && !thorough))
-            return o;
-    } else {
-        equiv_problem_free(&p);
+    for (EquivForm form = 0; form < EQUIV_FORMS; form++) {
+        if (equiv_generalize(&p, form) == EQUIV_GENERAL) {
+            o = ask(m, &p, most_work, tg_mix(equiv_question(&p, 0), equiv_question(&p, 1)));
+            if (o.verdict == TG_EQUAL || (o.verdict == TG_DIFFERENT && !thorough && form == EQUIV_TRUE_TABLES))
+                return o;
+        } else {
+            equiv_problem_free(&p);
+        }
+        p = make(user);
     }
-    p = make(user);
-    if (most_work > 0 && equiv_work(p.a->graph) + equiv_work(p.b->graph) > most_work) {
-        equiv_problem_free(&p);
-        return (EquivOutcome){.verdict = TG_UNDECIDED, .why = "too much work in the sizes of the model"};
-    }
-    return ask(m, &p, m->options, tg_mix(a, b));
+    return ask(m, &p, most_work, tg_mix(a, b));
 }

@@ -11,6 +11,7 @@ void equiv_tensors_init(EquivTensors *same, Tg *tg, TgArena *arena, size_t budge
     *same = (EquivTensors){.tg = tg, .budget = budget};
     tg_map_init(&same->first, arena);
     tg_map_init(&same->by_hash, arena);
+    tg_map_init(&same->by_place, arena);
 }
 
 static bool equal_within_budget(EquivTensors *same, const TgTensor *a, const TgTensor *b)
@@ -36,6 +37,19 @@ const TgTensor *equiv_first(EquivTensors *same, const TgTensor *t)
         first = (const TgTensor *)(uintptr_t)found;
     tg_map_put(&same->first, TG_KEY(t), TG_KEY(first));
     return first;
+}
+
+const TgTensor *equiv_unshaped(EquivTensors *same, const TgTensor *t)
+{
+    uint64_t found;
+    if ((t->payload != TG_MAPPED && t->payload != TG_OWNED) || !t->bytes || t->recipe)
+        return t;
+    if (!tg_map_get(&same->by_place, TG_KEY(t->bytes), &found)) {
+        tg_map_put(&same->by_place, TG_KEY(t->bytes), TG_KEY(t));
+        return t;
+    }
+    const TgTensor *other = (const TgTensor *)(uintptr_t)found;
+    return other->dtype == t->dtype && other->count == t->count ? other : t;
 }
 
 /* --- copying -------------------------------------------------------------------------------------------- */
@@ -66,6 +80,16 @@ static TgValue expand(Extract *x, const TgTensor *t, int depth)
     return v;
 }
 
+/* The same bytes in another shape, as a Reshape, so that what holds for any of them can be said. */
+static TgValue reshaped(Extract *x, const TgTensor *t, TgValue from)
+{
+    TgTensor *shape = tg_tensor_ints(x->to->arena, (uint32_t)t->rank, t->dim);
+    TgValue in[] = {from, tg_graph_const(x->to, shape, NULL)};
+    TgValue v = tg_node(x->to, tg_graph_add_raw(x->to, TG_Reshape, tg_attrs_none(x->to->tg), 2, in, 1))->out[0];
+    tg_value(x->to, v)->type = tg_tensor_type(x->to->tg, t);
+    return v;
+}
+
 static TgValue constant(Extract *x, const TgTensor *t, int depth)
 {
     enum { DEEPEST = 64 }; /* recipes within recipes; below that they are taken as rounded */
@@ -74,7 +98,10 @@ static TgValue constant(Extract *x, const TgTensor *t, int depth)
     if (tg_map_get(&x->tensors, TG_KEY(t), &known))
         return (TgValue)known;
     bool nodes = (t->payload == TG_RECIPE || (t->recipe && tg_is_float(t->dtype))) && depth < DEEPEST;
-    TgValue v = nodes ? expand(x, t, depth) : tg_graph_const(x->to, t, NULL);
+    const TgTensor *base = equiv_unshaped(x->same, t);
+    TgValue v = nodes       ? expand(x, t, depth)
+                : base != t ? reshaped(x, t, constant(x, base, depth))
+                            : tg_graph_const(x->to, t, NULL);
     tg_map_put(&x->tensors, TG_KEY(t), v);
     return v;
 }

@@ -10,6 +10,10 @@
  * and those in attributes (heads) stay. Then everything is inferred anew: a graph whose types are not the
  * images of its old types is not the same question, and is asked in its own size.
  *
+ * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles of a
+ * rotation) or makes lists of indices needs them as they are: the second form keeps all but the large ones, and
+ * with them the sizes that they have.
+ *
  * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the sizes
  * as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general form is no
  * verdict: the question is asked again as it stands. */
@@ -19,7 +23,8 @@
 
 enum {
     FIXED = 9,    /* numbers below stay what they are */
-    VALUES = 64,  /* constants of more elements are weights, masks or indices: any will do */
+    VALUES = 64,  /* constants of more elements are weights, masks or indices: any will do ... */
+    TABLE = 8192, /* ... or, in the second form, those of more than these */
     NUMBERS = 24, /* different large sizes in one question */
     RELATIONS = 64,
     SIDE = 8,                /* numbers on each side of a relation */
@@ -249,6 +254,18 @@ static void relate(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     }
 }
 
+/* In the second form the constants that are left keep their elements, hence their sizes. */
+static void keep_tables(Shrink *s, const TgGraph *g)
+{
+    int64_t n;
+    for (TgValue v = 1; v < g->values.n; v++) {
+        const TgType *t = tg_type_of(g, v);
+        for (int32_t i = 0; is_weight(g, v) && i < t->rank; i++)
+            if (tg_dim_known(t->dim[i], &n))
+                keep(s, n);
+    }
+}
+
 static void collect(Shrink *s, TgGraph *g)
 {
     for (TgValue v = 1; v < g->values.n; v++)
@@ -357,8 +374,8 @@ static const TgTensor *small_integers(Shrink *s, TgGraph *g, const TgTensor *t)
     void *bytes;
     int64_t n[VALUES];
     bool changes = false;
-    if (t->count > VALUES)
-        return NULL;
+    if (t->count > VALUES) /* a table of the second form */
+        return t;
     for (size_t i = 0; i < t->count; i++) {
         int64_t x = tg_tensor_int(s->tg, t, i);
         n[i] = mapped(s, x);
@@ -467,19 +484,23 @@ static void free_resized(Shrink *s)
         }
 }
 
-EquivGeneral equiv_generalize(EquivProblem *p)
+EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form)
 {
     TgMark mark = tg_mark(tg_scratch(p->a->tg));
     Shrink *s = TG_NEW(tg_scratch(p->a->tg), Shrink);
     s->p = p;
     s->tg = p->a->tg;
-    free_weights(p, VALUES);
+    free_weights(p, form == EQUIV_ANY_TABLES ? VALUES : TABLE);
     collect(s, p->a->graph);
     collect(s, p->b->graph);
     for (TgNode i = 1; i < p->a->graph->nodes.n; i++)
         keep_attributes(s, tg_node(p->a->graph, i));
     for (TgNode i = 1; i < p->b->graph->nodes.n; i++)
         keep_attributes(s, tg_node(p->b->graph, i));
+    if (form == EQUIV_TRUE_TABLES) {
+        keep_tables(s, p->a->graph);
+        keep_tables(s, p->b->graph);
+    }
     EquivGeneral g = EQUIV_GENERAL;
     if (s->n) {
         g = EQUIV_SPOILED;

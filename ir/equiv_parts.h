@@ -84,11 +84,13 @@ typedef struct {
 typedef struct {
     Tg *tg;
     TgMap first, by_hash; /* tensor -> the first one with its type and bytes */
+    TgMap by_place;       /* bytes -> the first tensor there: others are reshapes of it */
     size_t budget;        /* bytes that may still be read to find out */
 } EquivTensors;
 
 void equiv_tensors_init(EquivTensors *same, Tg *tg, TgArena *arena, size_t budget);
 const TgTensor *equiv_first(EquivTensors *same, const TgTensor *t); /* t itself: no other one is known */
+const TgTensor *equiv_unshaped(EquivTensors *same, const TgTensor *t); /* the first one over its bytes, of any shape */
 
 /* Where one of the graphs comes from: nodes in order, and room to note what each value became. */
 typedef struct {
@@ -116,7 +118,9 @@ typedef enum {
     EQUIV_SPOILED  /* sizes could not be made small: make the problem anew */
 } EquivGeneral;
 
-EquivGeneral equiv_generalize(EquivProblem *p);
+typedef enum { EQUIV_ANY_TABLES, EQUIV_TRUE_TABLES, EQUIV_FORMS } EquivForm; /* which constants are free */
+
+EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form);
 
 /* --- answering it --------------------------------------------------------------------------------------- */
 

@@ -104,13 +104,24 @@ static void report_refusals(Job *job) {
         job->run->code = EXIT_DIFFERENT;
 }
 
+static void report_undecided(const Job *job) {
+    const TgReport *r = &job->report;
+    for (uint32_t i = 0; i < r->undecided.n && job->run->verbose; i++)
+        fprintf(stderr, "tgopt: note: rewrite '%s' at '%s' could not be checked by itself: %s\n",
+                r->undecided.at[i].rewrite, r->undecided.at[i].place, r->undecided.at[i].check.why);
+    if (r->undecided.n && !job->summary.equiv)
+        fprintf(stderr, "tgopt: warning: %u rewrites could not be checked; --verify=full compares the whole model\n",
+                r->undecided.n);
+}
+
 /* The whole model against its source: where it is small, where asked, and where some application was not decided. */
 static bool verify_whole(Job *job) {
-    static const double cheap = 2e6; /* operations */
+    static const double cheap = 2e6, affordable = 1e11; /* operations; bytes */
     double start = seconds_now();
     TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
-    bool small = tg_graph_cost(job->source->graph, 3).flops < cheap && tg_graph_const_bytes(job->source->graph) < cheap;
-    if (!small && job->extent != VERIFY_FULL && !job->report.undecided.n)
+    double work = tg_graph_cost(job->source->graph, 3).flops + 100 * tg_graph_const_bytes(job->source->graph);
+    bool wanted = work < 100 * cheap || (job->report.undecided.n && work < affordable);
+    if (!wanted && job->extent != VERIFY_FULL)
         return true;
     if (job->extent == VERIFY_FULL)
         options.max_flops = HUGE_VAL;
@@ -175,6 +186,7 @@ bool optimize_command(Run *run) {
     report_refusals(&job);
     if (job.checker && !verify_whole(&job))
         return false;
+    report_undecided(&job);
     bool written = path && job.equiv.verdict != TG_DIFFERENT;
     if (written && !write_model(&job, path))
         return false;
