@@ -3,6 +3,7 @@
  * A rewritten weight is a recipe; it is expanded into nodes here, so that all number types see it unrounded.
  */
 #include "equiv_parts.h"
+#include "infer.h"
 
 /* --- the same tensors ----------------------------------------------------------------------------------- */
 
@@ -57,7 +58,7 @@ const TgTensor *equiv_unshaped(EquivTensors *same, const TgTensor *t)
 typedef struct {
     EquivTensors *same;
     TgGraph *to;
-    const TgGraph *from;
+    TgGraph *from;
     TgValue *value; /* by value of `from` */
     TgMap tensors;  /* recipes that are expanded already */
     bool trust_shapes;
@@ -128,12 +129,20 @@ bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot)
     return known;
 }
 
+/* The type, with what is known of sizes in that graph: a branch knows more than its captures say. */
+static const TgType *type_in(TgGraph *g, const TgType *t)
+{
+    TgValueInfo v = {.type = t};
+    inf_apply_facts(g, &v);
+    return v.type;
+}
+
 /* Stands for a value of which only the shape is asked; gets a tensor when sizes are chosen. */
 static TgValue dummy(Extract *x, TgValue v)
 {
     static const int64_t none[16] = {0};
     static const uint8_t zero[16] = {0};
-    const TgType *t = tg_type_of(x->from, v);
+    const TgType *t = type_in(x->from, tg_type_of(x->from, v));
     EquivDummy d = {
         x->to, tg_graph_const(x->to, tg_tensor_splat(x->to->arena, t->dtype, t->rank, none, zero), NULL)};
     tg_value(x->to, d.v)->type = t;
@@ -199,7 +208,7 @@ static void extract(EquivProblem *p, EquivTensors *same, const EquivSource *a, c
         target[i] = side(targets->at[i], of_b);
     for (uint32_t i = 0; i < cuts->n; i++) {
         const TgValueInfo *like = tg_value(a->g, cuts->at[i].a);
-        TgValue in = tg_graph_input(x.to, like->type, like->name), cut = side(cuts->at[i], of_b);
+        TgValue in = tg_graph_input(x.to, type_in(a->g, like->type), like->name), cut = side(cuts->at[i], of_b);
         tg_value(x.to, in)->initial = like->initial;
         if (cut)
             x.value[cut] = in;
