@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Asks others whether the pairs are what they claim to be: confirm.py TGOPT [NAME...]
+
+Each graph is exported as it stands and evaluated by ONNX Runtime (float32, no optimizations) and by ONNX's reference
+implementation in NumPy, with every float32 turned into float64. Right pairs must agree in both.
+Wrong pairs must differ in float64 on the class of inputs that they name (# differs:), by more than rounding can explain;
+on small integers and zeros, where the sources of such pairs do not round, by anything. Unstable pairs
+agree in float64, and lose more than four times as much as the source in float32 on the class that they name (# loses:).
+An operator that nobody knows stands for any function: here for Tanh.
+Needs Python with numpy, onnx and onnxruntime; not part of `make check`.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROUNDING = 2.0 ** -40  # of float64, after some hundred operations
+OPSET = 21             # of exports whose text names none
+SIZES = {'B': 2, 'S': 3, 'T': 5, 'P': 4, 'N': 7, 'H': 2, 'Q': 3}
+
+CLASSES = {
+    'normal': lambda rng, shape: rng.standard_normal(shape),
+    'positive': lambda rng, shape: np.abs(rng.standard_normal(shape)) + 0.1,
+    'negative': lambda rng, shape: -np.abs(rng.standard_normal(shape)) - 0.1,
+    'shifted': lambda rng, shape: rng.standard_normal(shape) + 100,
+    'large': lambda rng, shape: rng.uniform(-100, 100, shape),
+    'zero': lambda rng, shape: np.zeros(shape),
+    'ties': lambda rng, shape: rng.integers(-1, 2, shape),
+    'masked': lambda rng, shape: rng.standard_normal(shape),  # and boolean masks that hide everything somewhere
+    'halves': lambda rng, shape: rng.integers(-9, 10, shape) / 2,
+    'integers': lambda rng, shape: rng.integers(-2, 3, shape),
+}
+
+
+def graphs_of(pair):
+    """The texts of the two models of a pair, comments left out."""
+    text = re.sub(r'^#.*\n', '', pair.read_text(), flags=re.M)
+    text = re.sub(r'"com\.example"::Mystery\((.*?)(; level=3)?\) :', r'Tanh(\1) :', text)
+    head, before, after = re.split(r'^(?=graph @)', text, flags=re.M)
+    return head + before, head + after
+
+
+def export(tgopt, text, stem):
+    stem.with_suffix('.tg').write_text(text)
+    opset = [] if 'opset' in text else [f'--opset={OPSET}']
+    subprocess.run([tgopt, stem.with_suffix('.tg'), '-O0', '--no-verify', '-q', '-o', stem.with_suffix('.onnx'), *opset],
+                   check=True)
+    model = onnx.load(stem.with_suffix('.onnx'))
+    model.ir_version = min(model.ir_version, 11)
+    return model
+
+
+def in_double(model):
+    """The same model with float64 in the place of float32."""
+    double = onnx.ModelProto()
+    double.CopyFrom(model)
+    pending = [double.graph]
+    while pending:
+        graph = pending.pop()
+        for value in [*graph.input, *graph.output, *graph.value_info]:
+            if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+                value.type.tensor_type.elem_type = TensorProto.DOUBLE
+        tensors = list(graph.initializer)
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.name == 'to' and attribute.i == TensorProto.FLOAT:
+                    attribute.i = TensorProto.DOUBLE
+                if attribute.HasField('g'):
+                    pending.append(attribute.g)
+                if attribute.HasField('t'):
+                    tensors.append(attribute.t)
+        for tensor in tensors:
+            if tensor.data_type == TensorProto.FLOAT:
+                wide = numpy_helper.to_array(tensor).astype(np.float64)
+                tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
+    return double
+
+
+def inputs_for(model, kind, seed):
+    rng = np.random.default_rng(seed)
+    feeds = {}
+    for value in model.graph.input:
+        shape = [d.dim_value or SIZES[d.dim_param] for d in value.type.tensor_type.shape.dim]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        if dtype == np.bool_:
+            feeds[value.name] = rng.integers(0, 2, shape).astype(bool)
+            if kind == 'masked':
+                feeds[value.name][..., 0, :] = False
+        elif np.issubdtype(dtype, np.integer):
+            feeds[value.name] = rng.integers(0, 4, shape).astype(dtype)
+        else:
+            feeds[value.name] = CLASSES[kind](rng, shape).astype(np.float32).astype(dtype)
+    return feeds
+
+
+def by_runtime(model, feeds):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
+    return session.run(None, feeds)
+
+
+def by_reference(model, feeds):
+    feeds = {name: x.astype(np.float64) if x.dtype.kind == 'f' and x.dtype != np.float16 else x for name, x in feeds.items()}
+    with warnings.catch_warnings(), np.errstate(all='ignore'):
+        warnings.simplefilter('ignore')
+        return ReferenceEvaluator(in_double(model)).run(None, feeds)
+
+
+def distance(a, b):
+    """Largest relative difference of the outputs; infinite where shapes, integers, NaN or infinities differ."""
+    worst = 0.0
+    for x, y in zip(a, b, strict=True):
+        x, y = np.asarray(x), np.asarray(y)
+        if x.shape != y.shape:
+            return np.inf
+        if x.dtype.kind != 'f':
+            worst = worst if np.array_equal(x, y) else np.inf
+            continue
+        odd = ~np.isfinite(x) | ~np.isfinite(y)
+        if not np.array_equal(x[odd], y[odd], equal_nan=True):
+            return np.inf
+        norm = np.linalg.norm(np.ravel(x[~odd]).astype(np.longdouble))
+        gap = np.linalg.norm(np.ravel(x[~odd]).astype(np.longdouble) - np.ravel(y[~odd]))
+        worst = max(worst, 0.0 if gap == 0 else np.inf if norm == 0 else float(gap / norm))
+    return worst
+
+
+def trouble_with(tgopt, pair, work):
+    """What is not as the pair claims; '' when all is."""
+    tags = dict(re.findall(r'^# (differs|loses): (.*)$', pair.read_text(), flags=re.M))
+    a, b = (export(tgopt, text, work / f'{pair.stem}.{side}') for text, side in zip(graphs_of(pair), ('a', 'b')))
+    sample = lambda kind: inputs_for(a, kind, seed=1)
+    reference = lambda model, kind: by_reference(model, sample(kind))
+    if pair.parent.name == 'wrong':
+        kind = tags['differs']
+        kind = 'normal' if kind == 'by definition' else kind
+        gap = distance(reference(a, kind), reference(b, kind))
+        rounds = kind not in ('integers', 'zero')
+        return '' if gap > (ROUNDING if rounds else 0) else f'no difference in float64 on {kind} inputs: {gap:.1e}'
+    kinds = ['normal', 'positive'] + ([tags['loses']] if 'loses' in tags else ['ties'])
+    for kind in kinds:
+        gap = distance(reference(a, kind), reference(b, kind))
+        if not gap <= ROUNDING:
+            if kind != tags.get('loses') or gap > 1e-9:
+                return f'differs in float64 on {kind} inputs: {gap:.1e}'
+    exact = lambda kind: [np.asarray(x, dtype=np.float64) for x in reference(a, kind)]
+    error = lambda model, kind: distance(exact(kind), [np.asarray(x, dtype=np.float64)
+                                                       for x in by_runtime(model, sample(kind))])
+    if pair.parent.name == 'right':
+        worst = max(error(model, kind) for model in (a, b) for kind in ('normal', 'positive'))
+        return '' if worst <= 1e-2 else f'ONNX Runtime is off by {worst:.1e}'
+    lost, had = error(b, tags['loses']), max(error(a, tags['loses']), 2.0 ** -22)
+    return '' if lost > 4 * had else f'loses {lost:.1e} for {had:.1e} only'
+
+
+def main(tgopt, *names):
+    pairs = sorted(p for p in HERE.glob('*/*.tg') if not names or p.stem in names)
+    failed = 0
+    with tempfile.TemporaryDirectory() as work:
+        for pair in pairs:
+            try:
+                trouble = trouble_with(pathlib.Path(tgopt).resolve(), pair, pathlib.Path(work))
+            except Exception as error:  # a pair that cannot be run is not confirmed
+                trouble = f'{type(error).__name__}: {str(error).splitlines()[0][:200]}'
+            if trouble:
+                failed += 1
+                print(f'{pair.parent.name}/{pair.stem}: {trouble}')
+    print(f'{len(pairs) - failed} confirmed, {failed} not')
+    return failed != 0
+
+
+if __name__ == '__main__':
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
