@@ -1,19 +1,19 @@
 /* The arithmetics of two published optimizers.
  *
- * Mirage (OSDI 2025, fingerprint_functions.h): residues modulo p = 167 and q = 83, where q divides p - 1. exp(x) is
- * 3^(x mod q) modulo p; its residue modulo q is lost, so that no path may have two. sqrt(x) = x^((p+1)/4).
- * SiLU is x exp(x), GELU x exp(2 x), Relu and clamp are maximum and minimum of residues. Every input is 0, 1,
- * 2 ...
+ * Mirage (OSDI 2025, fingerprint_functions.h): residues modulo p = 167 and q = 83, where q divides p - 1.
+ * exp(x) is 3^(x mod q) modulo p; its residue modulo q is lost, so that no path may have two. sqrt(x) =
+ * x^((p+1)/4). SiLU is x exp(x), GELU x exp(2 x), Relu and clamp are maximum and minimum of residues. Every
+ * input is 0, 1, 2 ...
  *
- * TASO (SOSP 2019, generator.cc): int, which wraps around; Relu(x) = x (x + 1) + 1; every input is drawn once. Constants
- * that are no integers are such inputs.
+ * TASO (SOSP 2019, generator.cc): int, which wraps around; Relu(x) = x (x + 1) + 1; every input is drawn
+ * once. Constants that are no integers are such inputs.
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "rivals.h"
 
-/* --- Mirage ---------------------------------------------------------------------------------------------- */
+/* --- Mirage --------------------------------------------------------------------------------------------- */
 
 enum { P = 167, Q = 83, SPENT = 1 }; /* SPENT: the residue modulo q is lost */
 
@@ -108,7 +108,7 @@ static bool mirage_apply(Function f, Number x, Number *y)
 
 const Arithmetic mirage = {mirage_input, mirage_constant, mirage_add, mirage_mul, mirage_div, mirage_apply};
 
-/* --- TASO ------------------------------------------------------------------------------------------------ */
+/* --- TASO ----------------------------------------------------------------------------------------------- */
 
 static Number taso_input(uint64_t tensor, int64_t i)
 {

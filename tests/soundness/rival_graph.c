@@ -1,7 +1,8 @@
-/* Evaluates a graph over an arithmetic that is not that of numbers (rivals.h). Slow and short: the graphs are tiny.
+/* Evaluates a graph over an arithmetic that is not that of numbers (rivals.h). Slow and short: the graphs
+ * are tiny.
  *
- * Integers are known from inference or not at all; an operator outside of the table, a composite one whose definition
- * needs such an operator, and anything that decides by values cannot be expressed.
+ * Integers are known from inference or not at all; an operator outside of the table, a composite one whose
+ * definition needs such an operator, and anything that decides by values cannot be expressed.
  */
 #include <string.h>
 
@@ -22,7 +23,7 @@ typedef struct {
     int64_t at[64];
 } Ints;
 
-/* --- sizes and integers ---------------------------------------------------------------------------------- */
+/* --- sizes and integers --------------------------------------------------------------------------------- */
 
 static bool size_of(void *user, TgDim symbol, int64_t *n)
 {
@@ -76,7 +77,7 @@ static int32_t axis_of(int64_t axis, int32_t rank)
     return (int32_t)(axis < 0 ? axis + rank : axis);
 }
 
-/* --- places ---------------------------------------------------------------------------------------------- */
+/* --- places --------------------------------------------------------------------------------------------- */
 
 static void coordinates(const Grid *x, int64_t flat, int64_t *at)
 {
@@ -93,7 +94,7 @@ static int64_t place(const Grid *x, const int64_t *at, int32_t rank)
     return flat;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
 static bool is_real(const Run *r, TgValue v)
 {
@@ -138,7 +139,7 @@ static bool read_inputs(Run *r)
     return true;
 }
 
-/* --- elementwise ----------------------------------------------------------------------------------------- */
+/* --- elementwise ---------------------------------------------------------------------------------------- */
 
 static bool constant(const Run *r, double x, Number *y)
 {
@@ -228,7 +229,7 @@ static bool power(Run *r, const TgNodeInfo *n, Grid *out)
     return true;
 }
 
-/* --- movement -------------------------------------------------------------------------------------------- */
+/* --- movement ------------------------------------------------------------------------------------------- */
 
 static bool copy(Run *r, const TgNodeInfo *n, Grid *out)
 {
@@ -343,7 +344,7 @@ static bool gather(Run *r, const TgNodeInfo *n, Grid *out)
     return true;
 }
 
-/* --- sums ------------------------------------------------------------------------------------------------ */
+/* --- sums ----------------------------------------------------------------------------------------------- */
 
 /* Where element `flat` of x goes when the axes of `summed` are summed over. */
 static int64_t remaining(const Grid *x, int64_t flat, const bool *summed)
@@ -406,7 +407,7 @@ static bool softmax(Run *r, const TgNodeInfo *n, Grid *out)
     return fine;
 }
 
-/* --- products -------------------------------------------------------------------------------------------- */
+/* --- products ------------------------------------------------------------------------------------------- */
 
 /* A vector as a matrix; a matrix as it is, or its transpose. */
 static Grid matrix(const Grid *x, bool column)
@@ -455,7 +456,7 @@ static bool matmul(Run *r, const TgNodeInfo *n, Grid *out)
     return x && y && product(r, x, y, out);
 }
 
-/* --- the graph ------------------------------------------------------------------------------------------- */
+/* --- the graph ------------------------------------------------------------------------------------------ */
 
 static const struct {
     TgOp op;
@@ -502,7 +503,7 @@ static Kernel kernel_of(TgOp op)
     return NULL;
 }
 
-/* One composite operator without a kernel becomes its definition. False: none is left, or it has no definition. */
+/* One composite operator without a kernel becomes its definition. False: none is left, or it has none. */
 static bool lower_one(TgGraph *g)
 {
     uint32_t n;

@@ -1,7 +1,8 @@
 /* rivals STEM...   For each pair STEM.before.tg, STEM.after.tg: what three published checks say about it.
  *
- * One line per pair: STEM, and what Mirage, TASO and allclose say, separated by tabs: equal, different, or cannot (the
- * pair cannot be expressed). Mirage and TASO: rivals.h. allclose: one normal input, float32, |a - b| <= 1e-5 + 1e-3 |b|.
+ * One line per pair: STEM, and what Mirage, TASO and allclose say, separated by tabs: equal, different, or
+ * cannot (the pair cannot be expressed). Mirage and TASO: rivals.h. allclose: one normal input, float32, |a
+ * - b| <= 1e-5 + 1e-3 |b|.
  */
 #include <math.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ static bool same_shape(const int64_t *a, int32_t rank_a, const int64_t *b, int32
     return rank_a == rank_b && memcmp(a, b, (size_t)rank_a * sizeof *a) == 0;
 }
 
-/* --- fingerprints ---------------------------------------------------------------------------------------- */
+/* --- fingerprints --------------------------------------------------------------------------------------- */
 
 static const char *by_fingerprint(Tg *tg, TgModel *a, TgModel *b, const Arithmetic *how)
 {
@@ -46,7 +47,7 @@ static const char *by_fingerprint(Tg *tg, TgModel *a, TgModel *b, const Arithmet
     return "equal";
 }
 
-/* --- allclose -------------------------------------------------------------------------------------------- */
+/* --- allclose ------------------------------------------------------------------------------------------- */
 
 static double element(const TgArray *x, int64_t i)
 {
@@ -79,7 +80,7 @@ static const char *by_allclose(Tg *tg, TgModel *a, TgModel *b)
     return same ? "equal" : "different"; /* the arrays go with the context */
 }
 
-/* --- pairs ----------------------------------------------------------------------------------------------- */
+/* --- pairs ---------------------------------------------------------------------------------------------- */
 
 static bool ask(void *argument)
 {

@@ -1,8 +1,10 @@
-/* How others decide whether two graphs are equal, rebuilt from their published sources to be asked about the same pairs.
+/* How others decide whether two graphs are equal, rebuilt from their published sources to be asked about
+ * the same pairs.
  *
- * Mirage and TASO evaluate both graphs once, in an arithmetic of their own, and compare the results: rival_graph.c
- * evaluates a graph over any Arithmetic, rival_arithmetic.c has these two. They are given the benefit of the doubt: each
- * may use every operator that its arithmetic can express, and constants have their exact images where there are any.
+ * Mirage and TASO evaluate both graphs once, in an arithmetic of their own, and compare the results:
+ * rival_graph.c evaluates a graph over any Arithmetic, rival_arithmetic.c has these two. They are given the
+ * benefit of the doubt: each may use every operator that its arithmetic can express, and constants have
+ * their exact images where there are any.
  */
 #ifndef RIVALS_H
 #define RIVALS_H
@@ -37,8 +39,8 @@ typedef struct {
     TgDim symbol[16];
 } RivalSizes;
 
-/* Evaluates g, which is changed: operators that the arithmetic lacks become their definitions. out: one per output of g.
- * False: it cannot be expressed. */
+/* Evaluates g, which is changed: operators that the arithmetic lacks become their definitions. out: one per
+ * output of g. False: it cannot be expressed. */
 bool rival_run(Tg *tg, TgGraph *g, const Arithmetic *how, RivalSizes *sizes, Grid *out);
 
 #endif
