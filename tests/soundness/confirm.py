@@ -3,10 +3,11 @@
 
 Each graph is exported as it stands and evaluated by ONNX Runtime (float32, no optimizations) and by ONNX's
 reference implementation in NumPy, with every float32 turned into float64. Right pairs must agree in both.
-Wrong pairs must differ in float64 on the class of inputs that they name (# differs:), by more than rounding can
-explain; on small integers and zeros, where the sources of such pairs do not round, by anything. Unstable pairs
-agree in float64, and lose more than four times as much as the source in float32 on the class that they name
-(# loses:). An operator that nobody knows stands for any function: here for Tanh.
+Wrong pairs must differ in float64 on the class of inputs that they name (# differs:), by more than rounding
+can explain; on small integers and zeros, where the sources of such pairs do not round, by anything. Unstable
+pairs agree in float64, and lose more than four times as much as the source in float32 on the class that they
+name (# loses:). Sizes may be fixed (# sizes: N=1). An operator that nobody knows stands for any function: for
+Tanh here.
 Needs Python with numpy, onnx and onnxruntime; not part of `make check`.
 """
 import pathlib
@@ -33,6 +34,8 @@ CLASSES = {
     'negative': lambda rng, shape: -np.abs(rng.standard_normal(shape)) - 0.1,
     'shifted': lambda rng, shape: rng.standard_normal(shape) + 100,
     'large': lambda rng, shape: rng.uniform(-100, 100, shape),
+    'huge': lambda rng, shape: rng.uniform(-1e6, 1e6, shape),
+    'nan': lambda rng, shape: np.where(rng.random(shape) < 0.2, np.nan, rng.standard_normal(shape)),
     'zero': lambda rng, shape: np.zeros(shape),
     'ties': lambda rng, shape: rng.integers(-1, 2, shape),
     'masked': lambda rng, shape: rng.standard_normal(shape),  # and boolean masks that hide whole rows
@@ -61,7 +64,9 @@ def export(tgopt, text, stem):
 
 
 def in_double(model):
-    """The same model with float64 in the place of float32."""
+    """The same model with float64 in the place of float32; one with inputs in float64 means what it says."""
+    if any(value.type.tensor_type.elem_type == TensorProto.DOUBLE for value in model.graph.input):
+        return model
     double = onnx.ModelProto()
     double.CopyFrom(model)
     pending = [double.graph]
@@ -86,20 +91,21 @@ def in_double(model):
     return double
 
 
-def inputs_for(model, kind, seed):
-    rng = np.random.default_rng(seed)
+def inputs_for(model, kind, sizes):
+    rng = np.random.default_rng(1)
     feeds = {}
     for value in model.graph.input:
-        shape = [d.dim_value or SIZES[d.dim_param] for d in value.type.tensor_type.shape.dim]
+        shape = [d.dim_value or sizes[d.dim_param] for d in value.type.tensor_type.shape.dim]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         if dtype == np.bool_:
             feeds[value.name] = rng.integers(0, 2, shape).astype(bool)
             if kind == 'masked':
                 feeds[value.name][..., 0, :] = False
         elif np.issubdtype(dtype, np.integer):
-            feeds[value.name] = rng.integers(0, 4, shape).astype(dtype)
+            first = -4 if kind == 'negative' else 0
+            feeds[value.name] = rng.integers(first, first + 4, shape).astype(dtype)
         else:
-            feeds[value.name] = CLASSES[kind](rng, shape).astype(np.float32).astype(dtype)
+            feeds[value.name] = CLASSES[kind](rng, shape).astype(dtype)
     return feeds
 
 
@@ -140,19 +146,20 @@ def distance(a, b):
 class Sides:
     """The two models of a pair, and what they compute on a class of inputs."""
 
-    def __init__(self, tgopt, pair, work):
+    def __init__(self, tgopt, pair, work, sizes):
+        self.sizes = sizes
         before, after = graphs_of(pair)
         self.models = [export(tgopt, before, work / f'{pair.stem}_before'),
                        export(tgopt, after, work / f'{pair.stem}_after')]
 
     def gap(self, kind):
         """How far the two are apart in float64."""
-        feeds = inputs_for(self.models[0], kind, seed=1)
+        feeds = inputs_for(self.models[0], kind, self.sizes)
         return distance(*(by_reference(model, feeds) for model in self.models))
 
     def errors(self, kind):
         """How far each of them is in float32 from the first one in float64."""
-        feeds = inputs_for(self.models[0], kind, seed=1)
+        feeds = inputs_for(self.models[0], kind, self.sizes)
         exact = by_reference(self.models[0], feeds)
         return [distance(exact, by_runtime(model, feeds)) for model in self.models]
 
@@ -183,8 +190,9 @@ def trouble_with_unstable(sides, kind):
 
 def trouble_with(tgopt, pair, work):
     """What is not as the pair claims; '' when all is."""
-    tags = dict(re.findall(r'^# (differs|loses): (.*)$', pair.read_text(), flags=re.M))
-    sides = Sides(tgopt, pair, work)
+    tags = dict(re.findall(r'^# (differs|loses|sizes): (.*)$', pair.read_text(), flags=re.M))
+    sizes = {name: int(n) for name, n in re.findall(r'(\w+)=(\d+)', tags.get('sizes', ''))}
+    sides = Sides(tgopt, pair, work, SIZES | sizes)
     match pair.parent.name:
         case 'wrong': return trouble_with_wrong(sides, tags['differs'])
         case 'right': return trouble_with_right(sides)
