@@ -117,14 +117,15 @@ static TgValue bias_of(TgDefine *d, const Attention *a)
 
 /* --- scores --------------------------------------------------------------------------------------------- */
 
+/* Roots are left to the evaluator: as constants they would be rounded, and their square would not be the scale. */
 static TgValue root_of_scale(TgDefine *d, TgValue q)
 {
-    int64_t size;
+    TgDtype precision = dtype_of(d, q) == TG_f64 ? TG_f64 : TG_f32;
     if (attr_given(d, "scale"))
-        return num(d, q, sqrt(attr_f(d, "scale")));
-    if (known_dim(d, q, -1, &size))
-        return num(d, q, sqrt(1.0 / sqrt((double)size)));
-    TgValue width = Cast(d, size_of(d, q, -1), TG_f32);
+        return CastLike(d, Sqrt(d, num_of(d, precision, attr_f(d, "scale"))), q);
+    int64_t size;
+    TgValue width = known_dim(d, q, -1, &size) ? num_of(d, precision, (double)size)
+                                               : Cast(d, size_of(d, q, -1), precision);
     return CastLike(d, Sqrt(d, Reciprocal(d, Sqrt(d, width))), q);
 }
 
