@@ -17,6 +17,7 @@ typedef struct {
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
     uint32_t threads;
+    double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
 } TgEquivOptions;
 
 typedef struct {
@@ -64,7 +65,9 @@ typedef enum {
     TG_IN_LARGE /* logits +-100 */,
     TG_IN_ZERO,
     TG_IN_TINY /* denormals */,
-    TG_IN_TIES,
+    TG_IN_TIES /* few different numbers; negative integers */,
+    TG_IN_FAR /* up to some millions */,
+    TG_IN_ODD /* some NaN among ordinary ones */,
     TG_IN_CLASSES
 } TgInputClass;
 bool tg_random_inputs(Tg *tg, TgGraph *g, TgEvalMode mode, uint64_t seed, TgInputClass cls, TgArray *in);

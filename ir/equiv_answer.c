@@ -16,29 +16,31 @@ typedef struct {
     uint32_t last;
 } Numbers;
 
-static uint64_t constant_hash(Tg *tg, const TgTensor *t)
+static uint64_t constant_hash(Tg *tg, const TgTensor *t, bool structure)
 {
     uint64_t type = TG_KEY(tg_tensor_type(tg, t));
+    if (structure)
+        return type;
     bool by_value = t->payload == TG_SPLAT || (t->count <= SMALL && t->payload != TG_RECIPE);
     return tg_mix(type, by_value ? tg_tensor_hash(tg, t) : TG_KEY(t));
 }
 
-static uint64_t graph_hash(TgGraph *g);
+static uint64_t graph_hash(TgGraph *g, bool structure);
 
-static uint64_t node_hash(const TgNodeInfo *n)
+static uint64_t node_hash(const TgNodeInfo *n, bool structure)
 {
     uint64_t h = tg_mix(tg_mix(n->op, TG_KEY(n->attrs)), tg_mix(TG_KEY(n->op_name), TG_KEY(n->domain)));
     h = tg_mix(h, tg_mix(n->n_formal, n->n_in));
     for (uint32_t s = 0; s < n->n_sub; s++) {
         for (uint32_t k = 0; k < n->sub[s].outer.n; k++)
             h = tg_mix(h, n->sub[s].outer.at[k]);
-        h = tg_mix(tg_mix(h, TG_KEY(n->sub[s].attr)), graph_hash(n->sub[s].graph));
+        h = tg_mix(tg_mix(h, TG_KEY(n->sub[s].attr)), graph_hash(n->sub[s].graph, structure));
     }
     return h;
 }
 
 /* Nesting of subgraphs is bounded by the readers. */
-static uint64_t graph_hash(TgGraph *g)
+static uint64_t graph_hash(TgGraph *g, bool structure)
 {
     TgArena *scratch = tg_scratch(g->tg);
     TgMark mark = tg_mark(scratch);
@@ -48,13 +50,13 @@ static uint64_t graph_hash(TgGraph *g)
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgValueInfo *info = tg_value(g, v);
         if (info->origin == TG_V_CONST && info->tensor)
-            h[v] = tg_mix(constant_hash(g->tg, info->tensor), TG_KEY(info->type)); /* of dummies the type counts */
+            h[v] = tg_mix(constant_hash(g->tg, info->tensor, structure), TG_KEY(info->type)); /* of dummies the type counts */
         else if (info->origin == TG_V_INPUT || info->origin == TG_V_CAPTURE)
             h[v] = tg_mix(tg_mix(2 + info->origin, info->index), tg_mix(TG_KEY(info->type), TG_KEY(info->initial)));
     }
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *info = tg_node(g, order[i]);
-        uint64_t sum = node_hash(info);
+        uint64_t sum = node_hash(info, structure);
         for (uint32_t k = 0; k < info->n_in; k++)
             sum = tg_mix(sum, info->in[k] ? h[info->in[k]] : 0);
         for (uint32_t k = 0; k < info->n_out; k++)
@@ -68,7 +70,12 @@ static uint64_t graph_hash(TgGraph *g)
 
 uint64_t equiv_question(const EquivProblem *p, int side)
 {
-    return graph_hash(side ? p->b->graph : p->a->graph);
+    return graph_hash(side ? p->b->graph : p->a->graph, false);
+}
+
+bool equiv_same_structure(const EquivProblem *p)
+{
+    return graph_hash(p->a->graph, true) == graph_hash(p->b->graph, true);
 }
 
 /* --- asking --------------------------------------------------------------------------------------------- */

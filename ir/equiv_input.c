@@ -162,7 +162,7 @@ static double normal(uint64_t key, int64_t i)
 
 static double real_value(TgInputClass cls, uint64_t key, int64_t i)
 {
-    static const double ties[] = {-1, 0, 0.5, 1};
+    static const double ties[] = {-1, 0, 0.5, 1}, odd[] = {NAN, 0};
     switch (cls) {
     case TG_IN_POSITIVE: return fabs(normal(key, i)) + 0.01;
     case TG_IN_SHIFTED: return 100 + normal(key, i);
@@ -170,6 +170,8 @@ static double real_value(TgInputClass cls, uint64_t key, int64_t i)
     case TG_IN_ZERO: return 0;
     case TG_IN_TINY: return 1e-39 * normal(key, i);
     case TG_IN_TIES: return ties[noise(key, i) & 3];
+    case TG_IN_FAR: return (noise(key, i) & 1 ? 1 : 1e6) * normal(key, i);
+    case TG_IN_ODD: return noise(key, i) & 3 ? normal(key, i) : odd[noise(key, i) >> 8 & 1];
     default: return normal(key, i);
     }
 }
@@ -178,7 +180,8 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
 {
     if (mode == TG_EVAL_FIELD) {
         for (int64_t i = 0; i < a->count; i++)
-            ((TgFelt *)a->data)[i] = tg_felt_random(tg_mix(key, (uint64_t)i));
+            ((TgFelt *)a->data)[i] = cls == TG_IN_TIES ? tg_felt_int((int64_t)(noise(key, i) & 3) - 1)
+                                                       : tg_felt_random(tg_mix(key, (uint64_t)i));
         a->degree = (TgDegree){1, 0, 0, 0};
         return;
     }
@@ -189,6 +192,8 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
     }
     for (int64_t i = 0; i < flat.count; i++)
         tg_array_set_float(mode, &flat, i, tg_round_float(flat.dtype, real_value(cls, key, i), true));
+    for (int64_t i = 0; flat.dtype == TG_f64 && mode == TG_EVAL_F64 && i < flat.count; i++) /* digits that only it has */
+        ((double *)flat.data)[i] *= 1 + 1e-9 * normal(key + 1, i);
 }
 
 /* Rows of ones that end in zeros, never all of them: what padding looks like. */
@@ -199,8 +204,8 @@ static int64_t mask_value(const TgArray *a, int64_t i)
 }
 
 /* Positions count up; others are below the limit, or 0 and 1 where nothing is indexed or `small` ones are
- * wanted. */
-static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, TgArray *a)
+ * wanted. Negative ones count from the end. */
+static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, bool negative, TgArray *a)
 {
     int64_t below = limit == INT64_MAX || (small && limit > 2) ? 2 : limit;
     bool mask = strstr(name, "mask") != NULL, position = strstr(name, "position") != NULL;
@@ -212,7 +217,7 @@ static void fill_integers(const char *name, uint64_t key, int64_t limit, bool sm
         else if (position)
             x = i % last < limit ? i % last : limit - 1;
         else
-            x %= below;
+            x = x % below - (negative && (x >> 32 & 1) ? below : 0);
         if (mask)
             x = mask_value(a, i);
         tg_array_set_int(a, i, x);
@@ -278,7 +283,8 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
     int64_t limit = index_limit(g, v, sizes);
     if (limit > 100 && tg_dtype_bits(a->dtype) <= 8)
         limit = 100;
-    fill_integers(name, key, limit > 0 ? limit : 1, attempt >= 2, a);
+    bool negative = cls == TG_IN_TIES && class == TG_CLASS_I; /* an index counts from the end then */
+    fill_integers(name, key, limit > 0 ? limit : 1, attempt >= 2, negative, a);
     return true;
 }
 

@@ -53,6 +53,7 @@ bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, 
 /* The same output four times: of each graph, in each precision. */
 typedef struct {
     const TgArray *a32, *a64, *b32, *b64;
+    bool odd_inputs; /* some are NaN: b may turn one into a number, not the other way round */
 } EquivQuad;
 
 typedef struct {
@@ -146,6 +147,7 @@ typedef struct {
     TgField *field;
     TgName reason;    /* why the last run failed */
     bool unsupported; /* namely because nobody can run some operator */
+    bool no_excuse;   /* nothing was computed in advance: other constants are a difference */
 } EquivSolve;
 
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
@@ -174,6 +176,7 @@ typedef struct {
 
 void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions *options, TgEquivResult *result);
 uint64_t equiv_question(const EquivProblem *p, int side); /* hash of one graph, names aside */
+bool equiv_same_structure(const EquivProblem *p);         /* but for what constants hold */
 void equiv_note(TgEquivResult *r, const EquivOutcome *o); /* adds its bound to that of the result */
 /* `make` makes the problem, anew each time. A difference in general is final unless `thorough`; as it stands
  * the question is asked only if that takes at most `most_work` operations (0: no limit). */

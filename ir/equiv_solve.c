@@ -133,8 +133,9 @@ EquivOutcome equiv_only_second_fails(EquivSolve *s)
 /* --- all draws ------------------------------------------------------------------------------------------ */
 
 static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_SHIFTED,
-                                       TG_IN_LARGE,  TG_IN_ZERO,   TG_IN_TINY,     TG_IN_TIES};
-enum { DRAWS = sizeof classes / sizeof *classes };
+                                       TG_IN_LARGE,  TG_IN_ZERO,   TG_IN_TINY,     TG_IN_TIES,
+                                       TG_IN_FAR,    TG_IN_ODD};
+enum { DRAWS = sizeof classes / sizeof *classes, ALL_ONE = 3 /* way of sizes, see equiv_input.c */ };
 
 static double input_elements(const TgGraph *g)
 {
@@ -182,7 +183,7 @@ static EquivOutcome compare_floats(EquivSolve *s, bool *excused)
             if (i && o.verdict == TG_UNDECIDED)
                 o.verdict = TG_EQUAL; /* only one way of sizes runs: then that one */
         } else {
-            s->attempt = good[i % 2];
+            s->attempt = i == 2 ? ALL_ONE : good[i % 2];
             o = equiv_draw_floats(s, excused);
             if (o.verdict == TG_UNDECIDED)
                 o.verdict = TG_EQUAL; /* these values do not suit the model */
@@ -212,6 +213,7 @@ EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options,
     s.reason = "no reason given";
     s.field = &field;
     s.evaluator = tg_evaluator_new(tg);
+    s.no_excuse = equiv_same_structure(p);
     EquivOutcome proof = {.verdict = TG_UNDECIDED}, floats = {.verdict = TG_UNDECIDED};
     bool excused = false;
     if (options->check != TG_CHECK_FLOATS)

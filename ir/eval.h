@@ -10,7 +10,7 @@
 typedef enum {
     TG_EVAL_NATIVE, /* as ONNX says: each result rounded to its element type; float64 where a node has it */
     TG_EVAL_F32, /* reals in float32; 16-bit types still rounded */
-    TG_EVAL_F64, /* reals in float64: float types of 16 bits and more are not rounded; integers exact */
+    TG_EVAL_F64, /* reals in float64: float types of 16 bits and more are rounded by Cast only; integers exact */
     TG_EVAL_FIELD, /* reals in the finite field, nothing rounded (eval_field.c); integers exact */
     TG_EVAL_MODES
 } TgEvalMode;
@@ -40,6 +40,7 @@ typedef struct TgArray {
     uint32_t n_items;
     TgKind kind;
     TgDegree degree;
+    TgDtype fits; /* TG_EVAL_FIELD: its numbers fit into this narrower type, where known (they were widened from it) */
 } TgArray;
 
 typedef struct {

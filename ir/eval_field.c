@@ -234,7 +234,14 @@ static int64_t to_integer(TgField *f, TgFelt x)
     return tg_felt_is_odd(x) ? 0 : tg_felt_center(x) % 4;
 }
 
-/* Floats of 16 bits and more are the same reals; narrower ones round, which is some function. */
+/* What a narrower type makes of a number that it does not hold for certain: some function. */
+static TgFelt rounded(TgField *f, TgDtype to, TgFelt x)
+{
+    int64_t most = to == TG_f32 ? 1 << 24 : to == TG_f16 ? 1 << 11 : to == TG_bf16 ? 1 << 8 : 0, n = tg_felt_center(x);
+    return tg_felt_is_odd(x) || (n <= most && n >= -most) ? x : tg_felt_hash(f, (uint64_t)to << 16, x);
+}
+
+
 static bool field_cast(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
@@ -245,10 +252,11 @@ static bool field_cast(TgEvalCall *c)
         return false;
     TgArray *z = &c->out[0];
     TgField *f = field_of(c);
+    bool narrows = eval_narrows(x->fits ? x->fits : x->dtype, to);
     for (int64_t i = 0; i < x->count; i++) {
         TgFelt a = felts(x)[i];
         if (eval_is_real(z))
-            felts(z)[i] = tg_dtype_bits(to) >= 16 ? a : tg_felt_hash(f, (uint64_t)to << 16, a);
+            felts(z)[i] = narrows ? rounded(f, to, a) : a;
         else
             eval_ints_of(z)[i] = to == TG_bool ? a.p != 0 || tg_felt_is_odd(a) : to_integer(f, a);
     }
@@ -296,6 +304,14 @@ double eval_field_shadow(TgFelt x)
     }
 }
 
+static bool all_small(const TgArray *a)
+{
+    for (int64_t i = 0; a && a->kind == TG_TENSOR && eval_is_real(a) && i < a->count; i++)
+        if (!tg_felt_is_small(felts(a)[i]))
+            return false;
+    return true;
+}
+
 static TgArray shadow(const TgEvalCall *c, const TgArray *a)
 {
     if (a->kind != TG_TENSOR || !eval_is_real(a))
@@ -340,7 +356,10 @@ static bool through_f64(TgEvalCall *c, Kernel kernel, bool hashed)
         tg_array_drop(c->tg, &c->out[i]);
         c->out[i] = z;
     }
-    field_of(c)->hashed |= hashed;
+    bool exact = true; /* on small integers these functions are what they are */
+    for (uint32_t i = 0; i < c->n->n_in; i++)
+        exact = exact && all_small(c->in[i]);
+    field_of(c)->hashed |= hashed && !exact;
     return ok;
 }
 
@@ -487,6 +506,18 @@ static bool run(TgEvalCall *c, Kernel kernel)
     return through_f64(c, kernel, true);
 }
 
+/* A widened number fits into the type that it came from, wherever it is moved. */
+static TgDtype fitting_type(const TgEvalCall *c)
+{
+    const TgArray *x = c->n->n_in ? c->in[0] : NULL;
+    if (!x || !eval_is_real(x) || c->n->n_in == 0)
+        return TG_undefined;
+    if (c->n->op == TG_Cast)
+        return x->fits ? x->fits : x->dtype;
+    bool single = tg_op_has(c->n->op, TG_T_MOVES) && c->n->op != TG_Concat && c->n->op != TG_Pad;
+    return single ? x->fits : TG_undefined;
+}
+
 bool eval_in_field(TgEvalCall *c, bool (*kernel)(TgEvalCall *c))
 {
     if (has_complex(c))
@@ -497,7 +528,10 @@ bool eval_in_field(TgEvalCall *c, bool (*kernel)(TgEvalCall *c))
         if (tg_dtype_class(c->out[i].dtype) == TG_CLASS_C)
             return eval_bad_type(c, c->out[i].dtype);
     TgDegree degree = degree_of(c);
-    for (uint32_t i = 0; i < TG_EVAL_OUTS || i < c->n->n_out; i++)
+    TgDtype fits = fitting_type(c);
+    for (uint32_t i = 0; i < TG_EVAL_OUTS || i < c->n->n_out; i++) {
         c->out[i].degree = degree;
+        c->out[i].fits = fits;
+    }
     return true;
 }

@@ -124,6 +124,9 @@ bool eval_in_field(TgEvalCall *c, bool (*kernel)(TgEvalCall *c)); /* the call, i
 bool eval_field_softmax(TgEvalCall *c);
 double eval_field_shadow(TgFelt x);
 
+/* A cast between float types loses digits. */
+bool eval_narrows(TgDtype from, TgDtype to);
+
 /* --- shapes --------------------------------------------------------------------------------------------- */
 
 /* Row-major strides in elements; returns the element count (shape of an array: no overflow). */

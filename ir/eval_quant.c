@@ -130,6 +130,24 @@ static bool round_mode(TgEvalCall *c, TgRounding *mode)
     return tg_report(c->tg, TG_E_eval_word, "round_mode", given);
 }
 
+static int digits(TgDtype t) /* of the significand */
+{
+    return t == TG_f64 ? 53 : t == TG_f32 ? 24 : t == TG_f16 ? 11 : t == TG_bf16 ? 8 : 4;
+}
+
+bool eval_narrows(TgDtype from, TgDtype to)
+{
+    return tg_is_float(from) && tg_is_float(to) && digits(to) < digits(from);
+}
+
+/* A rounding that the model asks for is part of what it computes, unlike that of arithmetic, which float64 avoids. */
+static void round_as_asked(TgArray *y)
+{
+    double *at = y->data;
+    for (int64_t i = 0; i < y->count; i++)
+        at[i] = tg_round_float(y->dtype, at[i], false);
+}
+
 bool eval_cast(TgEvalCall *c)
 {
     TgDtype to = (TgDtype)tg_attr_int(c->n, "to");
@@ -145,7 +163,12 @@ bool eval_cast(TgEvalCall *c)
     }
     if (x->dtype == TG_str)
         return cast_from_text(c);
-    return to == TG_str ? cast_to_text(c) : TG_BY_NUM(c, cast)(c, &how);
+    if (to == TG_str)
+        return cast_to_text(c);
+    bool good = TG_BY_NUM(c, cast)(c, &how);
+    if (good && c->mode == TG_EVAL_F64 && tg_dtype_bits(to) >= 16 && eval_narrows(x->dtype, to))
+        round_as_asked(&c->out[0]);
+    return good;
 }
 
 /* --- BitCast -------------------------------------------------------------------------------------------- */
