@@ -96,7 +96,7 @@ static bool pair_uninterpreted(Equiv *e, TgName *why)
 static TgValue input_like(const Equiv *e, uint32_t index)
 {
     TgName name = tg_value(e->a, e->a->inputs.at[index])->name;
-    for (uint32_t i = 0; i < e->b->inputs.n; i++)
+    for (uint32_t i = 0; name && i < e->b->inputs.n; i++)
         if (tg_value(e->b, e->b->inputs.at[i])->name == name)
             return e->b->inputs.at[i];
     return e->a->inputs.n == e->b->inputs.n ? e->b->inputs.at[index] : 0;

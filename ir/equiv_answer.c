@@ -127,17 +127,20 @@ EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *
     if (a == b) {
         m->result->reused++;
         equiv_problem_free(&p);
-        return (EquivOutcome){.verdict = TG_EQUAL, .proved = true, .bound = -1074};
+        return (EquivOutcome){.verdict = TG_EQUAL, .proved = true, .bound = -1074, .form = EQUIV_FORMS};
     }
     for (EquivForm form = 0; form < EQUIV_FORMS; form++) {
         if (equiv_generalize(&p, form) == EQUIV_GENERAL) {
             o = ask(m, &p, most_work, tg_mix(equiv_question(&p, 0), equiv_question(&p, 1)));
-            if (o.verdict == TG_EQUAL || (o.verdict == TG_DIFFERENT && !thorough && form == EQUIV_TRUE_TABLES))
+            o.form = (int)form;
+            if (o.verdict == TG_EQUAL || (o.verdict == TG_DIFFERENT && !thorough && form == EQUIV_TRUE_WEIGHTS))
                 return o;
         } else {
             equiv_problem_free(&p);
         }
         p = make(user);
     }
-    return ask(m, &p, most_work, tg_mix(a, b));
+    o = ask(m, &p, most_work, tg_mix(a, b));
+    o.form = EQUIV_FORMS;
+    return o;
 }

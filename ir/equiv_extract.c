@@ -190,6 +190,11 @@ static TgValue side(EquivPair p, bool of_b)
     return of_b ? p.b : p.a;
 }
 
+static const char *name_of_output(const TgGraph *a, TgValue v)
+{
+    return tg_value(a, v)->name ? tg_value(a, v)->name : "y";
+}
+
 /* Cuts become inputs, typed and named as those of a; targets become outputs. */
 static void extract(EquivProblem *p, EquivTensors *same, const EquivSource *a, const EquivSource *from, const EquivPairs *cuts,
                     const EquivPairs *targets, bool trust_shapes)
@@ -218,7 +223,7 @@ static void extract(EquivProblem *p, EquivTensors *same, const EquivSource *a, c
         if (!node || node[i])
             copy_node(&x, tg_node(from->g, from->order[i]));
     for (uint32_t i = 0; i < targets->n; i++)
-        tg_graph_return(x.to, operand(&x, target[i]), tg_value(from->g, target[i])->name, NULL);
+        tg_graph_return(x.to, operand(&x, target[i]), name_of_output(a->g, targets->at[i].a), NULL);
 }
 
 EquivSource equiv_source(TgArena *arena, TgGraph *g)
@@ -246,6 +251,17 @@ EquivProblem equiv_problem_of(EquivTensors *same, TgGraph *a, TgGraph *b, const 
     EquivProblem p = equiv_problem(same, &x, &y, cuts, targets, trust_shapes);
     tg_arena_free(arena);
     return p;
+}
+
+void equiv_dummies_to_inputs(EquivProblem *p)
+{
+    for (uint32_t i = 0; i < p->dummies.n; i++) {
+        const EquivDummy *d = &p->dummies.at[i];
+        const TgType *type = tg_type_of(d->g, d->v);
+        TgValue a = tg_graph_input(p->a->graph, type, NULL), b = tg_graph_input(p->b->graph, type, NULL);
+        tg_replace(d->g, d->v, d->g == p->a->graph ? a : b);
+    }
+    p->dummies.n = 0;
 }
 
 void equiv_problem_free(EquivProblem *p)

@@ -12,7 +12,7 @@
  *
  * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles of a
  * rotation) or makes lists of indices needs them as they are: the second form keeps all but the large ones, and
- * with them the sizes that they have.
+ * with them the sizes that they have. The third form keeps all of them.
  *
  * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the sizes
  * as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general form is no
@@ -458,7 +458,7 @@ static bool shrink_graph(Shrink *s, TgGraph *g)
         if (info->origin == TG_V_RESULT || (constant && !info->uses.n && !info->returned))
             continue;
         if (!constant) {
-            info->type = small_type(s, info->type);
+            info->type = info->declared = small_type(s, info->type);
             continue;
         }
         const TgTensor *t = small_tensor(s, g, info->tensor);
@@ -490,14 +490,15 @@ EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form)
     Shrink *s = TG_NEW(tg_scratch(p->a->tg), Shrink);
     s->p = p;
     s->tg = p->a->tg;
-    free_weights(p, form == EQUIV_ANY_TABLES ? VALUES : TABLE);
+    if (form != EQUIV_TRUE_WEIGHTS)
+        free_weights(p, form == EQUIV_ANY_TABLES ? VALUES : TABLE);
     collect(s, p->a->graph);
     collect(s, p->b->graph);
     for (TgNode i = 1; i < p->a->graph->nodes.n; i++)
         keep_attributes(s, tg_node(p->a->graph, i));
     for (TgNode i = 1; i < p->b->graph->nodes.n; i++)
         keep_attributes(s, tg_node(p->b->graph, i));
-    if (form == EQUIV_TRUE_TABLES) {
+    if (form != EQUIV_ANY_TABLES) {
         keep_tables(s, p->a->graph);
         keep_tables(s, p->b->graph);
     }

@@ -274,11 +274,26 @@ static EquivOutcome ask(Region *r)
     return o;
 }
 
-/* The two graphs as text: what a certificate shows, and what reproduces a refusal. */
-static void print_region(Region *r, TgArena *arena, TgReplacement *result)
+/* Mapped constants are printed with their elements, so that the text needs no file. */
+static void detach(TgGraph *g)
+{
+    for (TgValue v = 1; v < g->values.n; v++) {
+        const TgTensor *t = tg_value(g, v)->tensor;
+        if (t && t->payload == TG_MAPPED)
+            tg_value(g, v)->tensor = tg_tensor_owned(g->arena, t->dtype, t->rank, t->dim, t->bytes);
+    }
+}
+
+/* The two graphs as text, in the form that was answered: what a certificate shows, and what reproduces a refusal. */
+static void print_region(Region *r, int form, TgArena *arena, TgReplacement *result)
 {
     EquivProblem p = make_problem(r);
     TgText text;
+    if (form < EQUIV_FORMS)
+        equiv_generalize(&p, (EquivForm)form);
+    equiv_dummies_to_inputs(&p);
+    detach(p.a->graph);
+    detach(p.b->graph);
     tg_text_init(&text, arena);
     tg_print_graph(p.a->graph, &text);
     result->before = text.at;
@@ -327,7 +342,7 @@ TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, TgValue old, TgValue ma
     *result = (TgReplacement){
         .verdict = o.verdict, .why = o.why, .proved = o.proved, .bound = o.bound, .reused = checked == c->result.checked};
     if ((text || o.verdict == TG_DIFFERENT) && !r.overflow)
-        print_region(&r, c->arena, result);
+        print_region(&r, o.form, c->arena, result);
     tg_arena_free(r.arena);
     *tg_place(c->tg) = place;
     return o.verdict;

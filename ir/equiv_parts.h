@@ -109,6 +109,7 @@ EquivProblem equiv_problem(EquivTensors *same, const EquivSource *a, const Equiv
 EquivProblem equiv_problem_of(EquivTensors *same, TgGraph *a, TgGraph *b, const EquivPairs *cuts,
                               const EquivPairs *targets, bool trust_shapes); /* of whole graphs */
 bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot); /* such an operand */
+void equiv_dummies_to_inputs(EquivProblem *p); /* so that the graphs can be printed: any value of that shape */
 void equiv_problem_free(EquivProblem *p);
 double equiv_work(TgGraph *g); /* of one run at the small sizes chosen here, in operations */
 
@@ -119,7 +120,12 @@ typedef enum {
     EQUIV_SPOILED  /* sizes could not be made small: make the problem anew */
 } EquivGeneral;
 
-typedef enum { EQUIV_ANY_TABLES, EQUIV_TRUE_TABLES, EQUIV_FORMS } EquivForm; /* which constants are free */
+typedef enum { /* which constants are free */
+    EQUIV_ANY_TABLES,   /* all but those of a few elements */
+    EQUIV_TRUE_TABLES,  /* the large ones */
+    EQUIV_TRUE_WEIGHTS, /* none: only sizes are made small */
+    EQUIV_FORMS
+} EquivForm;
 
 EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form);
 
@@ -131,6 +137,7 @@ typedef struct {
     TgName where; /* different: the output */
     bool proved;  /* equal: in the finite field as well */
     double bound; /* of a false "equal" there: log2 of the chance */
+    int form;     /* the EquivForm that answered; EQUIV_FORMS: the question as it stands */
 } EquivOutcome;
 
 /* One question under way (equiv_solve.c). */

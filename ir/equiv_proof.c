@@ -147,7 +147,7 @@ EquivOutcome equiv_prove(EquivSolve *s)
     EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "too much work for the field"};
     double work = equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph);
     uint32_t most = work > heavy ? 1 : DRAWS, ways = 0;
-    if (work > 100 * heavy)
+    if (work > 30 * heavy)
         return o;
     s->cls = TG_IN_NORMAL;
     for (s->attempt = 0; s->attempt < EQUIV_ATTEMPTS && ways < 2; s->attempt++) {

@@ -6,6 +6,7 @@
  *   graph.h   nodes, values, subgraphs, models; inference, checks, text form, definitions, cost
  *   eval.h    what a graph computes
  *   equiv.h   whether two graphs compute the same
+ *   trace.h   certificates of what was done
  */
 #ifndef TG_IR_H
 #define TG_IR_H
@@ -17,5 +18,6 @@
 #include "graph.h"
 #include "eval.h"
 #include "equiv.h"
+#include "trace.h"
 
 #endif

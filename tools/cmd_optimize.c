@@ -15,6 +15,7 @@ typedef struct {
     int64_t seed;
     enum { VERIFY_AUTO, VERIFY_FULL, VERIFY_STRICT } extent;
     TgChecker *checker; /* NULL: --no-verify */
+    TgTrace trace;
     TgEquivResult equiv;
     Summary summary;
 } Job;
@@ -24,13 +25,22 @@ static void print_to_stderr(void *user, const char *text) {
     fputs(text, stderr);
 }
 
+static void note_application(void *user, const TgApplication *a) {
+    Job *job = user;
+    TgTraceStep step = {a->number, a->pass,         a->rewrite,     a->place, a->check.proved, a->check.bound,
+                        a->check.before, a->check.after};
+    tg_trace_step(&job->trace, &step);
+}
+
 /* Reads what the command line says; nothing is opened yet. */
 static bool understand(Job *job) {
     static const char *const places[] = {"auto", "keep", "all", "none"}, *const extents[] = {"auto", "full", "strict"};
     const Arguments *a = &job->run->arguments;
     TgOptimizeOptions *o = &job->options;
     int64_t level = 2, threads = 1;
-    *o = (TgOptimizeOptions){.rewrite_limit = -1, .print = print_to_stderr};
+    *o = (TgOptimizeOptions){.rewrite_limit = -1, .print = print_to_stderr, .user = job};
+    if (has(a, OPT_trace))
+        o->trace = note_application;
     job->seed = 1;
     int place = choice_of(a, OPT_external, places, 4), extent = choice_of(a, OPT_verify, extents, 3);
     bool fine = emit_of(a, EMIT_ONNX, &job->emit) && place >= 0 && extent >= 0;
@@ -80,6 +90,9 @@ static bool optimize(Job *job) {
     if (!has(&job->run->arguments, OPT_no_verify))
         job->checker = tg_checker_new(job->run->tg, &options);
     job->options.checker = job->checker;
+    if (job->options.trace)
+        tg_trace_begin(&job->trace, tg_forever(job->run->tg), tg_model_hash(job->source), (uint64_t)job->seed,
+                       TGOPT_VERSION);
     job->model = tg_model_clone(job->source);
     if (!tg_optimize(job->model, &job->options, &job->report))
         return false;
@@ -149,6 +162,15 @@ static bool write_model(Job *job, const char *path) {
     return ok;
 }
 
+/* The certificate ends with the hash of what was written, read back. */
+static bool write_trace(Job *job, const char *result) {
+    TgModel *written = load_model(job->run, result);
+    if (!written)
+        return false;
+    tg_trace_end(&job->trace, tg_model_hash(written));
+    return write_text(job->run->tg, text_of(&job->run->arguments, OPT_trace), &job->trace.text);
+}
+
 static void print_passes(const TgReport *report) {
     for (uint32_t i = 0; i < report->passes.n; i++)
         fprintf(stderr, "  %-14s%10.6f s %8u changes\n", report->passes.at[i].pass,
@@ -182,6 +204,10 @@ bool optimize_command(Run *run) {
         return false;
     }
     const char *path = word_of(a, OPT_output, job.emit == EMIT_ONNX ? NULL : "-");
+    if (job.options.trace && (!path || strcmp(path, "-") == 0 || has(a, OPT_no_verify))) {
+        run->code = EXIT_USAGE;
+        return usage("--trace certifies a checked result in a file: give -o FILE and leave out --no-verify");
+    }
     if (!load(&job) || !optimize(&job))
         return false;
     report_refusals(&job);
@@ -190,6 +216,8 @@ bool optimize_command(Run *run) {
     report_undecided(&job);
     bool written = path && job.equiv.verdict != TG_DIFFERENT;
     if (written && !write_model(&job, path))
+        return false;
+    if (written && job.options.trace && !write_trace(&job, path))
         return false;
     if (path && !written)
         fprintf(stderr,

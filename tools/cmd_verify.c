@@ -26,6 +26,20 @@ static bool write_verdict(Run *run, const TgEquivResult *e, const char *path) {
     return write_text(run->tg, path, &j.text);
 }
 
+/* --trace: every step of the certificate is checked again, and that it leads from one model to the other. */
+static bool replay(Run *run, const TgModel *first, const TgModel *second, const char *path) {
+    const TgFile *file = tg_file_map(run->tg, path);
+    TgReplay result;
+    if (!file || !tg_trace_replay(run->tg, path, (const char *)file->bytes, file->size, first, second, &result))
+        return false;
+    if (result.verdict == TG_EQUAL)
+        printf("trace holds: %lld steps, %lld regions checked again\n", (long long)result.steps, (long long)result.checked);
+    else
+        printf("trace does not hold: %s\n", result.why);
+    run->code = result.verdict == TG_EQUAL ? EXIT_OK : EXIT_DIFFERENT;
+    return true;
+}
+
 bool verify_command(Run *run) {
     static const char *const extents[] = {"auto", "full"}, *const kinds[] = {"both", "field", "floats"};
     static const int codes[] = {
@@ -40,6 +54,8 @@ bool verify_command(Run *run) {
     }
     TgModel *first = load_model(run, a->operands.at[0]);
     TgModel *second = first ? load_model(run, a->operands.at[1]) : NULL;
+    if (second && has(a, OPT_trace) && (!replay(run, first, second, text_of(a, OPT_trace)) || run->code))
+        return run->code != EXIT_OK;
     TgEquivOptions options = {.seed = (uint64_t)seed, .threads = (uint32_t)threads, .check = (TgCheckKind)kind};
     TgEquivResult result = {0};
     if (extent == 1)
