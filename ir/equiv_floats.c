@@ -48,6 +48,25 @@ static bool has_tensor(Tg *tg, const TgGraph *g, const TgTensor *t)
     return false;
 }
 
+/* A number's bits one up or down; zero, what would become infinite, and infinity itself stay. */
+static inline uint64_t nudged(uint64_t bits, uint64_t sign, uint64_t largest, uint64_t noise)
+{
+    uint64_t magnitude = bits & (sign - 1);
+    return magnitude == 0 || magnitude >= largest ? bits : noise & 1 ? bits + 1 : bits - 1;
+}
+
+static inline uint64_t coin(uint64_t seed, size_t i)
+{
+    return (i + seed) * 0x9e3779b97f4a7c15u >> 63;
+}
+
+#define NUDGE(Bits, largest)                                                                                 \
+    do {                                                                                                     \
+        Bits *x = data;                                                                                      \
+        for (size_t i = 0; i < to->count; i++)                                                               \
+            x[i] = (Bits)nudged(x[i], (uint64_t)1 << (8 * sizeof(Bits) - 1), largest, coin(seed, i));        \
+    } while (0)
+
 /* Each element one unit in the last place up or down, by chance. */
 static const TgTensor *moved(TgArena *arena, const TgTensor *t, uint64_t seed)
 {
@@ -56,20 +75,16 @@ static const TgTensor *moved(TgArena *arena, const TgTensor *t, uint64_t seed)
     TgTensor *to = from ? tg_tensor_blank(arena, t->dtype, t->rank, t->dim, &data) : NULL;
     if (!to)
         return t;
-    uint8_t *bytes = data;
-    size_t width = tg_dtype_bits(t->dtype) / 8;
-    memcpy(bytes, from->bytes, to->size);
-    for (size_t i = 0; i < to->count; i++) { /* numbers of a sign are ordered as their bits are */
-        uint64_t bits = 0;
-        memcpy(&bits, bytes + i * width, width);
-        uint64_t magnitude = bits & (((uint64_t)1 << (8 * width - 1)) - 1);
-        if (magnitude)
-            bits = tg_mix(seed, i) & 1 << 7 ? bits + 1 : bits - 1;
-        if (magnitude && isfinite(tg_load_float(t->dtype, &bits, 0)))
-            memcpy(bytes + i * width, &bits, width);
+    memcpy(data, from->bytes, to->size);
+    switch (t->dtype) {
+    case TG_f32: NUDGE(uint32_t, 0x7f7fffffu); break;
+    case TG_f64: NUDGE(uint64_t, 0x7fefffffffffffffu); break;
+    case TG_f16: NUDGE(uint16_t, 0x7bffu); break;
+    default: NUDGE(uint16_t, 0x7f7fu); break; /* bf16 */
     }
     return to;
 }
+#undef NUDGE
 
 typedef struct {
     TgValueInfo *value;

@@ -277,7 +277,8 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
     if (mode == TG_EVAL_FIELD && class == TG_CLASS_C)
         return tg_array_drop(tg, a), no_values(tg, name, info->type);
     if (class == TG_CLASS_F || class == TG_CLASS_C) {
-        fill_reals(mode, cls, key, a);
+        bool parameter = a->count == 1 && cls == TG_IN_FAR; /* a step of a Range, not data */
+        fill_reals(mode, parameter ? TG_IN_LARGE : cls, key, a);
         return true;
     }
     int64_t limit = index_limit(g, v, sizes);

@@ -144,6 +144,7 @@ static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const 
     c.threads = run->options->threads ? run->options->threads : 1;
     c.seed = tg_mix(run->options->seed, n->out ? n->out[0] : 0);
     c.field = run->options->field;
+    TgDtype fits = outer != TG_EVAL_NATIVE ? eval_fitting_type(&c) : TG_undefined;
     bool ok;
     if (tg_op_has(n->op, TG_T_CONTROL)) {
         ok = kernels[n->op](&c); /* passes arrays on as they are */
@@ -156,6 +157,8 @@ static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const 
             c.mode = involves_f64(n, in) ? TG_EVAL_F64 : TG_EVAL_F32;
         ok = call_converted(&c, kernels[n->op], outer);
     }
+    for (uint32_t i = 0; ok && fits && i < n->n_out; i++)
+        c.out[i].fits = fits;
     if (ok)
         memcpy(out, c.out, n->n_out * sizeof *out);
     drop_all(run->tg, ok ? c.out + n->n_out : c.out, ok ? room - n->n_out : room);

@@ -40,7 +40,7 @@ typedef struct TgArray {
     uint32_t n_items;
     TgKind kind;
     TgDegree degree;
-    TgDtype fits; /* TG_EVAL_FIELD: its numbers fit into this narrower type, where known (they were widened from it) */
+    TgDtype fits; /* its numbers fit into this narrower type, where known: they were widened from it, and rounding to it again changes nothing */
 } TgArray;
 
 typedef struct {

@@ -506,18 +506,6 @@ static bool run(TgEvalCall *c, Kernel kernel)
     return through_f64(c, kernel, true);
 }
 
-/* A widened number fits into the type that it came from, wherever it is moved. */
-static TgDtype fitting_type(const TgEvalCall *c)
-{
-    const TgArray *x = c->n->n_in ? c->in[0] : NULL;
-    if (!x || !eval_is_real(x) || c->n->n_in == 0)
-        return TG_undefined;
-    if (c->n->op == TG_Cast)
-        return x->fits ? x->fits : x->dtype;
-    bool single = tg_op_has(c->n->op, TG_T_MOVES) && c->n->op != TG_Concat && c->n->op != TG_Pad;
-    return single ? x->fits : TG_undefined;
-}
-
 bool eval_in_field(TgEvalCall *c, bool (*kernel)(TgEvalCall *c))
 {
     if (has_complex(c))
@@ -528,10 +516,7 @@ bool eval_in_field(TgEvalCall *c, bool (*kernel)(TgEvalCall *c))
         if (tg_dtype_class(c->out[i].dtype) == TG_CLASS_C)
             return eval_bad_type(c, c->out[i].dtype);
     TgDegree degree = degree_of(c);
-    TgDtype fits = fitting_type(c);
-    for (uint32_t i = 0; i < TG_EVAL_OUTS || i < c->n->n_out; i++) {
+    for (uint32_t i = 0; i < TG_EVAL_OUTS || i < c->n->n_out; i++)
         c->out[i].degree = degree;
-        c->out[i].fits = fits;
-    }
     return true;
 }

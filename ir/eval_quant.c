@@ -140,6 +140,17 @@ bool eval_narrows(TgDtype from, TgDtype to)
     return tg_is_float(from) && tg_is_float(to) && digits(to) < digits(from);
 }
 
+TgDtype eval_fitting_type(const TgEvalCall *c)
+{
+    const TgArray *x = c->n->n_in ? c->in[0] : NULL;
+    if (!x || x->kind != TG_TENSOR || !eval_is_real(x))
+        return TG_undefined;
+    if (c->n->op == TG_Cast)
+        return x->fits ? x->fits : x->dtype;
+    bool single = tg_op_has(c->n->op, TG_T_MOVES) && c->n->op != TG_Concat && c->n->op != TG_Pad;
+    return single ? x->fits : TG_undefined;
+}
+
 /* A rounding that the model asks for is part of what it computes, unlike that of arithmetic, which float64 avoids. */
 static void round_as_asked(TgArray *y)
 {
@@ -166,7 +177,7 @@ bool eval_cast(TgEvalCall *c)
     if (to == TG_str)
         return cast_to_text(c);
     bool good = TG_BY_NUM(c, cast)(c, &how);
-    if (good && c->mode == TG_EVAL_F64 && tg_dtype_bits(to) >= 16 && eval_narrows(x->dtype, to))
+    if (good && c->mode == TG_EVAL_F64 && tg_dtype_bits(to) >= 16 && eval_narrows(x->fits ? x->fits : x->dtype, to))
         round_as_asked(&c->out[0]);
     return good;
 }
