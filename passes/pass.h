@@ -61,6 +61,12 @@ bool same_type(const TgGraph *g, TgValue a, TgValue b);               /* equal t
 int64_t pass_dim(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the end */
 int32_t pass_rank(const TgGraph *g, TgValue v);                         /* -1: unknown */
 
+/* --- control.c --------------------------------------------------------------------------------------------------------- */
+
+/* Copies what branch number `sub` of n, an If, computes to g: out[i] is what takes the place of output i. False: the branch
+ * wants inputs, which none gives; nothing was done. */
+bool splice_branch(TgGraph *g, const TgNodeInfo *n, uint32_t sub, TgValue *out);
+
 /* --- fold.c ------------------------------------------------------------------------------------------------------------ */
 
 /* Makes the outputs of node n (over constants) constants: large ones become recipes. False: it cannot or may not be. */

@@ -12,6 +12,7 @@ enum {
     RUN = 1 << CMD_RUN,
     VERIFY = 1 << CMD_VERIFY,
     INSPECT = 1 << CMD_INSPECT,
+    REDUCE = 1 << CMD_REDUCE,
     ALL = (1 << CMD_COUNT) - 1
 };
 

@@ -109,6 +109,7 @@ static bool (*const COMMAND_BODY[CMD_COUNT])(Run *) = {
     [CMD_RUN] = run_command,
     [CMD_VERIFY] = verify_command,
     [CMD_INSPECT] = inspect_command,
+    [CMD_REDUCE] = reduce_command,
 };
 
 /* What is asked for beside the command itself: help and its kin. */
