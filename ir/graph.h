@@ -78,7 +78,7 @@ typedef struct TgNodeInfo {
 typedef struct {
     TgValue value;
     TgName name;            /* fixed by the interface, whatever the value is called */
-    const TgType *declared;
+    const TgType *declared; /* what the file said, and will say again (untyped: nothing); NULL: the inferred type */
     TgName doc;
     TgBytes type_wire;      /* as in TgValueInfo */
     TgBytes unknown;
