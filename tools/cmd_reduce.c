@@ -23,14 +23,16 @@ typedef struct {
 
 static volatile sig_atomic_t interrupted;
 
-static void on_interrupt(int number) {
+static void on_interrupt(int number)
+{
     (void)number;
     interrupted = 1;
 }
 
 /* --- the command -------------------------------------------------------------------------------------- */
 
-static void add_quoted(TgText *text, const char *path) {
+static void add_quoted(TgText *text, const char *path)
+{
     tg_text_add(text, "'");
     for (; *path; path++)
         tg_text_add_n(text, *path == '\'' ? "'\\''" : path, *path == '\'' ? 4 : 1);
@@ -38,7 +40,8 @@ static void add_quoted(TgText *text, const char *path) {
 }
 
 /* The command for one path, which takes every place of {}; without any it comes last. */
-static const char *command_for(const Job *job, const char *path) {
+static const char *command_for(const Job *job, const char *path)
+{
     TgText text;
     const char *rest = job->command, *place;
     tg_text_init(&text, tg_scratch(job->run->tg));
@@ -56,7 +59,8 @@ static const char *command_for(const Job *job, const char *path) {
 }
 
 /* In the child. What the command prints is shown with --verbose only, all of it on standard error. */
-TG_NORETURN static void become(const Job *job, const char *command) {
+TG_NORETURN static void become(const Job *job, const char *command)
+{
     int nowhere = open("/dev/null", O_RDWR);
     dup2(nowhere, STDIN_FILENO);
     dup2(job->run->verbose ? STDERR_FILENO : nowhere, STDOUT_FILENO);
@@ -67,7 +71,8 @@ TG_NORETURN static void become(const Job *job, const char *command) {
 }
 
 /* The exit status of the command, 128 + N where signal N ended it, as shells say. */
-static int status_for(const Job *job, const char *path) {
+static int status_for(const Job *job, const char *path)
+{
     int status = 0;
     TgMark mark = tg_mark(tg_scratch(job->run->tg));
     const char *command = command_for(job, path);
@@ -84,15 +89,18 @@ static int status_for(const Job *job, const char *path) {
 
 /* --- candidates --------------------------------------------------------------------------------------- */
 
-static bool write_candidate(const Job *job, TgModel *model, const char *path) {
+static bool write_candidate(const Job *job, TgModel *model, const char *path)
+{
     return job->emit == EMIT_ONNX ? tg_save(model, path, NULL) : emit_model(job->run, model, job->emit, path);
 }
 
-static void show_progress(const Job *job, const TgModel *model) {
+static void show_progress(const Job *job, const TgModel *model)
+{
     fprintf(stderr, "\r\33[Ktry %lld: %u nodes", (long long)job->tries, tg_graph_count(model->graph, true));
 }
 
-static TgReduceVerdict shows(void *user, TgModel *model) {
+static TgReduceVerdict shows(void *user, TgModel *model)
+{
     Job *job = user;
     Tg *tg = job->run->tg;
     uint32_t said = tg_diag_count(tg);
@@ -109,13 +117,15 @@ static TgReduceVerdict shows(void *user, TgModel *model) {
 
 /* --- the work ----------------------------------------------------------------------------------------- */
 
-static bool refuse(Run *run, int code, const char *what) {
+static bool refuse(Run *run, int code, const char *what)
+{
     fprintf(stderr, "tgopt: %s: %s\n", run->arguments.operands.at[0], what);
     run->code = code;
     return false;
 }
 
-static bool worth_reducing(Job *job, TgModel *model) {
+static bool worth_reducing(Job *job, TgModel *model)
+{
     Run *run = job->run;
     int status = status_for(job, run->arguments.operands.at[0]);
     if (status == 126 || status == 127)
@@ -129,12 +139,14 @@ static bool worth_reducing(Job *job, TgModel *model) {
     return true;
 }
 
-static void print_change(const char *what, double before, double after) {
+static void print_change(const char *what, double before, double after)
+{
     fprintf(stderr, "  %-18s %.0f -> %.0f\n", what, before, after);
 }
 
 static void conclude(const Job *job, TgModel *before, TgModel *after, const TgReduceReport *report,
-                     const char *path) {
+                     const char *path)
+{
     const TgGraph *a = before->graph, *b = after->graph;
     fprintf(stderr, "%s -> %s\n", job->run->arguments.operands.at[0], path);
     print_change("nodes", tg_graph_count(a, true), tg_graph_count(b, true));
@@ -145,7 +157,8 @@ static void conclude(const Job *job, TgModel *before, TgModel *after, const TgRe
             report->minimal ? "" : "; stopped before it was minimal");
 }
 
-static bool reduce(Job *job, const char *path) {
+static bool reduce(Job *job, const char *path)
+{
     Run *run = job->run;
     TgReduceOptions options = {.shows = shows, .user = job, .max_tries = job->max_tries};
     TgReduceReport report;
@@ -162,12 +175,14 @@ static bool reduce(Job *job, const char *path) {
     return true;
 }
 
-static bool reduce_in_folder(void *argument) {
+static bool reduce_in_folder(void *argument)
+{
     Job *job = argument;
     return reduce(job, text_of(&job->run->arguments, OPT_output));
 }
 
-static bool understand(Job *job) {
+static bool understand(Job *job)
+{
     const Arguments *a = &job->run->arguments;
     if (!emit_of(a, EMIT_ONNX, &job->emit) || !number_of(a, OPT_max_tries, 1, INT64_MAX, &job->max_tries))
         return false;
@@ -178,7 +193,8 @@ static bool understand(Job *job) {
     return true;
 }
 
-bool reduce_command(Run *run) {
+bool reduce_command(Run *run)
+{
     Job job = {.run = run, .command = text_of(&run->arguments, OPT_keep_if), .start = seconds_now()};
     const char *below = getenv("TMPDIR");
     if (!understand(&job)) {

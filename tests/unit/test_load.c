@@ -270,9 +270,14 @@ static void test_corpora(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_model_fields), TEST(test_interface_keeps_its_spelling), TEST(test_output_without_type),
+        TEST(test_model_fields),
+        TEST(test_interface_keeps_its_spelling),
+        TEST(test_output_without_type),
         TEST(test_types_of_all_kinds),
-        TEST(test_initializer_as_input), TEST(test_node_fields), TEST(test_order), TEST(test_bodies),
+        TEST(test_initializer_as_input),
+        TEST(test_node_fields),
+        TEST(test_order),
+        TEST(test_bodies),
         TEST(test_corpora),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;

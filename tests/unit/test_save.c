@@ -323,11 +323,11 @@ static void refusals_leave_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bytes_as_python),       cmocka_unit_test(tensors_alone),
-        cmocka_unit_test(interface_keeps_its_names),  cmocka_unit_test(equal_small_constants_are_one),
-        cmocka_unit_test(weights_are_inputs_in_ir_3), cmocka_unit_test(big_weights_go_outside),
-        cmocka_unit_test(untyped_outputs_stay_untyped),
-        cmocka_unit_test(kept_weights_stay),          cmocka_unit_test(refusals_leave_nothing),
+        cmocka_unit_test(same_bytes_as_python),         cmocka_unit_test(tensors_alone),
+        cmocka_unit_test(interface_keeps_its_names),    cmocka_unit_test(equal_small_constants_are_one),
+        cmocka_unit_test(weights_are_inputs_in_ir_3),   cmocka_unit_test(big_weights_go_outside),
+        cmocka_unit_test(untyped_outputs_stay_untyped), cmocka_unit_test(kept_weights_stay),
+        cmocka_unit_test(refusals_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
