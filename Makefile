@@ -26,8 +26,13 @@ quick: all ## the unit and golden tests only, one compiler
 scores: all ## write tests/SCORES.md from the corpora (see tests/README.md)
 	@tests/scores $(BUILD)/tgopt $(CORPORA)
 
-bench: all ## measure load, optimize and write times on models of real size
+bench: all ## measure times beside those of rivals: make bench MODELS=FOLDER (of models of real size)
 	@tools/bench/run $(BUILD)/tgopt
+ifdef MODELS
+	@tools/bench/rivals $(BUILD)/tgopt $(MODELS)
+else
+	@echo "make bench MODELS=FOLDER compares with ONNX Runtime, onnxsim and OnnxSlim on the *.onnx of a folder (tools/bench/rivals)"
+endif
 
 install: all ## install below PREFIX, honouring DESTDIR
 	@cmake --install $(BUILD) --prefix $(PREFIX)

@@ -121,8 +121,8 @@ static bool import_input(Reader *r, Scope *s, const ValueView *view, Initializer
 static bool import_output(Reader *r, Scope *s, const ValueView *view)
 {
     TgValue v;
-    const TgType *type = view->typed ? read_type(r, view->type) : NULL;
-    if (view->typed && !type)
+    const TgType *type = view->typed ? read_type(r, view->type) : tg_untyped(r->tg); /* as it will be written again */
+    if (!type)
         return false;
     if (!scope_find(r, s, view->name, &v))
         return false;

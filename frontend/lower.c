@@ -140,7 +140,16 @@ static bool lower_rows(TgGraph *g, TgNode n, VersionRows rows, int64_t opset)
 
 /* --- nodes that the opset lacks ------------------------------------------------------------------------- */
 
-/* All readers of node n read `out` from now on; nodes from `first_made` on come from where it came from. */
+static bool is_read(const TgGraph *g, const TgNodeInfo *node)
+{
+    for (uint32_t i = 0; i < node->n_out; i++)
+        if (tg_value(g, node->out[i])->uses.n || tg_value(g, node->out[i])->returned)
+            return true;
+    return false;
+}
+
+/* All readers of node n read `out` from now on; nodes from `first_made` on come from where it came from.
+ * Those for an output that nobody reads are taken back, readers first. */
 static void replace_node(TgGraph *g, TgNode n, const TgValue *out, TgNode first_made)
 {
     const TgNodeInfo *node = tg_node(g, n);
@@ -150,6 +159,9 @@ static void replace_node(TgGraph *g, TgNode n, const TgValue *out, TgNode first_
     for (TgNode made = first_made; made < g->nodes.n; made++)
         tg_node(g, made)->origin = node->origin;
     tg_remove(g, n);
+    for (TgNode made = g->nodes.n; made-- > first_made;)
+        if (!tg_node(g, made)->dead && !is_read(g, tg_node(g, made)))
+            tg_remove(g, made);
 }
 
 static bool expand(TgGraph *g, TgNode n)

@@ -78,8 +78,9 @@ static bool has_origin(const Check *c, TgValue v)
     const TgGraph *g = c->g;
     const TgValueInfo *info = tg_value(g, v);
     switch (info->origin) {
-    case TG_V_INPUT: return stands_at(g->inputs.at, g->inputs.n, info->index, v);
-    case TG_V_CAPTURE: /* one that nobody reads may have been dropped */
+    case TG_V_INPUT: /* one that nobody reads may have been dropped */
+        return stands_at(g->inputs.at, g->inputs.n, info->index, v) || (!info->uses.n && !info->returned);
+    case TG_V_CAPTURE: /* the same */
         return g->outer && (stands_at(g->captures.at, g->captures.n, info->index, v) ||
                             (!info->uses.n && !info->returned));
     case TG_V_CONST: return info->tensor != NULL;

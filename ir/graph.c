@@ -471,6 +471,25 @@ void tg_remove(TgGraph *g, TgNode n)
     g->sorted = false;
 }
 
+void tg_drop_return(TgGraph *g, uint32_t index)
+{
+    tg_value(g, g->outputs.at[index].value)->returned--;
+    for (uint32_t i = index; i + 1 < g->outputs.n; i++)
+        g->outputs.at[i] = g->outputs.at[i + 1];
+    g->outputs.n--;
+}
+
+void tg_drop_input(TgGraph *g, uint32_t index)
+{
+    const TgValueInfo *v = tg_value(g, g->inputs.at[index]);
+    TG_CHECK(g->tg, !g->outer && v->uses.n == 0 && v->returned == 0);
+    for (uint32_t i = index; i + 1 < g->inputs.n; i++) {
+        g->inputs.at[i] = g->inputs.at[i + 1];
+        tg_value(g, g->inputs.at[i])->index = i;
+    }
+    g->inputs.n--;
+}
+
 static bool is_needed(const TgGraph *g, const TgNodeInfo *info)
 {
     for (uint32_t i = 0; i < info->n_out; i++)

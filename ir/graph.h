@@ -78,7 +78,7 @@ typedef struct TgNodeInfo {
 typedef struct {
     TgValue value;
     TgName name;            /* fixed by the interface, whatever the value is called */
-    const TgType *declared;
+    const TgType *declared; /* what the file said, and will say again (untyped: nothing); NULL: the inferred type */
     TgName doc;
     TgBytes type_wire;      /* as in TgValueInfo */
     TgBytes unknown;
@@ -180,6 +180,8 @@ void tg_replace(TgGraph *g, TgValue old, TgValue new_value);
 void tg_set_input(TgGraph *g, TgNode n, uint32_t slot, TgValue v);
 void tg_set_attrs(TgGraph *g, TgNode n, const TgAttrs *attrs);
 void tg_remove(TgGraph *g, TgNode n);                  /* its outputs must have no reader */
+void tg_drop_return(TgGraph *g, uint32_t index);       /* output number `index` of the graph is none any more */
+void tg_drop_input(TgGraph *g, uint32_t index);        /* the same of an input of the main graph; nobody may read it */
 bool tg_remove_dead(TgGraph *g);                       /* everything that no output needs; subgraphs and captures too */
 void tg_node_origin(TgGraph *g, TgNode made, const TgNodeInfo *from, const char *rewrite); /* adds provenance */
 

@@ -13,7 +13,7 @@
 enum {
     MAX_DEPTH = 64,
     MAX_WORK = 4096,        /* operators in the tree, shared ones counted as often as they are reached */
-    STREAM_BYTES = 8 << 20, /* of one box of a stream */
+    STREAM_BYTES = 2 << 20, /* of one box of a stream: still in the cache when it is written */
     WINDOW_ELEMENTS = 8 << 10,
     KEEP_WHOLE = 64 << 10 /* bytes: smaller recipes are computed whole when one element is asked for */
 };

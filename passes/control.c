@@ -11,17 +11,27 @@ static bool known_condition(const TgPass *p, const TgNodeInfo *n, bool *taken)
     return true;
 }
 
-static bool inline_branch(TgPass *p, TgNodeInfo *n, const TgSub *branch)
+bool splice_branch(TgGraph *g, const TgNodeInfo *n, uint32_t sub, TgValue *out)
 {
-    TgArena *scratch = tg_scratch(p->tg);
+    const TgSub *branch = &n->sub[sub];
+    if (branch->graph->inputs.n) /* an If hands nothing over: the file is odd */
+        return false;
+    TgArena *scratch = tg_scratch(g->tg);
+    TgMark mark = tg_mark(scratch);
     TgValue *captured = TG_NEW_N(scratch, TgValue, branch->outer.n + 1);
-    TgValue *out = TG_NEW_N(scratch, TgValue, n->n_out + 1);
     for (uint32_t k = 0; k < branch->outer.n; k++)
         captured[k] = n->in[branch->outer.at[k]];
-    tg_graph_splice(p->g, branch->graph, NULL, captured, out);
-    bool all = true;
-    for (uint32_t i = 0; i < n->n_out; i++)
-        all = pass_replace(p, n->out[i], out[i], "inline-if") && all;
+    tg_graph_splice(g, branch->graph, NULL, captured, out);
+    tg_release(scratch, mark);
+    return true;
+}
+
+static bool inline_branch(TgPass *p, const TgNodeInfo *n, uint32_t sub)
+{
+    TgValue *out = TG_NEW_N(tg_scratch(p->tg), TgValue, n->n_out + 1);
+    bool all = splice_branch(p->g, n, sub, out) && pass_allow(p, "inline-if");
+    for (uint32_t i = 0; all && i < n->n_out; i++)
+        all = pass_replace(p, n->out[i], out[i], "inline-if");
     return all;
 }
 
@@ -31,13 +41,12 @@ void pass_control(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        bool taken;
-        if (info->op != TG_If || !known_condition(p, info, &taken) || !pass_allow(p, "inline-if"))
+        bool taken, gone = false;
+        if (info->op != TG_If || !known_condition(p, info, &taken) || !pass_may(p))
             continue;
-        bool gone = false;
         for (uint32_t s = 0; s < info->n_sub; s++)
             if ((info->sub[s].attr == tg_name(p->tg, "then_branch")) == taken)
-                gone = inline_branch(p, info, &info->sub[s]);
+                gone = inline_branch(p, info, s);
         if (gone)
             tg_remove(p->g, nodes[i]);
     }

@@ -185,7 +185,7 @@ static void fold_symbolic(TgPass *p, const TgNodeInfo *n)
 {
     for (uint32_t i = 0; i < n->n_out; i++) {
         const TgTensor *t = is_read(p->g, n->out[i]) ? known_elements(p, n->out[i]) : NULL;
-        if (t && pass_allow(p, "fold-shape"))
+        if (t && !numbers_positions_downstream(p, n) && pass_allow(p, "fold-shape"))
             pass_replace(p, n->out[i], tg_graph_const(p->g, t, NULL), "fold-shape");
     }
 }

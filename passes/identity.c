@@ -75,7 +75,8 @@ static TgValue cast_like(TgPass *p, TgNodeInfo *n)
 static TgValue neutral_in(TgPass *p, TgNodeInfo *n, uint32_t slot, double neutral)
 {
     TgValue x = n->in[1 - slot];
-    return is_splat_of(p->g, n->in[slot], neutral) && same_type(p->g, x, n->out[0]) ? x : 0;
+    bool kept = is_splat_of(p->g, n->in[slot], neutral) && same_type(p->g, x, n->out[0]);
+    return kept && !ends_norm_downstream(p, n) && !biases_attention_downstream(p, n) ? x : 0;
 }
 
 static TgValue zero_either(TgPass *p, TgNodeInfo *n)

@@ -96,8 +96,13 @@ static bool may_move(const TgPass *p, const Fc *fc, uint32_t n)
 {
     enum { CLEANING_MOVES = 1 << 20 }; /* bytes */
     size_t size = 0;
-    for (uint32_t i = 0; i < n; i++)
+    bool heads = true;
+    for (uint32_t i = 0; i < n; i++) {
         size += tg_const_of(p->g, fc[i].weight)->size;
+        heads = heads && splits_heads_downstream(p, fc[i].out);
+    }
+    if (heads)
+        return false;
     return p->options->level >= 2 || size <= CLEANING_MOVES;
 }
 

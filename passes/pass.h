@@ -61,6 +61,20 @@ bool same_type(const TgGraph *g, TgValue a, TgValue b);               /* equal t
 int64_t pass_dim(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the end */
 int32_t pass_rank(const TgGraph *g, TgValue v);                         /* -1: unknown */
 
+/* --- control.c --------------------------------------------------------------------------------------------------------- */
+
+/* Copies what branch number `sub` of n, an If, computes to g: out[i] is what takes the place of output i. False: the branch
+ * wants inputs, which none gives; nothing was done. */
+bool splice_branch(TgGraph *g, const TgNodeInfo *n, uint32_t sub, TgValue *out);
+
+/* --- downstream.c: what is left alone so that a runtime finds more ------------------------------------------------------ */
+
+bool splits_heads_downstream(const TgPass *p, TgValue projected);      /* a projection that only attention heads read */
+bool biases_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* what a projection of it adds, be it zeros */
+bool masks_downstream(const TgPass *p, const TgNodeInfo *n);           /* the second Unsqueeze of a mask [B,S] */
+bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n); /* 0 .. S-1 that select rows of a table */
+bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the scale or bias of a LayerNormalization */
+
 /* --- fold.c ------------------------------------------------------------------------------------------------------------ */
 
 /* Makes the outputs of node n (over constants) constants: large ones become recipes. False: it cannot or may not be. */

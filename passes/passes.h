@@ -54,4 +54,23 @@ typedef struct TgReport {
 /* Optimizes in place. The report lives in the model's arena. False: recorded. */
 bool tg_optimize(TgModel *model, const TgOptimizeOptions *options, TgReport *report);
 
+/* --- reduce.c: shrinking a model that shows something ------------------------------------------------------------------ */
+
+typedef enum { TG_REDUCE_NO, TG_REDUCE_YES, TG_REDUCE_STOP } TgReduceVerdict;
+
+typedef struct TgReduceOptions {
+    TgReduceVerdict (*shows)(void *user, TgModel *candidate); /* does the candidate still show it? May not change it */
+    void *user;
+    int64_t max_tries;          /* calls of `shows`; 0: no limit */
+} TgReduceOptions;
+
+typedef struct TgReduceReport {
+    int64_t tries, kept;
+    bool minimal;               /* no single step is left that keeps what the model shows; false: limit, or stopped */
+} TgReduceReport;
+
+/* The smallest model that delta debugging finds, in an arena of its own: never larger than `model`, which must show what
+ * is looked for (that is not tried again). The caller frees it. NULL: recorded. */
+TgModel *tg_reduce(const TgModel *model, const TgReduceOptions *options, TgReduceReport *report);
+
 #endif

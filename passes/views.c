@@ -100,7 +100,7 @@ static void shorten(TgPass *p, TgNodeInfo *n)
 {
     TgValue root = root_of(p->g, n->in[0]);
     const TgType *from = tg_type_of(p->g, root), *to = tg_type_of(p->g, n->out[0]);
-    if (!tg_is_tensor(from) || !tg_is_tensor(to) || !pass_may(p))
+    if (!tg_is_tensor(from) || !tg_is_tensor(to) || !pass_may(p) || masks_downstream(p, n))
         return;
     if (from == to) {
         pass_count(p, "drop-view");

@@ -1,11 +1,13 @@
 /* tgopt inspect MODEL: what is in it. */
 #include "tool.h"
 
-static void print_value(TgName name, TgName type, const char *note) {
+static void print_value(TgName name, TgName type, const char *note)
+{
     printf("  %-40s %s%s\n", name ? name : "", type, note);
 }
 
-static void print_interface(Tg *tg, const TgGraph *g) {
+static void print_interface(Tg *tg, const TgGraph *g)
+{
     puts("inputs");
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         const TgValueInfo *info = tg_value(g, g->inputs.at[i]);
@@ -16,7 +18,8 @@ static void print_interface(Tg *tg, const TgGraph *g) {
         print_value(g->outputs.at[i].name, tg_type_text(tg, tg_type_of(g, g->outputs.at[i].value)), "");
 }
 
-static void print_operators(Tg *tg, const TgModel *model) {
+static void print_operators(Tg *tg, const TgModel *model)
+{
     Summary s = {0};
     count_ops(tg, &s, model, true);
     puts("operators");
@@ -25,7 +28,8 @@ static void print_operators(Tg *tg, const TgModel *model) {
 }
 
 /* Distinct elements of floating-point constants are what people call parameters. */
-static double parameters(Tg *tg, const TgGraph *g) {
+static double parameters(Tg *tg, const TgGraph *g)
+{
     TgMap seen;
     double n = 0;
     tg_map_init(&seen, tg_forever(tg));
@@ -42,7 +46,8 @@ static double parameters(Tg *tg, const TgGraph *g) {
     return n;
 }
 
-static void print_head(Tg *tg, TgModel *model) {
+static void print_head(Tg *tg, TgModel *model)
+{
     Figures f = figures_of(model);
     TgName producer = model->producer_name ? model->producer_name : "";
     TgName version = model->producer_version ? model->producer_version : "";
@@ -61,7 +66,8 @@ static void print_head(Tg *tg, TgModel *model) {
     printf("traffic     %.4g bytes\n", f.cost.bytes);
 }
 
-static void print_shapes(Tg *tg, TgGraph *g) {
+static void print_shapes(Tg *tg, TgGraph *g)
+{
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
     puts("values");
@@ -75,7 +81,8 @@ static void print_shapes(Tg *tg, TgGraph *g) {
     }
 }
 
-bool inspect_command(Run *run) {
+bool inspect_command(Run *run)
+{
     const Arguments *a = &run->arguments;
     Emit emit;
     if (!emit_of(a, EMIT_NONE, &emit) || emit == EMIT_ONNX) {

@@ -20,7 +20,8 @@ typedef struct {
     TgArray *in, *out; /* of the main graph */
 } Feed;
 
-static bool begin(Feed *f) {
+static bool begin(Feed *f)
+{
     const TgGraph *g = f->model->graph;
     TgArena *forever = tg_forever(f->run->tg);
     f->in = TG_NEW_N(forever, TgArray, g->inputs.n + 1);
@@ -28,18 +29,21 @@ static bool begin(Feed *f) {
     return true;
 }
 
-static void drop(Feed *f) {
+static void drop(Feed *f)
+{
     for (uint32_t i = 0; i < f->model->graph->inputs.n; i++)
         tg_array_drop(f->run->tg, &f->in[i]);
     for (uint32_t i = 0; i < f->model->graph->outputs.n; i++)
         tg_array_drop(f->run->tg, &f->out[i]);
 }
 
-static TgName file_of(Tg *tg, const char *folder, const char *kind, uint32_t i) {
+static TgName file_of(Tg *tg, const char *folder, const char *kind, uint32_t i)
+{
     return tg_name_format(tg, "%s/%s_%u.pb", folder, kind, i);
 }
 
-static uint32_t files_in(Tg *tg, const char *folder, const char *kind) {
+static uint32_t files_in(Tg *tg, const char *folder, const char *kind)
+{
     uint32_t n = 0;
     while (access(file_of(tg, folder, kind, n), F_OK) == 0)
         n++;
@@ -47,7 +51,8 @@ static uint32_t files_in(Tg *tg, const char *folder, const char *kind) {
 }
 
 /* Only tensors have files that we read. */
-static bool only_tensors(Run *run, const TgType *type, const char *name) {
+static bool only_tensors(Run *run, const TgType *type, const char *name)
+{
     if (type->kind == TG_TENSOR || type->kind == TG_UNTYPED)
         return true;
     fprintf(stderr, "tgopt: '%s' is %s: data files of such values are not supported\n", name ? name : "",
@@ -58,7 +63,8 @@ static bool only_tensors(Run *run, const TgType *type, const char *name) {
 
 /* --- comparison --------------------------------------------------------------------------------------- */
 
-static double tolerance(TgDtype t, bool relative) {
+static double tolerance(TgDtype t, bool relative)
+{
     switch (t) {
     case TG_f32:
     case TG_f64:
@@ -70,7 +76,8 @@ static double tolerance(TgDtype t, bool relative) {
     }
 }
 
-static bool close_reals(const TgArray *got, const TgArray *want, int64_t i) {
+static bool close_reals(const TgArray *got, const TgArray *want, int64_t i)
+{
     double x = tg_array_float(MODE, got, i), y = tg_array_float(MODE, want, i);
     if (x == y || (isnan(x) && isnan(y)))
         return true;
@@ -78,12 +85,14 @@ static bool close_reals(const TgArray *got, const TgArray *want, int64_t i) {
     return isfinite(x) && isfinite(y) && fabs(x - y) <= allowed;
 }
 
-static bool same_strings(const TgArray *got, const TgArray *want, int64_t i) {
+static bool same_strings(const TgArray *got, const TgArray *want, int64_t i)
+{
     const TgBytes *x = (const TgBytes *)got->data + i, *y = (const TgBytes *)want->data + i;
     return x->n == y->n && (!x->n || memcmp(x->at, y->at, x->n) == 0);
 }
 
-static bool same_element(const TgArray *got, const TgArray *want, int64_t i) {
+static bool same_element(const TgArray *got, const TgArray *want, int64_t i)
+{
     if (want->dtype == TG_str)
         return same_strings(got, want, i);
     TgClass class = tg_dtype_class(want->dtype);
@@ -91,12 +100,14 @@ static bool same_element(const TgArray *got, const TgArray *want, int64_t i) {
     return real ? close_reals(got, want, i) : tg_array_int(got, i) == tg_array_int(want, i);
 }
 
-static TgName shape_text(Tg *tg, const TgArray *a) {
+static TgName shape_text(Tg *tg, const TgArray *a)
+{
     return tg_type_text(tg, tg_type_known(tg, a->dtype, a->rank, a->dim));
 }
 
 /* Says where two values part; true where they do not. */
-static bool compare(Run *run, TgName name, const TgArray *got, const TgArray *want) {
+static bool compare(Run *run, TgName name, const TgArray *got, const TgArray *want)
+{
     bool same_shape = got->kind == TG_TENSOR && got->dtype == want->dtype && got->rank == want->rank &&
                       memcmp(got->dim, want->dim, (size_t)want->rank * sizeof *want->dim) == 0;
     if (!same_shape) {
@@ -124,7 +135,8 @@ static bool compare(Run *run, TgName name, const TgArray *got, const TgArray *wa
 
 /* --- stored data -------------------------------------------------------------------------------------- */
 
-static bool read_array(Tg *tg, const char *path, TgArray *a) {
+static bool read_array(Tg *tg, const char *path, TgArray *a)
+{
     TgTensor *t = tg_load_tensor(tg_forever(tg), path);
     if (t)
         *a = tg_array_from_tensor(tg, MODE, t);
@@ -132,7 +144,8 @@ static bool read_array(Tg *tg, const char *path, TgArray *a) {
 }
 
 /* Inputs that have a default are skipped unless there are files for all inputs. */
-static bool feed_folder(Feed *f, const char *folder) {
+static bool feed_folder(Feed *f, const char *folder)
+{
     Tg *tg = f->run->tg;
     const TgGraph *g = f->model->graph;
     uint32_t files = files_in(tg, folder, "input"), next = 0, plain = 0;
@@ -153,7 +166,8 @@ static bool feed_folder(Feed *f, const char *folder) {
     return true;
 }
 
-static bool compare_folder(Feed *f, const char *folder, uint32_t files) {
+static bool compare_folder(Feed *f, const char *folder, uint32_t files)
+{
     Tg *tg = f->run->tg;
     const TgGraph *g = f->model->graph;
     bool equal = true;
@@ -175,7 +189,8 @@ static bool compare_folder(Feed *f, const char *folder, uint32_t files) {
 
 /* --- describing outputs ------------------------------------------------------------------------------- */
 
-static void describe(Run *run, TgName name, const TgArray *a) {
+static void describe(Run *run, TgName name, const TgArray *a)
+{
     if (a->kind != TG_TENSOR) {
         printf("%s: no tensor, %u items\n", name, a->n_items);
         return;
@@ -199,14 +214,16 @@ static void describe(Run *run, TgName name, const TgArray *a) {
     putchar('\n');
 }
 
-static void describe_all(Feed *f) {
+static void describe_all(Feed *f)
+{
     for (uint32_t i = 0; i < f->model->graph->outputs.n; i++)
         describe(f->run, f->model->graph->outputs.at[i].name, &f->out[i]);
 }
 
 /* --- the command -------------------------------------------------------------------------------------- */
 
-static bool run_folder(Feed *f, const char *folder) {
+static bool run_folder(Feed *f, const char *folder)
+{
     Tg *tg = f->run->tg;
     uint32_t expected = files_in(tg, folder, "output");
     if (access(folder, R_OK) != 0)
@@ -221,7 +238,8 @@ static bool run_folder(Feed *f, const char *folder) {
 }
 
 /* Random sizes and indices need not fit a model: some more seeds are tried before its refusal is believed. */
-static bool run_random(Feed *f, uint64_t seed) {
+static bool run_random(Feed *f, uint64_t seed)
+{
     enum { ATTEMPTS = 16 };
     Tg *tg = f->run->tg;
     uint32_t before = tg_diag_count(tg);
@@ -237,7 +255,8 @@ static bool run_random(Feed *f, uint64_t seed) {
     return ok;
 }
 
-static bool read_seed(const char *text, uint64_t *seed) {
+static bool read_seed(const char *text, uint64_t *seed)
+{
     char *end;
     *seed = 1;
     if (!text || strcmp(text, "random") == 0)
@@ -250,7 +269,8 @@ static bool read_seed(const char *text, uint64_t *seed) {
     return usage("--inputs wants random:SEED, not '%s'", text);
 }
 
-bool run_command(Run *run) {
+bool run_command(Run *run)
+{
     const Arguments *a = &run->arguments;
     Feed feed = {.run = run, .options = {.mode = MODE}};
     int64_t threads = 1;

@@ -1,12 +1,14 @@
 /* A model as JSON, for scripts: interface, nodes in order, constants by type. */
 #include "tool.h"
 
-static TgName value_name(Tg *tg, const TgGraph *g, TgValue v) {
+static TgName value_name(Tg *tg, const TgGraph *g, TgValue v)
+{
     TgName name = v ? tg_value(g, v)->name : "";
     return name ? name : tg_name_format(tg, "_%u", v);
 }
 
-static void typed(Json *j, Tg *tg, TgName name, const TgType *type) {
+static void typed(Json *j, Tg *tg, TgName name, const TgType *type)
+{
     json_open(j, '{');
     json_key(j, "name");
     json_string(j, name);
@@ -15,11 +17,13 @@ static void typed(Json *j, Tg *tg, TgName name, const TgType *type) {
     json_close(j, '}');
 }
 
-static void bytes_as_string(Json *j, Tg *tg, TgBytes s) {
+static void bytes_as_string(Json *j, Tg *tg, TgBytes s)
+{
     json_string(j, tg_name_n(tg, (const char *)s.at, s.n));
 }
 
-static void attribute(Json *j, Tg *tg, const TgAttr *a) {
+static void attribute(Json *j, Tg *tg, const TgAttr *a)
+{
     bool list = a->kind == TG_A_INTS || a->kind == TG_A_FLOATS || a->kind == TG_A_STRINGS;
     json_key(j, a->name);
     if (list)
@@ -46,7 +50,8 @@ static void attribute(Json *j, Tg *tg, const TgAttr *a) {
         json_string(j, NULL);
 }
 
-static void names(Json *j, Tg *tg, const TgGraph *g, const char *key, uint32_t n, const TgValue *values) {
+static void names(Json *j, Tg *tg, const TgGraph *g, const char *key, uint32_t n, const TgValue *values)
+{
     json_key(j, key);
     json_open(j, '[');
     for (uint32_t i = 0; i < n; i++)
@@ -54,7 +59,8 @@ static void names(Json *j, Tg *tg, const TgGraph *g, const char *key, uint32_t n
     json_close(j, ']');
 }
 
-static void node(Json *j, Tg *tg, const TgGraph *g, const TgNodeInfo *n) {
+static void node(Json *j, Tg *tg, const TgGraph *g, const TgNodeInfo *n)
+{
     json_open(j, '{');
     json_key(j, "name");
     json_string(j, n->name);
@@ -79,7 +85,8 @@ static void node(Json *j, Tg *tg, const TgGraph *g, const TgNodeInfo *n) {
     json_close(j, '}');
 }
 
-static void constants(Json *j, Tg *tg, const TgGraph *g) {
+static void constants(Json *j, Tg *tg, const TgGraph *g)
+{
     json_key(j, "constants");
     json_open(j, '[');
     for (TgValue v = 1; v < g->values.n; v++) {
@@ -90,7 +97,8 @@ static void constants(Json *j, Tg *tg, const TgGraph *g) {
     json_close(j, ']');
 }
 
-static void interface(Json *j, Tg *tg, const TgGraph *g) {
+static void interface(Json *j, Tg *tg, const TgGraph *g)
+{
     json_key(j, "inputs");
     json_open(j, '[');
     for (uint32_t i = 0; i < g->inputs.n; i++)
@@ -103,7 +111,8 @@ static void interface(Json *j, Tg *tg, const TgGraph *g) {
     json_close(j, ']');
 }
 
-void json_model(Json *j, TgModel *model) {
+void json_model(Json *j, TgModel *model)
+{
     TgGraph *g = model->graph;
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);

@@ -4,13 +4,15 @@
 
 #include "tool.h"
 
-void json_begin(Json *j, TgArena *arena) {
+void json_begin(Json *j, TgArena *arena)
+{
     *j = (Json){.first = true};
     tg_text_init(&j->text, arena);
 }
 
 /* Comma, line break and indentation before whatever comes next. */
-static void next(Json *j) {
+static void next(Json *j)
+{
     if (!j->first && !j->keyed)
         tg_text_add(&j->text, ",");
     if (j->depth && !j->keyed)
@@ -18,14 +20,16 @@ static void next(Json *j) {
     j->first = j->keyed = false;
 }
 
-void json_open(Json *j, char bracket) {
+void json_open(Json *j, char bracket)
+{
     next(j);
     tg_text_add_n(&j->text, &bracket, 1);
     j->depth++;
     j->first = true;
 }
 
-void json_close(Json *j, char bracket) {
+void json_close(Json *j, char bracket)
+{
     j->depth--;
     if (!j->first)
         tg_text_format(&j->text, "\n%*s", (int)(2 * j->depth), "");
@@ -33,16 +37,21 @@ void json_close(Json *j, char bracket) {
     j->first = false;
 }
 
-static void quoted(Json *j, const char *s) { tg_text_json(&j->text, s, strlen(s)); }
+static void quoted(Json *j, const char *s)
+{
+    tg_text_json(&j->text, s, strlen(s));
+}
 
-void json_key(Json *j, const char *key) {
+void json_key(Json *j, const char *key)
+{
     next(j);
     quoted(j, key);
     tg_text_add(&j->text, ": ");
     j->keyed = true;
 }
 
-void json_string(Json *j, const char *s) {
+void json_string(Json *j, const char *s)
+{
     next(j);
     if (s)
         quoted(j, s);
@@ -50,12 +59,14 @@ void json_string(Json *j, const char *s) {
         tg_text_add(&j->text, "null");
 }
 
-void json_int(Json *j, int64_t n) {
+void json_int(Json *j, int64_t n)
+{
     next(j);
     tg_text_format(&j->text, "%lld", (long long)n);
 }
 
-void json_number(Json *j, double x) {
+void json_number(Json *j, double x)
+{
     next(j);
     if (isfinite(x))
         tg_text_float(&j->text, x, false);
@@ -63,9 +74,13 @@ void json_number(Json *j, double x) {
         tg_text_add(&j->text, "null");
 }
 
-void json_bool(Json *j, bool b) {
+void json_bool(Json *j, bool b)
+{
     next(j);
     tg_text_add(&j->text, b ? "true" : "false");
 }
 
-void json_end(Json *j) { tg_text_add(&j->text, "\n"); }
+void json_end(Json *j)
+{
+    tg_text_add(&j->text, "\n");
+}

@@ -12,6 +12,7 @@ enum {
     RUN = 1 << CMD_RUN,
     VERIFY = 1 << CMD_VERIFY,
     INSPECT = 1 << CMD_INSPECT,
+    REDUCE = 1 << CMD_REDUCE,
     ALL = (1 << CMD_COUNT) - 1
 };
 
@@ -34,10 +35,17 @@ static const struct {
 #undef COMMAND
 };
 
-static bool takes(Command command, OptionId id) { return OPTIONS[id].commands >> command & 1; }
-static bool optional(OptionId id) { return OPTIONS[id].argument && OPTIONS[id].argument[0] == '['; }
+static bool takes(Command command, OptionId id)
+{
+    return OPTIONS[id].commands >> command & 1;
+}
+static bool optional(OptionId id)
+{
+    return OPTIONS[id].argument && OPTIONS[id].argument[0] == '[';
+}
 
-bool usage(const char *format, ...) {
+bool usage(const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     fputs("tgopt: ", stderr);
@@ -49,7 +57,8 @@ bool usage(const char *format, ...) {
 
 /* --- parsing ------------------------------------------------------------------------------------------ */
 
-static Command command_of(int argc, char **argv) {
+static Command command_of(int argc, char **argv)
+{
     for (int c = 1; argc > 1 && c < CMD_COUNT; c++)
         if (strcmp(argv[1], COMMANDS[c].word) == 0)
             return (Command)c;
@@ -59,7 +68,8 @@ static Command command_of(int argc, char **argv) {
 enum { LONG_BASE = 256 }; /* what getopt_long returns for option 0; letters are below */
 
 /* What getopt wants to know, for the options of one command. */
-static void describe(Command command, struct option *longs, char *letters) {
+static void describe(Command command, struct option *longs, char *letters)
+{
     for (int i = 0; i < OPT_COUNT; i++) {
         if (!takes(command, (OptionId)i))
             continue;
@@ -77,14 +87,16 @@ static void describe(Command command, struct option *longs, char *letters) {
     *letters = 0;
 }
 
-static int option_of(int code) {
+static int option_of(int code)
+{
     for (int i = 0; i < OPT_COUNT; i++)
         if (code == LONG_BASE + i || (OPTIONS[i].letter && code == OPTIONS[i].letter))
             return i;
     return -1;
 }
 
-bool parse_arguments(Tg *tg, int argc, char **argv, Arguments *arguments) {
+bool parse_arguments(Tg *tg, int argc, char **argv, Arguments *arguments)
+{
     struct option longs[OPT_COUNT + 1];
     char letters[3 * OPT_COUNT + 1];
     arguments->command = command_of(argc, argv);
@@ -105,26 +117,33 @@ bool parse_arguments(Tg *tg, int argc, char **argv, Arguments *arguments) {
 
 /* --- asking ------------------------------------------------------------------------------------------- */
 
-static const Given *last(const Arguments *a, OptionId id) {
+static const Given *last(const Arguments *a, OptionId id)
+{
     for (uint32_t i = a->given.n; i-- > 0;)
         if (a->given.at[i].id == id)
             return &a->given.at[i];
     return NULL;
 }
 
-bool has(const Arguments *a, OptionId id) { return last(a, id) != NULL; }
+bool has(const Arguments *a, OptionId id)
+{
+    return last(a, id) != NULL;
+}
 
-const char *text_of(const Arguments *a, OptionId id) {
+const char *text_of(const Arguments *a, OptionId id)
+{
     const Given *given = last(a, id);
     return given ? given->value : NULL;
 }
 
-const char *word_of(const Arguments *a, OptionId id, const char *otherwise) {
+const char *word_of(const Arguments *a, OptionId id, const char *otherwise)
+{
     const char *text = text_of(a, id);
     return text ? text : otherwise;
 }
 
-bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64_t *n) {
+bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64_t *n)
+{
     const char *text = text_of(a, id);
     if (!text)
         return true;
@@ -138,7 +157,8 @@ bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64
     return true;
 }
 
-bool option_size(const Arguments *a, OptionId id, size_t *bytes) {
+bool option_size(const Arguments *a, OptionId id, size_t *bytes)
+{
     const char *text = text_of(a, id);
     if (!text)
         return true;
@@ -155,7 +175,8 @@ bool option_size(const Arguments *a, OptionId id, size_t *bytes) {
     return true;
 }
 
-int choice_of(const Arguments *a, OptionId id, const char *const *words, int n) {
+int choice_of(const Arguments *a, OptionId id, const char *const *words, int n)
+{
     const char *text = text_of(a, id);
     for (int i = 0; text && i < n; i++)
         if (strcmp(text, words[i]) == 0)
@@ -170,7 +191,8 @@ int choice_of(const Arguments *a, OptionId id, const char *const *words, int n) 
 
 enum { HELP_COLUMN = 30, HELP_WIDTH = 100 };
 
-static void head_of(OptionId id, char *text, size_t size) {
+static void head_of(OptionId id, char *text, size_t size)
+{
     const char *argument = OPTIONS[id].argument ? OPTIONS[id].argument : "";
     char letter[8] = "    ";
     if (OPTIONS[id].letter)
@@ -183,7 +205,8 @@ static void head_of(OptionId id, char *text, size_t size) {
 }
 
 /* The help text from HELP_COLUMN on, broken at blanks. */
-static void print_wrapped(const char *help) {
+static void print_wrapped(const char *help)
+{
     while (strlen(help) > HELP_WIDTH - HELP_COLUMN) {
         size_t n = HELP_WIDTH - HELP_COLUMN;
         while (n && help[n] != ' ')
@@ -194,7 +217,8 @@ static void print_wrapped(const char *help) {
     puts(help);
 }
 
-static void print_options(Command command) {
+static void print_options(Command command)
+{
     for (int i = 0; i < OPT_COUNT; i++) {
         char head[80];
         if (!takes(command, (OptionId)i))
@@ -207,7 +231,8 @@ static void print_options(Command command) {
     }
 }
 
-void print_help(Command command) {
+void print_help(Command command)
+{
     const char *word = COMMANDS[command].word;
     printf("usage: tgopt %s%s%s [OPTION]...\n\n", word, *word ? " " : "", COMMANDS[command].operands);
     if (command == CMD_OPTIMIZE) {
@@ -223,7 +248,8 @@ void print_help(Command command) {
          "5 a limit was reached, 70 internal error");
 }
 
-void print_manual(void) {
+void print_manual(void)
+{
     puts(".TH TGOPT 1\n.SH NAME\ntgopt \\- optimize transformer models in ONNX form\n.SH SYNOPSIS");
     for (int c = 0; c < CMD_COUNT; c++)
         printf("%s.B tgopt %s\n.I %s\n[OPTION]...\n", c ? ".br\n" : "", COMMANDS[c].word,
@@ -242,7 +268,8 @@ void print_manual(void) {
          "5 a limit was reached, 70 internal error.");
 }
 
-void print_completion(void) {
+void print_completion(void)
+{
     puts("_tgopt() {\n    local words\n    case ${COMP_WORDS[1]} in");
     for (int c = CMD_COUNT; c-- > 0;) {
         printf("    %s) words='", *COMMANDS[c].word ? COMMANDS[c].word : "*");

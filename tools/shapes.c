@@ -10,13 +10,15 @@ typedef struct {
     TgMap sizes; /* symbol -> size + 1 */
 } Binding;
 
-static TgDim bound(void *user, TgDim symbol) {
+static TgDim bound(void *user, TgDim symbol)
+{
     Binding *b = user;
     uint64_t n = 0;
     return tg_map_get(&b->sizes, TG_KEY(symbol), &n) ? tg_dim(b->tg, (int64_t)n - 1) : NULL;
 }
 
-static TgValue input_named(const TgGraph *g, const char *name, size_t n) {
+static TgValue input_named(const TgGraph *g, const char *name, size_t n)
+{
     for (uint32_t i = 0; i < g->inputs.n; i++) {
         TgName own = tg_value(g, g->inputs.at[i])->name;
         if (own && strlen(own) == n && memcmp(own, name, n) == 0)
@@ -26,7 +28,8 @@ static TgValue input_named(const TgGraph *g, const char *name, size_t n) {
 }
 
 /* Reads the sizes after the colon: -1 where one is kept. */
-static bool read_sizes(const char *text, int64_t *size, int32_t *n) {
+static bool read_sizes(const char *text, int64_t *size, int32_t *n)
+{
     for (*n = 0; *text;) {
         char *end = (char *)(uintptr_t)text + 1;
         if (*n == TG_MAX_RANK)
@@ -41,13 +44,15 @@ static bool read_sizes(const char *text, int64_t *size, int32_t *n) {
 }
 
 /* From now on `symbol` means n, if it is a symbol. */
-static void bind(Binding *b, TgDim symbol, int64_t n) {
+static void bind(Binding *b, TgDim symbol, int64_t n)
+{
     if (tg_dim_is_symbol(symbol))
         tg_map_put(&b->sizes, TG_KEY(symbol), (uint64_t)n + 1);
 }
 
 /* Binds the names of the input's sizes; sizes that have none are replaced in the type alone. */
-static bool fix(Binding *b, TgGraph *g, TgValue v, int32_t n, const int64_t *size) {
+static bool fix(Binding *b, TgGraph *g, TgValue v, int32_t n, const int64_t *size)
+{
     TgValueInfo *info = tg_value(g, v);
     const TgType *type = info->type, *declared = info->declared;
     TgDim dim[TG_MAX_RANK];
@@ -69,7 +74,8 @@ static bool fix(Binding *b, TgGraph *g, TgValue v, int32_t n, const int64_t *siz
     return true;
 }
 
-static const TgType *substituted(Binding *b, const TgType *type) {
+static const TgType *substituted(Binding *b, const TgType *type)
+{
     TgDim dim[TG_MAX_RANK];
     if (!type || type->kind != TG_TENSOR || type->rank < 0)
         return type;
@@ -80,7 +86,8 @@ static const TgType *substituted(Binding *b, const TgType *type) {
 
 /* A size that the file gives a bound name (or an expression in some) has that size, though we took the name
  * for no more than a hint until now. */
-static void bind_by_declaration(Binding *b, const TgValueInfo *info) {
+static void bind_by_declaration(Binding *b, const TgValueInfo *info)
+{
     const TgType *said = substituted(b, info->declared);
     int64_t n;
     if (!said || said->kind != TG_TENSOR || said->rank < 0 || said->rank != info->type->rank)
@@ -90,7 +97,8 @@ static void bind_by_declaration(Binding *b, const TgValueInfo *info) {
             bind(b, info->type->dim[i], n);
 }
 
-static void substitute_all(Binding *b, TgGraph *g) {
+static void substitute_all(Binding *b, TgGraph *g)
+{
     for (uint32_t i = 0; i < g->inputs.n; i++)
         bind_by_declaration(b, tg_value(g, g->inputs.at[i]));
     for (uint32_t i = 0; i < g->inputs.n; i++) {
@@ -108,7 +116,8 @@ static void substitute_all(Binding *b, TgGraph *g) {
     }
 }
 
-bool fix_input_shapes(Run *run, TgModel *model) {
+bool fix_input_shapes(Run *run, TgModel *model)
+{
     const Arguments *a = &run->arguments;
     Binding b = {.tg = run->tg};
     tg_map_init(&b.sizes, tg_forever(run->tg));

@@ -7,13 +7,15 @@
 
 /* --- figures ------------------------------------------------------------------------------------------ */
 
-Figures figures_of(TgModel *model) {
+Figures figures_of(TgModel *model)
+{
     return (Figures){.nodes = tg_graph_count(model->graph, true),
                      .const_bytes = tg_graph_const_bytes(model->graph),
                      .cost = tg_graph_cost(model->graph, TYPICAL_SIZE)};
 }
 
-static void count_op(Tg *tg, Summary *s, TgMap *seen, TgName name, bool after) {
+static void count_op(Tg *tg, Summary *s, TgMap *seen, TgName name, bool after)
+{
     uint64_t at = s->ops.n;
     if (!tg_map_get(seen, TG_KEY(name), &at)) {
         TG_PUSH(tg_forever(tg), &s->ops, ((OpCount){.name = name}));
@@ -25,12 +27,14 @@ static void count_op(Tg *tg, Summary *s, TgMap *seen, TgName name, bool after) {
         s->ops.at[at].before++;
 }
 
-static int by_name(const void *a, const void *b) {
+static int by_name(const void *a, const void *b)
+{
     return strcmp(((const OpCount *)a)->name, ((const OpCount *)b)->name);
 }
 
 /* Graphs still to be counted are kept in a list: subgraphs may be nested to any depth. */
-void count_ops(Tg *tg, Summary *s, const TgModel *model, bool after) {
+void count_ops(Tg *tg, Summary *s, const TgModel *model, bool after)
+{
     TgMark mark = tg_mark(tg_scratch(tg));
     TG_VEC(const TgGraph *) graphs = {0};
     TgMap seen;
@@ -58,31 +62,36 @@ void count_ops(Tg *tg, Summary *s, const TgModel *model, bool after) {
 
 enum { LABEL = 12, WIDTH = 100 };
 
-static void scaled(char *text, size_t size, double x, double base, const char *const *units) {
+static void scaled(char *text, size_t size, double x, double base, const char *const *units)
+{
     int unit = 0;
     for (; x >= base && units[unit + 1]; unit++)
         x /= base;
     snprintf(text, size, "%.*f %s", unit && x < 100 ? 1 : 0, x, units[unit]);
 }
 
-static void bytes_text(char *text, size_t size, double x) {
+static void bytes_text(char *text, size_t size, double x)
+{
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", NULL};
     scaled(text, size, x, 1024, units);
 }
 
-static void flops_text(char *text, size_t size, double x) {
+static void flops_text(char *text, size_t size, double x)
+{
     static const char *const units[] = {"", "k", "M", "G", "T", "P", NULL};
     scaled(text, size, x, 1000, units);
 }
 
-static void change(const char *label, const char *before, const char *after, double a, double b) {
+static void change(const char *label, const char *before, const char *after, double a, double b)
+{
     fprintf(stderr, "  %-*s%10s -> %-10s", LABEL, label, before, after);
     if (a > 0 && a != b)
         fprintf(stderr, " (%+.1f %%)", 100 * (b - a) / a);
     fputc('\n', stderr);
 }
 
-static void print_figures(const Summary *s) {
+static void print_figures(const Summary *s)
+{
     char a[32], b[32];
     snprintf(a, sizeof a, "%u", s->before.nodes);
     snprintf(b, sizeof b, "%u", s->after.nodes);
@@ -99,7 +108,8 @@ static void print_figures(const Summary *s) {
 }
 
 /* A list that is broken before WIDTH. */
-static void item(size_t *column, const char *label, const char *text) {
+static void item(size_t *column, const char *label, const char *text)
+{
     size_t n = strlen(text);
     if (!*column)
         *column = (size_t)fprintf(stderr, "  %-*s", LABEL, label);
@@ -110,7 +120,8 @@ static void item(size_t *column, const char *label, const char *text) {
     *column += (size_t)fprintf(stderr, "%s", text);
 }
 
-static void print_lists(const Summary *s) {
+static void print_lists(const Summary *s)
+{
     char text[200];
     size_t column = 0;
     for (uint32_t i = 0; i < s->ops.n; i++) {
@@ -130,17 +141,20 @@ static void print_lists(const Summary *s) {
     fputs(column ? "\n" : "", stderr);
 }
 
-static const char *verdict_word(TgVerdict v) {
+static const char *verdict_word(TgVerdict v)
+{
     return v == TG_EQUAL ? "equal" : v == TG_DIFFERENT ? "different" : "not decided";
 }
 
-void print_equivalence(FILE *to, const TgEquivResult *e) {
+void print_equivalence(FILE *to, const TgEquivResult *e)
+{
     fputs(verdict_word(e->verdict), to);
     if (e->verdict == TG_EQUAL) {
         fprintf(to, " (%u regions, %u checked, %u of them proved", e->regions, e->checked, e->proved);
         if (e->bound < 0)
             fprintf(to, ", chance of an error below 2^%.0f", e->bound);
-        fprintf(to, "; largest relative difference %.1e in float32, %.1e in float64)", e->worst32, e->worst64);
+        fprintf(to, "; largest relative difference %.1e in float32, %.1e in float64)", e->worst32,
+                e->worst64);
     }
     if (e->witness && *e->witness)
         fprintf(to, ": %s", e->witness);
@@ -150,11 +164,12 @@ void print_equivalence(FILE *to, const TgEquivResult *e) {
 }
 
 /* The single replacements, and the whole model where that was compared too. */
-static void print_checks(const Summary *s) {
+static void print_checks(const Summary *s)
+{
     const TgEquivResult *c = s->checks;
     if (c) {
-        fprintf(stderr, "  %-*s%u replacements where they happened: %u questions, %u proved", LABEL, "verified", c->regions,
-                c->checked, c->proved);
+        fprintf(stderr, "  %-*s%u replacements where they happened: %u questions, %u proved", LABEL,
+                "verified", c->regions, c->checked, c->proved);
         if (c->proved)
             fprintf(stderr, " (chance of an error below 2^%.0f)", c->bound);
         fprintf(stderr, ", %u refused\n", s->report->refusals.n);
@@ -165,7 +180,8 @@ static void print_checks(const Summary *s) {
     }
 }
 
-void print_summary(const Run *run, const Summary *s) {
+void print_summary(const Run *run, const Summary *s)
+{
     const char *bold = run->color ? "\33[1m" : "", *plain = run->color ? "\33[0m" : "";
     fprintf(stderr, "%s%s", bold, s->source);
     fprintf(stderr, "%s%s%s\n", s->target ? " -> " : "", s->target ? s->target : "", plain);
@@ -181,7 +197,8 @@ void print_summary(const Run *run, const Summary *s) {
 
 /* --- for scripts -------------------------------------------------------------------------------------- */
 
-static void json_figures(Json *j, const char *key, const Figures *f) {
+static void json_figures(Json *j, const char *key, const Figures *f)
+{
     json_key(j, key);
     json_open(j, '{');
     json_key(j, "nodes");
@@ -197,7 +214,8 @@ static void json_figures(Json *j, const char *key, const Figures *f) {
     json_close(j, '}');
 }
 
-static void json_operators(Json *j, const Summary *s) {
+static void json_operators(Json *j, const Summary *s)
+{
     json_key(j, "operators");
     json_open(j, '{');
     for (uint32_t i = 0; i < s->ops.n; i++) {
@@ -210,7 +228,8 @@ static void json_operators(Json *j, const Summary *s) {
     json_close(j, '}');
 }
 
-static void json_rewrites(Json *j, const TgReport *r) {
+static void json_rewrites(Json *j, const TgReport *r)
+{
     json_key(j, "rewrites");
     json_open(j, '{');
     for (uint32_t i = 0; i < r->rewrites.n; i++) {
@@ -229,7 +248,8 @@ static void json_rewrites(Json *j, const TgReport *r) {
     json_close(j, ']');
 }
 
-static void json_equivalence(Json *j, const char *key, const TgEquivResult *e) {
+static void json_equivalence(Json *j, const char *key, const TgEquivResult *e)
+{
     json_key(j, key);
     if (!e) {
         json_string(j, NULL);
@@ -257,7 +277,8 @@ static void json_equivalence(Json *j, const char *key, const TgEquivResult *e) {
     json_close(j, '}');
 }
 
-static void json_times(Json *j, const Summary *s) {
+static void json_times(Json *j, const Summary *s)
+{
     json_key(j, "seconds");
     json_open(j, '{');
     json_key(j, "load");
@@ -275,7 +296,8 @@ static void json_times(Json *j, const Summary *s) {
     json_close(j, '}');
 }
 
-bool write_report(Run *run, const Summary *s, const char *path) {
+bool write_report(Run *run, const Summary *s, const char *path)
+{
     Json j;
     json_begin(&j, tg_forever(run->tg));
     json_open(&j, '{');

@@ -7,20 +7,23 @@
 
 #include "tool.h"
 
-double seconds_now(void) {
+double seconds_now(void)
+{
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-TgModel *load_model(Run *run, const char *path) {
+TgModel *load_model(Run *run, const char *path)
+{
     size_t memory = 0; /* not given: in proportion to the file */
     option_size(&run->arguments, OPT_max_memory, &memory);
     TgLoadOptions options = {.strict = has(&run->arguments, OPT_strict), .max_alloc = memory};
     return tg_load(run->tg, path, &options);
 }
 
-bool write_text(Tg *tg, const char *path, const TgText *text) {
+bool write_text(Tg *tg, const char *path, const TgText *text)
+{
     TgOutput *out = tg_output_open(tg, path);
     if (!out)
         return false;
@@ -30,14 +33,16 @@ bool write_text(Tg *tg, const char *path, const TgText *text) {
     return false;
 }
 
-bool emit_of(const Arguments *a, Emit otherwise, Emit *emit) {
+bool emit_of(const Arguments *a, Emit otherwise, Emit *emit)
+{
     static const char *const formats[] = {"onnx", "tg", "dot", "json"};
     int choice = choice_of(a, OPT_emit, formats, 4);
     *emit = has(a, OPT_emit) ? (Emit)choice : otherwise;
     return choice >= 0;
 }
 
-bool emit_model(Run *run, TgModel *model, Emit emit, const char *path) {
+bool emit_model(Run *run, TgModel *model, Emit emit, const char *path)
+{
     TgArena *arena = tg_arena_new(run->tg);
     TgText text;
     Json json;
@@ -59,7 +64,8 @@ bool emit_model(Run *run, TgModel *model, Emit emit, const char *path) {
 
 /* --- messages ----------------------------------------------------------------------------------------- */
 
-static bool wants_color(const Arguments *a, bool *color) {
+static bool wants_color(const Arguments *a, bool *color)
+{
     static const char *const words[] = {"auto", "always", "never"};
     int choice = choice_of(a, OPT_color, words, 3);
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -68,7 +74,8 @@ static bool wants_color(const Arguments *a, bool *color) {
     return choice >= 0;
 }
 
-static void print_message(Run *run, const TgDiag *diag) {
+static void print_message(Run *run, const TgDiag *diag)
+{
     static const char *const colors[] = {
         [TG_NOTE] = "\33[36m", [TG_WARNING] = "\33[35m", [TG_ERROR] = "\33[1;31m"};
     TgMark mark = tg_mark(tg_scratch(run->tg));
@@ -84,7 +91,8 @@ static void print_message(Run *run, const TgDiag *diag) {
 
 enum { FEW = 10 }; /* warnings and notes, unless --verbose */
 
-static bool print_messages(void *argument) {
+static bool print_messages(void *argument)
+{
     Run *run = argument;
     uint32_t held_back = 0, said = 0;
     for (uint32_t i = 0; i < tg_diag_count(run->tg); i++) {
@@ -105,14 +113,13 @@ static bool print_messages(void *argument) {
 /* --- the command -------------------------------------------------------------------------------------- */
 
 static bool (*const COMMAND_BODY[CMD_COUNT])(Run *) = {
-    [CMD_OPTIMIZE] = optimize_command,
-    [CMD_RUN] = run_command,
-    [CMD_VERIFY] = verify_command,
-    [CMD_INSPECT] = inspect_command,
+    [CMD_OPTIMIZE] = optimize_command, [CMD_RUN] = run_command,       [CMD_VERIFY] = verify_command,
+    [CMD_INSPECT] = inspect_command,   [CMD_REDUCE] = reduce_command,
 };
 
 /* What is asked for beside the command itself: help and its kin. */
-static bool answered(const Arguments *a) {
+static bool answered(const Arguments *a)
+{
     if (has(a, OPT_help))
         print_help(a->command);
     else if (has(a, OPT_version))
@@ -126,7 +133,8 @@ static bool answered(const Arguments *a) {
     return true;
 }
 
-static bool work(void *argument) {
+static bool work(void *argument)
+{
     Run *run = argument;
     const Arguments *a = &run->arguments;
     if (answered(a))
@@ -148,7 +156,8 @@ static bool work(void *argument) {
 
 /* A command that failed without choosing a code leaves that to the first error; without one that is our
  * bug. */
-static int exit_code(const Run *run, bool ok) {
+static int exit_code(const Run *run, bool ok)
+{
     if (ok || run->code)
         return run->code;
     int code = tg_diag_exit_code(run->tg);
@@ -161,12 +170,14 @@ typedef struct {
     char **argv;
 } Whole;
 
-static bool parse(void *argument) {
+static bool parse(void *argument)
+{
     Whole *whole = argument;
     return parse_arguments(whole->run.tg, whole->argc, whole->argv, &whole->run.arguments);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     Whole whole = {.run = {.tg = tg_open(NULL)}, .argc = argc, .argv = argv};
     Run *run = &whole.run;
     if (!run->tg)

@@ -66,6 +66,7 @@ bool optimize_command(Run *run);
 bool run_command(Run *run);
 bool verify_command(Run *run);
 bool inspect_command(Run *run);
+bool reduce_command(Run *run);
 
 /* --- shared by the commands (tgopt.c, shapes.c) ------------------------------------------------------- */
 

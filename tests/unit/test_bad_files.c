@@ -244,7 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_bad_graphs), TEST(test_bad_files), TEST(test_depth_bomb), TEST(test_amplification),
-        TEST(test_limits), TEST(test_strict), TEST(test_mutations),
+        TEST(test_limits),     TEST(test_strict),    TEST(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -16,16 +16,21 @@
 
 #include "ir/ir.h"
 
-static int open_context(void **state) { return (*state = tg_open(NULL)) ? 0 : -1; }
+static int open_context(void **state)
+{
+    return (*state = tg_open(NULL)) ? 0 : -1;
+}
 
-static int close_context(void **state) {
+static int close_context(void **state)
+{
     tg_close(*state);
     return 0;
 }
 
 /* --- memory and unwinding ----------------------------------------------------------------------------- */
 
-static void arenas_release_to_marks(void **state) {
+static void arenas_release_to_marks(void **state)
+{
     TgArena *arena = tg_arena_new(*state);
     char *first = tg_new(arena, 10);
     strcpy(first, "stays");
@@ -43,7 +48,8 @@ static void arenas_release_to_marks(void **state) {
     tg_arena_free(arena);
 }
 
-static void vectors_grow(void **state) {
+static void vectors_grow(void **state)
+{
     TgU32s v = {0};
     for (uint32_t i = 0; i < 10000; i++)
         TG_PUSH(tg_scratch(*state), &v, i * i);
@@ -52,18 +58,21 @@ static void vectors_grow(void **state) {
         assert_int_equal(v.at[i], i * i);
 }
 
-static bool overflows(void *tg) {
+static bool overflows(void *tg)
+{
     tg_product(tg, SIZE_MAX / 2, 3);
     return true;
 }
 
-static bool nests(void *tg) {
+static bool nests(void *tg)
+{
     assert_false(tg_protect(tg, overflows, tg));
     TG_CHECK((Tg *)tg, 1 + 1 == 3);
     return true;
 }
 
-static void unwinding_nests(void **state) {
+static void unwinding_nests(void **state)
+{
     Tg *tg = *state;
     tg_place(tg)->line = 7;
     assert_false(tg_protect(tg, nests, tg));
@@ -74,13 +83,15 @@ static void unwinding_nests(void **state) {
     assert_int_equal(tg_diag_exit_code(tg), 5);
 }
 
-static bool takes_much(void *tg) {
+static bool takes_much(void *tg)
+{
     for (int i = 0; i < 100; i++)
         tg_heap_new(tg, 1 << 20);
     return true;
 }
 
-static void the_limit_holds(void **state) {
+static void the_limit_holds(void **state)
+{
     Tg *tg = *state;
     tg_set_memory_limit(tg, 10 << 20);
     assert_false(tg_protect(tg, takes_much, tg));
@@ -94,7 +105,8 @@ typedef struct {
     long left, live;
 } Scarce;
 
-static void *scarce(void *user, void *old, size_t size) {
+static void *scarce(void *user, void *old, size_t size)
+{
     Scarce *s = user;
     if (!size) {
         s->live -= old != NULL;
@@ -107,7 +119,8 @@ static void *scarce(void *user, void *old, size_t size) {
     return realloc(old, size);
 }
 
-static bool works(void *tg) {
+static bool works(void *tg)
+{
     for (int i = 0; i < 50; i++) {
         tg_heap_free(tg, tg_heap_new(tg, 100));
         tg_name_format(tg, "name %d with some text behind it %0200d", i, i);
@@ -117,7 +130,8 @@ static bool works(void *tg) {
     return true;
 }
 
-static void survives_every_failure(void **state) {
+static void survives_every_failure(void **state)
+{
     (void)state;
     bool done = false;
     for (long n = 0; n < 500 && !done; n++) {
@@ -134,7 +148,8 @@ static void survives_every_failure(void **state) {
     assert_true(done);
 }
 
-static void heap_blocks_are_aligned(void **state) {
+static void heap_blocks_are_aligned(void **state)
+{
     void *block[40];
     for (size_t i = 0; i < 40; i++) {
         block[i] = tg_heap_new(*state, i * 37);
@@ -149,7 +164,8 @@ static void heap_blocks_are_aligned(void **state) {
 
 /* --- tables and texts --------------------------------------------------------------------------------- */
 
-static void maps_keep_what_was_put(void **state) {
+static void maps_keep_what_was_put(void **state)
+{
     TgMap map;
     tg_map_init(&map, tg_scratch(*state));
     assert_false(tg_map_get(&map, 0, NULL));
@@ -165,7 +181,8 @@ static void maps_keep_what_was_put(void **state) {
     assert_int_equal(map.n, 5000);
 }
 
-static void names_are_interned(void **state) {
+static void names_are_interned(void **state)
+{
     Tg *tg = *state;
     assert_null(tg_name(tg, NULL));
     assert_ptr_equal(tg_name(tg, "abc"), tg_name_n(tg, "abcdef", 3));
@@ -179,7 +196,8 @@ static void names_are_interned(void **state) {
     assert_ptr_equal(first, tg_name(tg, "n0"));
 }
 
-static const char *float_text(Tg *tg, double x, bool single) {
+static const char *float_text(Tg *tg, double x, bool single)
+{
     TgText text;
     tg_text_init(&text, tg_scratch(tg));
     tg_text_float(&text, x, single);
@@ -187,7 +205,8 @@ static const char *float_text(Tg *tg, double x, bool single) {
 }
 
 /* Shortest forms as Python's repr(float) and numpy.float32 give them. */
-static void floats_print_shortest(void **state) {
+static void floats_print_shortest(void **state)
+{
     Tg *tg = *state;
     assert_string_equal(float_text(tg, 0.1, false), "0.1");
     assert_string_equal(float_text(tg, (double)0.1f, true), "0.1");
@@ -202,7 +221,8 @@ static void floats_print_shortest(void **state) {
     assert_string_equal(float_text(tg, (double)NAN, true), "nan");
 }
 
-static void quotes_everything(void **state) {
+static void quotes_everything(void **state)
+{
     TgText text;
     tg_text_init(&text, tg_scratch(*state));
     static const char bytes[] = "a\"\\\n\t\x01\x7f\xc3\xa9\xff\xc2\x9b\xed\xa0\x80";
@@ -218,7 +238,8 @@ static void quotes_everything(void **state) {
 
 /* --- diagnostics -------------------------------------------------------------------------------------- */
 
-static void diagnostics_render(void **state) {
+static void diagnostics_render(void **state)
+{
     Tg *tg = *state;
     TgName node = tg_name(tg, "x\x1b[2J");
     *tg_place(tg) = (TgPlace){.file = tg_name(tg, "m.onnx"), .node = node, .op = tg_name(tg, "Add")};
@@ -241,7 +262,8 @@ typedef struct {
     char folder[64];
 } Place;
 
-static void write_text(const char *path, const char *text) {
+static void write_text(const char *path, const char *text)
+{
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fputs(text, f);
@@ -249,7 +271,8 @@ static void write_text(const char *path, const char *text) {
 }
 
 /* A folder of its own as working directory: model/m.onnx, model/w.bin, outside.bin. */
-static int open_folder(void **state) {
+static int open_folder(void **state)
+{
     Place *p = calloc(1, sizeof *p);
     p->tg = tg_open(NULL);
     strcpy(p->folder, "/tmp/tgopt-test-XXXXXX");
@@ -262,7 +285,8 @@ static int open_folder(void **state) {
     return 0;
 }
 
-static int close_folder(void **state) {
+static int close_folder(void **state)
+{
     Place *p = *state;
     tg_close(p->tg);
     char command[100];
@@ -272,11 +296,13 @@ static int close_folder(void **state) {
     return failed;
 }
 
-static bool holds(const TgFile *f, const char *text) {
+static bool holds(const TgFile *f, const char *text)
+{
     return f && f->size == strlen(text) && memcmp(f->bytes, text, f->size) == 0;
 }
 
-static void maps_files(void **state) {
+static void maps_files(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     const TgFile *f = tg_file_map(tg, "model/w.bin");
     assert_true(holds(f, "weights"));
@@ -291,14 +317,16 @@ static void maps_files(void **state) {
     assert_int_equal(tg_error_count(tg), 3);
 }
 
-static TgDiagId refusal(Tg *tg, const char *model, const char *location) {
+static TgDiagId refusal(Tg *tg, const char *model, const char *location)
+{
     tg_diag_forget(tg, 0);
     assert_null(tg_file_map_beneath(tg, model, location));
     assert_int_equal(tg_error_count(tg), 1);
     return tg_diag(tg, 0)->id;
 }
 
-static void external_data_stays_beneath(void **state) {
+static void external_data_stays_beneath(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     char absolute[100];
     snprintf(absolute, sizeof absolute, "%s/outside.bin", ((Place *)*state)->folder);
@@ -321,7 +349,8 @@ static void external_data_stays_beneath(void **state) {
 }
 
 /* Model caches: model and data are links from one folder into another that holds both. */
-static void cached_models_find_their_data(void **state) {
+static void cached_models_find_their_data(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     assert_int_equal(mkdir("snapshot", 0755), 0);
     assert_int_equal(symlink("../model/m.onnx", "snapshot/model.onnx"), 0);
@@ -331,7 +360,8 @@ static void cached_models_find_their_data(void **state) {
     assert_int_equal(refusal(tg, "snapshot/model.onnx", "other"), TG_E_external_path);
 }
 
-static size_t entries(void) {
+static size_t entries(void)
+{
     FILE *p = popen("ls -A | wc -l", "r");
     unsigned long n = 0;
     assert_int_equal(fscanf(p, "%lu", &n), 1);
@@ -339,7 +369,8 @@ static size_t entries(void) {
     return n;
 }
 
-static void output_appears_at_commit(void **state) {
+static void output_appears_at_commit(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     size_t before = entries();
     umask(027);
@@ -360,7 +391,8 @@ static void output_appears_at_commit(void **state) {
 }
 
 /* Large pieces go around the buffer and through the kernel; the order must hold. */
-static void large_output_is_exact(void **state) {
+static void large_output_is_exact(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     size_t n = 5 << 20;
     uint8_t *bytes = tg_heap_new(tg, n);
@@ -391,14 +423,16 @@ static void large_output_is_exact(void **state) {
     assert_int_equal(copy->bytes[n - 2], 'y');
 }
 
-static bool opens_and_fails(void *tg) {
+static bool opens_and_fails(void *tg)
+{
     TgOutput *out = tg_output_open(tg, "half");
     tg_output_write(out, "abc", 3);
     TG_CHECK((Tg *)tg, 0 > 1);
     return true;
 }
 
-static void nothing_half_written_stays(void **state) {
+static void nothing_half_written_stays(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     size_t before = entries();
     assert_false(tg_protect(tg, opens_and_fails, tg));
@@ -413,7 +447,8 @@ static void nothing_half_written_stays(void **state) {
     ((Place *)*state)->tg = NULL;
 }
 
-static void links_and_modes_survive(void **state) {
+static void links_and_modes_survive(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     assert_int_equal(chmod("outside.bin", 0604), 0);
     assert_int_equal(symlink("outside.bin", "alias"), 0);
@@ -434,9 +469,10 @@ static void links_and_modes_survive(void **state) {
     assert_true(S_ISCHR(info.st_mode));
 }
 
-int main(void) {
+int main(void)
+{
 #define IN_CONTEXT(test) cmocka_unit_test_setup_teardown(test, open_context, close_context)
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, open_folder, close_folder)
+#define IN_FOLDER(test)  cmocka_unit_test_setup_teardown(test, open_folder, close_folder)
     const struct CMUnitTest tests[] = {
         IN_CONTEXT(arenas_release_to_marks),
         IN_CONTEXT(vectors_grow),

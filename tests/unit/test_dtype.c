@@ -11,7 +11,10 @@
 
 #include "ir/ir.h"
 
-static bool same(double a, double b) { return (a != a && b != b) || (a == b && signbit(a) == signbit(b)); }
+static bool same(double a, double b)
+{
+    return (a != a && b != b) || (a == b && signbit(a) == signbit(b));
+}
 
 /* --- rounding: codes that ml_dtypes gives for float32 inputs ------------------------------------------ */
 
@@ -67,12 +70,14 @@ static const struct {
 };
 enum { N_CODES = sizeof CODES / sizeof *CODES };
 
-static double load_code(TgDtype t, uint16_t code) {
+static double load_code(TgDtype t, uint16_t code)
+{
     uint8_t bytes[2] = {(uint8_t)code, (uint8_t)(code >> 8)};
     return tg_load_float(t, bytes, 0);
 }
 
-static void rounds_as_ml_dtypes(void **state) {
+static void rounds_as_ml_dtypes(void **state)
+{
     (void)state;
     for (size_t i = 0; i < N_CODES; i++) {
         for (size_t k = 0; k < N_TYPES; k++) {
@@ -83,7 +88,8 @@ static void rounds_as_ml_dtypes(void **state) {
     }
 }
 
-static void stores_as_saturate_cast(void **state) {
+static void stores_as_saturate_cast(void **state)
+{
     (void)state;
     for (size_t i = 0; i < N_CODES; i++) {
         for (size_t k = 0; k < N_TYPES; k++) {
@@ -101,7 +107,8 @@ static void stores_as_saturate_cast(void **state) {
 
 /* --- decoding: the definition of each format ---------------------------------------------------------- */
 
-static void decodes_by_definition(void **state) {
+static void decodes_by_definition(void **state)
+{
     (void)state;
     static const struct {
         TgDtype t;
@@ -128,7 +135,8 @@ static void decodes_by_definition(void **state) {
 }
 
 /* A double just above a tie of f16 must not be rounded to the tie first. */
-static void rounds_once(void **state) {
+static void rounds_once(void **state)
+{
     (void)state;
     double above_tie = 1 + 0x1p-11 + 0x1p-40;
     assert_true(tg_round_float(TG_f16, above_tie, false) == 1 + 0x1p-10);
@@ -139,7 +147,8 @@ static void rounds_once(void **state) {
 }
 
 /* onnx.numpy_helper.to_float8e8m0, columns: saturated up, down, nearest, then not saturated. */
-static void rounds_powers_of_two(void **state) {
+static void rounds_powers_of_two(void **state)
+{
     (void)state;
     static const struct {
         double x;
@@ -167,7 +176,8 @@ static void rounds_powers_of_two(void **state) {
 
 /* The fast conversions of many elements against those of one: all codes, and floats around every rounding
  * boundary. */
-static void bulk_equals_single(void **state) {
+static void bulk_equals_single(void **state)
+{
     (void)state;
     static const TgDtype types[] = {TG_f16, TG_bf16, TG_f8e4m3fn, TG_f8e5m2};
     for (size_t k = 0; k < 4; k++) {
@@ -197,7 +207,8 @@ static void bulk_equals_single(void **state) {
 
 /* --- integers and packing ----------------------------------------------------------------------------- */
 
-static void wraps_integers(void **state) {
+static void wraps_integers(void **state)
+{
     (void)state;
     assert_int_equal(tg_wrap_integer(TG_i8, 200), -56);
     assert_int_equal(tg_wrap_integer(TG_u8, -1), 255);
@@ -210,7 +221,8 @@ static void wraps_integers(void **state) {
     assert_int_equal(tg_wrap_integer(TG_bool, 36), 1);
 }
 
-static void packs_low_bits_first(void **state) {
+static void packs_low_bits_first(void **state)
+{
     (void)state;
     uint8_t bytes[2] = {0, 0};
     static const int64_t values[] = {1, -2, 7};
@@ -230,7 +242,8 @@ static void packs_low_bits_first(void **state) {
     assert_true(tg_load_float(TG_f4e2m1, bytes, 1) == -1.5);
 }
 
-static void counts_bytes(void **state) {
+static void counts_bytes(void **state)
+{
     (void)state;
     assert_int_equal(tg_dtype_bytes(TG_f32, 3), 12);
     assert_int_equal(tg_dtype_bytes(TG_i4, 3), 2);
@@ -240,7 +253,8 @@ static void counts_bytes(void **state) {
     assert_int_equal(tg_dtype_bytes(TG_str, 9), 0);
 }
 
-static void converts_between_classes(void **state) {
+static void converts_between_classes(void **state)
+{
     (void)state;
     uint8_t bytes[8];
     uint64_t all_ones = UINT64_MAX;
@@ -255,7 +269,8 @@ static void converts_between_classes(void **state) {
     assert_true(tg_load_float(TG_f16, bytes, 0) == 2048);
 }
 
-static void finds_names(void **state) {
+static void finds_names(void **state)
+{
     (void)state;
     for (TgDtype t = TG_undefined + 1; t < TG_DTYPE_COUNT; t++) {
         const char *text = tg_dtype_text(t);
@@ -266,7 +281,8 @@ static void finds_names(void **state) {
     assert_int_equal(tg_dtype_class((TgDtype)99), TG_CLASS_NONE);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rounds_as_ml_dtypes),   cmocka_unit_test(stores_as_saturate_cast),
         cmocka_unit_test(decodes_by_definition), cmocka_unit_test(rounds_once),

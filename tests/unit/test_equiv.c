@@ -100,9 +100,8 @@ static void wrong_in_places(void **state)
             "%y = ArgMax(%x; axis=-1, select_last_index=1) return %y");
     verdict(tg, TG_DIFFERENT, "%y = ReduceSum(%x, const i64[1] {-1}) return %y",
             "%y = ReduceSum(%x, const i64[1] {-1}; keepdims=0) return %y");
-    verdict(
-        tg, TG_DIFFERENT, "%y = Softmax(%x) return %y",
-        "%e = Exp(%x) %y = Div(%e, ReduceSum(%e, const i64[1] {-1})) return %y"); /* overflows at 100 */
+    verdict(tg, TG_DIFFERENT, "%y = Softmax(%x) return %y",
+            "%e = Exp(%x) %y = Div(%e, ReduceSum(%e, const i64[1] {-1})) return %y"); /* overflows at 100 */
 }
 
 /* Operators that nobody interprets are the same function of the same operands. */

@@ -188,8 +188,8 @@ static void test_tensor_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_stored_tensors), TEST(test_weights_stay_in_place), TEST(test_constants),
-        TEST(test_sparse), TEST(test_external), TEST(test_tensor_file),
+        TEST(test_stored_tensors), TEST(test_weights_stay_in_place), TEST(test_constants), TEST(test_sparse),
+        TEST(test_external),       TEST(test_tensor_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

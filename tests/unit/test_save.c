@@ -286,6 +286,18 @@ static void kept_weights_stay(void **state)
     tear_down(&b, (const char *const[]){"m.onnx.data", "m.onnx.1.data", NULL});
 }
 
+static void untyped_outputs_stay_untyped(void **state)
+{
+    (void)state;
+    Bench b;
+    set_up(&b, 17, 8);
+    TgValue x = tg_graph_input(b.g, b.type, "x");
+    tg_graph_return(b.g, node(&b, TG_Neg, NULL, 1, &x, NULL), "y", tg_untyped(b.tg));
+    assert_true(tg_save(b.model, b.path, NULL));
+    assert_int_equal(occurrences(slurp(&b, b.path), "\x62\x03\x0a\x01y"), 1); /* output { name: "y" } */
+    tear_down(&b, NULL);
+}
+
 static void refusals_leave_nothing(void **state)
 {
     (void)state;
@@ -311,10 +323,11 @@ static void refusals_leave_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bytes_as_python),       cmocka_unit_test(tensors_alone),
-        cmocka_unit_test(interface_keeps_its_names),  cmocka_unit_test(equal_small_constants_are_one),
-        cmocka_unit_test(weights_are_inputs_in_ir_3), cmocka_unit_test(big_weights_go_outside),
-        cmocka_unit_test(kept_weights_stay),          cmocka_unit_test(refusals_leave_nothing),
+        cmocka_unit_test(same_bytes_as_python),         cmocka_unit_test(tensors_alone),
+        cmocka_unit_test(interface_keeps_its_names),    cmocka_unit_test(equal_small_constants_are_one),
+        cmocka_unit_test(weights_are_inputs_in_ir_3),   cmocka_unit_test(big_weights_go_outside),
+        cmocka_unit_test(untyped_outputs_stay_untyped), cmocka_unit_test(kept_weights_stay),
+        cmocka_unit_test(refusals_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -19,7 +19,8 @@ typedef struct {
     TgArena *arena;
 } Ground;
 
-static int start(void **state) {
+static int start(void **state)
+{
     Ground *g = calloc(1, sizeof *g);
     *state = g;
     g->tg = tg_open(NULL);
@@ -27,19 +28,27 @@ static int start(void **state) {
     return 0;
 }
 
-static int stop(void **state) {
+static int stop(void **state)
+{
     tg_close(((Ground *)*state)->tg);
     free(*state);
     return 0;
 }
 
 #define DIMS(...)                                                                                            \
-    (int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / 8), (int64_t[]) { __VA_ARGS__ }
+    (int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / 8), (int64_t[])                                             \
+    {                                                                                                        \
+        __VA_ARGS__                                                                                          \
+    }
 
 /* Small dyadic numbers: products and sums below are exact in float32, many of them in float16. */
-static float pattern(int64_t i) { return (float)((uint64_t)i * 2654435761u % 257) / 8 - 16; }
+static float pattern(int64_t i)
+{
+    return (float)((uint64_t)i * 2654435761u % 257) / 8 - 16;
+}
 
-static TgTensor *filled(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim) {
+static TgTensor *filled(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim)
+{
     void *bytes;
     TgTensor *t = tg_tensor_blank(arena, dtype, rank, dim, &bytes);
     for (size_t i = 0; i < t->count; i++)
@@ -49,7 +58,8 @@ static TgTensor *filled(TgArena *arena, TgDtype dtype, int32_t rank, const int64
 
 /* --- leaves ------------------------------------------------------------------------------------------- */
 
-static void elements_are_read(void **state) {
+static void elements_are_read(void **state)
+{
     Ground *g = *state;
     TgTensor *f = filled(g->arena, TG_f16, DIMS(3, 5));
     assert_true(tg_tensor_float(g->tg, f, 7) == (double)pattern(7));
@@ -64,7 +74,8 @@ static void elements_are_read(void **state) {
     assert_ptr_equal(tg_tensor_type(g->tg, s), tg_type_known(g->tg, TG_f32, DIMS(1000, 1000)));
 }
 
-static void splats_are_seen(void **state) {
+static void splats_are_seen(void **state)
+{
     Ground *g = *state;
     double value = 0;
     int16_t x = -3;
@@ -85,7 +96,8 @@ static void splats_are_seen(void **state) {
         tg_tensor_is_splat(g->tg, tg_tensor_blank(g->arena, TG_f32, DIMS(0), (void **)&bytes), &value));
 }
 
-static void equality_does_not_depend_on_the_payload(void **state) {
+static void equality_does_not_depend_on_the_payload(void **state)
+{
     Ground *g = *state;
     float x = 0.75f, *bytes;
     TgTensor *splat = tg_tensor_splat(g->arena, TG_f32, DIMS(300, 100), &x);
@@ -114,7 +126,8 @@ typedef struct {
     size_t n, cap, largest;
 } Collected;
 
-static bool collect(void *user, const void *bytes, size_t n) {
+static bool collect(void *user, const void *bytes, size_t n)
+{
     Collected *c = user;
     if (n > c->cap - c->n)
         return false;
@@ -126,7 +139,8 @@ static bool collect(void *user, const void *bytes, size_t n) {
 
 /* Streams t and holds it against value(user, flat index), against the whole, and against single elements. */
 static void expect(Ground *g, const TgTensor *t, double (*value)(int64_t i, const void *user),
-                   const void *user) {
+                   const void *user)
+{
     assert_non_null(t);
     Collected c = {.at = malloc(t->size + 1), .cap = t->size};
     assert_true(tg_tensor_stream(g->tg, t, collect, &c));
@@ -148,7 +162,8 @@ static void expect(Ground *g, const TgTensor *t, double (*value)(int64_t i, cons
     free(c.at);
 }
 
-static TgTensor *apply(Ground *g, TgOp op, const TgAttrs *attrs, uint32_t n, ...) {
+static TgTensor *apply(Ground *g, TgOp op, const TgAttrs *attrs, uint32_t n, ...)
+{
     const TgTensor *in[8];
     va_list list;
     va_start(list, n);
@@ -158,19 +173,22 @@ static TgTensor *apply(Ground *g, TgOp op, const TgAttrs *attrs, uint32_t n, ...
     return tg_tensor_recipe(g->arena, (uint16_t)op, attrs, n, in, 0);
 }
 
-static const TgAttrs *permutation(Ground *g, int32_t n, const int64_t *axes) {
+static const TgAttrs *permutation(Ground *g, int32_t n, const int64_t *axes)
+{
     TgAttrBuild build;
     tg_attrs_begin(&build, g->tg);
     tg_attrs_ints(&build, "perm", (uint32_t)n, axes);
     return tg_attrs_end(&build, TG_Transpose);
 }
 
-static double transposed(int64_t i, const void *user) {
+static double transposed(int64_t i, const void *user)
+{
     const int64_t *d = user; /* rows and columns of the source */
     return (double)pattern(i % d[0] * d[1] + i / d[0]);
 }
 
-static void transposes(void **state) {
+static void transposes(void **state)
+{
     Ground *g = *state;
     static const int64_t shapes[][2] = {{1500, 1403}, {3, 700000}, {700001, 3}, {1, 5}};
     for (size_t i = 0; i < 4; i++) {
@@ -181,13 +199,15 @@ static void transposes(void **state) {
     expect(g, apply(g, TG_Transpose, NULL, 1, half), transposed, shapes[0]);
 }
 
-static double permuted(int64_t i, const void *user) {
+static double permuted(int64_t i, const void *user)
+{
     (void)user; /* [4,5,6,7] by perm 2,0,3,1: [6,4,7,5] */
     int64_t d = i % 5, c = i / 5 % 7, b = i / 35 % 4, a = i / 140;
     return (double)pattern(((b * 5 + d) * 6 + a) * 7 + c);
 }
 
-static void permutes_four_axes(void **state) {
+static void permutes_four_axes(void **state)
+{
     Ground *g = *state;
     const TgAttrs *attrs = permutation(g, DIMS(2, 0, 3, 1));
     expect(g, apply(g, TG_Transpose, attrs, 1, filled(g->arena, TG_f32, DIMS(4, 5, 6, 7))), permuted, NULL);
@@ -196,15 +216,20 @@ static void permutes_four_axes(void **state) {
 /* Rows in an order that jumps about, each scaled and shifted: what the rotary rewrite makes of a weight. */
 enum { ROWS = 1031, COLUMNS = 2053 };
 
-static int64_t jump(int64_t row) { return row * 389 % ROWS; }
+static int64_t jump(int64_t row)
+{
+    return row * 389 % ROWS;
+}
 
-static double scaled_rows(int64_t i, const void *user) {
+static double scaled_rows(int64_t i, const void *user)
+{
     (void)user;
     int64_t row = jump(i / COLUMNS), column = i % COLUMNS;
     return -((double)pattern(row * COLUMNS + column) * (double)pattern(row)) + (double)pattern(column);
 }
 
-static void gathers_scaled_rows(void **state) {
+static void gathers_scaled_rows(void **state)
+{
     Ground *g = *state;
     int64_t *order;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(ROWS, COLUMNS));
@@ -216,12 +241,14 @@ static void gathers_scaled_rows(void **state) {
     expect(g, apply(g, TG_Add, NULL, 2, rows, filled(g->arena, TG_f32, DIMS(COLUMNS))), scaled_rows, NULL);
 }
 
-static double swapped_columns(int64_t i, const void *user) {
+static double swapped_columns(int64_t i, const void *user)
+{
     (void)user;
     return (double)pattern(i / COLUMNS * COLUMNS + (i % COLUMNS + 1000) % COLUMNS);
 }
 
-static void gathers_columns(void **state) {
+static void gathers_columns(void **state)
+{
     Ground *g = *state;
     int64_t *order;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(ROWS, COLUMNS));
@@ -240,13 +267,15 @@ static void gathers_columns(void **state) {
     expect(g, apply(g, TG_Concat, side, 2, a, b), swapped_columns, NULL);
 }
 
-static double stacked(int64_t i, const void *user) {
+static double stacked(int64_t i, const void *user)
+{
     (void)user;
     int64_t n = (int64_t)ROWS * COLUMNS;
     return i < n ? (double)pattern(i) : i < n + COLUMNS ? 0.5 : (double)pattern(i - n - COLUMNS);
 }
 
-static void concatenates_rows(void **state) {
+static void concatenates_rows(void **state)
+{
     Ground *g = *state;
     float half = 0.5f;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(ROWS, COLUMNS));
@@ -255,12 +284,14 @@ static void concatenates_rows(void **state) {
     expect(g, apply(g, TG_Concat, top, 3, w, s, w), stacked, NULL);
 }
 
-static double backwards(int64_t i, const void *user) {
+static double backwards(int64_t i, const void *user)
+{
     (void)user; /* [100,30000], rows 95, 92 .. 5 (31 of them), columns 7, 9 .. 29999 (14997) */
     return (double)pattern((95 - 3 * (i / 14997)) * 30000 + 7 + 2 * (i % 14997));
 }
 
-static void slices_with_steps(void **state) {
+static void slices_with_steps(void **state)
+{
     Ground *g = *state;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(100, 30000));
     TgTensor *t = apply(g, TG_Slice, NULL, 5, w, tg_tensor_ints(g->arena, 2, (int64_t[]){-5, 7}),
@@ -276,14 +307,16 @@ static void slices_with_steps(void **state) {
  * [heads * size, columns] -> [heads, size/2, 2, columns] -> swap the inner two -> back. */
 enum { HEADS = 13, SIZE = 64, WIDTH = 2500 };
 
-static double halves(int64_t i, const void *user) {
+static double halves(int64_t i, const void *user)
+{
     (void)user;
     int64_t column = i % WIDTH, row = i / WIDTH, head = row / SIZE, part = row % SIZE / (SIZE / 2);
     int64_t pair = row % (SIZE / 2);
     return 2 * (double)pattern((head * SIZE + 2 * pair + part) * WIDTH + column);
 }
 
-static void reshapes_around_a_transpose(void **state) {
+static void reshapes_around_a_transpose(void **state)
+{
     Ground *g = *state;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(HEADS * SIZE, WIDTH));
     TgTensor *twice = apply(g, TG_Mul, NULL, 2, w, tg_tensor_scalar_float(g->arena, TG_f32, 2));
@@ -295,14 +328,16 @@ static void reshapes_around_a_transpose(void **state) {
     expect(g, apply(g, TG_Reshape, NULL, 2, swapped, flat), halves, NULL);
 }
 
-static double folded(int64_t i, const void *user) {
+static double folded(int64_t i, const void *user)
+{
     (void)user; /* transpose of [1200,900], read as [900, 40, 30], first two axes exchanged: [40, 900, 30] */
     int64_t c = i % 30, b = i / 30 % 900, a = i / 27000;
     int64_t flat = (b * 40 + a) * 30 + c; /* of [900,1200] */
     return (double)pattern(flat % 1200 * 900 + flat / 1200);
 }
 
-static void reshape_splits_axes(void **state) {
+static void reshape_splits_axes(void **state)
+{
     Ground *g = *state;
     TgTensor *turned = apply(g, TG_Transpose, NULL, 1, filled(g->arena, TG_f32, DIMS(1200, 900)));
     TgTensor *shape = tg_tensor_ints(g->arena, 3, (int64_t[]){900, 40, 30});
@@ -310,12 +345,14 @@ static void reshape_splits_axes(void **state) {
     expect(g, apply(g, TG_Transpose, perm, 1, apply(g, TG_Reshape, NULL, 2, turned, shape)), folded, NULL);
 }
 
-static double regrouped(int64_t i, const void *user) {
+static double regrouped(int64_t i, const void *user)
+{
     (void)user; /* [6,10,7] as [4,15,7]: groups that share no axis; then columns 3, 4 */
     return (double)pattern(i / 2 * 7 + 3 + i % 2);
 }
 
-static void reshape_regroups_axes(void **state) {
+static void reshape_regroups_axes(void **state)
+{
     Ground *g = *state;
     TgTensor *w = apply(g, TG_Neg, NULL, 1, filled(g->arena, TG_f32, DIMS(6, 10, 7)));
     TgTensor *t = apply(g, TG_Reshape, NULL, 2, apply(g, TG_Neg, NULL, 1, w),
@@ -327,24 +364,28 @@ static void reshape_regroups_axes(void **state) {
            regrouped, NULL);
 }
 
-static double rounded_sum(int64_t i, const void *user) {
+static double rounded_sum(int64_t i, const void *user)
+{
     (void)user;
     double tenth = tg_round_float(TG_f16, 0.1, false);
     return tg_round_float(TG_f16, (double)pattern(i) + tenth, false);
 }
 
-static void rounds_as_the_type_says(void **state) {
+static void rounds_as_the_type_says(void **state)
+{
     Ground *g = *state;
     TgTensor *w = filled(g->arena, TG_f16, DIMS(1100, 1000));
     expect(g, apply(g, TG_Add, NULL, 2, w, tg_tensor_scalar_float(g->arena, TG_f16, 0.1)), rounded_sum, NULL);
 }
 
-static double as_integer(int64_t i, const void *user) {
+static double as_integer(int64_t i, const void *user)
+{
     (void)user;
     return trunc((double)pattern(i));
 }
 
-static void casts(void **state) {
+static void casts(void **state)
+{
     Ground *g = *state;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(1100, 1000));
     const TgAttrs *to8 = tg_attrs(g->tg, TG_Cast, "to=i", (int64_t)TG_i8);
@@ -353,7 +394,8 @@ static void casts(void **state) {
 
 /* --- structure and bounds ----------------------------------------------------------------------------- */
 
-static void views_of_leaves_stay_where_they_are(void **state) {
+static void views_of_leaves_stay_where_they_are(void **state)
+{
     Ground *g = *state;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(6, 4));
     TgTensor *t = apply(g, TG_Reshape, NULL, 2, w, tg_tensor_ints(g->arena, 3, (int64_t[]){3, -1, 2}));
@@ -363,7 +405,8 @@ static void views_of_leaves_stay_where_they_are(void **state) {
     assert_int_equal(t->dim[1], 4);
 }
 
-static void recipes_compare(void **state) {
+static void recipes_compare(void **state)
+{
     Ground *g = *state;
     TgTensor *w = filled(g->arena, TG_f32, DIMS(200, 300)), *v = filled(g->arena, TG_f32, DIMS(200, 300));
     TgTensor *a = apply(g, TG_Neg, NULL, 1, w), *b = apply(g, TG_Neg, NULL, 1, v),
@@ -376,7 +419,8 @@ static void recipes_compare(void **state) {
 }
 
 /* x + x, 200 times over: a tree of 2^200 nodes if nobody looked. */
-static void trees_stay_small(void **state) {
+static void trees_stay_small(void **state)
+{
     Ground *g = *state;
     TgTensor *t = tg_tensor_scalar_float(g->arena, TG_f64, 1);
     for (int i = 0; i < 200; i++)
@@ -388,19 +432,22 @@ static void trees_stay_small(void **state) {
     assert_true(tg_tensor_float(g->tg, u, 2) == (double)pattern(2));
 }
 
-static void refuses_what_does_not_fit(void **state) {
+static void refuses_what_does_not_fit(void **state)
+{
     Ground *g = *state;
     TgTensor *a = filled(g->arena, TG_f32, DIMS(3, 2)), *b = filled(g->arena, TG_f32, DIMS(4, 2));
     assert_null(apply(g, TG_Add, NULL, 2, a, b));
     assert_true(tg_error_count(g->tg) > 0);
 }
 
-static bool discard(void *user, const void *bytes, size_t n) {
+static bool discard(void *user, const void *bytes, size_t n)
+{
     *(size_t *)user += n + (size_t)(((const uint8_t *)bytes)[0] & 0);
     return true;
 }
 
-static size_t resident(void) {
+static size_t resident(void)
+{
     unsigned long pages = 0, skipped;
     FILE *f = fopen("/proc/self/statm", "r");
     assert_int_equal(fscanf(f, "%lu %lu", &skipped, &pages), 2);
@@ -409,7 +456,8 @@ static size_t resident(void) {
 }
 
 /* 256 MiB of mapped weights: scaled, permuted by rows, transposed, merged; memory stays in MiB. */
-static void streams_need_little_memory(void **state) {
+static void streams_need_little_memory(void **state)
+{
     Ground *g = *state;
     char path[] = "/tmp/tgopt-test-XXXXXX";
     int fd = mkstemp(path);
@@ -438,7 +486,8 @@ static void streams_need_little_memory(void **state) {
 #endif
 }
 
-int main(void) {
+int main(void)
+{
 #define ON_GROUND(test) cmocka_unit_test_setup_teardown(test, start, stop)
     const struct CMUnitTest tests[] = {
         ON_GROUND(elements_are_read),

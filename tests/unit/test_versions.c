@@ -437,8 +437,11 @@ static void young_operators_are_spelled(void **state)
         if (!tg_lower(b.model, cases[i].opset))
             fail_msg("%s: %s", tg_op_text(b.tg, cases[i].op), tg_diag(b.tg, 0)->message);
         for (TgNode n = 1; n < b.g->nodes.n; n++)
-            if (!tg_node(b.g, n)->dead)
+            if (!tg_node(b.g, n)->dead) {
+                const TgValueInfo *made = tg_value(b.g, tg_node(b.g, n)->out[0]);
                 assert_true(tg_op_info(tg_node(b.g, n)->op)->since <= cases[i].opset);
+                assert_true(made->uses.n || made->returned); /* an unread inverse deviation was written */
+            }
         assert_int_equal(live(b.g, cases[i].op), 0);
         assert_ptr_equal(tg_type_of(b.g, b.g->outputs.at[0].value), type);
         tear_down(&b);
