@@ -1,0 +1,115 @@
+/* Folded weights: single elements of recipes against closed forms; a stored number that is off is noticed, whatever
+ * moves and cancellations lie between. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "ir/ir.h"
+#include "ir/recipe.h"
+
+enum { ROWS = 6, COLUMNS = 5 };
+
+static int setup(void **state)
+{
+    return (*state = tg_open(NULL)) == NULL;
+}
+static int teardown(void **state)
+{
+    return tg_close(*state), 0;
+}
+
+/* w[i][j] = 1 + i + j / 8 */
+static double w(int64_t i, int64_t j)
+{
+    return 1 + (double)i + (double)j / 8;
+}
+
+static const TgTensor *weight(TgArena *arena, int64_t rows, int64_t columns)
+{
+    void *bytes;
+    TgTensor *t = tg_tensor_blank(arena, TG_f32, 2, (int64_t[]){rows, columns}, &bytes);
+    for (int64_t i = 0; i < rows * columns; i++)
+        ((float *)bytes)[i] = (float)w(i / columns, i % columns);
+    return t;
+}
+
+static TgTensor *recipe(TgArena *arena, TgOp op, const TgAttrs *attrs, const TgTensor *a, const TgTensor *b)
+{
+    const TgTensor *in[] = {a, b};
+    TgTensor *t = tg_tensor_recipe(arena, (uint16_t)op, attrs, b ? 2 : 1, in, 0);
+    assert_non_null(t);
+    return t;
+}
+
+static void exact_and_wrong(Tg *tg, const TgTensor *t, size_t i, double value)
+{
+    assert_true(tg_recipe_agrees(tg, t, i, value));
+    assert_true(tg_recipe_agrees(tg, t, i, (double)(float)(value * (1 + 1e-7))));
+    assert_false(tg_recipe_agrees(tg, t, i, value * (1 + 1e-5) + 1e-9));
+    assert_false(tg_recipe_agrees(tg, t, i, -value));
+}
+
+static void arithmetic(void **state)
+{
+    Tg *tg = *state;
+    TgArena *arena = tg_arena_new(tg);
+    const TgTensor *a = weight(arena, ROWS, COLUMNS), *row = weight(arena, 1, COLUMNS);
+    exact_and_wrong(tg, recipe(arena, TG_Mul, NULL, a, row), 3 * COLUMNS + 2, w(3, 2) * w(0, 2));
+    exact_and_wrong(tg, recipe(arena, TG_Div, NULL, a, row), 3 * COLUMNS + 2, w(3, 2) / w(0, 2));
+    exact_and_wrong(tg, recipe(arena, TG_Reciprocal, NULL, a, NULL), 7, 1 / w(1, 2));
+    const TgTensor *scaled = recipe(arena, TG_Mul, NULL, a, row);
+    exact_and_wrong(tg, recipe(arena, TG_Sub, NULL, scaled, row), 9, w(1, 4) * w(0, 4) - w(0, 4));
+    tg_arena_free(arena);
+}
+
+static void moves(void **state)
+{
+    Tg *tg = *state;
+    TgArena *arena = tg_arena_new(tg);
+    const TgTensor *a = weight(arena, ROWS, COLUMNS), *b = recipe(arena, TG_Neg, NULL, a, NULL);
+    const TgAttrs *axis1 = tg_attrs(tg, TG_Concat, "axis=i", (int64_t)1);
+    const TgTensor *both = recipe(arena, TG_Concat, axis1, a, b);
+    exact_and_wrong(tg, both, 2 * 2 * COLUMNS + COLUMNS + 3, -w(2, 3));
+    const TgTensor *turned = recipe(arena, TG_Transpose, NULL, b, NULL);
+    exact_and_wrong(tg, turned, 4 * ROWS + 1, -w(1, 4));
+    const TgTensor *index = tg_tensor_ints(arena, 3, (int64_t[]){4, 0, -1});
+    const TgTensor *chosen = recipe(arena, TG_Gather, tg_attrs(tg, TG_Gather, "axis=i", (int64_t)1), b, index);
+    exact_and_wrong(tg, chosen, 5 * 3 + 2, -w(5, COLUMNS - 1));
+    tg_arena_free(arena);
+}
+
+static void products(void **state)
+{
+    Tg *tg = *state;
+    TgArena *arena = tg_arena_new(tg);
+    const TgTensor *a = weight(arena, ROWS, COLUMNS), *b = weight(arena, COLUMNS, 3);
+    double sum = 0;
+    for (int64_t k = 0; k < COLUMNS; k++)
+        sum += w(4, k) * w(k, 1);
+    exact_and_wrong(tg, recipe(arena, TG_MatMul, NULL, a, b), 4 * 3 + 1, sum);
+    tg_arena_free(arena);
+}
+
+/* 1e4 + x - 1e4: the rounding of the sum is excused, more is not. */
+static void cancellation(void **state)
+{
+    Tg *tg = *state;
+    TgArena *arena = tg_arena_new(tg);
+    const TgTensor *a = weight(arena, ROWS, COLUMNS), *far = tg_tensor_scalar_float(arena, TG_f32, 1e4);
+    const TgTensor *t = recipe(arena, TG_Sub, NULL, recipe(arena, TG_Add, NULL, a, far), far);
+    double there = (double)(float)(w(2, 3) + 1e4) - 1e4;
+    assert_true(tg_recipe_agrees(tg, t, 2 * COLUMNS + 3, there));
+    assert_true(tg_recipe_agrees(tg, t, 2 * COLUMNS + 3, w(2, 3)));
+    assert_false(tg_recipe_agrees(tg, t, 2 * COLUMNS + 3, w(2, 3) + 0.03));
+    tg_arena_free(arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arithmetic), cmocka_unit_test(moves),
+                                       cmocka_unit_test(products), cmocka_unit_test(cancellation)};
+    return cmocka_run_group_tests_name("folded", tests, setup, teardown) != 0;
+}
