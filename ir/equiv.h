@@ -16,6 +16,8 @@ typedef struct {
     TgCheckKind check;
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
+    /* What one question may take; 0: as limits.def says, by the size of the models' constants. */
+    uint64_t most_bytes, most_operations;
     uint32_t threads;
     double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
 } TgEquivOptions;

@@ -152,8 +152,10 @@ typedef struct {
     TgArena *arena;
     TgEvaluator *evaluator;
     TgField *field;
+    size_t allowance; /* of memory, for tg_allow */
     TgName reason;    /* why the last run failed */
-    bool unsupported; /* namely because nobody can run some operator */
+    bool unsupported; /* namely because nobody can run some operator, or because of a limit, */
+    bool exhausted;   /* which other sizes would meet as well */
     bool no_excuse;   /* nothing was computed in advance: other constants are a difference */
 } EquivSolve;
 

@@ -1,6 +1,5 @@
 /* The main job: load, optimize, compare with the source, write. Nothing is written that differs from the
  * source. */
-#include <math.h>
 #include <string.h>
 
 #include "tool.h"
@@ -138,7 +137,7 @@ static bool verify_whole(Job *job) {
     if (!wanted && job->extent != VERIFY_FULL)
         return true;
     if (job->extent == VERIFY_FULL)
-        options.max_flops = HUGE_VAL;
+        whatever_it_costs(job->run->tg, &options);
     if (!tg_equiv(job->run->tg, job->source, job->model, &options, &job->equiv))
         return false;
     job->summary.verify += seconds_now() - start;
