@@ -54,6 +54,18 @@ static bool affordable(TgPass *p, const TgNodeInfo *n, double out_bytes)
     return true;
 }
 
+/* Whether computing it, now or when the model is written, takes no more than such a model may ask for. */
+static bool takes_little(TgPass *p, const TgNodeInfo *n)
+{
+    double work = tg_node_cost(p->g, n, 1).flops, size = p->const_bytes < 1e18 ? p->const_bytes : 1e18;
+    if (p->worked + work > (double)tg_scaled_limit(p->tg, TG_LIMIT_work, TG_LIMIT_work_ratio, (uint64_t)size)) {
+        pass_explain(p, n, "refused: folding would take %.3g operations; see --limit work", work);
+        return false;
+    }
+    p->worked += work;
+    return true;
+}
+
 static bool foldable(const TgPass *p, const TgNodeInfo *n)
 {
     const TgOpInfo *op = tg_op_info(n->op);
@@ -144,7 +156,8 @@ bool fold_node(TgPass *p, TgNode node)
     TgNodeInfo *n = tg_node(p->g, node);
     const TgTensor *out[8] = {0};
     double bytes = 0;
-    if (n->n_out > 8 || !foldable(p, n) || (result_bytes(p, n, &bytes) && !affordable(p, n, bytes)))
+    if (n->n_out > 8 || !foldable(p, n) || (result_bytes(p, n, &bytes) && !affordable(p, n, bytes)) ||
+        !takes_little(p, n))
         return false;
     if (!(worth_a_recipe(p, n, bytes) ? make_recipe(p, n, out) : compute_now(p, n, out)))
         return false;

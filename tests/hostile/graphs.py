@@ -1,4 +1,6 @@
 """Graphs that are wrong, that explode when they are inlined, folded, inferred or evaluated, or that are merely large."""
+import struct
+
 from case import LIMIT, REFUSED, UNSUPPORTED, case
 from wire import *  # noqa: F403
 
@@ -440,3 +442,78 @@ def operators_with_odd_operands(_):
            "LayerNormalization BatchNormalization TopK Einsum Loop If Scan Constant Cast Unsqueeze").split()
     return simple([NEG, *(node(op, " ".join(["x"] * (i % 4)), "r%d_%d" % (k, i)) for k, op in enumerate(ops)
                           for i in range(4))])
+
+
+# --- operators that cost more than they read and write ------------------------------------------------------
+
+
+@case((0, LIMIT))
+def einsum_of_many_axes(_):
+    return simple([node("Einsum", "c c c c c c", "r", attr_string("equation", "a,b,c,d,e,f->")),
+                   node("Einsum", "c c c", "q", attr_string("equation", "a,b,c->abc")), node("ReduceMax", "q", "p"),
+                   node("Add", "r p", "s"), node("Add", "x s", "y")], [floats("c", [1.0] * 2000)])
+
+
+@case((0, REFUSED, LIMIT))
+def fourier_transform_of_a_long_signal(_):
+    """Naively n^2 steps."""
+    return simple([node("DFT", "c", "d", attr_int("axis", 1)), node("ReduceMax", "d", "r", attr_int("keepdims", 0)),
+                   node("Add", "x r", "y")], [tensor("c", [1, 200003, 1], FLOAT, bytes(800012))])
+
+
+@case((0, REFUSED, LIMIT))
+def suppression_of_many_boxes(_):
+    boxes, scores = tensor("b", [1, 30000, 4], FLOAT, bytes(480000)), tensor("s", [1, 1, 30000], FLOAT, bytes(120000))
+    return simple([node("NonMaxSuppression", "b s m", "i"), node("Cast", "i", "f", attr_int("to", FLOAT)),
+                   node("ReduceMax", "f", "r", attr_int("keepdims", 0)), node("Add", "x r", "y")],
+                  [boxes, scores, ints("m", [30000])])
+
+
+@case((0, REFUSED, LIMIT))
+def determinant_of_a_large_matrix(_):
+    return simple([node("Det", "c", "r"), node("Add", "x r", "y")], [tensor("c", [1500, 1500], FLOAT, bytes(9000000))])
+
+
+@case((0, REFUSED, LIMIT))
+def convolution_of_many_taps(_):
+    return simple([node("Conv", "c w", "d", attr_ints("pads", [50000, 50000])),
+                   node("ReduceMax", "d", "r", attr_int("keepdims", 0)), node("Add", "x r", "y")],
+                  [tensor("c", [1, 1, 100000], FLOAT, bytes(400000)), tensor("w", [1, 1, 100001], FLOAT, bytes(400004))])
+
+
+@case((0, REFUSED, LIMIT))
+def recurrence_of_a_long_sequence(_):
+    return simple([node("RNN", "c w u", "d", attr_int("hidden_size", 256)),
+                   node("ReduceMax", "d", "r", attr_int("keepdims", 0)), node("Add", "x r", "y")],
+                  [tensor("c", [100000, 1, 1], FLOAT, bytes(400000)), tensor("w", [1, 256, 1], FLOAT, bytes(1024)),
+                   tensor("u", [1, 256, 256], FLOAT, bytes(262144))])
+
+
+@case((0, REFUSED, LIMIT))
+def cumulative_sum_of_a_long_row(_):
+    return simple([node("CumSum", "c a", "d"), node("ReduceMax", "d", "r", attr_int("keepdims", 0)),
+                   node("Add", "x r", "y")], [tensor("c", [1000000], FLOAT, bytes(4000000)), int_scalar("a", 0)])
+
+
+@case((0, LIMIT))
+def products_of_fixed_large_matrices(_):
+    """Nothing folds; only the comparison could run them."""
+    chain = [node("MatMul", "v%d x" % i, "v%d" % (i + 1)) for i in range(50)]
+    return simple([node("Identity", "x", "v0"), *chain, node("Dropout", "v50", "y")], (), [value("x", [1300, 1300])])
+
+
+@case((0, LIMIT))
+def five_thousand_constants_of_64_kilobytes(_):
+    nodes = [node("ConstantOfShape", "s", "c%d" % i, attr_tensor("value", tensor("", [1], FLOAT, struct.pack("<f", i))))
+             for i in range(5000)]
+    sums = [node("Add", "v%d c%d" % (i, i), "v%d" % (i + 1)) for i in range(5000)]
+    return simple([node("Identity", "x", "v0"), *nodes, *sums, node("Identity", "v5000", "y")], [ints("s", [16384])],
+                  [value("x", ["N", 16384])])
+
+
+@case((0, LIMIT))
+def five_thousand_ranges_of_64_kilobytes(_):
+    nodes = [node("Range", "a b%d d" % i, "c%d" % i) for i in range(5000)]
+    ends = [int_scalar("b%d" % i, 8192 + i) for i in range(5000)]
+    return model(graph([*nodes, NEG], [int_scalar("a", 0), int_scalar("d", 1), *ends], [X],
+                       [Y, *(value("c%d" % i) for i in range(5000))]))

@@ -120,12 +120,12 @@ def bomb_of_metadata(_):
 
 @case(LIMIT, "--limit nodes=")
 def four_million_nodes(_):
-    return model(graph([message(field(4, "Neg"))] * 4000001), version=17)
+    return model(field(1, field(4, "Neg")) * 4000001)
 
 
 @case(LIMIT, "--limit")
 def four_million_sound_nodes(_):
-    return model(fields(1, (node("Neg", "x", "%x" % i) for i in range(1 << 19))) * 8)
+    return model(fields(1, (node("Neg", "x", "%x" % i) for i in range(1 << 16))) * 64)
 
 
 # --- strings ------------------------------------------------------------------------------------------------
