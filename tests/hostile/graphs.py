@@ -517,3 +517,67 @@ def five_thousand_ranges_of_64_kilobytes(_):
     ends = [int_scalar("b%d" % i, 8192 + i) for i in range(5000)]
     return model(graph([*nodes, NEG], [int_scalar("a", 0), int_scalar("d", 1), *ends], [X],
                        [Y, *(value("c%d" % i) for i in range(5000))]))
+
+
+# --- what a careless reader does for each pair of things ----------------------------------------------------
+
+
+@case((0, LIMIT))
+def thirty_thousand_inputs(_):
+    many = range(30000)
+    return simple([NEG], (), [X, *(value("i%d" % i, [4]) for i in many)])
+
+
+@case((0, LIMIT))
+def thirty_thousand_outputs(_):
+    many = range(30000)
+    return simple([NEG, *(node("Abs", "x", "o%d" % i) for i in many)], (), [X], [Y, *(value("o%d" % i) for i in many)])
+
+
+@case((0, LIMIT))
+def thirty_thousand_unknown_operators(_):
+    return simple([NEG, *(node("Odd", "x", "o%d" % i, domain="com.example") for i in range(30000))], (), [X],
+                  [Y, *(value("o%d" % i) for i in range(30000))])
+
+
+@case((0, LIMIT))
+def attributes_by_the_thousand(_):
+    attributes = [attr_int("a%d" % i, i) for i in range(4000)]
+    return simple([NEG, *(node("Odd", "x", "o%d" % i, *attributes, domain="com.example") for i in range(60))], (), [X],
+                  [Y, *(value("o%d" % i) for i in range(60))])
+
+
+@case((0, LIMIT))
+def branches_that_read_a_thousand_values(_):
+    outer = [node("Neg", "x", "v%d" % i) for i in range(3000)]
+    body = graph([node("Sum", " ".join("v%d" % i for i in range(3000)), "r")], outputs=[value("r")])
+    nodes = [node("If", "c", "y%d" % i, attr_graph("then_branch", body), attr_graph("else_branch", body))
+             for i in range(10)]
+    return simple([*outer, *nodes], [tensor("c", [], BOOL, b"\1")], [X], [value("y%d" % i) for i in range(10)])
+
+
+@case((0, LIMIT))
+def unsorted_chain_of_ten_thousand(_):
+    chain = [node("Neg" if i % 2 else "Abs", "v%d" % i, "v%d" % (i + 1)) for i in range(10000)]
+    return simple([*reversed(chain), node("Identity", "x", "v0"), node("Identity", "v10000", "y")])
+
+
+@case((0, LIMIT))
+def constants_of_one_hash(_):
+    return simple([NEG], [tensor("t%d" % i, [64], FLOAT, struct.pack("<64f", *([0.0] * 63), i)) for i in range(10000)],
+                  [X], [Y, *(value("t%d" % i) for i in range(10000))])
+
+
+@case((0, LIMIT))
+def calls_by_the_thousand(_):
+    f = function("F0", "a", "b", [node("Neg", "a", "b")])
+    chain = [node("F0", "v%d" % i, "v%d" % (i + 1), domain="local", name="same") for i in range(10000)]
+    return model(graph([node("Identity", "x", "v0"), *chain, node("Identity", "v10000", "y")], (), [X], [Y]),
+                 field(25, f))
+
+
+@case((0, LIMIT))
+def sizes_of_many_symbols(_):
+    inputs = [value("i%d" % i, ["s%d_%d" % (i, k) for k in range(8)]) for i in range(2000)]
+    return simple([*(node("Shape", "i%d" % i, "o%d" % i) for i in range(2000)), node("Concat", " ".join(
+        "o%d" % i for i in range(2000)), "y", attr_int("axis", 0))], (), inputs)
