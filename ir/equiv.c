@@ -173,16 +173,14 @@ static EquivOutcome compare(Equiv *e)
     return equiv_work(e->a) + equiv_work(e->b) <= most ? whole(e) : equiv_by_regions(e);
 }
 
-/* Means grow with the models, so that no small file can ask for large ones. */
-static TgEquivOptions with_means(const Equiv *e, TgEquivOptions options)
+void tg_equiv_means(const TgGraph *g, TgEquivOptions *options)
 {
-    double constants = tg_graph_const_bytes(e->a) + tg_graph_const_bytes(e->b);
+    double constants = tg_graph_const_bytes(g);
     uint64_t size = constants < 1e18 ? (uint64_t)constants : (uint64_t)1e18;
-    if (!options.most_bytes)
-        options.most_bytes = tg_scaled_limit(e->tg, TG_LIMIT_eval, TG_LIMIT_eval_ratio, size);
-    if (!options.most_operations)
-        options.most_operations = tg_scaled_limit(e->tg, TG_LIMIT_work, TG_LIMIT_work_ratio, size);
-    return options;
+    if (!options->most_bytes)
+        options->most_bytes = tg_scaled_limit(g->tg, TG_LIMIT_eval, TG_LIMIT_eval_ratio, size);
+    if (!options->most_operations)
+        options->most_operations = tg_scaled_limit(g->tg, TG_LIMIT_work, TG_LIMIT_work_ratio, size);
 }
 
 static bool equiv_body(void *argument)
@@ -190,7 +188,8 @@ static bool equiv_body(void *argument)
     Equiv *e = argument;
     TgEquivResult *result = e->result;
     e->arena = tg_arena_new(e->tg);
-    TgEquivOptions options = with_means(e, *e->options);
+    TgEquivOptions options = *e->options;
+    tg_equiv_means(e->a, &options);
     e->options = &options;
     equiv_tensors_init(&e->same, e->tg, e->arena, SIZE_MAX);
     EquivOutcome o = compare(e);

@@ -16,8 +16,7 @@ typedef struct {
     TgCheckKind check;
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
-    /* What one question may take; 0: as limits.def says, by the size of the models' constants. */
-    uint64_t most_bytes, most_operations;
+    uint64_t most_bytes, most_operations; /* that one question may take; 0: see tg_equiv_means */
     uint32_t threads;
     double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
 } TgEquivOptions;
@@ -36,6 +35,9 @@ typedef struct {
     TgName where;   /* different: first value where they part, if found */
 } TgEquivResult;
 
+/* Sets those means as limits.def has them for the source `g`: they grow with its constants, so that no small file can
+ * ask for large ones. */
+void tg_equiv_means(const TgGraph *g, TgEquivOptions *options);
 /* Inputs and outputs are matched by name, else by position. False: recorded trouble (not a verdict). */
 bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgEquivResult *result);
 

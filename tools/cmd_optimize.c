@@ -86,6 +86,7 @@ static bool optimize(Job *job) {
     double start = seconds_now();
     TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
     options.tolerance = 1e-4; /* our own rewrites have no need to be less exact than what they replace */
+    tg_equiv_means(job->source->graph, &options);
     if (!has(&job->run->arguments, OPT_no_verify))
         job->checker = tg_checker_new(job->run->tg, &options);
     job->options.checker = job->checker;
