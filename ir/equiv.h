@@ -16,7 +16,8 @@ typedef struct {
     TgCheckKind check;
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
-    uint64_t most_bytes, most_operations; /* that one question may take; 0: see tg_equiv_means */
+    /* What one run in a question may take; all questions together twice the operations. 0: see tg_equiv_means. */
+    uint64_t most_bytes, most_operations;
     uint32_t threads;
     double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
 } TgEquivOptions;
@@ -29,6 +30,7 @@ typedef struct {
     uint32_t checked;        /* evaluated */
     uint32_t reused;         /* equal on sight, or answered before */
     uint32_t draws;
+    double work;             /* of the draws, estimated, in operations */
     uint32_t proved;         /* of the regions: in the finite field as well */
     double bound;            /* log2 of the chance that one of them is a false "equal" there; 0: no bound */
     TgName witness; /* different: "'y' element [0,3]: 1.25 against 1.5, ... (seed 7, B=2)"; undecided: why */

@@ -160,6 +160,8 @@ typedef struct {
 } EquivSolve;
 
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
+/* Have the questions so far taken what all together may? Then *o says so. */
+bool equiv_is_spent(Tg *tg, const TgEquivOptions *options, const TgEquivResult *result, EquivOutcome *o);
 /* Sizes for s->attempt; undone by the next call. */
 void equiv_choose_sizes(EquivSolve *s);
 bool equiv_make_inputs(EquivSolve *s, TgEvalMode mode, uint64_t seed, TgArray **in);

@@ -185,15 +185,38 @@ static double input_elements(const TgGraph *g)
     return sum;
 }
 
+static double draw_work(const EquivSolve *s)
+{
+    static const double per_input = 40; /* making a random number, twice */
+    return 1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph) + per_input * input_elements(s->p->a->graph);
+}
+
 /* The work of all draws is about the same: large problems are drawn less often. */
 static uint32_t draws_for(const EquivSolve *s)
 {
-    static const double work = 6e7, per_input = 40; /* making a random number, twice */
+    static const double work = 6e7;
     if (s->options->draws)
         return s->options->draws;
-    double n = work / (1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph) +
-                       per_input * input_elements(s->p->a->graph));
+    double n = work / draw_work(s);
     return n >= DRAWS ? DRAWS : n < 1 ? 1 : (uint32_t)n;
+}
+
+static double question_work(const EquivSolve *s)
+{
+    enum { PROOF = 8 }; /* draws in floats that take as long, more or less */
+    uint32_t floats = s->options->check != TG_CHECK_FIELD ? draws_for(s) : 0;
+    uint32_t proof = s->options->check != TG_CHECK_FLOATS ? PROOF : 0;
+    return (floats + proof) * draw_work(s);
+}
+
+/* Thousands of different questions, each of them fair: what they take together is bounded as well. */
+bool equiv_is_spent(Tg *tg, const TgEquivOptions *options, const TgEquivResult *result, EquivOutcome *o)
+{
+    static const double questions = 2; /* of the largest kind */
+    uint64_t most = options->most_operations ? options->most_operations : tg_limit(tg, TG_LIMIT_work);
+    *o = (EquivOutcome){.verdict = TG_UNDECIDED,
+                        .why = "the questions before took all that may be spent; --limit work=N allows more"};
+    return result->work > questions * (double)most;
 }
 
 /* The first way from `from` on to choose sizes with which a runs; its draw has been made. */
@@ -247,7 +270,9 @@ static EquivOutcome both(const EquivOutcome *proof, const EquivOutcome *floats, 
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result)
 {
     TgField field;
-    EquivSolve s = {.tg = tg, .p = p, .options = options, .result = result, .arena = tg_arena_new(tg)};
+    EquivSolve s = {.tg = tg, .p = p, .options = options, .result = result};
+    result->work += question_work(&s);
+    s.arena = tg_arena_new(tg);
     s.reason = "no reason given";
     s.field = &field;
     s.evaluator = tg_evaluator_new(tg);
