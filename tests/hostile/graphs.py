@@ -400,7 +400,7 @@ def scatter_beyond_the_end(_):
 
 @case((0, REFUSED, LIMIT))
 def einsum_of_nonsense(_):
-    return simple([node("Einsum", "x x", "y", attr_string("equation", "i" * 3000 + ",...->" + "..." * 100))])
+    return simple([node("Einsum", "x x", "y", attr_string("equation", "i" * 5000 + ",...->" + "..." * 100))])
 
 
 @case((0, REFUSED, LIMIT))
@@ -422,13 +422,13 @@ def chain_of_ten_thousand(_):
 
 @case((0, LIMIT))
 def value_with_fifty_thousand_users(_):
-    return simple([node("Concat", " ".join("v%d" % i for i in range(30000)), "y", attr_int("axis", 0)),
-                   *(node("Neg", "x", "v%d" % i) for i in range(30000))])
+    return simple([node("Concat", " ".join("v%d" % i for i in range(50000)), "y", attr_int("axis", 0)),
+                   *(node("Neg", "x", "v%d" % i) for i in range(50000))])
 
 
 @case(0)
 def concat_of_fifty_thousand_operands(_):
-    return simple([node("Concat", "x " * 30000, "y", attr_int("axis", 0))])
+    return simple([node("Concat", "x " * 50000, "y", attr_int("axis", 0))])
 
 
 @case(0)
@@ -476,7 +476,7 @@ def determinant_of_a_large_matrix(_):
 
 @case((0, REFUSED, LIMIT))
 def convolution_of_many_taps(_):
-    return simple([node("Conv", "c w", "d", attr_ints("pads", [30000, 30000])),
+    return simple([node("Conv", "c w", "d", attr_ints("pads", [50000, 50000])),
                    node("ReduceMax", "d", "r", attr_int("keepdims", 0)), node("Add", "x r", "y")],
                   [tensor("c", [1, 1, 100000], FLOAT, bytes(400000)), tensor("w", [1, 1, 100001], FLOAT, bytes(400004))])
 
