@@ -188,7 +188,8 @@ static double input_elements(const TgGraph *g)
 static double draw_work(const EquivSolve *s)
 {
     static const double per_input = 40; /* making a random number, twice */
-    return 1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph) + per_input * input_elements(s->p->a->graph);
+    TgGraph *a = s->p->a->graph, *b = s->p->b->graph;
+    return 1 + equiv_work(a) + equiv_work(b) + per_input * input_elements(a);
 }
 
 /* The work of all draws is about the same: large problems are drawn less often. */
@@ -224,10 +225,11 @@ static EquivOutcome first_that_runs(EquivSolve *s, uint32_t from, bool *excused)
 {
     EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "no sizes were found with which it runs"};
     s->exhausted = false;
-    for (s->attempt = from; s->attempt < EQUIV_ATTEMPTS && o.verdict == TG_UNDECIDED && !s->exhausted; s->attempt++)
+    for (s->attempt = from; s->attempt < EQUIV_ATTEMPTS && !s->exhausted; s->attempt++) {
         o = equiv_draw_floats(s, excused);
-    if (o.verdict != TG_UNDECIDED)
-        s->attempt--;
+        if (o.verdict != TG_UNDECIDED)
+            break;
+    }
     return o;
 }
 

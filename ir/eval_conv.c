@@ -53,7 +53,8 @@ bool eval_conv(TgEvalCall *c)
         return eval_bad_shape(c, 1, "its second size is that of a group of input channels");
     return eval_window_read(c, &w, x->rank - 2, weight->dim + 2)
         && eval_window_shrink(c, &w, x->dim + 2, false)
-        && spend(c, &w) && out_grid(c, x->dim[0], weight->dim[0], w.n, w.small) && TG_BY_NUM(c, conv)(c, &w, groups);
+        && spend(c, &w) && out_grid(c, x->dim[0], weight->dim[0], w.n, w.small)
+        && TG_BY_NUM(c, conv)(c, &w, groups);
 }
 
 bool eval_conv_transpose(TgEvalCall *c)

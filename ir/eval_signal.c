@@ -117,7 +117,8 @@ bool eval_dft(TgEvalCall *c)
     memcpy(dim, x->dim, sizeof dim);
     dim[axis] = d.out;
     dim[x->rank - 1] = d.parts_out;
-    if (!eval_out(c, 0, x->dtype, x->rank, dim) || !eval_spend(c, BIN * (double)c->out[0].count * (double)d.length))
+    if (!eval_out(c, 0, x->dtype, x->rank, dim)
+        || !eval_spend(c, BIN * (double)c->out[0].count * (double)d.length))
         return false;
     dft(c, &d);
     return true;

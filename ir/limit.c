@@ -32,7 +32,7 @@ bool tg_within(Tg *tg, TgLimit limit, uint64_t n) {
     if (n <= now)
         return true;
     if (now < info->most)
-        return tg_report(tg, TG_E_limit, now, info->what, info->option, (unsigned long long)info->most);
+        return tg_report(tg, TG_E_limit, now, info->what, info->option);
     return tg_report(tg, TG_E_limit_of_code, now, info->what);
 }
 

@@ -260,11 +260,11 @@ static void print_options(Command command)
 }
 
 static void print_limits(void) {
-    puts("\nLIMITS against files that want to harm (--limit NAME=N), with their defaults; beyond one: exit status 5\n");
+    puts("\nLIMITS against harmful files (--limit NAME=N), with their defaults; beyond one: exit status 5\n");
     for (int i = 0; i < TG_LIMIT_COUNT; i++) {
         const TgLimitInfo *info = tg_limit_info((TgLimit)i);
-        printf("  %-12s%*llu  %s\n", info->option, HELP_COLUMN - 16, (unsigned long long)info->usual,
-               info->usual ? info->what : "bytes of memory in all; 0: all that there is");
+        printf("  %-12s%*llu  %s%s\n", info->option, HELP_COLUMN - 16, (unsigned long long)info->usual,
+               info->what, info->usual ? "" : " (0: all that there is)");
     }
 }
 
@@ -300,8 +300,7 @@ void print_manual(void)
         head_of((OptionId)i, head, sizeof head);
         printf(".TP\n.B \"%s\"\n%s.\n", head + strspn(head, " "), OPTIONS[i].help);
     }
-    puts(".SH LIMITS\nAgainst files that want to harm; beyond one the exit status is 5. \"Ratio\" limits are added "
-         "to the ones before them.");
+    puts(".SH LIMITS\nAgainst harmful files; beyond one the exit status is 5. A ratio adds to the limit before it.");
     for (int i = 0; i < TG_LIMIT_COUNT; i++) {
         const TgLimitInfo *info = tg_limit_info((TgLimit)i);
         printf(".TP\n.B %s\n%s (default %llu).\n", info->option, info->what, (unsigned long long)info->usual);

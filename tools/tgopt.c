@@ -182,8 +182,10 @@ int main(int argc, char **argv)
 {
     Whole whole = {.run = {.tg = tg_open(NULL)}, .argc = argc, .argv = argv};
     Run *run = &whole.run;
-    if (!run->tg)
+    if (!run->tg) {
+        fputs("tgopt: error: out of memory\n", stderr);
         return EXIT_LIMIT;
+    }
     watch_signals(run->tg);
     int code = EXIT_USAGE;
     if (tg_protect(run->tg, parse, &whole)) {

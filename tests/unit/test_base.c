@@ -100,6 +100,28 @@ static void the_limit_holds(void **state)
     assert_non_null(strstr(tg_diag(tg, 0)->message, "--limit memory="));
 }
 
+static bool takes_half(void *tg) {
+    tg_heap_new(tg, 5 << 20);
+    return true;
+}
+
+static void unwinding_frees_heap_blocks(void **state) {
+    Tg *tg = *state;
+    tg_set_limit(tg, TG_LIMIT_memory, 10 << 20);
+    assert_false(tg_protect(tg, takes_much, tg));
+    assert_true(tg_protect(tg, takes_half, tg));
+}
+
+static void limits_do_not_overflow(void **state) {
+    Tg *tg = *state;
+    assert_int_equal(tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, 10), (48 << 20) + 160);
+    assert_true(tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, UINT64_MAX / 2) == UINT64_MAX);
+    assert_false(tg_set_limit(tg, TG_LIMIT_depth, TG_MOST_depth + 1));
+    assert_true(tg_within(tg, TG_LIMIT_depth, 100));
+    assert_false(tg_within(tg, TG_LIMIT_depth, 101));
+    assert_non_null(strstr(tg_diag(tg, 0)->message, "--limit depth="));
+}
+
 /* Fails the nth allocation: whatever n, the context survives, records why, and everything is freed. */
 typedef struct {
     long left, live;
@@ -490,6 +512,8 @@ int main(void)
         IN_CONTEXT(vectors_grow),
         IN_CONTEXT(unwinding_nests),
         IN_CONTEXT(the_limit_holds),
+        IN_CONTEXT(unwinding_frees_heap_blocks),
+        IN_CONTEXT(limits_do_not_overflow),
         cmocka_unit_test(survives_every_failure),
         IN_CONTEXT(heap_blocks_are_aligned),
         IN_CONTEXT(maps_keep_what_was_put),
