@@ -373,6 +373,14 @@ def text_form_of_huge_constants(folder):
     return Command(arguments=("m.tg", "-o", "out.onnx"))
 
 
+@case(LIMIT, "--limit load=")
+def text_form_of_large_random_constants(folder):
+    line = b"  %%c%d = const f32[4194304] random(%d)\n"
+    write(folder, "m.tg", b"graph @g(%x: f32[4]) {\n" + b"".join(line % (i, i + 1) for i in range(100)) +
+          b"  %y = Neg(%x)\n  return %y\n}\n")
+    return Command(arguments=("m.tg", "-o", "out.onnx"))
+
+
 @case(REFUSED)
 def text_form_that_ends_early(folder):
     write(folder, "m.tg", b"graph @g(%x: f32[4]) {\n  %y = Neg(")
