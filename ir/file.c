@@ -20,7 +20,8 @@
 
 #include "context.h"
 
-static void *refuse(Tg *tg, const char *path, int error) {
+static void *refuse(Tg *tg, const char *path, int error)
+{
     tg_report(tg, TG_E_cannot_open, path, strerror(error));
     return NULL;
 }
@@ -33,7 +34,8 @@ enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY }; /* a named p
 
 /* A record for a file that is about to be opened: afterwards nothing need be allocated, so that no descriptor
  * and no mapping can be lost. */
-static TgFile *reserve(Tg *tg, TgName path) {
+static TgFile *reserve(Tg *tg, TgName path)
+{
     TgFile *file = TG_NEW(tg->forever, TgFile);
     *file = (TgFile){.path = path, .bytes = (const uint8_t *)"", .fd = -1};
     TG_PUSH(tg->forever, &tg->mapped, file);
@@ -41,13 +43,15 @@ static TgFile *reserve(Tg *tg, TgName path) {
     return file;
 }
 
-static void withdraw(Tg *tg, const TgFile *file) {
+static void withdraw(Tg *tg, const TgFile *file)
+{
     tg->mapped.n--;
     tg_map_put(&tg->files, TG_KEY(file->path), 0);
 }
 
 /* 0 or the errno. */
-static int map(TgFile *file, int fd, size_t size) {
+static int map(TgFile *file, int fd, size_t size)
+{
     void *at = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : (void *)(uintptr_t)file->bytes;
     if (at == MAP_FAILED)
         return errno;
@@ -58,7 +62,8 @@ static int map(TgFile *file, int fd, size_t size) {
 
 /* Takes over fd (or a negated errno) as the contents of `file`. `foreign`: its path stands in a model. NULL:
  * recorded. */
-static const TgFile *settle(Tg *tg, TgFile *file, int fd, bool foreign) {
+static const TgFile *settle(Tg *tg, TgFile *file, int fd, bool foreign)
+{
     struct stat info = {0};
     int error = fd < 0 ? -fd : fstat(fd, &info) ? errno : 0;
     bool regular = S_ISREG(info.st_mode);
@@ -83,13 +88,15 @@ static const TgFile *settle(Tg *tg, TgFile *file, int fd, bool foreign) {
     return NULL;
 }
 
-static const TgFile *known(Tg *tg, TgName path) {
+static const TgFile *known(Tg *tg, TgName path)
+{
     uint64_t found = 0;
     tg_map_get(&tg->files, TG_KEY(path), &found);
     return (const TgFile *)(uintptr_t)found;
 }
 
-const TgFile *tg_file_map(Tg *tg, const char *path) {
+const TgFile *tg_file_map(Tg *tg, const char *path)
+{
     TgName name = tg_name(tg, path);
     const TgFile *file = known(tg, name);
     if (file)
@@ -99,7 +106,8 @@ const TgFile *tg_file_map(Tg *tg, const char *path) {
     return settle(tg, made, fd < 0 ? -errno : fd, false);
 }
 
-const TgFile *tg_file_at(const Tg *tg, const void *address) {
+const TgFile *tg_file_at(const Tg *tg, const void *address)
+{
     for (uint32_t i = 0; i < tg->mapped.n; i++) {
         const TgFile *file = tg->mapped.at[i];
         if ((uintptr_t)address - (uintptr_t)file->bytes < file->size)
@@ -108,7 +116,8 @@ const TgFile *tg_file_at(const Tg *tg, const void *address) {
     return NULL;
 }
 
-void tg_file_forget(const uint8_t *bytes, size_t size) {
+void tg_file_forget(const uint8_t *bytes, size_t size)
+{
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)bytes, end = start + size;
     start = (start + page - 1) / page * page;
     end = end / page * page;
@@ -116,7 +125,8 @@ void tg_file_forget(const uint8_t *bytes, size_t size) {
         madvise((void *)start, end - start, MADV_DONTNEED);
 }
 
-void tg_files_close(Tg *tg) {
+void tg_files_close(Tg *tg)
+{
     tg_outputs_unwind(tg, 0);
     for (uint32_t i = 0; i < tg->mapped.n; i++) {
         TgFile *file = tg->mapped.at[i];
@@ -130,7 +140,8 @@ void tg_files_close(Tg *tg) {
 
 /* --- beneath the model's folder ------------------------------------------------------------------------- */
 
-static bool climbs(const char *location) {
+static bool climbs(const char *location)
+{
     for (const char *at = location; at; at = strchr(at, '/')) {
         at += *at == '/';
         size_t n = strcspn(at, "/");
@@ -140,7 +151,8 @@ static bool climbs(const char *location) {
     return false;
 }
 
-TgName tg_folder_of(Tg *tg, const char *path) {
+TgName tg_folder_of(Tg *tg, const char *path)
+{
     const char *slash = strrchr(path, '/');
     if (!slash)
         return tg_name(tg, ".");
@@ -149,7 +161,8 @@ TgName tg_folder_of(Tg *tg, const char *path) {
 
 /* A file descriptor, or the negated errno; -EXDEV: the path leaves the folder; -ENOSYS: the kernel cannot
  * tell. */
-static int open_beneath(const char *folder, const char *location) {
+static int open_beneath(const char *folder, const char *location)
+{
 #ifdef SYS_openat2
     int base = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (base < 0)
@@ -168,7 +181,8 @@ static int open_beneath(const char *folder, const char *location) {
 }
 
 /* The path below `folder` that the absolute `real` has; NULL: it lies elsewhere. */
-static const char *below(const char *folder, const char *real) {
+static const char *below(const char *folder, const char *real)
+{
     size_t n = strlen(folder);
     if (n == 1 && *folder == '/')
         return real + 1;
@@ -176,7 +190,8 @@ static const char *below(const char *folder, const char *real) {
 }
 
 /* Step by step, for kernels without openat2. `inner` is resolved: a link in it was put there since. */
-static int open_stepwise(const char *folder, const char *inner) {
+static int open_stepwise(const char *folder, const char *inner)
+{
     int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     while (at >= 0 && *inner) {
         char step[NAME_MAX + 1];
@@ -199,7 +214,8 @@ static int open_stepwise(const char *folder, const char *inner) {
 }
 
 /* Opens the resolved path `real` if it lies beneath `folder`. */
-static int open_resolved(const char *folder, const char *real) {
+static int open_resolved(const char *folder, const char *real)
+{
     const char *inner = below(folder, real);
     if (!inner)
         return -EXDEV;
@@ -208,7 +224,8 @@ static int open_resolved(const char *folder, const char *real) {
 }
 
 /* The model's folder itself, links resolved; then the folder that the model file really lies in. */
-static int open_by_real_path(Tg *tg, const char *model_path, const char *path) {
+static int open_by_real_path(Tg *tg, const char *model_path, const char *path)
+{
     char real[PATH_MAX], folder[PATH_MAX], model[PATH_MAX];
     if (!realpath(path, real) || !realpath(tg_folder_of(tg, model_path), folder) || !realpath(model_path, model))
         return -errno;
@@ -216,7 +233,8 @@ static int open_by_real_path(Tg *tg, const char *model_path, const char *path) {
     return fd == -EXDEV ? open_resolved(tg_folder_of(tg, model), real) : fd;
 }
 
-const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *location) {
+const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *location)
+{
     if (!*location || *location == '/' || climbs(location)) {
         tg_report(tg, TG_E_external_path, location);
         return NULL;

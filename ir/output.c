@@ -31,7 +31,8 @@ struct TgOutput {
     bool failed; /* recorded */
 };
 
-static bool fail(TgOutput *out, int error) {
+static bool fail(TgOutput *out, int error)
+{
     if (!out->failed)
         tg_report(out->tg, TG_E_cannot_write, out->path, strerror(error));
     out->failed = true;
@@ -42,7 +43,8 @@ static bool fail(TgOutput *out, int error) {
 
 enum { ATTEMPTS = 100 };
 
-static void hidden_name(TgOutput *out, int attempt) {
+static void hidden_name(TgOutput *out, int attempt)
+{
     out->temporary = tg_name_format(out->tg, "%s/.tgopt-%ld-%llu-%d", tg_folder_of(out->tg, out->path),
                                     (long)getpid(), (unsigned long long)out->serial, attempt);
 }
@@ -50,7 +52,8 @@ static void hidden_name(TgOutput *out, int attempt) {
 static void own_path(int fd, char text[32]) { snprintf(text, 32, "/proc/self/fd/%d", fd); }
 
 /* A file without a name, which publish() can give one later; false: this system has none. */
-static bool open_nameless(TgOutput *out) {
+static bool open_nameless(TgOutput *out)
+{
 #ifdef O_TMPFILE
     char self[32];
     out->fd = open(tg_folder_of(out->tg, out->path), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
@@ -65,7 +68,8 @@ static bool open_nameless(TgOutput *out) {
     return false;
 }
 
-static bool open_hidden(TgOutput *out) {
+static bool open_hidden(TgOutput *out)
+{
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         hidden_name(out, attempt);
         out->fd = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -79,11 +83,13 @@ static bool open_hidden(TgOutput *out) {
 }
 
 /* Links in these folders are the system's own: /dev/stdout is one. */
-static bool in_system_folder(const char *path) {
+static bool in_system_folder(const char *path)
+{
     return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
 }
 
-static bool open_directly(TgOutput *out, const char *path) {
+static bool open_directly(TgOutput *out, const char *path)
+{
     int follow = in_system_folder(path) ? 0 : O_NOFOLLOW;
     out->direct = true;
     out->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | follow);
@@ -91,7 +97,8 @@ static bool open_directly(TgOutput *out, const char *path) {
 }
 
 /* A new file gets the permissions of the one that it will replace. */
-static bool open_target(TgOutput *out, const char *path) {
+static bool open_target(TgOutput *out, const char *path)
+{
     struct stat info, own;
     if (strcmp(path, "-") == 0) {
         out->direct = true;
@@ -106,7 +113,8 @@ static bool open_target(TgOutput *out, const char *path) {
     return !exists || fchmod(out->fd, own.st_mode & 0777) == 0 || fail(out, errno);
 }
 
-TgOutput *tg_output_open(Tg *tg, const char *path) {
+TgOutput *tg_output_open(Tg *tg, const char *path)
+{
     TgOutput *out = tg_heap_new(tg, sizeof *out);
     *out = (TgOutput){.tg = tg, .next = tg->outputs, .serial = ++tg->output_serial, .fd = -1};
     tg->outputs = out;
@@ -119,7 +127,8 @@ TgOutput *tg_output_open(Tg *tg, const char *path) {
 }
 
 /* Takes out of the context's list, closes, frees; the temporary file is removed unless it was renamed. */
-void tg_output_discard(TgOutput *out) {
+void tg_output_discard(TgOutput *out)
+{
     if (!out)
         return;
     Tg *tg = out->tg;
@@ -135,14 +144,16 @@ void tg_output_discard(TgOutput *out) {
     tg_heap_free(tg, out);
 }
 
-void tg_outputs_unwind(Tg *tg, uint64_t serial) {
+void tg_outputs_unwind(Tg *tg, uint64_t serial)
+{
     while (tg->outputs && tg->outputs->serial > serial)
         tg_output_discard(tg->outputs);
 }
 
 /* --- writing -------------------------------------------------------------------------------------------- */
 
-static bool write_all(TgOutput *out, struct iovec *parts, int n) {
+static bool write_all(TgOutput *out, struct iovec *parts, int n)
+{
     while (n) {
         ssize_t wrote = writev(out->fd, parts, n);
         if (wrote < 0 && errno == EINTR)
@@ -160,14 +171,16 @@ static bool write_all(TgOutput *out, struct iovec *parts, int n) {
     return true;
 }
 
-static bool flush(TgOutput *out) {
+static bool flush(TgOutput *out)
+{
     struct iovec part = {out->buffer, out->pending};
     bool any = out->pending != 0;
     out->pending = 0;
     return !any || write_all(out, &part, 1);
 }
 
-bool tg_output_write(TgOutput *out, const void *bytes, size_t n) {
+bool tg_output_write(TgOutput *out, const void *bytes, size_t n)
+{
     if (out->failed)
         return false;
     if (out->offset > SIZE_MAX - n)
@@ -185,7 +198,8 @@ bool tg_output_write(TgOutput *out, const void *bytes, size_t n) {
 }
 
 /* Through the mapping, piece by piece, so that the source does not stay resident. */
-static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n) {
+static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n)
+{
     while (n) {
         size_t piece = n < CHUNK ? n : CHUNK;
         if (!tg_output_write(out, bytes, piece))
@@ -198,7 +212,8 @@ static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n) {
 }
 
 /* How many bytes the kernel copied by itself: file to file (perhaps shared blocks), else file to anything. */
-static size_t copy_in_kernel(TgOutput *out, int fd, off_t at, size_t n) {
+static size_t copy_in_kernel(TgOutput *out, int fd, off_t at, size_t n)
+{
     size_t left = n;
     bool between_files = true;
     while (left) {
@@ -216,7 +231,8 @@ static size_t copy_in_kernel(TgOutput *out, int fd, off_t at, size_t n) {
     return n - left;
 }
 
-bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n) {
+bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n)
+{
     TG_CHECK(out->tg, offset <= from->size && n <= from->size - offset);
     if (n < SMALL_COPY)
         return tg_output_write(out, from->bytes + offset, n);
@@ -227,7 +243,8 @@ bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n) 
     return copy_mapped(out, from->bytes + offset + done, n - done);
 }
 
-bool tg_output_zeros(TgOutput *out, size_t n) {
+bool tg_output_zeros(TgOutput *out, size_t n)
+{
     static const uint8_t zeros[4096];
     bool ok = !out->failed;
     for (; ok && n; n -= n < sizeof zeros ? n : sizeof zeros)
@@ -240,7 +257,8 @@ size_t tg_output_offset(const TgOutput *out) { return out->offset; }
 /* --- publishing ----------------------------------------------------------------------------------------- */
 
 /* Makes the new name itself durable. */
-static bool sync_folder(TgOutput *out) {
+static bool sync_folder(TgOutput *out)
+{
     int fd = open(tg_folder_of(out->tg, out->path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool ok = fd >= 0 && fsync(fd) == 0;
     int error = errno;
@@ -250,7 +268,8 @@ static bool sync_folder(TgOutput *out) {
 }
 
 /* Gives a nameless file its target's name where that is free, else a hidden one. */
-static bool give_name(TgOutput *out) {
+static bool give_name(TgOutput *out)
+{
     char self[32];
     own_path(out->fd, self);
     if (linkat(AT_FDCWD, self, AT_FDCWD, out->path, AT_SYMLINK_FOLLOW) == 0)
@@ -264,7 +283,8 @@ static bool give_name(TgOutput *out) {
     return fail(out, errno);
 }
 
-static bool publish(TgOutput *out, bool sync) {
+static bool publish(TgOutput *out, bool sync)
+{
     if (!flush(out) || (sync && !out->direct && fsync(out->fd) && !fail(out, errno)))
         return false;
     if (!out->direct && !out->temporary && !give_name(out))
@@ -282,13 +302,15 @@ static bool publish(TgOutput *out, bool sync) {
     return !sync || sync_folder(out);
 }
 
-bool tg_output_commit(TgOutput *out, bool sync) {
+bool tg_output_commit(TgOutput *out, bool sync)
+{
     bool ok = !out->failed && publish(out, sync);
     tg_output_discard(out);
     return ok;
 }
 
-void tg_outputs_abandon(const Tg *tg) {
+void tg_outputs_abandon(const Tg *tg)
+{
     for (const TgOutput *out = tg->outputs; out; out = out->next)
         if (out->temporary)
             unlink(out->temporary);

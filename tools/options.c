@@ -158,7 +158,8 @@ bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64
 }
 
 /* 7, 512M, 4G; false: no such number. */
-static bool read_size(const char *text, uint64_t *n) {
+static bool read_size(const char *text, uint64_t *n)
+{
     static const char units[] = "KMGT";
     char *end;
     errno = 0;
@@ -173,7 +174,8 @@ static bool read_size(const char *text, uint64_t *n) {
 }
 
 /* --limit NAME=N */
-static bool set_limit(Tg *tg, const char *text) {
+static bool set_limit(Tg *tg, const char *text)
+{
     size_t length = strcspn(text, "=");
     uint64_t n;
     for (int i = 0; i < TG_LIMIT_COUNT; i++) {
@@ -188,7 +190,8 @@ static bool set_limit(Tg *tg, const char *text) {
     return usage("--limit does not know '%.*s'", (int)length, text);
 }
 
-bool set_limits(Tg *tg, const Arguments *a) {
+bool set_limits(Tg *tg, const Arguments *a)
+{
     uint64_t n;
     for (uint32_t i = 0; i < a->given.n; i++) {
         const Given *given = &a->given.at[i];
@@ -259,7 +262,8 @@ static void print_options(Command command)
     }
 }
 
-static void print_limits(void) {
+static void print_limits(void)
+{
     puts("\nLIMITS against harmful files (--limit NAME=N), with their defaults; beyond one: exit status 5\n");
     for (int i = 0; i < TG_LIMIT_COUNT; i++) {
         const TgLimitInfo *info = tg_limit_info((TgLimit)i);
@@ -268,7 +272,8 @@ static void print_limits(void) {
     }
 }
 
-void print_help(Command command) {
+void print_help(Command command)
+{
     const char *word = COMMANDS[command].word;
     printf("usage: tgopt %s%s%s [OPTION]...\n\n", word, *word ? " " : "", COMMANDS[command].operands);
     if (command == CMD_OPTIMIZE) {

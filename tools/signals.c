@@ -10,7 +10,8 @@
 
 static const Tg *watched; /* handlers have no argument of their own; NULL: not any more */
 
-static void say(const char *text, size_t n) {
+static void say(const char *text, size_t n)
+{
     while (n) {
         ssize_t done = write(STDERR_FILENO, text, n);
         if (done <= 0)
@@ -21,14 +22,16 @@ static void say(const char *text, size_t n) {
 }
 
 /* The name of a file is foreign text: control characters do not reach the terminal. */
-static void say_name(const char *name) {
+static void say_name(const char *name)
+{
     for (; *name; name++) {
         bool control = (unsigned char)*name < 0x20 || *name == 0x7f;
         say(control ? "?" : name, 1);
     }
 }
 
-static void on_bus_error(int number, siginfo_t *info, void *ignored) {
+static void on_bus_error(int number, siginfo_t *info, void *ignored)
+{
     const TgFile *file = watched ? tg_file_at(watched, info->si_addr) : NULL;
     (void)ignored;
     if (!file) { /* a bug of ours: back to the instruction, which then ends the process */
@@ -46,14 +49,16 @@ static void on_bus_error(int number, siginfo_t *info, void *ignored) {
     _exit(tg_diag_exit_code_of(TG_E_file_shrank));
 }
 
-static void on_end(int number) {
+static void on_end(int number)
+{
     if (watched)
         tg_outputs_abandon(watched);
     signal(number, SIG_DFL);
     raise(number); /* as if there had been no handler */
 }
 
-void watch_signals(const Tg *tg) {
+void watch_signals(const Tg *tg)
+{
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGXFSZ, SIGXCPU};
     watched = tg;
     sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO}, NULL);

@@ -15,19 +15,22 @@ double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-TgModel *load_model(Run *run, const char *path) {
+TgModel *load_model(Run *run, const char *path)
+{
     TgLoadOptions options = {.strict = has(&run->arguments, OPT_strict)};
     return tg_load(run->tg, path, &options);
 }
 
-void whatever_it_costs(Tg *tg, TgEquivOptions *options) {
+void whatever_it_costs(Tg *tg, TgEquivOptions *options)
+{
     static const TgLimit costs[] = {TG_LIMIT_eval, TG_LIMIT_work, TG_LIMIT_steps};
     options->max_flops = HUGE_VAL;
     for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
         tg_set_limit(tg, costs[i], tg_limit_info(costs[i])->most);
 }
 
-bool write_text(Tg *tg, const char *path, const TgText *text) {
+bool write_text(Tg *tg, const char *path, const TgText *text)
+{
     TgOutput *out = tg_output_open(tg, path);
     if (!out)
         return false;

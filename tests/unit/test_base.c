@@ -100,19 +100,22 @@ static void the_limit_holds(void **state)
     assert_non_null(strstr(tg_diag(tg, 0)->message, "--limit memory="));
 }
 
-static bool takes_half(void *tg) {
+static bool takes_half(void *tg)
+{
     tg_heap_new(tg, 5 << 20);
     return true;
 }
 
-static void unwinding_frees_heap_blocks(void **state) {
+static void unwinding_frees_heap_blocks(void **state)
+{
     Tg *tg = *state;
     tg_set_limit(tg, TG_LIMIT_memory, 10 << 20);
     assert_false(tg_protect(tg, takes_much, tg));
     assert_true(tg_protect(tg, takes_half, tg));
 }
 
-static void limits_do_not_overflow(void **state) {
+static void limits_do_not_overflow(void **state)
+{
     Tg *tg = *state;
     assert_int_equal(tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, 10), (48 << 20) + 160);
     assert_true(tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, UINT64_MAX / 2) == UINT64_MAX);
@@ -470,7 +473,8 @@ static void nothing_half_written_stays(void **state)
 }
 
 /* A link of the name of the output is replaced; what it names stays as it is. */
-static void output_follows_no_link(void **state) {
+static void output_follows_no_link(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     struct stat info;
     assert_int_equal(symlink("outside.bin", "alias"), 0);
@@ -487,7 +491,8 @@ static void output_follows_no_link(void **state) {
     assert_null(tg_output_open(tg, "to-pipe"));
 }
 
-static void modes_survive(void **state) {
+static void modes_survive(void **state)
+{
     Tg *tg = ((Place *)*state)->tg;
     struct stat info;
     assert_int_equal(chmod("outside.bin", 0604), 0);
