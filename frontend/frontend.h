@@ -10,9 +10,7 @@
 #include "ir/ir.h"
 
 typedef struct {
-    bool strict;       /* what is usually tolerated with a warning is refused */
-    /* Limits against hostile files; 0: the default (see README.md). */
-    uint64_t max_nodes, max_functions, max_depth, max_alloc;
+    bool strict; /* what is usually tolerated with a warning is refused */
 } TgLoadOptions;
 
 /* Reads a model: ONNX by content, text form if the name ends in .tg. options may be NULL. NULL: recorded. */

@@ -2,8 +2,8 @@
  * attribute references mean the call's attributes or the function's defaults, and all other names get the
  * call's prefix.
  *
- * A call inside a body is inlined in turn. A function may not call itself, calls nest at most MAX_CALLS
- * deep, and the budget and the limit of nodes bound the product.
+ * A call inside a body is inlined in turn. A function may not call itself, their nesting is
+ * limited, and the budget and the limit of nodes bound the product.
  */
 #include "import.h"
 
@@ -50,7 +50,7 @@ static bool check_depth(Reader *r, Scope *s, const FunctionView *f)
     for (const Scope *open = scope_function(s); open; open = scope_function(open->caller), calls++)
         if (open->function == f)
             return tg_report(r->tg, TG_E_recursion, f->name);
-    return calls < MAX_CALLS || tg_report(r->tg, TG_E_calls, MAX_CALLS);
+    return tg_within(r->tg, TG_LIMIT_calls, calls + 1u);
 }
 
 /* "call" or "outer/call", with a number where that was used before. */

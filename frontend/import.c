@@ -172,14 +172,14 @@ bool import_body(Reader *r, Scope *s, TgNode holder, TgName attr, const AttrView
     TgPlace before = *tg_place(r->tg);
     if (home->g != s->g)
         return tg_report(r->tg, TG_E_attr_form, attr, "a graph that reads values of another graph");
-    if (r->nesting == MAX_NESTING)
-        return tg_report(r->tg, TG_E_nesting, MAX_NESTING);
+    if (!tg_within(r->tg, TG_LIMIT_nesting, r->nesting + 1u))
+        return false;
     uint32_t sub = tg_node(s->g, holder)->n_sub;
     scope_open(&inner, r, tg_node_add_sub(s->g, holder, attr), home);
     inner.holder = holder;
     inner.sub = sub;
     r->nesting++;
-    bool fine = import_graph(r, &inner, a->graph); /* MAX_NESTING bounds this */
+    bool fine = import_graph(r, &inner, a->graph); /* TG_LIMIT_nesting bounds this */
     r->nesting--;
     if (fine)
         *tg_place(r->tg) = before;

@@ -3,15 +3,13 @@
  * Two steps. view.c reads containers where they lie: a view has names interned, everything else by
  * reference, and knows which outer names a graph reads. import.c then walks views in topological order and
  * makes nodes; functions.c does the same with the body of a function, under other names. Recursion follows
- * the nesting of graphs and calls, which is bounded (MAX_NESTING, MAX_CALLS), never their size.
+ * the nesting of graphs and calls, which is bounded (limits.def), never their size.
  */
 #ifndef TG_FRONTEND_IMPORT_H
 #define TG_FRONTEND_IMPORT_H
 
 #include "frontend.h"
 #include "scan.h"
-
-enum { MAX_NESTING = 32, MAX_CALLS = 100 };
 
 typedef TG_VEC(TgName) NameList;
 typedef TG_VEC(TgBytes) BytesList;
@@ -71,13 +69,13 @@ typedef struct {
     TgModel *model;
     TgName path;
     const TgFile *file;
-    TgLoadOptions limits;
+    bool strict;
     uint64_t budget;             /* bytes that may still be made */
     uint64_t nodes;              /* made so far, inlined ones included */
     TG_VEC(FunctionView) functions;
     TgMap function_of;           /* id -> 1 + index */
     TgMap prefixes;              /* of inlined calls, so that each is used once */
-    uint32_t nesting;            /* of graphs, while viewing and importing */
+    uint32_t nesting;            /* graphs around, the main one included, while viewing and importing */
 } Reader;
 
 /* Warns; false, with an error, where the caller is strict (load.c). `what`: the argument of the message. */

@@ -206,8 +206,6 @@ static void believe_declared(TgGraph *g, TgNode n)
     }
 }
 
-enum { EXIT_LIMIT = 5 }; /* of diag.def */
-
 /* Types of the results. Sizes that contradict each other are no reason to refuse: the node may be in a
  * branch that is never taken, and runtimes find out when they run it. */
 static bool infer_or_keep(Reader *r, TgGraph *g, TgNode n, const NodeShot *shot, const NodeView *view)
@@ -215,7 +213,7 @@ static bool infer_or_keep(Reader *r, TgGraph *g, TgNode n, const NodeShot *shot,
     uint32_t said = tg_diag_count(r->tg), errors = tg_error_count(r->tg);
     if (tg_infer_node(g, n))
         return true;
-    if (errors > 0 || tg_diag_exit_code(r->tg) == EXIT_LIMIT)
+    if (errors > 0 || tg_diag_exit_code(r->tg) == TG_EXIT_LIMIT)
         return false;
     TgName why = tg_diag(r->tg, tg_diag_count(r->tg) - 1)->message;
     tg_diag_forget(r->tg, said);
@@ -267,8 +265,8 @@ bool import_node(Reader *r, Scope *s, const NodeView *view)
     TgMark mark = tg_mark(tg_scratch(r->tg));
     place->node = final_name(r, s, view->name ? view->name : fallback);
     place->op = view->op_type;
-    if (++r->nodes > r->limits.max_nodes)
-        return tg_report(r->tg, TG_E_too_many, "nodes", (long long)r->limits.max_nodes);
+    if (!tg_within(r->tg, TG_LIMIT_nodes, ++r->nodes))
+        return false;
     const FunctionView *function = find_function(r, view);
     const AttrView *constant = constant_attr(s, view);
     bool fine = function   ? inline_call(r, s, view, function)

@@ -46,10 +46,8 @@ static const TgType *tensor_type(Tg *tg, const Wire__TensorType *t)
     TgDtype dtype = dtype_of(t->elem_type);
     if (!t->shape)
         return tg_type(tg, dtype, -1, NULL);
-    if (t->shape->n_dim > TG_MAX_RANK) {
-        tg_report(tg, TG_E_tensor_rank, TG_MAX_RANK);
+    if (!tg_within(tg, TG_LIMIT_rank, t->shape->n_dim))
         return NULL;
-    }
     for (size_t i = 0; i < t->shape->n_dim; i++)
         dim[i] = dim_of(tg, t->shape->dim[i]);
     return tg_type(tg, dtype, (int32_t)t->shape->n_dim, dim);

@@ -8,36 +8,28 @@
 
 #include <string.h>
 
-enum { MESSAGE_DEPTH = 100, NODES = 4000000, FUNCTIONS = 10000 };
-
 bool tolerate(Reader *r, TgDiagId warning, const char *what)
 {
     tg_report(r->tg, warning, what);
-    return !r->limits.strict || tg_report(r->tg, TG_E_strict);
+    return !r->strict || tg_report(r->tg, TG_E_strict);
 }
 
 /* --- the reader --------------------------------------------------------------------------------------------------- */
 
 static void reader_init(Reader *r, Tg *tg, const char *path, const TgLoadOptions *options)
 {
-    *r = (Reader){.tg = tg, .arena = tg_arena_new(tg), .path = tg_name(tg, path)};
-    if (options)
-        r->limits = *options;
-    r->limits.max_depth = r->limits.max_depth ? r->limits.max_depth : MESSAGE_DEPTH;
-    r->limits.max_nodes = r->limits.max_nodes ? r->limits.max_nodes : NODES;
-    r->limits.max_functions = r->limits.max_functions ? r->limits.max_functions : FUNCTIONS;
+    *r = (Reader){.tg = tg, .arena = tg_arena_new(tg), .path = tg_name(tg, path), .nesting = 1};
+    r->strict = options && options->strict;
 }
 
 /* Maps the file and checks its structure as a message of this kind; its bytes. */
 static bool open_file(Reader *r, WireMessage kind, TgBytes *message)
 {
-    ScanLimits limits = {r->limits.max_depth, r->limits.max_nodes, r->limits.max_functions,
-                         r->limits.max_alloc};
     r->file = tg_file_map(r->tg, r->path);
     if (!r->file)
         return false;
     *message = (TgBytes){r->file->bytes, r->file->size};
-    return scan_check(r->tg, *message, kind, r->file->bytes, &limits, &r->budget);
+    return scan_check(r->tg, *message, kind, r->file->bytes, &r->budget);
 }
 
 /* --- the model message -------------------------------------------------------------------------------------------- */

@@ -151,16 +151,14 @@ static size_t utf8(const uint8_t *s, size_t n)
     return 0;
 }
 
-enum { MAX_NAME = 4096 };
-
 /* NULL: a sound string. Otherwise what is wrong. */
 static const char *text_fault(TgBytes text, bool is_name)
 {
-    if (is_name && text.n > MAX_NAME)
-        return "a name of more than 4096 bytes";
     for (size_t i = 0; i < text.n;) {
         if (text.at[i] == 0)
             return "a string with a NUL byte";
+        if (is_name && (text.at[i] < 0x20 || text.at[i] == 0x7f))
+            return "a name with a control character";
         size_t n = utf8(text.at + i, text.n - i);
         if (n == 0)
             return "a string that is not UTF-8";
@@ -171,8 +169,6 @@ static const char *text_fault(TgBytes text, bool is_name)
 
 /* --- the walk ----------------------------------------------------------------------------------------------------- */
 
-enum { DEEPEST = 256 }; /* whatever the options say: the stack below */
-
 typedef struct {
     TgBytes rest;
     uint8_t message;
@@ -181,10 +177,9 @@ typedef struct {
 typedef struct {
     Tg *tg;
     const uint8_t *start;
-    ScanLimits limits;
     uint64_t nodes, functions, cost, bulk;
     uint32_t depth;
-    Level level[DEEPEST];
+    Level level[TG_MOST_depth];
 } Scan;
 
 static bool unsound(const Scan *s, const uint8_t *at, WireMessage in, const char *what)
@@ -228,15 +223,11 @@ static bool wire_fits(Kind kind, uint8_t wire)
 
 static bool descend(Scan *s, const Fact *fact, const WireField *f)
 {
-    if (s->depth == DEEPEST || s->depth >= s->limits.max_depth)
-        return tg_report(s->tg, TG_E_too_deep, (size_t)(f->whole.at - s->start),
-                         (long long)s->limits.max_depth);
     s->nodes += fact->child == WIRE_NODE;
     s->functions += fact->child == WIRE_FUNCTION;
-    if (s->nodes > s->limits.max_nodes)
-        return tg_report(s->tg, TG_E_too_many, "nodes", (long long)s->limits.max_nodes);
-    if (s->functions > s->limits.max_functions)
-        return tg_report(s->tg, TG_E_too_many, "functions", (long long)s->limits.max_functions);
+    if (!tg_within(s->tg, TG_LIMIT_depth, s->depth + 1u) || !tg_within(s->tg, TG_LIMIT_nodes, s->nodes) ||
+        !tg_within(s->tg, TG_LIMIT_functions, s->functions))
+        return false;
     s->level[s->depth++] = (Level){f->bytes, fact->child};
     return true;
 }
@@ -255,6 +246,8 @@ static bool check_field(Scan *s, WireMessage in, const WireField *f)
     case K_NAME: case K_TEXT: {
         const char *fault = text_fault(f->bytes, fact->kind == K_NAME);
         s->cost += f->bytes.n;
+        if (fact->kind == K_NAME && !tg_within(s->tg, TG_LIMIT_name, f->bytes.n))
+            return false;
         return !fault || unsound(s, f->whole.at, in, fault);
     }
     case K_DATA: s->cost += f->bytes.n; return true;
@@ -278,20 +271,19 @@ static bool walk(Scan *s)
     return true;
 }
 
-/* What a file may cost: a sound graph takes 4 to 10 times its bytes. */
-enum { FREE_BUDGET = 48 << 20, BUDGET_PER_BYTE = 16 };
-
-bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start,
-                const ScanLimits *limits, uint64_t *budget)
+/* What a file may cost: a sound graph takes 4 to 10 times its bytes. Who says how much memory there is in
+ * all has said it for the graph as well. */
+bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start, uint64_t *budget)
 {
-    Scan s = {.tg = tg, .start = file_start, .limits = *limits, .depth = 1};
+    Scan s = {.tg = tg, .start = file_start, .depth = 1};
     s.level[0] = (Level){message, (uint8_t)kind};
     if (!walk(&s))
         return false;
-    uint64_t usual = FREE_BUDGET + BUDGET_PER_BYTE * (message.n - s.bulk);
-    uint64_t total = limits->max_alloc ? limits->max_alloc : usual;
+    uint64_t all = tg_limit(tg, TG_LIMIT_memory);
+    uint64_t total = all ? all : tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, message.n - s.bulk);
     if (s.cost > total)
-        return tg_report(tg, TG_E_load_budget, (size_t)s.cost, (size_t)total);
+        return tg_report(tg, TG_E_load_budget, (size_t)s.cost, (size_t)total,
+                         tg_limit_info(all ? TG_LIMIT_memory : TG_LIMIT_load)->option);
     *budget = total - s.cost;
     return true;
 }

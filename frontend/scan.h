@@ -63,13 +63,8 @@ typedef struct {
 } WireNumbers;
 bool scan_number(WireNumbers *numbers, uint64_t *value);
 
-typedef struct {
-    uint64_t max_depth, max_nodes, max_functions, max_alloc; /* max_alloc 0: in proportion to the file */
-} ScanLimits;
-
-/* Walks a message of this kind that was found in a file (offsets count from `file_start`). False:
- * recorded. */
-bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start,
-                const ScanLimits *limits, uint64_t *budget);
+/* Walks a message of this kind that was found in a file (offsets count from `file_start`). *budget: bytes of
+ * memory that the graph may take beyond what the scan has counted. False: recorded. */
+bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start, uint64_t *budget);
 
 #endif

@@ -29,7 +29,7 @@ Scope *scope_function(Scope *s)
  * node: the budget pays for it. */
 static bool capture(Reader *r, Scope *s, Scope *from, TgName name, TgValue *v)
 {
-    Scope *way[MAX_NESTING + 1];
+    Scope *way[TG_MOST_nesting];
     uint32_t n = 0;
     for (; s != from; s = s->up)
         way[n++] = s;

@@ -21,8 +21,8 @@ static bool read_sizes(Reader *r, TgBytes message, Sparse *s)
     uint64_t dim;
     s->count = 1;
     while (scan_number(&dims, &dim)) {
-        if (s->rank == TG_MAX_RANK)
-            return tg_report(r->tg, TG_E_tensor_rank, TG_MAX_RANK);
+        if (!tg_within(r->tg, TG_LIMIT_rank, (uint64_t)s->rank + 1))
+            return false;
         if ((int64_t)dim < 0)
             return tg_report(r->tg, TG_E_tensor_dim, (long long)dim);
         s->dim[s->rank++] = (int64_t)dim;

@@ -63,8 +63,8 @@ static void note_storage(Header *h, const WireField *f)
 static bool note_dim(Reader *r, Header *h, uint64_t value)
 {
     int64_t dim = (int64_t)value;
-    if (h->rank == TG_MAX_RANK)
-        return tg_report(r->tg, TG_E_tensor_rank, TG_MAX_RANK);
+    if (!tg_within(r->tg, TG_LIMIT_rank, (uint64_t)h->rank + 1))
+        return false;
     if (dim < 0)
         return tg_report(r->tg, TG_E_tensor_dim, (long long)dim);
     h->dim[h->rank++] = dim;
@@ -95,6 +95,7 @@ static bool read_header(Reader *r, TgBytes message, Header *h, TgName *name)
     uint64_t value;
     WireField f;
     int32_t dtype = 0;
+    bool in_file = false;
     while (scan_number(&dims, &value))
         if (!note_dim(r, h, value))
             return false;
@@ -106,8 +107,12 @@ static bool read_header(Reader *r, TgBytes message, Header *h, TgName *name)
             dtype = (int32_t)f.value;
         else if (f.number == TENSOR_segment)
             return tg_report(r->tg, TG_E_tensor_segment);
-        else if (f.number == TENSOR_data_location && f.value == 1)
-            h->storage = IN_FILE;
+        else if (f.number == TENSOR_data_location)
+            in_file = f.value == 1;
+    }
+    if (in_file) {
+        h->storage = IN_FILE;
+        h->storages++;
     }
     if (*name)
         tg_place(r->tg)->node = *name;

@@ -9,7 +9,8 @@
 bool take_budget(Reader *r, uint64_t bytes)
 {
     if (bytes > r->budget)
-        return tg_report(r->tg, TG_E_load_budget, (size_t)bytes, (size_t)r->budget);
+        return tg_report(r->tg, TG_E_load_budget, (size_t)bytes, (size_t)r->budget,
+                         tg_limit_info(TG_LIMIT_load)->option);
     r->budget -= bytes;
     return true;
 }
@@ -104,12 +105,12 @@ static AttrType guess(uint32_t field)
 
 static bool view_inner_graph(Reader *r, TgBytes message, AttrView *view)
 {
-    if (r->nesting == MAX_NESTING)
-        return tg_report(r->tg, TG_E_nesting, MAX_NESTING);
+    if (!tg_within(r->tg, TG_LIMIT_nesting, r->nesting + 1u))
+        return false;
     GraphView *graph = TG_NEW(r->arena, GraphView);
     view->graph = graph;
     r->nesting++;
-    bool fine = view_graph(r, message, graph); /* MAX_NESTING bounds this */
+    bool fine = view_graph(r, message, graph); /* TG_LIMIT_nesting bounds this */
     r->nesting--;
     return fine;
 }
@@ -148,15 +149,13 @@ static bool view_attr(Reader *r, TgBytes message, AttrView *view)
 
 /* --- nodes -------------------------------------------------------------------------------------------------------- */
 
-enum { MAX_ATTRS = 4096 }; /* they are compared with each other */
-
 static bool node_attr(Reader *r, NodeView *view, TgBytes message)
 {
     AttrView attr;
     if (!view_attr(r, message, &attr))
         return false;
-    if (view->attrs.n == MAX_ATTRS)
-        return tg_report(r->tg, TG_E_too_many, "attributes of one node", (long long)MAX_ATTRS);
+    if (!tg_within(r->tg, TG_LIMIT_attributes, view->attrs.n + 1u))
+        return false;
     for (uint32_t i = 0; i < view->attrs.n; i++)
         if (view->attrs.at[i].name == attr.name)
             return tg_report(r->tg, TG_E_attr_twice, attr.name);

@@ -27,18 +27,27 @@ static void give_back(const TgAllocator *allocator, void *block) {
 }
 
 static void empty_shelf(Tg *tg);
+static void free_blocks_since(Tg *tg, uint64_t serial);
+
+static bool beyond(const Tg *tg, size_t size, uint64_t most) { return size > most || tg->held > most - size; }
 
 static bool over_limit(const Tg *tg, size_t size) {
-    return tg->limit && (size > tg->limit || tg->held > tg->limit - size);
+    uint64_t limit = tg->limit[TG_LIMIT_memory];
+    return (limit && beyond(tg, size, limit)) || beyond(tg, size, tg->allowed);
+}
+
+TG_NORETURN static void refuse(Tg *tg, size_t size) {
+    bool passing = beyond(tg, size, tg->allowed);
+    TgLimit limit = passing ? tg->allowed_by : TG_LIMIT_memory;
+    tg_report_last_words(tg, TG_E_memory_limit, tg->held, size, tg_limit_info(limit)->option);
+    tg_unwind(tg);
 }
 
 static void *grab(Tg *tg, size_t size) {
     if (over_limit(tg, size))
         empty_shelf(tg);
-    if (over_limit(tg, size)) {
-        tg_report_last_words(tg, TG_E_memory_limit, tg->limit);
-        tg_unwind(tg);
-    }
+    if (over_limit(tg, size))
+        refuse(tg, size);
     void *block = obtain(&tg->allocator, size);
     if (!block && tg->shelf) {
         empty_shelf(tg);
@@ -83,7 +92,8 @@ Tg *tg_open(const TgAllocator *allocator) {
     Tg *tg = obtain(&chosen, sizeof *tg);
     if (!tg)
         return NULL;
-    *tg = (Tg){.allocator = chosen};
+    *tg = (Tg){.allocator = chosen, .allowed = SIZE_MAX};
+    tg_limits_init(tg);
     if (!tg_protect(tg, furnish, tg)) {
         tg_close(tg);
         return NULL;
@@ -104,11 +114,24 @@ void tg_close(Tg *tg) {
     give_back(&allocator, tg);
 }
 
-void tg_set_memory_limit(Tg *tg, size_t bytes) { tg->limit = bytes; }
+size_t tg_allow(Tg *tg, TgLimit limit, size_t allowance) {
+    size_t former = tg->allowed;
+    tg->allowed = allowance;
+    tg->allowed_by = limit;
+    return former;
+}
+
+size_t tg_allowance(const Tg *tg, uint64_t bytes) {
+    return bytes > SIZE_MAX - tg->held ? SIZE_MAX : tg->held + (size_t)bytes;
+}
+
 size_t tg_memory_peak(const Tg *tg) { return tg->peak; }
 
 bool tg_protect(Tg *tg, bool (*body)(void *argument), void *argument) {
-    TgFrame frame = {.outer = tg->frame, .place = tg->place, .outputs = tg->output_serial};
+    TgFrame frame = {.outer = tg->frame,
+                     .place = tg->place,
+                     .outputs = tg->output_serial,
+                     .blocks = tg->block_serial};
     if (tg->scratch)
         frame.scratch = tg_mark(tg->scratch);
     tg->frame = &frame;
@@ -117,6 +140,7 @@ bool tg_protect(Tg *tg, bool (*body)(void *argument), void *argument) {
         ok = body(argument);
     } else {
         tg_outputs_unwind(tg, frame.outputs);
+        free_blocks_since(tg, frame.blocks);
         if (tg->scratch)
             tg_release(tg->scratch, frame.scratch);
         tg->place = frame.place;
@@ -152,6 +176,7 @@ struct TgHeapBlock {
     TgHeapBlock *next, *before;
     size_t size; /* as obtained */
     void *raw;
+    uint64_t serial; /* blocks in use are chained from the latest to the first */
 };
 
 _Static_assert(sizeof(TgHeapBlock) <= 64, "the header lies in the 64 bytes before the block");
@@ -211,6 +236,7 @@ void *tg_heap_new(Tg *tg, size_t size) {
     TgHeapBlock *block = whole >= SHELF_FROM ? take_from_shelf(tg, whole) : NULL;
     if (!block)
         block = fresh_block(tg, whole);
+    block->serial = ++tg->block_serial;
     block->before = NULL;
     block->next = tg->heap;
     if (tg->heap)
@@ -231,6 +257,11 @@ void tg_heap_free(Tg *tg, void *block) {
         tg->heap = header->next;
     if (!put_on_shelf(tg, header))
         drop(tg, header->raw, header->size);
+}
+
+static void free_blocks_since(Tg *tg, uint64_t serial) {
+    while (tg->heap && tg->heap->serial > serial)
+        tg_heap_free(tg, (uint8_t *)tg->heap + 64);
 }
 
 /* --- arenas --------------------------------------------------------------------------------------------- */

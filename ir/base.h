@@ -40,13 +40,43 @@ bool tg_protect(Tg *tg, bool (*body)(void *argument), void *argument);
 TG_NORETURN void tg_bug(Tg *tg, const char *file, int line, const char *what);
 #define TG_CHECK(tg, condition) ((condition) ? (void)0 : tg_bug((tg), __FILE__, __LINE__, #condition))
 
-/* The most bytes that the context may hold (arenas and heap; 0: no limit). Past it: TG_E_memory_limit, unwound. */
-void tg_set_memory_limit(Tg *tg, size_t bytes);
-size_t tg_memory_peak(const Tg *tg);
-
-/* Blocks that are freed one by one: evaluator arrays, file buffers. Never NULL (unwinds); 64-byte aligned. */
+/* Blocks that are freed one by one: evaluator arrays, file buffers. Never NULL (unwinds); 64-byte aligned. What is
+ * taken inside a tg_protect that unwinds is freed by that. */
 void *tg_heap_new(Tg *tg, size_t size);
 void tg_heap_free(Tg *tg, void *block); /* NULL is fine */
+
+/* --- limits (limit.c; rows in limits.def) ------------------------------------------------------------------------ */
+
+typedef enum {
+#define LIMIT(id, option, usual, most, what) TG_LIMIT_##id,
+#include "limits.def"
+#undef LIMIT
+    TG_LIMIT_COUNT
+} TgLimit;
+
+enum { /* what the code can bear, for the size of an array */
+#define LIMIT(id, option, usual, most, what) TG_MOST_##id = (most) < INT32_MAX ? (int)(most) : INT32_MAX,
+#include "limits.def"
+#undef LIMIT
+};
+
+typedef struct {
+    const char *option, *what; /* as in limits.def */
+    uint64_t usual, most;
+} TgLimitInfo;
+
+const TgLimitInfo *tg_limit_info(TgLimit limit);
+uint64_t tg_limit(const Tg *tg, TgLimit limit);
+bool tg_set_limit(Tg *tg, TgLimit limit, uint64_t n); /* false: more than the code can bear; nothing is recorded */
+bool tg_within(Tg *tg, TgLimit limit, uint64_t n);    /* false: n goes beyond it, recorded */
+/* base + ratio * size, as far as that can be counted. */
+uint64_t tg_scaled_limit(const Tg *tg, TgLimit base, TgLimit ratio, uint64_t size);
+
+/* TG_LIMIT_memory counts arenas and heap; what goes beyond it unwinds. An allowance is a second, passing limit of that
+ * kind, for work that may be given up: set around it, by the name of `limit`; returns the former one. SIZE_MAX: none. */
+size_t tg_allow(Tg *tg, TgLimit limit, size_t allowance);
+size_t tg_allowance(const Tg *tg, uint64_t bytes); /* for so many bytes beyond those that are held now */
+size_t tg_memory_peak(const Tg *tg);
 
 /* --- arenas (base.c) ---------------------------------------------------------------------------------------------- */
 
@@ -133,7 +163,7 @@ void tg_text_float(TgText *text, double value, bool is_float32); /* shortest exa
 void tg_text_quoted(TgText *text, const char *bytes, size_t n);
 void tg_text_json(TgText *text, const char *bytes, size_t n); /* the same, but those become U+FFFD: valid JSON */
 
-/* --- files (file.c) ----------------------------------------------------------------------------------------------- */
+/* --- files (file.c, output.c) ------------------------------------------------------------------------------------- */
 
 /* A file mapped read-only. It stays mapped until the context closes. Opening one path twice gives the same file. */
 typedef struct {
@@ -145,12 +175,17 @@ typedef struct {
 
 const TgFile *tg_file_map(Tg *tg, const char *path); /* NULL: refused, recorded */
 /* The external file `location` (relative, as ONNX says) beneath the directory of `model_path`, or beneath the
- * directory that model_path really lies in (model caches link both into one place). Regular files only, no "..". */
+ * directory that model_path really lies in (model caches link both into one place). Regular files only, no "..",
+ * no second name elsewhere (TG_LIMIT_links). */
 const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *location);
 /* Tells the kernel that the mapped bytes are not needed now: they stop counting as resident. */
 void tg_file_forget(const uint8_t *bytes, size_t size);
+/* For handlers of signals: the file whose mapping holds this address (NULL: none), so that a SIGBUS can say which file
+ * another process has cut; and the removal of hidden files under construction. Both are async-signal-safe. */
+const TgFile *tg_file_at(const Tg *tg, const void *address);
+void tg_outputs_abandon(const Tg *tg);
 
-/* A file being written: nothing appears under its name before tg_output_commit (temporary file, then rename). */
+/* A file being written: nothing appears under its name before tg_output_commit; a link of that name is replaced. */
 typedef struct TgOutput TgOutput;
 TgOutput *tg_output_open(Tg *tg, const char *path); /* "-": standard output; NULL: recorded */
 bool tg_output_write(TgOutput *out, const void *bytes, size_t n);
@@ -196,6 +231,9 @@ uint32_t tg_error_count(const Tg *tg);
 void tg_diag_forget(Tg *tg, uint32_t count); /* drops those past `count`: for attempts that may fail */
 TgName tg_diag_id_name(TgDiagId id);
 int tg_diag_exit_code(const Tg *tg);         /* of the first error, per its row; 0 without errors */
+int tg_diag_exit_code_of(TgDiagId id);
+const char *tg_diag_format(TgDiagId id); /* as in diag.def; async-signal-safe, as the one above */
+enum { TG_EXIT_LIMIT = 5 };
 void tg_diag_render(Tg *tg, const TgDiag *diag, TgText *text); /* "tgopt: model.onnx: node 'x' (MatMul): error: ..." */
 
 #endif

@@ -28,17 +28,22 @@ typedef struct TgFrame {
     TgMark scratch; /* what unwinding goes back to */
     TgPlace place;
     uint64_t outputs; /* outputs with a higher serial were opened within */
+    uint64_t blocks;  /* and heap blocks taken */
 } TgFrame;
 
 typedef struct TgHeapBlock TgHeapBlock;
 
 struct Tg {
     TgAllocator allocator;
-    size_t held, peak, limit;
+    uint64_t limit[TG_LIMIT_COUNT];
+    size_t held, peak;
+    size_t allowed;       /* of `held`, for a while: tg_allow; SIZE_MAX: no such limit */
+    TgLimit allowed_by;   /* which limit says so */
     TgFrame *frame;
     TgArena *arenas, *forever, *scratch;
     TgHeapBlock *heap, *shelf; /* in use; freed, but kept for the next of their size */
     size_t shelved;            /* bytes on the shelf */
+    uint64_t block_serial;
     TgInterner *names;
     void *slot[TG_SLOT_COUNT];
 
@@ -55,7 +60,9 @@ struct Tg {
 
 TG_NORETURN void tg_unwind(Tg *tg);            /* to the nearest tg_protect; a diagnostic is recorded */
 void *tg_new_raw(TgArena *arena, size_t size); /* as tg_new, but not zeroed */
-void tg_report_last_words(Tg *tg, TgDiagId id, size_t bytes); /* allocates nothing */
+void tg_report_last_words(Tg *tg, TgDiagId id, ...); /* allocates nothing */
+void tg_limits_init(Tg *tg);                         /* to what limits.def says */
+TgName tg_folder_of(Tg *tg, const char *path);   /* "." where the path names none */
 void tg_files_close(Tg *tg);                     /* unmaps all; discards what was not committed */
 void tg_outputs_unwind(Tg *tg, uint64_t serial); /* discards outputs opened after `serial` */
 

@@ -5,6 +5,7 @@
  * operands and results, because a kernel for it need not write what lies between. A loop counts its body once
  * per round.
  */
+#include <math.h>
 #include <string.h>
 
 #include "graph.h"
@@ -138,6 +139,17 @@ static double conv_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n
     return 2 * window * (transposed ? count_of(c, type_of(g, n, 0)) : out_count(c, g, n));
 }
 
+/* The transform runs along one axis: the longest one is a bound that is often exact. */
+static double fourier_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
+{
+    enum { POINT = 8 }; /* operations of one complex product and sum */
+    const TgType *in = type_of(g, n, 0);
+    double length = 1;
+    for (int32_t i = 0; i < in->rank; i++)
+        length = fmax(length, axis_size(c, g, n, 0, i));
+    return POINT * length * out_count(c, g, n);
+}
+
 /* --- composites and subgraphs --------------------------------------------------------------------------- */
 
 static TgCost node_cost(const Costing *c, const TgGraph *g, const TgNodeInfo *n);
@@ -215,6 +227,7 @@ static double flops_of(const Costing *c, const TgGraph *g, const TgNodeInfo *n, 
     case TG_COST_reduce: return count_of(c, type_of(g, n, 0));
     case TG_COST_matmul: return matmul_flops(c, g, n);
     case TG_COST_conv: return conv_flops(c, g, n);
+    case TG_COST_fourier: return fourier_flops(c, g, n);
     case TG_COST_definition:
         return c->depth < DEEPEST ? definition_flops(c, g, n) : COSTLY_OPERATIONS * out_count(c, g, n);
     case TG_COST_none:

@@ -49,10 +49,13 @@ bool tg_report(Tg *tg, TgDiagId id, ...) {
 }
 
 /* When even the free slot is taken, an earlier record says the same. */
-void tg_report_last_words(Tg *tg, TgDiagId id, size_t bytes) {
+void tg_report_last_words(Tg *tg, TgDiagId id, ...) {
     if (tg->diags.n == tg->diags.cap)
         return;
-    snprintf(tg->last_words, sizeof tg->last_words, ROWS[id].format, bytes);
+    va_list arguments;
+    va_start(arguments, id);
+    vsnprintf(tg->last_words, sizeof tg->last_words, ROWS[id].format, arguments);
+    va_end(arguments);
     record(tg, id, tg->last_words);
 }
 
@@ -65,6 +68,9 @@ void tg_diag_forget(Tg *tg, uint32_t count) {
     while (tg->diags.n > count)
         tg->errors -= tg->diags.at[--tg->diags.n].severity == TG_ERROR;
 }
+
+const char *tg_diag_format(TgDiagId id) { return ROWS[id].format; }
+int tg_diag_exit_code_of(TgDiagId id) { return ROWS[id].exit_code; }
 
 int tg_diag_exit_code(const Tg *tg) {
     for (uint32_t i = 0; i < tg->diags.n; i++)

@@ -173,6 +173,34 @@ static EquivOutcome compare(Equiv *e)
     return equiv_work(e->a) + equiv_work(e->b) <= most ? whole(e) : equiv_by_regions(e);
 }
 
+void tg_equiv_means(const TgGraph *g, TgEquivOptions *options)
+{
+    double constants = tg_graph_const_bytes(g);
+    uint64_t size = constants < 1e18 ? (uint64_t)constants : (uint64_t)1e18;
+    if (!options->most_bytes)
+        options->most_bytes = tg_scaled_limit(g->tg, TG_LIMIT_eval, TG_LIMIT_eval_ratio, size);
+    if (!options->most_operations)
+        options->most_operations = tg_scaled_limit(g->tg, TG_LIMIT_work, TG_LIMIT_work_ratio, size);
+}
+
+static bool equiv_body(void *argument)
+{
+    Equiv *e = argument;
+    TgEquivResult *result = e->result;
+    e->arena = tg_arena_new(e->tg);
+    TgEquivOptions options = *e->options;
+    tg_equiv_means(e->a, &options);
+    e->options = &options;
+    equiv_tensors_init(&e->same, e->tg, e->arena, SIZE_MAX);
+    EquivOutcome o = compare(e);
+    result->verdict = o.verdict;
+    result->witness = o.verdict == TG_EQUAL ? NULL : o.why;
+    result->where = o.where;
+    if (o.verdict != TG_EQUAL || result->proved + result->reused < result->regions)
+        result->bound = 0; /* floats alone vouch for some part */
+    return true;
+}
+
 bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgEquivResult *result)
 {
     static const TgEquivOptions defaults = {.seed = 1};
@@ -181,17 +209,10 @@ bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgE
                .a = a->graph,
                .b = b->graph,
                .options = options ? options : &defaults,
-               .result = result,
-               .arena = tg_arena_new(tg)};
-    equiv_tensors_init(&e.same, tg, e.arena, SIZE_MAX);
+               .result = result};
     *result = (TgEquivResult){.verdict = TG_UNDECIDED};
-    EquivOutcome o = compare(&e);
-    result->verdict = o.verdict;
-    result->witness = o.verdict == TG_EQUAL ? NULL : o.why;
-    result->where = o.where;
-    if (o.verdict != TG_EQUAL || result->proved + result->reused < result->regions)
-        result->bound = 0; /* floats alone vouch for some part */
+    bool ok = tg_protect(tg, equiv_body, &e);
     tg_arena_free(e.arena);
     *tg_place(tg) = place;
-    return true;
+    return ok;
 }

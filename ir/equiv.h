@@ -16,6 +16,8 @@ typedef struct {
     TgCheckKind check;
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
+    /* What one run in a question may take; all questions together twice the operations. 0: see tg_equiv_means. */
+    uint64_t most_bytes, most_operations;
     uint32_t threads;
     double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
 } TgEquivOptions;
@@ -28,12 +30,16 @@ typedef struct {
     uint32_t checked;        /* evaluated */
     uint32_t reused;         /* equal on sight, or answered before */
     uint32_t draws;
+    double work;             /* of the draws, estimated, in operations */
     uint32_t proved;         /* of the regions: in the finite field as well */
     double bound;            /* log2 of the chance that one of them is a false "equal" there; 0: no bound */
     TgName witness; /* different: "'y' element [0,3]: 1.25 against 1.5, ... (seed 7, B=2)"; undecided: why */
     TgName where;   /* different: first value where they part, if found */
 } TgEquivResult;
 
+/* Sets those means as limits.def has them for the source `g`: they grow with its constants, so that no small file can
+ * ask for large ones. */
+void tg_equiv_means(const TgGraph *g, TgEquivOptions *options);
 /* Inputs and outputs are matched by name, else by position. False: recorded trouble (not a verdict). */
 bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgEquivResult *result);
 

@@ -120,10 +120,12 @@ static EquivOutcome ask(EquivMemo *m, EquivProblem *p, double most_work, uint64_
 
 EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough, double most_work)
 {
-    EquivProblem p = make(user);
     EquivOutcome o;
-    uint64_t a = equiv_question(&p, 0), b = equiv_question(&p, 1);
     m->result->regions++;
+    if (equiv_is_spent(m->tg, m->options, m->result, &o))
+        return o;
+    EquivProblem p = make(user);
+    uint64_t a = equiv_question(&p, 0), b = equiv_question(&p, 1);
     if (a == b) {
         m->result->reused++;
         equiv_problem_free(&p);

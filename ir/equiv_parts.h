@@ -152,12 +152,16 @@ typedef struct {
     TgArena *arena;
     TgEvaluator *evaluator;
     TgField *field;
+    size_t allowance; /* of memory, for tg_allow */
     TgName reason;    /* why the last run failed */
-    bool unsupported; /* namely because nobody can run some operator */
+    bool unsupported; /* namely because nobody can run some operator, or because of a limit, */
+    bool exhausted;   /* which other sizes would meet as well */
     bool no_excuse;   /* nothing was computed in advance: other constants are a difference */
 } EquivSolve;
 
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result);
+/* Have the questions so far taken what all together may? Then *o says so. */
+bool equiv_is_spent(Tg *tg, const TgEquivOptions *options, const TgEquivResult *result, EquivOutcome *o);
 /* Sizes for s->attempt; undone by the next call. */
 void equiv_choose_sizes(EquivSolve *s);
 bool equiv_make_inputs(EquivSolve *s, TgEvalMode mode, uint64_t seed, TgArray **in);

@@ -150,7 +150,7 @@ EquivOutcome equiv_prove(EquivSolve *s)
     if (work > 30 * heavy)
         return o;
     s->cls = TG_IN_NORMAL;
-    for (s->attempt = 0; s->attempt < EQUIV_ATTEMPTS && ways < 2; s->attempt++) {
+    for (s->attempt = 0; s->attempt < EQUIV_ATTEMPTS && ways < 2 && !s->exhausted; s->attempt++) {
         bool runs = true;
         uint64_t seed = tg_mix(s->options->seed, s->attempt);
         for (uint32_t i = 0; i < (ways ? 1 : most) && runs; i++) {

@@ -9,19 +9,16 @@
 
 #include "equiv_parts.h"
 
+/* Something that may take too much memory, and then unwinds. */
 typedef struct {
-    TgEvaluator *evaluator;
+    EquivSolve *s;
     TgGraph *g;
-    const TgEvalOptions *options;
+    TgEvalMode mode;
+    uint64_t seed;
     const TgArray *in;
     TgArray *out;
+    bool ended; /* not unwound */
 } Run;
-
-static bool run_body(void *argument)
-{
-    Run *r = argument;
-    return tg_evaluator_run(r->evaluator, r->g, r->options, r->in, r->out);
-}
 
 /* Attempts may fail: what they recorded is taken back, the last message stays as the reason. */
 static bool attempt(EquivSolve *s, bool ok, uint32_t diags)
@@ -29,21 +26,53 @@ static bool attempt(EquivSolve *s, bool ok, uint32_t diags)
     uint32_t n = tg_diag_count(s->tg);
     if (!ok && n > diags) {
         const TgDiag *d = tg_diag(s->tg, n - 1);
-        s->unsupported = d->id == TG_E_not_evaluable || d->id == TG_E_no_definition;
+        s->exhausted = tg_diag_exit_code_of(d->id) == TG_EXIT_LIMIT;
+        s->unsupported = d->id == TG_E_not_evaluable || d->id == TG_E_no_definition || s->exhausted;
         s->reason = d->place.op ? tg_name_format(s->tg, "%s: %s", d->place.op, d->message) : d->message;
     }
     tg_diag_forget(s->tg, diags);
     return ok;
 }
 
+static bool guarded(Run *r, uint32_t n_out, bool (*body)(void *run))
+{
+    EquivSolve *s = r->s;
+    uint32_t diags = tg_diag_count(s->tg);
+    r->out = TG_NEW_N(s->arena, TgArray, n_out + 1u);
+    size_t former = tg_allow(s->tg, TG_LIMIT_eval, s->allowance);
+    bool ok = tg_protect(s->tg, body, r);
+    tg_allow(s->tg, TG_LIMIT_eval, former);
+    if (!r->ended) /* what they held is freed */
+        memset(r->out, 0, n_out * sizeof *r->out);
+    return attempt(s, ok, diags);
+}
+
+static bool run_body(void *argument)
+{
+    Run *r = argument;
+    const TgEquivOptions *o = r->s->options;
+    uint64_t operations = o->most_operations ? o->most_operations : tg_limit(r->s->tg, TG_LIMIT_work);
+    TgEvalOptions options = {.mode = r->mode,
+                             .threads = o->threads,
+                             .seed = o->seed,
+                             .field = r->s->field,
+                             .max_flops = (double)operations,
+                             .max_steps = tg_limit(r->s->tg, TG_LIMIT_steps)};
+    bool ok = tg_evaluator_run(r->s->evaluator, r->g, &options, r->in, r->out);
+    r->ended = true;
+    return ok;
+}
+
 bool equiv_evaluate(EquivSolve *s, TgGraph *g, TgEvalMode mode, const TgArray *in, TgArray **out)
 {
-    TgEvalOptions options = {
-        .mode = mode, .threads = s->options->threads, .seed = s->options->seed, .field = s->field};
-    *out = TG_NEW_N(s->arena, TgArray, g->outputs.n + 1u);
-    Run run = {s->evaluator, g, &options, in, *out};
-    uint32_t diags = tg_diag_count(s->tg);
-    return attempt(s, tg_protect(s->tg, run_body, &run), diags);
+    Run run = {.s = s, .g = g, .mode = mode, .in = in};
+    bool ok = guarded(&run, g->outputs.n, run_body);
+    *out = run.out;
+    if (!run.ended) {
+        tg_evaluator_abandon(s->evaluator);
+        s->evaluator = tg_evaluator_new(s->tg);
+    }
+    return ok;
 }
 
 void equiv_drop(EquivSolve *s, TgArray *arrays, uint32_t n)
@@ -59,13 +88,21 @@ void equiv_choose_sizes(EquivSolve *s)
     equiv_dummies(s->arena, &s->p->dummies, &s->sizes);
 }
 
+static bool inputs_body(void *argument)
+{
+    Run *r = argument;
+    EquivSolve *s = r->s;
+    bool ok = equiv_inputs(s->tg, r->g, &s->sizes, r->mode, s->attempt, r->seed, s->cls, r->out);
+    r->ended = true;
+    return ok;
+}
+
 bool equiv_make_inputs(EquivSolve *s, TgEvalMode mode, uint64_t seed, TgArray **in)
 {
-    TgGraph *g = s->p->a->graph;
-    uint32_t diags = tg_diag_count(s->tg);
-    *in = TG_NEW_N(s->arena, TgArray, g->inputs.n + 1u);
-    bool ok = equiv_inputs(s->tg, g, &s->sizes, mode, s->attempt, seed, s->cls, *in);
-    return attempt(s, ok, diags);
+    Run run = {.s = s, .g = s->p->a->graph, .mode = mode, .seed = seed};
+    bool ok = guarded(&run, run.g->inputs.n, inputs_body);
+    *in = run.out;
+    return ok;
 }
 
 /* --- words ---------------------------------------------------------------------------------------------- */
@@ -148,25 +185,51 @@ static double input_elements(const TgGraph *g)
     return sum;
 }
 
+static double draw_work(const EquivSolve *s)
+{
+    static const double per_input = 40; /* making a random number, twice */
+    TgGraph *a = s->p->a->graph, *b = s->p->b->graph;
+    return 1 + equiv_work(a) + equiv_work(b) + per_input * input_elements(a);
+}
+
 /* The work of all draws is about the same: large problems are drawn less often. */
 static uint32_t draws_for(const EquivSolve *s)
 {
-    static const double work = 6e7, per_input = 40; /* making a random number, twice */
+    static const double work = 6e7;
     if (s->options->draws)
         return s->options->draws;
-    double n = work / (1 + equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph) +
-                       per_input * input_elements(s->p->a->graph));
+    double n = work / draw_work(s);
     return n >= DRAWS ? DRAWS : n < 1 ? 1 : (uint32_t)n;
+}
+
+static double question_work(const EquivSolve *s)
+{
+    enum { PROOF = 8 }; /* draws in floats that take as long, more or less */
+    uint32_t floats = s->options->check != TG_CHECK_FIELD ? draws_for(s) : 0;
+    uint32_t proof = s->options->check != TG_CHECK_FLOATS ? PROOF : 0;
+    return (floats + proof) * draw_work(s);
+}
+
+/* Thousands of different questions, each of them fair: what they take together is bounded as well. */
+bool equiv_is_spent(Tg *tg, const TgEquivOptions *options, const TgEquivResult *result, EquivOutcome *o)
+{
+    static const double questions = 2; /* of the largest kind */
+    uint64_t most = options->most_operations ? options->most_operations : tg_limit(tg, TG_LIMIT_work);
+    *o = (EquivOutcome){.verdict = TG_UNDECIDED,
+                        .why = "the questions before took all that may be spent; --limit work=N allows more"};
+    return result->work > questions * (double)most;
 }
 
 /* The first way from `from` on to choose sizes with which a runs; its draw has been made. */
 static EquivOutcome first_that_runs(EquivSolve *s, uint32_t from, bool *excused)
 {
     EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "no sizes were found with which it runs"};
-    for (s->attempt = from; s->attempt < EQUIV_ATTEMPTS && o.verdict == TG_UNDECIDED; s->attempt++)
+    s->exhausted = false;
+    for (s->attempt = from; s->attempt < EQUIV_ATTEMPTS && !s->exhausted; s->attempt++) {
         o = equiv_draw_floats(s, excused);
-    if (o.verdict != TG_UNDECIDED)
-        s->attempt--;
+        if (o.verdict != TG_UNDECIDED)
+            break;
+    }
     return o;
 }
 
@@ -209,11 +272,14 @@ static EquivOutcome both(const EquivOutcome *proof, const EquivOutcome *floats, 
 EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options, TgEquivResult *result)
 {
     TgField field;
-    EquivSolve s = {.tg = tg, .p = p, .options = options, .result = result, .arena = tg_arena_new(tg)};
+    EquivSolve s = {.tg = tg, .p = p, .options = options, .result = result};
+    result->work += question_work(&s);
+    s.arena = tg_arena_new(tg);
     s.reason = "no reason given";
     s.field = &field;
     s.evaluator = tg_evaluator_new(tg);
     s.no_excuse = equiv_same_structure(p);
+    s.allowance = tg_allowance(tg, options->most_bytes ? options->most_bytes : tg_limit(tg, TG_LIMIT_eval));
     EquivOutcome proof = {.verdict = TG_UNDECIDED}, floats = {.verdict = TG_UNDECIDED};
     bool excused = false;
     if (options->check != TG_CHECK_FLOATS)

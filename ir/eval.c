@@ -56,6 +56,7 @@ struct TgRun {
     TG_VEC(TgModel *) models;
     TG_VEC(Plan *) keepers; /* plans that hold constants */
     double flops;
+    uint64_t steps; /* nodes run in rounds of Loop and Scan */
     uint32_t depth;
 };
 
@@ -79,6 +80,13 @@ bool eval_spend(TgEvalCall *c, double flops)
     double limit = c->run->options->max_flops;
     c->run->flops += flops;
     return limit <= 0 || c->run->flops <= limit || tg_report(c->tg, TG_E_too_costly, limit);
+}
+
+bool eval_round(TgEvalCall *c, const TgGraph *body)
+{
+    uint64_t limit = c->run->options->max_steps;
+    c->run->steps += body->nodes.n;
+    return !limit || c->run->steps <= limit || tg_within(c->tg, TG_LIMIT_steps, c->run->steps);
 }
 
 /* --- one node with a kernel ----------------------------------------------------------------------------- */
@@ -588,6 +596,13 @@ TgEvaluator *tg_evaluator_new(Tg *tg)
     return run;
 }
 
+void tg_evaluator_abandon(TgEvaluator *e)
+{
+    for (uint32_t i = 0; i < e->models.n; i++)
+        tg_model_free(e->models.at[i]);
+    tg_arena_free(e->arena);
+}
+
 void tg_evaluator_drop(TgEvaluator *e)
 {
     TgArena *arena = e->arena;
@@ -605,6 +620,7 @@ bool tg_evaluator_run(TgEvaluator *e, TgGraph *g, const TgEvalOptions *options, 
     e->options = options;
     e->depth = 0;
     e->flops = 0;
+    e->steps = 0;
     bool ok = run_graph(e, g, each, NULL, out);
     tg_release(tg_scratch(e->tg), mark);
     return ok;

@@ -49,6 +49,7 @@ typedef struct {
     uint64_t seed;    /* of operators that are random by construction */
     TgField *field;   /* TG_EVAL_FIELD: the draw, and what happened */
     double max_flops; /* give up beyond (TG_E_too_costly); 0: no limit */
+    uint64_t max_steps; /* nodes run in bodies of Loop and Scan (TG_E_limit); 0: no limit */
     /* Called with each result of the main graph when it is ready; may be NULL. */
     void (*watch)(void *user, const TgGraph *g, TgValue v, const TgArray *value);
     void *user;
@@ -63,6 +64,7 @@ typedef struct TgRun TgEvaluator;
 TgEvaluator *tg_evaluator_new(Tg *tg);
 bool tg_evaluator_run(TgEvaluator *e, TgGraph *g, const TgEvalOptions *options, const TgArray *in, TgArray *out);
 void tg_evaluator_drop(TgEvaluator *e);
+void tg_evaluator_abandon(TgEvaluator *e); /* instead, when a run unwound: its arrays are gone */
 /* One node over arrays; used by folding and recipes. `g` may be NULL for nodes without subgraphs. */
 bool tg_eval_node(Tg *tg, const TgGraph *g, const TgNodeInfo *n, const TgEvalOptions *options,
                   const TgArray *const *in, TgArray *out);

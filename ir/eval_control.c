@@ -126,7 +126,7 @@ static bool rounds_begin(Rounds *r, TgEvalCall *c, uint32_t n_state, uint32_t n_
  * the caller. */
 static bool one_round(Rounds *r, uint32_t n_in, const TgArray *const *in)
 {
-    if (!eval_subgraph(r->c, r->sub, n_in, in, r->out))
+    if (!eval_round(r->c, r->c->n->sub[r->sub].graph) || !eval_subgraph(r->c, r->sub, n_in, in, r->out))
         return false;
     for (uint32_t i = 0; i < r->n_state; i++) {
         tg_array_drop(r->c->tg, &r->state[i]);

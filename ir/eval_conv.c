@@ -27,6 +27,12 @@ static bool operands(TgEvalCall *c, uint32_t bias_slot, int64_t in_channels, int
     return true;
 }
 
+/* Every weight meets every place of the small grid in every image. */
+static bool spend(TgEvalCall *c, const EvalWindow *w)
+{
+    return eval_spend(c, 2.0 * (double)c->in[0]->dim[0] * (double)c->in[1]->count * (double)w->smalls);
+}
+
 /* Output [images, channels, grid]. */
 static bool out_grid(TgEvalCall *c, int64_t images, int64_t channels, int32_t n, const int64_t *grid)
 {
@@ -47,7 +53,8 @@ bool eval_conv(TgEvalCall *c)
         return eval_bad_shape(c, 1, "its second size is that of a group of input channels");
     return eval_window_read(c, &w, x->rank - 2, weight->dim + 2)
         && eval_window_shrink(c, &w, x->dim + 2, false)
-        && out_grid(c, x->dim[0], weight->dim[0], w.n, w.small) && TG_BY_NUM(c, conv)(c, &w, groups);
+        && spend(c, &w) && out_grid(c, x->dim[0], weight->dim[0], w.n, w.small)
+        && TG_BY_NUM(c, conv)(c, &w, groups);
 }
 
 bool eval_conv_transpose(TgEvalCall *c)
@@ -62,7 +69,8 @@ bool eval_conv_transpose(TgEvalCall *c)
     if (weight->dim[0] != x->dim[1])
         return eval_bad_shape(c, 1, "its first size is the number of input channels");
     return eval_window_read(c, &w, x->rank - 2, weight->dim + 2) && eval_window_grow(c, &w, x->dim + 2)
-        && out_grid(c, x->dim[0], channels, w.n, w.big) && TG_BY_NUM(c, conv_transpose)(c, &w, groups);
+        && spend(c, &w) && out_grid(c, x->dim[0], channels, w.n, w.big)
+        && TG_BY_NUM(c, conv_transpose)(c, &w, groups);
 }
 
 bool eval_col2_im(TgEvalCall *c)
@@ -110,6 +118,6 @@ bool eval_deform_conv(TgEvalCall *c)
         || !is_per_tap(c, 2, offset_groups * w.taps * w.n, &w)
         || (eval_in(c, 4) && !is_per_tap(c, 4, offset_groups * w.taps, &w)))
         return false;
-    return out_grid(c, x->dim[0], weight->dim[0], w.n, w.small)
+    return spend(c, &w) && out_grid(c, x->dim[0], weight->dim[0], w.n, w.small)
         && TG_BY_NUM(c, deform_conv)(c, &w, groups, offset_groups);
 }

@@ -13,5 +13,7 @@ bool eval_det(TgEvalCall *c)
         return false;
     if (x->rank < 2 || x->dim[x->rank - 1] != x->dim[x->rank - 2] || x->dim[x->rank - 1] > UINT16_MAX)
         return eval_bad_shape(c, 0, "the last two axes are those of a square matrix");
-    return eval_out(c, 0, x->dtype, x->rank - 2, x->dim) && TG_BY_NUM(c, det)(c, x->dim[x->rank - 1]);
+    double n = (double)x->dim[x->rank - 1];
+    return eval_spend(c, (double)x->count * n) && eval_out(c, 0, x->dtype, x->rank - 2, x->dim) &&
+           TG_BY_NUM(c, det)(c, x->dim[x->rank - 1]);
 }

@@ -40,7 +40,7 @@ bool eval_out(TgEvalCall *c, uint32_t i, TgDtype dtype, int32_t rank, const int6
         if (dim[k] < 0)
             return eval_bad_value(c, "a size of the result", dim[k]);
     c->out[i] = tg_array_new(c->tg, c->mode, dtype, rank, dim);
-    return true;
+    return eval_spend(c, (double)c->out[i].count);
 }
 
 bool eval_out_like(TgEvalCall *c, uint32_t i, const TgArray *a)

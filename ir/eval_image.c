@@ -106,6 +106,10 @@ bool eval_non_max_suppression(TgEvalCall *c)
     if (!eval_one_int(c, 2, 0, &s.most) || !eval_one_float(c, 3, 0, &s.overlap)
         || !eval_one_float(c, 4, 0, &s.score))
         return false;
+    static const double per_pair = 10; /* operations */
+    double kept = s.most < s.boxes ? (double)s.most : (double)s.boxes;
+    if (!eval_spend(c, per_pair * (double)scores->count * kept))
+        return false;
     TgU32s rows = {0};
     TG_BY_NUM(c, non_max_suppression)(c, &s, &rows);
     if (!eval_out(c, 0, TG_i64, 2, (int64_t[]){rows.n / 3, 3}))

@@ -162,6 +162,8 @@ bool eval_subgraph(TgEvalCall *c, uint32_t sub, uint32_t n_in, const TgArray *co
 
 /* Accounts for work against TgEvalOptions.max_flops; false when that is exceeded (recorded). */
 bool eval_spend(TgEvalCall *c, double flops);
+/* Accounts for one more round of a loop against max_steps; the same. */
+bool eval_round(TgEvalCall *c, const TgGraph *body);
 
 /* Runs body(user, from, to) over [0, n) in c->threads pieces. */
 void eval_parallel(const TgEvalCall *c, int64_t n, void (*body)(void *user, int64_t from, int64_t to),

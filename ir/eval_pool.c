@@ -56,7 +56,7 @@ static bool pool_window(TgEvalCall *c, EvalWindow *w, TgDtype dtype, int64_t *di
         return false;
     memcpy(dim, x->dim, sizeof x->dim);
     memcpy(dim + 2, w->small, (size_t)w->n * sizeof *dim);
-    return eval_out(c, 0, dtype, x->rank, dim);
+    return eval_out(c, 0, dtype, x->rank, dim) && eval_spend(c, (double)c->out[0].count * (double)w->taps);
 }
 
 bool eval_max_pool(TgEvalCall *c)

@@ -26,6 +26,8 @@ static Complex *roots_of_unity(Tg *tg, int64_t n, double sign)
     return root;
 }
 
+enum { BIN = 8 }; /* operations for each point in each bin */
+
 /* Bin k of the transform of x[0..n). */
 static Complex bin(const Complex *x, const Complex *root, int64_t n, int64_t k)
 {
@@ -115,7 +117,8 @@ bool eval_dft(TgEvalCall *c)
     memcpy(dim, x->dim, sizeof dim);
     dim[axis] = d.out;
     dim[x->rank - 1] = d.parts_out;
-    if (!eval_out(c, 0, x->dtype, x->rank, dim))
+    if (!eval_out(c, 0, x->dtype, x->rank, dim)
+        || !eval_spend(c, BIN * (double)c->out[0].count * (double)d.length))
         return false;
     dft(c, &d);
     return true;
@@ -166,7 +169,8 @@ bool eval_stft(TgEvalCall *c)
         return eval_bad_shape(c, 2, "a window has one element per sample of a frame");
     s.frames = (s.samples - s.length) / s.step + 1;
     s.bins = tg_attr_int(c->n, "onesided") && s.parts == 1 ? s.length / 2 + 1 : s.length;
-    if (!eval_out(c, 0, x->dtype, 4, (int64_t[]){s.batch, s.frames, s.bins, 2}))
+    if (!eval_out(c, 0, x->dtype, 4, (int64_t[]){s.batch, s.frames, s.bins, 2})
+        || !eval_spend(c, BIN * (double)c->out[0].count * (double)s.length))
         return false;
     stft(c, &s, window);
     return true;

@@ -123,19 +123,28 @@ static void add_use(TgGraph *g, TgNode n, uint32_t slot, TgValue v)
     }
 }
 
+static bool is_use(const TgUse *use, TgNode n, uint32_t slot) { return use->node == n && use->slot == slot; }
+
+/* A value may have a hundred thousand uses that go one by one, in either order: looks from both ends and
+ * moves the shorter side. */
 static void drop_use(TgGraph *g, TgNode n, uint32_t slot, TgValue v)
 {
     if (!v)
         return;
     TgValueInfo *info = tg_value(g, v);
-    for (uint32_t i = info->uses.n; i-- > 0;) /* mostly a late one */
-        if (info->uses.at[i].node == n && info->uses.at[i].slot == slot) {
-            memmove(info->uses.at + i, info->uses.at + i + 1, (info->uses.n - i - 1) * sizeof(TgUse));
-            info->uses.n--;
-            return;
-        }
-    const bool use_was_recorded = false;
-    TG_CHECK(g->tg, use_was_recorded);
+    TgUse *at = info->uses.at;
+    uint32_t early = 0, late = info->uses.n;
+    while (early < late && !is_use(&at[early], n, slot) && !is_use(&at[late - 1], n, slot))
+        early++, late--;
+    TG_CHECK(g->tg, early < late);
+    if (is_use(&at[late - 1], n, slot)) {
+        memmove(at + late - 1, at + late, (info->uses.n - late) * sizeof *at);
+    } else {
+        memmove(at + 1, at, early * sizeof *at);
+        info->uses.at++;
+        info->uses.cap--;
+    }
+    info->uses.n--;
 }
 
 /* --- nodes ---------------------------------------------------------------------------------------------------------- */

@@ -145,8 +145,8 @@ bool inf_set(TgInfer *f, uint32_t i, TgDtype dtype, const InfShape *shape)
     int64_t n;
     if (i >= f->n->n_out)
         return true;
-    if (shape->rank > TG_MAX_RANK)
-        return tg_report(f->tg, TG_E_infer_rank_limit, shape->rank, TG_MAX_RANK);
+    if (shape->rank > 0 && !tg_within(f->tg, TG_LIMIT_rank, (uint64_t)shape->rank))
+        return false;
     for (int32_t k = 0; k < shape->rank; k++)
         if (tg_dim_known(shape->dim[k], &n) && n < 0)
             return tg_report(f->tg, TG_E_infer_negative, k, i, (long long)n);

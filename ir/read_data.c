@@ -344,6 +344,18 @@ static uint64_t noise(uint64_t seed, uint64_t i)
     return z ^ (z >> 31);
 }
 
+/* A line of text may ask for as much memory as a small file. */
+static bool may_make(TgReader *r, const Shape *s, TgDtype dtype)
+{
+    Tg *tg = r->lex.tg;
+    size_t bytes = tg_dtype_bytes(dtype, (size_t)s->count);
+    uint64_t most = tg_limit(tg, TG_LIMIT_load), left = most > r->made ? most - r->made : 0;
+    if (bytes > left)
+        return tg_report(tg, TG_E_load_budget, bytes, (size_t)left, tg_limit_info(TG_LIMIT_load)->option);
+    r->made += bytes;
+    return true;
+}
+
 /* random(seed), for tests: floats k/512 in [-2, 2), exact in 16 bits and more; integers -8..7 or 0..15;
  * bools. */
 static TgTensor *const_random(TgReader *r, const Shape *s)
@@ -360,7 +372,7 @@ static TgTensor *const_random(TgReader *r, const Shape *s)
         return NULL;
     if (seed <= 0)
         return r->lex = before, tg_lex_fail(&r->lex, "a seed above 0"), NULL;
-    if (!tg_lex_expect(&r->lex, ')'))
+    if (!tg_lex_expect(&r->lex, ')') || !may_make(r, s, dtype))
         return NULL;
     void *data;
     TgTensor *t = tg_tensor_blank(r->arena, dtype, s->type->rank, s->dim, &data);

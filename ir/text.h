@@ -21,6 +21,7 @@ typedef struct TgReader {
     TgArena *arena; /* for what is kept: tensors, attribute payloads */
     TgName base;    /* file ranges are beneath the folder of this path */
     int depth;
+    uint64_t made; /* bytes of constants that the text does not spell out */
     const TgTensor *(*constant)(struct TgReader *);
 } TgReader;
 

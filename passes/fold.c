@@ -11,11 +11,9 @@
 enum {
     EAGER = 64 << 10,       /* bytes up to which a result is computed at once ... */
     EAGER_FLOATS = 1 << 10, /* ... of floats: as recipes they are verified unrounded, and alike in all layers */
-    FREE_GROWTH = 64 << 10, /* bytes that any single result may have */
-    MAX_RESULT = 64 << 20   /* a result that is larger than its operands stays below this */
+    FREE_GROWTH = 1 << 10,  /* bytes that any single result may have */
+    SURE_GROWTH = 4 << 20   /* bytes by which constants may grow however small they are */
 };
-
-static const double DEFAULT_BUDGET = 64 << 20;
 
 static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
 {
@@ -31,6 +29,15 @@ static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
     return bytes;
 }
 
+/* Bytes by which folding may let the constants grow. */
+static double growth_budget(const TgPass *p)
+{
+    double scaled = (double)tg_limit(p->tg, TG_LIMIT_fold_ratio) * p->const_bytes;
+    double most = (double)tg_limit(p->tg, TG_LIMIT_fold);
+    scaled = scaled > SURE_GROWTH ? scaled : SURE_GROWTH;
+    return scaled < most ? scaled : most;
+}
+
 /* Whether the result may take its place among the constants. */
 static bool affordable(TgPass *p, const TgNodeInfo *n, double out_bytes)
 {
@@ -39,12 +46,23 @@ static bool affordable(TgPass *p, const TgNodeInfo *n, double out_bytes)
     double growth = last_use ? out_bytes - in_bytes : out_bytes;
     if (p->vouched || out_bytes <= FREE_GROWTH || growth <= 0)
         return true;
-    double budget = p->options->grow_budget > 0 ? p->options->grow_budget : DEFAULT_BUDGET;
-    if (p->grown + growth > budget || (out_bytes > MAX_RESULT && !last_use && out_bytes > in_bytes)) {
-        pass_explain(p, n, "refused: folding would grow the constants by %.0f bytes", growth);
+    if (p->grown + growth > growth_budget(p)) {
+        pass_explain(p, n, "refused: folding would grow the constants by %.0f bytes; see --limit fold", growth);
         return false;
     }
     p->grown += growth;
+    return true;
+}
+
+/* Whether computing it, now or when the model is written, takes no more than such a model may ask for. */
+static bool takes_little(TgPass *p, const TgNodeInfo *n)
+{
+    double work = tg_node_cost(p->g, n, 1).flops, size = p->const_bytes < 1e18 ? p->const_bytes : 1e18;
+    if (p->worked + work > (double)tg_scaled_limit(p->tg, TG_LIMIT_work, TG_LIMIT_work_ratio, (uint64_t)size)) {
+        pass_explain(p, n, "refused: folding would take %.3g operations; see --limit work", work);
+        return false;
+    }
+    p->worked += work;
     return true;
 }
 
@@ -102,7 +120,7 @@ static bool compute_now(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
             arrays[i] = tg_array_from_tensor(p->tg, TG_EVAL_NATIVE, tg_const_of(p->g, n->in[i]));
     for (uint32_t i = 0; i < n->n_in; i++)
         operands[i] = n->in[i] ? &arrays[i] : NULL;
-    TgEvalOptions options = {.mode = TG_EVAL_NATIVE};
+    TgEvalOptions options = {.mode = TG_EVAL_NATIVE, .max_flops = (double)tg_limit(p->tg, TG_LIMIT_work)};
     bool good = tg_eval_node(p->tg, p->g, n, &options, operands, results);
     for (uint32_t i = 0; i < n->n_in; i++)
         if (n->in[i])
@@ -138,7 +156,8 @@ bool fold_node(TgPass *p, TgNode node)
     TgNodeInfo *n = tg_node(p->g, node);
     const TgTensor *out[8] = {0};
     double bytes = 0;
-    if (n->n_out > 8 || !foldable(p, n) || (result_bytes(p, n, &bytes) && !affordable(p, n, bytes)))
+    if (n->n_out > 8 || !foldable(p, n) || (result_bytes(p, n, &bytes) && !affordable(p, n, bytes)) ||
+        !takes_little(p, n))
         return false;
     if (!(worth_a_recipe(p, n, bytes) ? make_recipe(p, n, out) : compute_now(p, n, out)))
         return false;

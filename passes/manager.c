@@ -172,11 +172,24 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
     return true;
 }
 
-bool tg_optimize(TgModel *model, const TgOptimizeOptions *options, TgReport *report)
+typedef struct {
+    TgModel *model;
+    const TgOptimizeOptions *options;
+    TgReport *report;
+} Optimize;
+
+static bool optimize(void *argument)
 {
-    memset(report, 0, sizeof *report);
-    int64_t opset = options->opset ? options->opset : tg_model_opset(model, "");
-    TgPass p = {.tg = model->tg, .model = model, .options = options, .report = report, .opset = opset};
+    const Optimize *call = argument;
+    TgModel *model = call->model;
+    const TgOptimizeOptions *options = call->options;
+    TgReport *report = call->report;
+    TgPass p = {.tg = model->tg,
+                .model = model,
+                .options = options,
+                .report = report,
+                .opset = options->opset ? options->opset : tg_model_opset(model, ""),
+                .const_bytes = tg_graph_const_bytes(model->graph)};
     for (uint32_t i = 0; i < PASSES; i++) {
         TgPassTime time = {tg_name(model->tg, passes[i].info.name), 0, 0};
         TG_PUSH(model->arena, &report->passes, time);
@@ -197,4 +210,11 @@ bool tg_optimize(TgModel *model, const TgOptimizeOptions *options, TgReport *rep
             break;
     }
     return true;
+}
+
+bool tg_optimize(TgModel *model, const TgOptimizeOptions *options, TgReport *report)
+{
+    Optimize call = {model, options, report};
+    memset(report, 0, sizeof *report);
+    return tg_protect(model->tg, optimize, &call);
 }

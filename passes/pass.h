@@ -15,6 +15,8 @@ typedef struct TgPass {
     uint32_t changes;                 /* applications so far in this run */
     uint32_t refused;                 /* of them, by the check */
     bool vouched;                     /* what is folded now replaces constants that will not be needed any more */
+    double const_bytes;               /* of the model as it came */
+    double worked;                    /* operations that what was folded takes */
     double grown;                     /* bytes by which folding has grown the constants so far */
 } TgPass;
 

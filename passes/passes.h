@@ -33,7 +33,6 @@ typedef struct TgOptimizeOptions {
     uint32_t threads;
     TgChecker *checker;         /* every application is checked by it, and undone if refused; NULL: none is */
     void (*trace)(void *user, const TgApplication *a); /* is told of each, with the region as text; or NULL */
-    double grow_budget;         /* folding may grow the constants by this many bytes; 0: default */
 } TgOptimizeOptions;
 
 typedef struct { TgName pass; double seconds; uint32_t changes; } TgPassTime;

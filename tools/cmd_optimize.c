@@ -1,6 +1,5 @@
 /* The main job: load, optimize, compare with the source, write. Nothing is written that differs from the
  * source. */
-#include <math.h>
 #include <string.h>
 
 #include "tool.h"
@@ -87,6 +86,7 @@ static bool optimize(Job *job) {
     double start = seconds_now();
     TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
     options.tolerance = 1e-4; /* our own rewrites have no need to be less exact than what they replace */
+    tg_equiv_means(job->source->graph, &options);
     if (!has(&job->run->arguments, OPT_no_verify))
         job->checker = tg_checker_new(job->run->tg, &options);
     job->options.checker = job->checker;
@@ -138,7 +138,7 @@ static bool verify_whole(Job *job) {
     if (!wanted && job->extent != VERIFY_FULL)
         return true;
     if (job->extent == VERIFY_FULL)
-        options.max_flops = HUGE_VAL;
+        whatever_it_costs(job->run->tg, &options);
     if (!tg_equiv(job->run->tg, job->source, job->model, &options, &job->equiv))
         return false;
     job->summary.verify += seconds_now() - start;

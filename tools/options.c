@@ -157,21 +157,52 @@ bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64
     return true;
 }
 
-bool option_size(const Arguments *a, OptionId id, size_t *bytes)
+/* 7, 512M, 4G; false: no such number. */
+static bool read_size(const char *text, uint64_t *n)
 {
-    const char *text = text_of(a, id);
-    if (!text)
-        return true;
     static const char units[] = "KMGT";
     char *end;
     errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
+    unsigned long long x = strtoull(text, &end, 10);
     const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
     int shift = unit ? 10 * (int)(unit - units + 1) : 0;
     end += unit != NULL;
-    if (errno || *text == '-' || end == text || *end || n > SIZE_MAX >> shift)
-        return usage("--%s wants a size such as 512M or 4G, not '%s'", OPTIONS[id].name, text);
-    *bytes = (size_t)n << shift;
+    if (errno || *text < '0' || *text > '9' || *end || x > UINT64_MAX >> shift)
+        return false;
+    *n = (uint64_t)x << shift;
+    return true;
+}
+
+/* --limit NAME=N */
+static bool set_limit(Tg *tg, const char *text)
+{
+    size_t length = strcspn(text, "=");
+    uint64_t n;
+    for (int i = 0; i < TG_LIMIT_COUNT; i++) {
+        const TgLimitInfo *info = tg_limit_info((TgLimit)i);
+        if (strlen(info->option) != length || strncmp(info->option, text, length) != 0)
+            continue;
+        if (!text[length] || !read_size(text + length + 1, &n) || !tg_set_limit(tg, (TgLimit)i, n))
+            return usage("--limit %s wants a number up to %llu, not '%s'", info->option,
+                         (unsigned long long)info->most, text + length + (text[length] != 0));
+        return true;
+    }
+    return usage("--limit does not know '%.*s'", (int)length, text);
+}
+
+bool set_limits(Tg *tg, const Arguments *a)
+{
+    uint64_t n;
+    for (uint32_t i = 0; i < a->given.n; i++) {
+        const Given *given = &a->given.at[i];
+        if (given->id == OPT_limit && !set_limit(tg, given->value))
+            return false;
+        if (given->id != OPT_max_memory)
+            continue;
+        if (!read_size(given->value, &n))
+            return usage("--max-memory wants a size such as 512M or 4G, not '%s'", given->value);
+        tg_set_limit(tg, TG_LIMIT_memory, n);
+    }
     return true;
 }
 
@@ -231,6 +262,16 @@ static void print_options(Command command)
     }
 }
 
+static void print_limits(void)
+{
+    puts("\nLIMITS against harmful files (--limit NAME=N), with their defaults; beyond one: exit status 5\n");
+    for (int i = 0; i < TG_LIMIT_COUNT; i++) {
+        const TgLimitInfo *info = tg_limit_info((TgLimit)i);
+        printf("  %-12s%*llu  %s%s\n", info->option, HELP_COLUMN - 16, (unsigned long long)info->usual,
+               info->what, info->usual ? "" : " (0: all that there is)");
+    }
+}
+
 void print_help(Command command)
 {
     const char *word = COMMANDS[command].word;
@@ -243,6 +284,7 @@ void print_help(Command command)
         printf("%s\n\n", COMMANDS[command].summary);
     }
     print_options(command);
+    print_limits();
     puts("\nexit status: 0 done or equal, 1 model refused, 2 usage, 3 not equal, 4 not supported or not "
          "decided,\n"
          "5 a limit was reached, 70 internal error");
@@ -262,6 +304,11 @@ void print_manual(void)
         char head[80];
         head_of((OptionId)i, head, sizeof head);
         printf(".TP\n.B \"%s\"\n%s.\n", head + strspn(head, " "), OPTIONS[i].help);
+    }
+    puts(".SH LIMITS\nAgainst harmful files; beyond one the exit status is 5. A ratio adds to the limit before it.");
+    for (int i = 0; i < TG_LIMIT_COUNT; i++) {
+        const TgLimitInfo *info = tg_limit_info((TgLimit)i);
+        printf(".TP\n.B %s\n%s (default %llu).\n", info->option, info->what, (unsigned long long)info->usual);
     }
     puts(".SH EXIT STATUS\n0 done or equal, 1 model refused, 2 usage, 3 not equal, 4 not supported or not "
          "decided, "

@@ -1,5 +1,6 @@
 /* tgopt: the command. Chooses what to do, runs it under one tg_protect, prints what was reported, chooses
  * the exit status. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,10 +17,16 @@ double seconds_now(void)
 
 TgModel *load_model(Run *run, const char *path)
 {
-    size_t memory = 0; /* not given: in proportion to the file */
-    option_size(&run->arguments, OPT_max_memory, &memory);
-    TgLoadOptions options = {.strict = has(&run->arguments, OPT_strict), .max_alloc = memory};
+    TgLoadOptions options = {.strict = has(&run->arguments, OPT_strict)};
     return tg_load(run->tg, path, &options);
+}
+
+void whatever_it_costs(Tg *tg, TgEquivOptions *options)
+{
+    static const TgLimit costs[] = {TG_LIMIT_eval, TG_LIMIT_work, TG_LIMIT_steps};
+    options->max_flops = HUGE_VAL;
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        tg_set_limit(tg, costs[i], tg_limit_info(costs[i])->most);
 }
 
 bool write_text(Tg *tg, const char *path, const TgText *text)
@@ -139,15 +146,13 @@ static bool work(void *argument)
     const Arguments *a = &run->arguments;
     if (answered(a))
         return true;
-    size_t memory = 0;
     uint32_t wanted = a->command == CMD_VERIFY ? 2 : 1;
     run->code = EXIT_USAGE;
-    if (!option_size(a, OPT_max_memory, &memory) || !wants_color(a, &run->color))
+    if (!set_limits(run->tg, a) || !wants_color(a, &run->color))
         return false;
     if (a->operands.n != wanted)
         return usage(a->operands.n < wanted ? "no model given" : "too many operands, first '%s'",
                      a->operands.n > wanted ? a->operands.at[wanted] : "");
-    tg_set_memory_limit(run->tg, memory);
     run->quiet = has(a, OPT_quiet);
     run->verbose = has(a, OPT_verbose);
     run->code = EXIT_OK;
@@ -180,15 +185,19 @@ int main(int argc, char **argv)
 {
     Whole whole = {.run = {.tg = tg_open(NULL)}, .argc = argc, .argv = argv};
     Run *run = &whole.run;
-    if (!run->tg)
+    if (!run->tg) {
+        fputs("tgopt: error: out of memory\n", stderr);
         return EXIT_LIMIT;
+    }
+    watch_signals(run->tg);
     int code = EXIT_USAGE;
     if (tg_protect(run->tg, parse, &whole)) {
         bool ok = tg_protect(run->tg, work, run);
         code = exit_code(run, ok);
-        tg_set_memory_limit(run->tg, 0);
+        tg_set_limit(run->tg, TG_LIMIT_memory, 0);
         tg_protect(run->tg, print_messages, run);
     }
+    watch_signals(NULL);
     tg_close(run->tg);
     if (fflush(stdout) && !code)
         code = EXIT_REFUSED;

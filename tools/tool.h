@@ -44,7 +44,7 @@ const char *text_of(const Arguments *a, OptionId id); /* the last one given; NUL
 const char *word_of(const Arguments *a, OptionId id, const char *otherwise);
 /* False: not such a number, already said. Keeps *n where the option was not given. */
 bool number_of(const Arguments *a, OptionId id, int64_t low, int64_t high, int64_t *n);
-bool option_size(const Arguments *a, OptionId id, size_t *bytes); /* 512M, 4G */
+bool set_limits(Tg *tg, const Arguments *a); /* --max-memory, --limit; false: usage, already said */
 /* The position of the option's value among the words; 0 where it was not given; -1: none of them, already
  * said. */
 int choice_of(const Arguments *a, OptionId id, const char *const *words, int n);
@@ -71,6 +71,7 @@ bool reduce_command(Run *run);
 /* --- shared by the commands (tgopt.c, shapes.c) ------------------------------------------------------- */
 
 TgModel *load_model(Run *run, const char *path);
+void whatever_it_costs(Tg *tg, TgEquivOptions *options); /* --verify=full */
 bool fix_input_shapes(Run *run, TgModel *model); /* --input-shape */
 bool write_text(Tg *tg, const char *path, const TgText *text);
 double seconds_now(void);
@@ -78,6 +79,8 @@ double seconds_now(void);
 typedef enum { EMIT_ONNX, EMIT_TG, EMIT_DOT, EMIT_JSON, EMIT_NONE } Emit;
 bool emit_of(const Arguments *a, Emit otherwise, Emit *emit);
 bool emit_model(Run *run, TgModel *model, Emit emit, const char *path);
+
+void watch_signals(const Tg *tg); /* signals.c; NULL, before tg_close: no longer */
 
 /* --- json.c: a writer with two spaces of indentation -------------------------------------------------- */
 

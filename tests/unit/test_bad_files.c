@@ -34,7 +34,7 @@ static const Bad bad_graphs[] = {
     {"5:{1:[1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 "
      "1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"
      " 2:1 8:'t' 4:<f1>}",
-     TG_E_tensor_rank},
+     TG_E_limit_of_code},
     {"5:{1:1 2:1 8:'t' 3:{1:0 2:1} 4:<f1>}", TG_E_tensor_segment},
     {"5:{1:1 2:1 4:<f1>}", TG_E_nameless},
     {"11:{2:{1:{1:1}}}", TG_E_nameless},
@@ -101,7 +101,7 @@ static void test_depth_bomb(void **state)
         inner = outer;
     }
     bytes_add(&file, inner.at, inner.n);
-    assert_refused(b, load_bytes(b, file.at, file.n), TG_E_too_deep);
+    assert_refused(b, load_bytes(b, file.at, file.n), TG_E_limit);
     free(inner.at);
     free(file.at);
 }
@@ -135,17 +135,22 @@ static void test_limits(void **state)
     Bytes bytes =
         message("1:8 8:{2:17} 7:{2:'g'" X_IN "1:{1:'x' 2:'a' 4:'Neg'} 1:{1:'a' 2:'y' 4:'Neg'}" Y_OUT "}");
     static const struct {
-        TgLoadOptions options;
+        TgLimit limit;
+        uint64_t n;
         TgDiagId id;
-    } limits[] = {{{.max_nodes = 1}, TG_E_too_many},
-                  {{.max_depth = 3}, TG_E_too_deep},
-                  {{.max_alloc = 100}, TG_E_load_budget}};
+    } limits[] = {{TG_LIMIT_nodes, 1, TG_E_limit},
+                  {TG_LIMIT_depth, 3, TG_E_limit},
+                  {TG_LIMIT_rank, 0, TG_E_limit},
+                  {TG_LIMIT_name, 0, TG_E_limit},
+                  {TG_LIMIT_load, 100, TG_E_load_budget}};
     write_file(b->path, bytes.at, bytes.n);
     free(bytes.at);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         tg_close(b->tg);
         b->tg = tg_open(NULL);
-        assert_refused(b, tg_load(b->tg, b->path, &limits[i].options), limits[i].id);
+        assert_true(tg_set_limit(b->tg, TG_LIMIT_load_ratio, 0));
+        assert_true(tg_set_limit(b->tg, limits[i].limit, limits[i].n));
+        assert_refused(b, tg_load(b->tg, b->path, NULL), limits[i].id);
         assert_int_equal(tg_diag_exit_code(b->tg), 5);
     }
     tg_close(b->tg);

@@ -93,11 +93,36 @@ static bool takes_much(void *tg)
 static void the_limit_holds(void **state)
 {
     Tg *tg = *state;
-    tg_set_memory_limit(tg, 10 << 20);
+    tg_set_limit(tg, TG_LIMIT_memory, 10 << 20);
     assert_false(tg_protect(tg, takes_much, tg));
     assert_int_equal(tg_diag(tg, 0)->id, TG_E_memory_limit);
     assert_true(tg_memory_peak(tg) <= 10 << 20);
-    assert_non_null(strstr(tg_diag(tg, 0)->message, "10485760"));
+    assert_non_null(strstr(tg_diag(tg, 0)->message, "--limit memory="));
+}
+
+static bool takes_half(void *tg)
+{
+    tg_heap_new(tg, 5 << 20);
+    return true;
+}
+
+static void unwinding_frees_heap_blocks(void **state)
+{
+    Tg *tg = *state;
+    tg_set_limit(tg, TG_LIMIT_memory, 10 << 20);
+    assert_false(tg_protect(tg, takes_much, tg));
+    assert_true(tg_protect(tg, takes_half, tg));
+}
+
+static void limits_do_not_overflow(void **state)
+{
+    Tg *tg = *state;
+    assert_int_equal(tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, 10), (48 << 20) + 160);
+    assert_true(tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, UINT64_MAX / 2) == UINT64_MAX);
+    assert_false(tg_set_limit(tg, TG_LIMIT_depth, TG_MOST_depth + 1));
+    assert_true(tg_within(tg, TG_LIMIT_depth, 100));
+    assert_false(tg_within(tg, TG_LIMIT_depth, 101));
+    assert_non_null(strstr(tg_diag(tg, 0)->message, "--limit depth="));
 }
 
 /* Fails the nth allocation: whatever n, the context survives, records why, and everything is freed. */
@@ -447,21 +472,35 @@ static void nothing_half_written_stays(void **state)
     ((Place *)*state)->tg = NULL;
 }
 
-static void links_and_modes_survive(void **state)
+/* A link of the name of the output is replaced; what it names stays as it is. */
+static void output_follows_no_link(void **state)
 {
     Tg *tg = ((Place *)*state)->tg;
-    assert_int_equal(chmod("outside.bin", 0604), 0);
+    struct stat info;
     assert_int_equal(symlink("outside.bin", "alias"), 0);
     assert_true(holds(tg_file_map(tg, "alias"), "secret"));
     TgOutput *out = tg_output_open(tg, "alias");
     assert_true(tg_output_write(out, "new", 3));
     assert_true(tg_output_commit(out, false));
-    struct stat info;
     assert_int_equal(lstat("alias", &info), 0);
-    assert_true(S_ISLNK(info.st_mode));
+    assert_true(S_ISREG(info.st_mode));
+    assert_true(holds(tg_file_map(tg, "alias"), "new"));
+    assert_true(holds(tg_file_map(tg, "outside.bin"), "secret"));
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    assert_int_equal(symlink("fifo", "to-pipe"), 0);
+    assert_null(tg_output_open(tg, "to-pipe"));
+}
+
+static void modes_survive(void **state)
+{
+    Tg *tg = ((Place *)*state)->tg;
+    struct stat info;
+    assert_int_equal(chmod("outside.bin", 0604), 0);
+    TgOutput *out = tg_output_open(tg, "outside.bin");
+    assert_true(tg_output_write(out, "new", 3));
+    assert_true(tg_output_commit(out, false));
     assert_int_equal(stat("outside.bin", &info), 0);
     assert_int_equal(info.st_mode & 0777, 0604);
-    assert_true(holds(tg_file_map(tg, "alias"), "new"));
     out = tg_output_open(tg, "/dev/null");
     assert_true(tg_output_write(out, "gone", 4));
     assert_true(tg_output_commit(out, false));
@@ -478,6 +517,8 @@ int main(void)
         IN_CONTEXT(vectors_grow),
         IN_CONTEXT(unwinding_nests),
         IN_CONTEXT(the_limit_holds),
+        IN_CONTEXT(unwinding_frees_heap_blocks),
+        IN_CONTEXT(limits_do_not_overflow),
         cmocka_unit_test(survives_every_failure),
         IN_CONTEXT(heap_blocks_are_aligned),
         IN_CONTEXT(maps_keep_what_was_put),
@@ -491,7 +532,7 @@ int main(void)
         IN_FOLDER(output_appears_at_commit),
         IN_FOLDER(large_output_is_exact),
         IN_FOLDER(nothing_half_written_stays),
-        IN_FOLDER(links_and_modes_survive),
+        IN_FOLDER(output_follows_no_link), IN_FOLDER(modes_survive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
