@@ -3,6 +3,7 @@
 #define TG_PASSES_H
 
 #include "ir/ir.h"
+#include "rules/rules.h"
 
 /* One rewrite at one place, and what its check said. */
 typedef struct TgApplication {
@@ -33,6 +34,7 @@ typedef struct TgOptimizeOptions {
     uint32_t threads;
     TgChecker *checker;         /* every application is checked by it, and undone if refused; NULL: none is */
     void (*trace)(void *user, const TgApplication *a); /* is told of each, with the region as text; or NULL */
+    const TgBook *book;         /* closed; its rules are applied from -O2 on; NULL: none */
     double grow_budget;         /* folding may grow the constants by this many bytes; 0: default */
 } TgOptimizeOptions;
 

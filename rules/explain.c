@@ -1,0 +1,45 @@
+/* Says why a rule does not apply: the reason of the attempt that came furthest, for every node where an attempt got past the
+ * outermost operator. */
+#include "match.h"
+
+static bool may_start(const Term *t, TgOp op)
+{
+    bool may = t->kind == T_OP && t->op == op;
+    for (uint32_t i = 0; t->kind == T_ANY_OF && i < t->n; i++)
+        may = may || may_start(t->at[i], op);
+    return may;
+}
+
+static bool has_inner_operator(const Term *t)
+{
+    bool inner = false;
+    for (uint32_t i = 0; i < t->n; i++)
+        inner = inner || t->at[i]->kind == T_OP || t->at[i]->kind == T_ANY_OF || (t->kind == T_ANY_OF && has_inner_operator(t->at[i]));
+    return inner;
+}
+
+void tg_rule_explain(const TgBook *book, uint32_t number, TgGraph *g, int64_t opset,
+                     void (*line)(void *user, TgName node, TgName why), void *user)
+{
+    const Rule *rule = book->rules.at[number];
+    const Term *start = rule->match.at[rule->anchor].term;
+    TgOp lacking = op_that_lacks(rule, g->model, opset);
+    uint32_t n, enough = has_inner_operator(start) ? 2 : 1;
+    const TgNode *order = tg_graph_order(g, &n);
+    Tg *tg = g->tg;
+    for (uint32_t i = 0; i < n; i++) {
+        const TgNodeInfo *node = tg_node(g, order[i]);
+        Match m = {.tg = tg, .g = g, .rule = rule, .explains = true};
+        if (!may_start(start, node->op))
+            continue;
+        bool fits = match_at(&m, order[i]);
+        TgName name = node->name ? node->name : tg_value(g, node->out[0])->name;
+        if (fits && lacking != TG_opaque)
+            m.why = tg_name_format(tg, "%s came with opset %u, the output is opset %lld", tg_op_text(tg, lacking),
+                                   (unsigned)tg_op_info(lacking)->since, (long long)opset);
+        else if (fits)
+            m.why = tg_name(tg, "applies");
+        if (fits || (m.why && m.best >= enough))
+            line(user, name ? name : tg_name(tg, ""), m.why);
+    }
+}
