@@ -34,7 +34,7 @@ typedef struct TgOptimizeOptions {
     uint32_t threads;
     TgChecker *checker;         /* every application is checked by it, and undone if refused; NULL: none is */
     void (*trace)(void *user, const TgApplication *a); /* is told of each, with the region as text; or NULL */
-    const TgBook *book;         /* closed; its rules are applied from -O2 on; NULL: none */
+    const TgBook *book;         /* closed; which of its rules are applied; NULL: none */
     double grow_budget;         /* folding may grow the constants by this many bytes; 0: default */
 } TgOptimizeOptions;
 

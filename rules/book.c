@@ -29,6 +29,7 @@ typedef struct {
     TgBook *book;
     XmlDoc doc;
     TgName topic;
+    int level;
 } File;
 
 static bool bad(File *f, Spot spot, const char *what)
@@ -263,6 +264,7 @@ static void read_rule(File *f, uint32_t at)
     rule->info.file = f->doc.file;
     rule->info.line = e->spot.line;
     rule->info.column = e->spot.column;
+    rule->info.level = f->level;
     rule->spot = e->spot;
     rule->dropped = UINT32_MAX;
     read_rule_name(f, e, rule);
@@ -296,6 +298,10 @@ static void read_root(File *f)
     }
     if (!topic)
         bad(f, root->spot, "<rules> needs topic=\"...\"");
+    const XmlAttr *level = attr_of(root, "level");
+    static const char *const levels[] = {"1", "2"};
+    int which = level ? word_of(f, level, "level", levels, 2, "it is 1 or 2 (default)") : 1;
+    f->level = which == 0 ? 1 : 2;
     f->topic = topic ? topic->text : tg_name(f->book->tg, "");
     for (uint32_t i = 1; i < f->doc.elements.n; i++) {
         const XmlElement *e = f->doc.elements.at[i];

@@ -58,7 +58,7 @@ static TgName node_text(const Match *m, TgValue v)
 
 static bool further(Match *m)
 {
-    return m->explains && m->steps >= m->best;
+    return m->explains && (!m->why || m->steps > m->best);
 }
 
 static bool fail(Match *m, TgName why)
@@ -505,7 +505,7 @@ static bool conditions_hold(Machine *k)
         const Cond *c = &m->rule->when.at[i];
         TgName why = NULL;
         uint32_t steps = m->steps + 1 + i;
-        if (i == m->rule->dropped || condition_holds(m, c, m->explains && steps >= m->best ? &why : NULL))
+        if (i == m->rule->dropped || condition_holds(m, c, m->explains && (!m->why || steps > m->best) ? &why : NULL))
             continue;
         if (why)
             m->best = steps, m->why = why;

@@ -45,9 +45,11 @@ static bool apply(Prover *p, const Instance *at, const Plan *plan)
     match->rule = p->rule;
     match->explains = true;
     match->best = 0;
-    match->why = tg_name(p->tg, "it does not match");
+    match->why = NULL;
     bool fires = starts_here(m, at->anchor, p->index) && match_at(match, at->anchor);
-    p->why = m->usable[p->index] ? match->why : tg_name(p->tg, "the opset lacks an operator that it gives");
+    p->why = match->why ? match->why : tg_name(p->tg, "it does not match");
+    if (!m->usable[p->index])
+        p->why = tg_name(p->tg, "the opset lacks an operator that it gives");
     for (uint32_t i = 0; fires && i < found.n; i++) {
         uint16_t slot = p->rule->output[i];
         found.old[i] = slot == NO_SLOT ? tg_node(at->model->graph, at->anchor)->out[0] : match->at[slot].value;

@@ -24,6 +24,7 @@ typedef struct {
     uint32_t line, column;
     TgRuleClass class;
     double bound; /* of an approx rule */
+    int level;    /* used from this -O level on */
     bool on;      /* takes part in matching */
 } TgRuleInfo;
 

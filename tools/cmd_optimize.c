@@ -94,8 +94,8 @@ static bool optimize(Job *job) {
         tg_trace_begin(&job->trace, tg_forever(job->run->tg), tg_model_hash(job->source), (uint64_t)job->seed,
                        TGOPT_VERSION);
     job->model = tg_model_clone(job->source);
-    job->options.book = job->options.level >= 2 ? load_book(job->run) : NULL;
-    if (job->options.level >= 2 && !job->options.book)
+    job->options.book = load_book(job->run, job->options.level);
+    if (!job->options.book)
         return false;
     if (!tg_optimize(job->model, &job->options, &job->report))
         return false;

@@ -13,10 +13,11 @@ static bool add_files(const Arguments *a, TgBook *book) {
     return good && tg_book_close(book);
 }
 
-static void switch_approximate(const Arguments *a, TgBook *book) {
-    for (uint32_t i = 0; i < tg_book_count(book); i++)
-        if (tg_book_rule(book, i)->class == TG_RULE_APPROX)
-            tg_book_switch(book, i, has(a, OPT_approximate));
+static void switch_defaults(const Arguments *a, TgBook *book, int level) {
+    for (uint32_t i = 0; i < tg_book_count(book); i++) {
+        const TgRuleInfo *r = tg_book_rule(book, i);
+        tg_book_switch(book, i, r->level <= level && (r->class != TG_RULE_APPROX || has(a, OPT_approximate)));
+    }
 }
 
 /* --only-rule and --skip-rule, in that order. */
@@ -51,7 +52,7 @@ static uint32_t count_builtin(Tg *tg) {
     return n;
 }
 
-TgBook *load_book(Run *run) {
+TgBook *load_book(Run *run, int level) {
     const Arguments *a = &run->arguments;
     TgBook *book = tg_book_new(run->tg);
     TgProofs proofs = {0};
@@ -60,7 +61,7 @@ TgBook *load_book(Run *run) {
     if (has(a, OPT_rules) && !has(a, OPT_trust_rules) && a->command == CMD_OPTIMIZE &&
         !prove_from(run, book, count_builtin(run->tg), &proofs))
         return NULL;
-    switch_approximate(a, book);
+    switch_defaults(a, book, level);
     if (switch_rules(a, book))
         return book;
     run->code = EXIT_USAGE;
@@ -97,7 +98,7 @@ static void list_as_json(Run *run, const TgBook *book) {
 }
 
 static bool list(Run *run) {
-    TgBook *book = load_book(run);
+    TgBook *book = load_book(run, 2);
     TgName topic = NULL;
     if (!book)
         return false;
@@ -154,7 +155,7 @@ static bool explain(Run *run) {
         run->code = EXIT_USAGE;
         return usage("rules explain wants a rule and a model");
     }
-    TgBook *book = load_book(run);
+    TgBook *book = load_book(run, 2);
     if (!book)
         return false;
     if (!tg_book_find(book, a->operands.at[1], &rule)) {

@@ -73,7 +73,7 @@ bool rules_command(Run *run);
 /* --- shared by the commands (tgopt.c, shapes.c) ------------------------------------------------------- */
 
 TgModel *load_model(Run *run, const char *path);
-TgBook *load_book(Run *run); /* what --rules and its kin say, closed; NULL: refused, recorded or said */
+TgBook *load_book(Run *run, int level); /* what --rules and its kin say, closed; NULL: refused and recorded, or said */
 bool fix_input_shapes(Run *run, TgModel *model); /* --input-shape */
 bool write_text(Tg *tg, const char *path, const TgText *text);
 double seconds_now(void);
