@@ -135,7 +135,7 @@ static bool fits(const Automaton *a, const Term *t, uint32_t class)
 {
     if (t->kind == T_ABSENT)
         return class == CLASS_ABSENT;
-    if (t->kind == T_VAR || t->kind == T_TAIL)
+    if (t->kind == T_VAR || t->kind == T_TAIL || t->kind == T_LIST)
         return class != CLASS_ABSENT || t->kind == T_TAIL || t->optional;
     if (class == CLASS_ABSENT)
         return false;

@@ -60,6 +60,7 @@ typedef enum {
     T_VAR,    /* x, x?, x:f32[B,*] */
     T_TAIL,   /* rest... */
     T_NUMBER, /* 0.5, 0.5~ */
+    T_LIST,   /* {0, 2}: integers */
     T_ABSENT, /* _ */
     T_OP,     /* Softmax(x; axis=a), m:MatMul(x, W) */
     T_ANY_OF  /* one of several spellings */
@@ -72,6 +73,7 @@ typedef struct Term {
     bool optional; /* variable */
     bool loose;    /* number: as a 16-bit type rounds it, whatever the type */
     double number;
+    Expr *list;
     TypeTerm *type; /* of a variable in <match>, of a number in <give>; NULL: any, that of its neighbour */
     TgOp op;
     uint32_t n_attrs;

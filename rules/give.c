@@ -88,6 +88,16 @@ static TgValue bound(const Give *b, uint16_t slot)
     return b->made[slot] ? b->made[slot] : b->match->at[slot].value;
 }
 
+static bool integers(const Give *b, const Term *t, TgValue *out)
+{
+    int64_t *ints = TG_NEW_N(b->m->g->arena, int64_t, t->list->n + 1);
+    for (uint32_t i = 0; i < t->list->n; i++)
+        if (!compute_int(b->match, t->list->at[i], &ints[i]))
+            return false;
+    *out = tg_graph_const(b->m->g, tg_tensor_ints(b->m->g->arena, t->list->n, ints), NULL);
+    return true;
+}
+
 /* rest...: the last operand of a pattern is the last operands of a node. */
 static bool tail(const Give *b, const Term *t, TgValue *in, uint32_t *n)
 {
@@ -110,9 +120,9 @@ static bool operands(Give *b, const Term *t, TgValue *in, uint32_t *n)
             return tail(b, o, in, n);
         TgValue *v = &in[(*n)++];
         *v = o->kind == T_VAR ? bound(b, o->slot) : 0;
-        if (o->kind == T_OP && !build(b, o, 1, v))
+        if ((o->kind == T_OP && !build(b, o, 1, v)) || (o->kind == T_LIST && !integers(b, o, v)))
             return false;
-        if (*v && !like)
+        if (*v && !like && o->kind != T_LIST)
             like = tg_type_of(b->m->g, *v)->dtype;
     }
     for (uint32_t i = 0; i < t->n; i++)

@@ -243,12 +243,26 @@ static const Term *chosen(const Build *b, const Term *t)
 
 static bool operation(Build *b, const Term *t, uint32_t n_out, TgNode *node);
 
+static bool integers(Build *b, const Term *t, TgValue *v)
+{
+    int64_t ints[MAX_OPERANDS];
+    if (t->list->n > MAX_OPERANDS)
+        return stop(b, tg_name(b->tg, "more than 16 integers"));
+    for (uint32_t i = 0; i < t->list->n; i++)
+        if (!compute_int(&b->numbers, t->list->at[i], &ints[i]))
+            return stop(b, tg_name(b->tg, "an integer has no value"));
+    *v = tg_graph_const(b->g, tg_tensor_ints(b->g->arena, t->list->n, ints), NULL);
+    return true;
+}
+
 static bool operand(Build *b, const Term *t, TgValue *v)
 {
     TgNode node;
     *v = 0;
     if (t->kind == T_VAR)
         return variable(b, t, v);
+    if (t->kind == T_LIST)
+        return integers(b, t, v);
     if (t->kind != T_OP)
         return true;
     if (!operation(b, t, 1, &node))
@@ -269,7 +283,7 @@ static bool operands(Build *b, const Term *t, TgValue *in, uint32_t *n)
         TgValue *v = &in[(*n)++];
         if (!operand(b, o, v))
             return false;
-        if (*v && !like)
+        if (*v && !like && o->kind != T_LIST)
             like = tg_type_of(b->g, *v)->dtype;
     }
     for (uint32_t i = 0; i < t->n; i++)
@@ -356,6 +370,22 @@ static TgNode anchor_of(const Build *b)
     return 0;
 }
 
+static void import(TgModel *m, TgName domain, int64_t version)
+{
+    TgImport one = {domain, version};
+    if (!tg_model_opset(m, domain))
+        TG_PUSH(m->arena, &m->imports, one);
+}
+
+/* What a rule gives must be known to the model. */
+static void import_domains(TgModel *m, const Term *t)
+{
+    if (t->kind == T_OP)
+        import(m, tg_op_info(t->op)->domain, tg_op_info(t->op)->since);
+    for (uint32_t i = 0; i < t->n; i++)
+        import_domains(m, t->at[i]);
+}
+
 Instance instance_build(Tg *tg, const Plan *plan, TgName *why)
 {
     uint32_t before = tg_diag_count(tg);
@@ -364,8 +394,9 @@ Instance instance_build(Tg *tg, const Plan *plan, TgName *why)
     *b = (Build){.tg = tg, .plan = plan, .model = tg_model_new(tg)};
     b->g = b->model->graph;
     b->numbers = (Match){.tg = tg, .g = b->g, .rule = plan->rule};
-    TgImport opset = {tg_name(tg, ""), plan->opset};
-    TG_PUSH(b->model->arena, &b->model->imports, opset);
+    import(b->model, tg_name(tg, ""), plan->opset);
+    for (uint32_t i = 0; i < plan->rule->give.n; i++)
+        import_domains(b->model, plan->rule->give.at[i].term);
     for (uint32_t i = 0; i < plan->rule->n_names; i++) {
         Bound *n = &b->numbers.at[i];
         const Computed *c = &plan->at[i].number;

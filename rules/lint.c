@@ -63,6 +63,8 @@ static void check_numbers(Lint *l, const Term *t, bool *set)
         check_numbers(l, t->at[i], set);
     for (uint32_t i = 0; i < t->n_attrs; i++)
         check_expr(l, t->attrs[i].value, set, true);
+    if (t->list)
+        check_expr(l, t->list, set, true);
     for (uint32_t i = 0; t->type && i < t->type->n; i++)
         if (t->type->at[i].expr)
             check_expr(l, t->type->at[i].expr, set, true);
@@ -148,7 +150,7 @@ static bool is_const_name(const Rule *rule, uint16_t slot)
 /* Computed when the rule is applied: it weighs nothing. */
 static bool is_folded(const Rule *rule, const Term *t)
 {
-    if (t->kind == T_NUMBER || t->kind == T_ABSENT)
+    if (t->kind == T_NUMBER || t->kind == T_LIST || t->kind == T_ABSENT)
         return true;
     if (t->kind == T_VAR)
         return is_const_name(rule, t->slot);
@@ -361,7 +363,7 @@ static bool covers(Cover *c, const Term *a, const Term *b)
         *to = b;
         return b->kind != T_TAIL && (b->kind != T_ABSENT || a->optional);
     }
-    if (a->kind != b->kind || a->kind == T_TAIL || a->kind == T_ANY_OF)
+    if (a->kind != b->kind || a->kind == T_TAIL || a->kind == T_LIST || a->kind == T_ANY_OF)
         return false;
     if (a->kind == T_NUMBER)
         return a->number == b->number && (a->loose || !b->loose);

@@ -74,6 +74,7 @@ static bool fail_at(Match *m, const Term *t, TgValue v)
         return false;
     TgName want = t->kind == T_OP       ? tg_op_text(m->tg, t->op)
                   : t->kind == T_NUMBER ? tg_name_format(m->tg, "the number %.9g", t->number)
+                  : t->kind == T_LIST   ? tg_name(m->tg, "other integers")
                   : t->kind == T_ABSENT ? tg_name(m->tg, "no operand")
                                         : tg_name(m->tg, "another operand");
     double x;
@@ -212,6 +213,14 @@ static bool list_fits(Machine *k, const Expr *e, const TgAttr *have)
     return true;
 }
 
+/* An operand that is constant integers. */
+static bool match_list(Machine *k, const Term *t, TgValue v)
+{
+    int64_t ints[MAX_OPERANDS];
+    TgAttr have = {.kind = TG_A_INTS, .u.ints = ints};
+    return v && tg_const_ints(k->m->g, v, MAX_OPERANDS, ints, &have.n) && list_fits(k, t->list, &have);
+}
+
 static bool attr_fits(Machine *k, const TgNodeInfo *n, const AttrTerm *want)
 {
     TgAttr have, wanted;
@@ -343,6 +352,7 @@ static bool match_term(Machine *k, const Term *t, TgValue v, uint32_t way)
     switch (t->kind) {
     case T_VAR: return match_var(k, t, v);
     case T_NUMBER: return match_number(k, t, v);
+    case T_LIST: return match_list(k, t, v) || fail_at(k->m, t, v);
     case T_ABSENT: return !v || fail_at(k->m, t, v);
     case T_OP: return match_op(k, t, v, way > 0);
     case T_ANY_OF:

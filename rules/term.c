@@ -5,7 +5,7 @@
  *   term   = name [ "?" ] [ ":" type ]                             a value; "?": may be absent
  *          | name "..."                                            all operands that remain
  *          | [ name ":" ] operator "(" [ terms { "," terms } ] [ ";" name "=" expression { "," ... } ] ")"
- *          | NUMBER [ "~" ] [ ":" type ] | "_" | "(" terms ")"
+ *          | NUMBER [ "~" ] [ ":" type ] | "{" integers "}" | "_" | "(" terms ")"
  *   type   = ( DTYPE | "?" ) "[" [ size { "," size } ] "]"         size: expression, "*" any, "..." the others (first)
  */
 #include <string.h>
@@ -249,6 +249,10 @@ static Term *term(Reader *r)
     if (tg_lex_is_word(lex, "_")) {
         Term *t = new_term(r, T_ABSENT);
         return tg_lex_next(lex), t;
+    }
+    if (lex->token.kind == '{') {
+        Term *t = new_term(r, T_LIST);
+        return (t->list = read_expr(r)) ? t : NULL;
     }
     if (lex->token.kind == TG_TOK_IDENT)
         return word(r);
