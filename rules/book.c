@@ -141,13 +141,15 @@ static void check_setting(File *f, Rule *rule, const Setting *s, Spot spot)
     bad_word(f, spot, "name", s->name, "an example sets names of <match>, opset, returned, why");
 }
 
-static void read_example(File *f, const XmlElement *e, Rule *rule)
+/* checks: names; not where <match> could not be read. */
+static void read_example(File *f, const XmlElement *e, Rule *rule, bool checks)
 {
     Example x = {.spot = e->spot, .refuse = is(e, "refuse")};
     for (uint32_t i = 0; i < e->attrs.n; i++) {
         const XmlAttr *a = &e->attrs.at[i];
         Setting s = {a->name, a->raw, a->text};
-        check_setting(f, rule, &s, e->spot);
+        if (checks)
+            check_setting(f, rule, &s, e->spot);
         TG_PUSH(f->book->arena, &x.at, s);
     }
     if (x.refuse && !attr_of(e, "why"))
@@ -279,7 +281,7 @@ static void read_rule(File *f, uint32_t at)
     bool has_try = false;
     for (uint32_t i = 0; i < p.examples.n; i++) {
         has_try = has_try || is(p.examples.at[i], "try");
-        read_example(f, p.examples.at[i], rule);
+        read_example(f, p.examples.at[i], rule, sound);
     }
     if (!has_try)
         bad(f, e->spot, "a <rule> needs a <try>: operands on which it is proved");
