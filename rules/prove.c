@@ -68,42 +68,65 @@ static bool apply(Prover *p, const Instance *at, const Plan *plan)
 
 /* --- comparing -------------------------------------------------------------------------------------------------- */
 
+static double element(const TgArray *a, int64_t i)
+{
+    return tg_is_float(a->dtype) ? tg_array_float(TG_EVAL_F64, a, i) : (double)tg_array_int(a, i);
+}
+
+/* The largest difference, relative to the largest element of a. What a leaves undefined (infinite, no number) is free. */
 static double distance(const TgArray *a, const TgArray *b)
 {
     double worst = 0, scale = 0;
-    if (a->count != b->count)
+    if (a->count != b->count || a->dtype != b->dtype)
         return INFINITY;
     for (int64_t i = 0; i < a->count; i++)
-        scale = fmax(scale, fabs(tg_array_float(TG_EVAL_F64, a, i)));
+        scale = fmax(scale, isfinite(element(a, i)) ? fabs(element(a, i)) : 0);
     for (int64_t i = 0; i < a->count; i++) {
-        double x = tg_array_float(TG_EVAL_F64, a, i), y = tg_array_float(TG_EVAL_F64, b, i);
+        double x = element(a, i), y = element(b, i);
         if (isfinite(x))
             worst = fmax(worst, isfinite(y) ? fabs(x - y) / fmax(scale, 1e-30) : INFINITY);
     }
     return worst;
 }
 
-/* The largest error in float64, relative to the largest element of each output; infinite: one of them does not run. */
-static double error_of(Tg *tg, TgModel *before, TgModel *after, TgInputClass cls)
+/* Integers of both signs, small, and now and then near the ends of their type. */
+static void fill_integers(TgArray *a)
+{
+    for (int64_t i = 0; i < a->count && tg_is_integer(a->dtype); i++) {
+        uint64_t random = tg_mix(17, (uint64_t)i);
+        int64_t x = random % 8 ? (int64_t)(random >> 8) % 19 - 9 : (int64_t)(random >> 8);
+        tg_array_set_int(a, i, tg_wrap_integer(a->dtype, x));
+    }
+}
+
+typedef struct {
+    TgInputClass class;
+    bool integers; /* any; else small ones, as indices and masks are */
+} Draw;
+
+/* The largest error in float64; infinite: only the first one runs; -1: that does not run either. */
+static double error_of(Tg *tg, TgModel *before, TgModel *after, Draw draw)
 {
     TgGraph *g = before->graph, *h = after->graph;
     TgArena *arena = tg_arena_new(tg);
     TgArray *in = TG_NEW_N(arena, TgArray, g->inputs.n + 1), *a = TG_NEW_N(arena, TgArray, g->outputs.n + 1),
             *b = TG_NEW_N(arena, TgArray, g->outputs.n + 1);
     TgEvalOptions options = {.mode = TG_EVAL_F64};
-    double worst = INFINITY;
-    if (tg_random_inputs(tg, g, TG_EVAL_F64, 11, cls, in) && tg_eval(tg, g, &options, in, a)) {
-        if (tg_eval(tg, h, &options, in, b)) {
-            worst = 0;
-            for (uint32_t i = 0; i < g->outputs.n; i++) {
-                worst = fmax(worst, distance(&a[i], &b[i]));
-                tg_array_drop(tg, &b[i]);
-            }
-        }
-        for (uint32_t i = 0; i < g->outputs.n; i++)
+    double worst = -1;
+    bool made = tg_random_inputs(tg, g, TG_EVAL_F64, 11, draw.class, in);
+    for (uint32_t i = 0; made && draw.integers && i < g->inputs.n; i++)
+        fill_integers(&in[i]);
+    if (made && tg_eval(tg, g, &options, in, a)) {
+        bool runs = tg_eval(tg, h, &options, in, b);
+        worst = runs ? 0 : INFINITY;
+        for (uint32_t i = 0; i < g->outputs.n; i++) {
+            worst = runs ? fmax(worst, distance(&a[i], &b[i])) : worst;
             tg_array_drop(tg, &a[i]);
+            if (runs)
+                tg_array_drop(tg, &b[i]);
+        }
     }
-    for (uint32_t i = 0; i < g->inputs.n; i++)
+    for (uint32_t i = 0; made && i < g->inputs.n; i++)
         tg_array_drop(tg, &in[i]);
     tg_arena_free(arena);
     return worst;
@@ -113,13 +136,30 @@ static Outcome within_bound(Prover *p, TgModel *before, TgModel *after)
 {
     static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_LARGE};
     for (uint32_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        double error = error_of(p->tg, before, after, classes[i]);
-        if (error <= p->rule->info.bound)
+        double error = error_of(p->tg, before, after, (Draw){.class = classes[i]});
+        if (error >= 0 && error <= p->rule->info.bound)
             continue;
         p->why = tg_name_format(p->tg, "a relative error of %.2g, beyond its bound of %.2g", error, p->rule->info.bound);
         return WRONG;
     }
     return RIGHT;
+}
+
+static bool has_integers(const TgGraph *g)
+{
+    for (uint32_t i = 0; i < g->inputs.n; i++)
+        if (tg_is_integer(tg_type_of(g, g->inputs.at[i])->dtype))
+            return true;
+    return false;
+}
+
+/* tg_equiv draws integers as indices are, from a small range; arithmetic is tried on others as well. */
+static bool integers_agree(Prover *p, TgModel *before, TgModel *after)
+{
+    double error = has_integers(before->graph) ? error_of(p->tg, before, after, (Draw){TG_IN_NORMAL, true}) : 0;
+    if (error > 1e-6)
+        p->why = tg_name(p->tg, "it differs on integers of both signs");
+    return error <= 1e-6;
 }
 
 static Outcome compare(Prover *p, TgModel *before, TgModel *after)
@@ -136,7 +176,7 @@ static Outcome compare(Prover *p, TgModel *before, TgModel *after)
         p->why = tg_name_format(p->tg, "it is no exact rule: a difference of %.2g by rounding", r.worst32);
         return WRONG;
     }
-    return RIGHT;
+    return integers_agree(p, before, after) ? RIGHT : WRONG;
 }
 
 /* --- one plan --------------------------------------------------------------------------------------------------- */
@@ -250,9 +290,7 @@ static bool each_size(Prover *p, const Plan *base, Visit visit)
                 return false;
         }
     }
-    plan = *base;
-    for_sizes(&plan, replace_size, (int64_t[]){-1, 3});
-    return visit(p, &plan);
+    return true;
 }
 
 /* One axis of one operand set to 1: what broadcasts must not be taken for what does not. */
@@ -270,13 +308,13 @@ static bool each_axis(Prover *p, const Plan *base, Visit visit)
     return true;
 }
 
-static bool prepend(Shape *s)
+static bool prepend(Shape *s, int64_t n)
 {
     if (s->rank == SHAPE_RANK)
         return false;
     memmove(&s->dim[1], &s->dim[0], s->rank * sizeof *s->dim);
     memset(&s->dim[0], 0, sizeof *s->dim);
-    s->dim[0].n = 2;
+    s->dim[0].n = n;
     s->rank++;
     return true;
 }
@@ -292,12 +330,35 @@ static bool each_batch(Prover *p, const Plan *base, Visit visit)
     for (uint32_t i = 0; i < base->rule->n_names; i++)
         for (uint32_t k = 0; k < base->at[i].n; k++) {
             if (all.at[i].at[k].rank == highest)
-                prepend(&all.at[i].at[k]);
+                prepend(&all.at[i].at[k], 2);
             Plan one = *base;
-            if (prepend(&one.at[i].at[k]) && !visit(p, &one))
+            if (prepend(&one.at[i].at[k], 2) && !visit(p, &one))
                 return false;
         }
     return visit(p, &all);
+}
+
+/* Where all sizes are equal, every operand may lie along every axis: one more axis, and any of them 1. */
+static bool each_turn(Prover *p, const Plan *base, Visit visit)
+{
+    Plan equal = *base;
+    for_sizes(&equal, replace_size, (int64_t[]){-1, 3});
+    if (!visit(p, &equal))
+        return false;
+    for (uint32_t i = 0; i < base->rule->n_names; i++)
+        for (uint32_t k = 0; k < base->at[i].n; k++) {
+            Plan turned = equal;
+            if (!prepend(&turned.at[i].at[k], 3))
+                continue;
+            for (uint32_t d = 0; d < turned.at[i].at[k].rank; d++) {
+                Plan one = turned;
+                one.at[i].at[k].dim[d].n = 1;
+                one.at[i].at[k].dim[d].symbol = NULL;
+                if (!visit(p, &one))
+                    return false;
+            }
+        }
+    return true;
 }
 
 static bool each_attribute(Prover *p, const Plan *base, Visit visit)
@@ -318,7 +379,7 @@ static bool each_attribute(Prover *p, const Plan *base, Visit visit)
 static bool each_near(Prover *p, const Plan *base, Visit visit)
 {
     return each_size(p, base, visit) && each_axis(p, base, visit) && each_batch(p, base, visit) &&
-           each_attribute(p, base, visit);
+           each_turn(p, base, visit) && each_attribute(p, base, visit);
 }
 
 /* --- tries and refusals ------------------------------------------------------------------------------------------ */
