@@ -14,7 +14,7 @@
 
 #include "match.h"
 
-enum { LIMIT = 20000, MAX_CANDIDATES = 256, NO_LINE = UINT32_MAX };
+enum { LIMIT = 20000, MAX_CANDIDATES = 256, NO_LINE = 255 };
 
 typedef struct Goal {
     const Term *term;

@@ -6,7 +6,8 @@
 
 /* --- automaton.c -------------------------------------------------------------------------------------------- */
 
-enum { CLASS_ABSENT = UINT32_MAX, CLASS_OTHER = 0 }; /* no operand; nothing that a rule looks into */
+#define CLASS_ABSENT UINT32_MAX /* no operand */
+enum { CLASS_OTHER };           /* nothing that a rule looks into */
 
 bool automaton_knows(const Automaton *a, TgOp op); /* some rule looks at such nodes */
 /* What a node of `op` may be, given what its operands are: a class. */
