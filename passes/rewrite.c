@@ -42,8 +42,10 @@ static bool apply(Work *w, TgRewrite *found)
 {
     TgPass *p = w->p;
     TgName name = tg_book_rule(p->options->book, found->rule)->name;
-    if (!tg_matcher_make(w->matcher, found))
+    if (!tg_matcher_make(w->matcher, found)) {
+        pass_explain(p, tg_node(p->g, tg_value(p->g, found->old[0])->node), "rule %s would give another type", name);
         return false;
+    }
     pass_count(p, name);
     for (uint32_t i = 0; i < found->n; i++)
         pass_replace(p, found->old[i], found->made[i], name);

@@ -14,7 +14,7 @@ enum { DEPTH = 32, MAX_NAMES = 64, MAX_OPERANDS = 16, NO_SLOT = 0xffff };
 /* --- expressions: attributes, sizes, operands of conditions ------------------------------------------------- */
 
 typedef enum {
-    X_INT, X_FLOAT, X_STRING, X_NAME, X_LIST, X_ADD, X_SUB, X_MUL, X_DIV, X_MOD, X_CALL
+    X_INT, X_FLOAT, X_STRING, X_NAME, X_LIST, X_ADD, X_SUB, X_MUL, X_DIV, X_CALL
 } ExprKind;
 
 typedef enum {

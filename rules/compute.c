@@ -78,6 +78,15 @@ static bool call_of_value(const Match *m, const Expr *e, Computed *out)
     return x >= -0x1p53 && x <= 0x1p53 && (double)out->i == x;
 }
 
+static bool floor_division(bool remainder, int64_t a, int64_t b, Computed *out)
+{
+    if (b == 0 || (a == INT64_MIN && b == -1))
+        return false;
+    int64_t q = a / b - (a % b != 0 && (a < 0) != (b < 0));
+    *out = of_int(remainder ? a - q * b : q);
+    return true;
+}
+
 static bool call(const Match *m, const Expr *e, Computed *out)
 {
     int64_t a, b;
@@ -95,6 +104,8 @@ static bool call(const Match *m, const Expr *e, Computed *out)
     }
     if (!compute_int(m, e->at[0], &a))
         return false;
+    if (e->function == FN_mod)
+        return floor_division(true, a, b, out);
     *out = of_int((e->function == FN_min) == (a < b) ? a : b);
     return true;
 }
@@ -105,15 +116,6 @@ static bool real_arithmetic(ExprKind kind, double a, double b, Computed *out)
 {
     *out = of_float(kind == X_ADD ? a + b : kind == X_SUB ? a - b : a * b);
     return kind == X_ADD || kind == X_SUB || kind == X_MUL;
-}
-
-static bool floor_division(ExprKind kind, int64_t a, int64_t b, Computed *out)
-{
-    if (b == 0 || (a == INT64_MIN && b == -1))
-        return false;
-    int64_t q = a / b - (a % b != 0 && (a < 0) != (b < 0));
-    *out = of_int(kind == X_DIV ? q : a - q * b);
-    return true;
 }
 
 static double as_float(const Computed *c)
@@ -136,7 +138,7 @@ static bool arithmetic(const Match *m, const Expr *e, Computed *out)
     case X_ADD: return !__builtin_add_overflow(a.i, b.i, &out->i);
     case X_SUB: return !__builtin_sub_overflow(a.i, b.i, &out->i);
     case X_MUL: return !__builtin_mul_overflow(a.i, b.i, &out->i);
-    default: return floor_division(e->kind, a.i, b.i, out);
+    default: return floor_division(false, a.i, b.i, out);
     }
 }
 

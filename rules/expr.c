@@ -1,7 +1,7 @@
 /* Reads expressions: integers, names, sums and products, functions of functions.def, lists, strings.
  *
  *   sum     = product { ("+" | "-") product }
- *   product = factor { ("*" | "//" | "%") factor }
+ *   product = factor { ("*" | "//") factor }
  *   factor  = NUMBER | STRING | name | function "(" sum { "," sum } ")" | "(" sum ")" | "{" [ sum { "," sum } ] "}"
  *
  * The lexer takes "-1" and "-a" for one token; behind an operand they are an operator and its right side.
@@ -215,8 +215,6 @@ static Expr *product(Reader *r)
     while (e) {
         if (tg_lex_accept(&r->lex, '*'))
             e = two(r, X_MUL, e, factor(r));
-        else if (tg_lex_accept(&r->lex, '%'))
-            e = two(r, X_MOD, e, factor(r));
         else if (tg_lex_accept(&r->lex, '/'))
             e = tg_lex_expect(&r->lex, '/') ? two(r, X_DIV, e, factor(r)) : NULL;
         else

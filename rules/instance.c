@@ -315,6 +315,14 @@ static bool operation(Build *b, const Term *t, uint32_t n_out, TgNode *node)
                                   tg_diag_count(b->tg) > before ? tg_diag(b->tg, before)->message : ""));
 }
 
+/* An output, by a name that messages show. */
+static void give_back(Build *b, TgValue v, TgName name)
+{
+    if (!tg_value(b->g, v)->name)
+        tg_value(b->g, v)->name = name;
+    tg_graph_return(b->g, v, name, NULL);
+}
+
 static bool build_line(Build *b, uint32_t number_of_line)
 {
     const Line *line = &b->plan->rule->match.at[number_of_line];
@@ -326,7 +334,7 @@ static bool build_line(Build *b, uint32_t number_of_line)
         if (line->slot[i] != NO_SLOT)
             b->value[line->slot[i]] = tg_node(b->g, node)->out[i];
     if (!line->named)
-        tg_graph_return(b->g, tg_node(b->g, node)->out[0], tg_name(b->tg, "result"), NULL);
+        give_back(b, tg_node(b->g, node)->out[0], tg_name(b->tg, "result"));
     return true;
 }
 
@@ -355,7 +363,7 @@ static bool build(Build *b)
             return false;
     for (uint32_t i = 0; i < rule->n_outputs; i++)
         if (rule->output[i] != NO_SLOT)
-            tg_graph_return(b->g, b->value[rule->output[i]], name_of(b, rule->output[i]), NULL);
+            give_back(b, b->value[rule->output[i]], name_of(b, rule->output[i]));
     return return_others(b);
 }
 

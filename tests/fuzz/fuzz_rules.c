@@ -2,7 +2,7 @@
  * or an internal error. The rules of a book that was read are tried on a small graph, and proved if they are few.
  *
  *   cmake -S . -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DTGOPT_FUZZ=ON -DTGOPT_SANITIZE=ON
- *   ninja -C build/fuzz fuzz_rules && build/fuzz/tests/fuzz_rules -max_len=4000 CORPUS rules
+ *   ninja -C build/fuzz fuzz_rules && build/fuzz/tests/fuzz_rules -max_len=20000 CORPUS rules
  */
 #include <stdio.h>
 #include <stdlib.h>

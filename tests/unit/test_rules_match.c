@@ -77,7 +77,7 @@ static void assert_operators(Tg *tg, TgGraph *g, const char *expected)
     assert_true(same);
 }
 
-static void run(Tg *tg, const char *head, const char *rule, const char *graph, const char *expected)
+static TgModel *apply_to(Tg *tg, const char *head, const char *rule, const char *graph)
 {
     TgName xml = tg_name_format(tg, "<rules topic='t'><rule name='r' class='reassoc' measure='cost'><why>w</why>%s"
                                     "<try/></rule></rules>", rule);
@@ -89,10 +89,27 @@ static void run(Tg *tg, const char *head, const char *rule, const char *graph, c
         print_error("%u:%u: %s\n", tg_diag(tg, i)->place.line, tg_diag(tg, i)->place.column, tg_diag(tg, i)->message);
     assert_non_null(m);
     apply_all(book, m->graph, tg_model_opset(m, ""));
-    assert_operators(tg, m->graph, expected);
     assert_int_equal(tg_diag_count(tg), 0);
-    tg_model_free(m);
     tg_book_free(book);
+    return m;
+}
+
+static void run(Tg *tg, const char *head, const char *rule, const char *graph, const char *expected)
+{
+    TgModel *m = apply_to(tg, head, rule, graph);
+    assert_operators(tg, m->graph, expected);
+    tg_model_free(m);
+}
+
+/* Only what makes the first output is looked at. */
+static void check_last(Tg *tg, const char *rule, const char *graph, const char *op)
+{
+    TgModel *m = apply_to(tg, "", rule, graph);
+    TgOp found = tg_node(m->graph, tg_value(m->graph, m->graph->outputs.at[0].value)->node)->op;
+    if (strcmp(tg_op_text(tg, found), op) != 0)
+        print_error("%s on %s: %s\n", rule, graph, tg_op_text(tg, found));
+    assert_string_equal(tg_op_text(tg, found), op);
+    tg_model_free(m);
 }
 
 #define IS(rule, graph, expected) run(*state, "", rule, graph, expected)
@@ -262,6 +279,54 @@ static void uses(void **state)
     IS(rule, "%m = Exp(%x) return Neg(%m), Abs(%m)", "Exp Exp Abs");
 }
 
+/* Each row of conds.def, once where it holds and once where it does not. */
+static void conditions(void **state)
+{
+    static const struct {
+        const char *when, *holds, *fails; /* how b is made; NULL: b is a, which is f32[2,4] */
+    } cases[] = {
+        {"const(b)", "%b = const f32[4] random(1)", "%b = Exp(%y)"},
+        {"one_element(b)", "%b = const f32[1,1] 3", "%b = const f32[4] splat(3)"},
+        {"splat(b)", "%b = const f32[4] splat(3)", "%b = const f32[4] {3,3,3,4}"},
+        {"positive(b)", "%b = const f32[4] splat(3)", "%b = const f32[4] splat(0)"},
+        {"near(b, 0.1)", "%b = const f32[] 0.1", "%b = const f32[] 0.1001"},
+        {"floating(b)", "%b = Exp(%y)", "%b = Shape(%y)"},
+        {"dtype(b, i64)", "%b = Shape(%y)", "%b = Exp(%y)"},
+        {"same_dtype(a, b)", "%b = ReduceMax(%y)", "%b = Shape(%y)"},
+        {"same_type(a, b)", "%b = Exp(%y)", "%b = ReduceMax(%y)"},
+        {"one_use(b)", "%b = Exp(%y)", "%b = Exp(%y) %u = Neg(%b)"},
+        {"fits(b, a)", "%b = const f32[2,1] random(1)", "%b = const f32[3,1,1] random(1)"},
+        {"varies_only_on_last_axis(b)", "%b = const f32[1,4] random(1)", "%b = const f32[2,1] random(1)"},
+        {"last_axis(rank(b) - 1, a)", "%b = Exp(%y)", "%b = const f32[4] random(1)"},
+        {"axes_are_last(b, a)", "%b = const i64[1] {1}", "%b = const i64[1] {0}"},
+        {"distinct(a, b)", "%b = Exp(%y)", NULL},
+        {"equal(dim(b, 0), 2)", "%b = Exp(%y)", "%b = const f32[4] random(1)"},
+        {"less(rank(b), 2)", "%b = const f32[4] random(1)", "%b = Exp(%y)"},
+        {"equal(mod(max(rank(b) * 2, 7) // 3, 3) + min(int(b), 1), 3)", "%b = const i64[] 3", "%b = const f32[] 3.5"},
+    };
+    Tg *tg = *state;
+    uint32_t rows;
+    const TgRuleWord *words = tg_rule_conditions(&rows);
+    for (uint32_t r = 0; r < rows; r++) {
+        bool tested = false;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            tested = tested || strncmp(cases[i].when, words[r].name, strlen(words[r].name)) == 0;
+        if (!tested)
+            print_error("no case for the condition %s\n", words[r].name);
+        assert_true(tested);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *a = strstr(cases[i].when, "a)") || strstr(cases[i].when, "(a") ? "a" : "_a";
+        TgName rule = tg_name_format(tg, "<match>Neg(CastLike(%s, b))</match><when>%s</when><give>CastLike(%s, b)</give>",
+                                     a, cases[i].when, a);
+        for (int k = 0; k < 2; k++) {
+            const char *made = k ? cases[i].fails : cases[i].holds;
+            TgName graph = tg_name_format(tg, "%s %%r = Neg(CastLike(%%x, %s)) return %%r", made ? made : "", made ? "%b" : "%x");
+            check_last(tg, rule, graph, k ? "Neg" : "CastLike");
+        }
+    }
+}
+
 /* Made nodes are looked at again, and so are their readers: one sweep over the old nodes is enough here. */
 static void classes_follow_changes(void **state)
 {
@@ -286,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lines_beside_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(newest_operators, setup, teardown),
         cmocka_unit_test_setup_teardown(uses, setup, teardown),
+        cmocka_unit_test_setup_teardown(conditions, setup, teardown),
         cmocka_unit_test_setup_teardown(classes_follow_changes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
