@@ -38,20 +38,32 @@ static bool make(void *user, TgGraph *g, TgOp op, const TgAttrs *attrs, uint32_t
     return true;
 }
 
+/* An approximate rule was proved to stay within its bound; that its result is not equal is known. */
+static bool replace(TgPass *p, const TgRuleInfo *rule, TgValue old, TgValue made)
+{
+    if (rule->class != TG_RULE_APPROX)
+        return pass_replace(p, old, made, rule->name);
+    if (tg_value(p->g, made)->origin == TG_V_RESULT)
+        tg_node_origin(p->g, tg_value(p->g, made)->node, tg_node(p->g, tg_value(p->g, old)->node), rule->name);
+    tg_replace(p->g, old, made);
+    return true;
+}
+
 static bool apply(Work *w, TgRewrite *found)
 {
     TgPass *p = w->p;
-    TgName name = tg_book_rule(p->options->book, found->rule)->name;
+    const TgRuleInfo *rule = tg_book_rule(p->options->book, found->rule);
     if (!tg_matcher_make(w->matcher, found)) {
-        pass_explain(p, tg_node(p->g, tg_value(p->g, found->old[0])->node), "rule %s would give another type", name);
+        pass_explain(p, tg_node(p->g, tg_value(p->g, found->old[0])->node), "rule %s would give another type", rule->name);
         return false;
     }
-    pass_count(p, name);
+    pass_count(p, rule->name);
+    bool any = false;
     for (uint32_t i = 0; i < found->n; i++)
-        pass_replace(p, found->old[i], found->made[i], name);
-    for (uint32_t i = 0; i < found->n; i++)
+        any = replace(p, rule, found->old[i], found->made[i]) || any;
+    for (uint32_t i = 0; any && i < found->n; i++)
         tg_matcher_replaced(w->matcher, found->made[i], add, w);
-    return true;
+    return any;
 }
 
 static bool is_needed(const TgGraph *g, const TgNodeInfo *n)
