@@ -1,10 +1,10 @@
 /* Applies the rules of a book (rules/) to the graph, until none applies any more.
  *
- * A worklist: all nodes, producers first, so that small patterns are in their normal form before larger ones look at them; after
- * an application the nodes that it made and those that see them. The book's automaton knows for every node which rules may start
- * there, so the cost is that of a look-up per node and of the applications. The measures of the rules see to it that it ends.
- * Needs: inferred types; runs better behind the passes that normalise spellings. Breaks: nothing.
- */
+ * A worklist: all nodes, producers first, so that small patterns are in their normal form before larger ones
+ * look at them; after an application the nodes that it made and those that see them. The book's automaton
+ * knows for every node which rules may start there, so the cost is that of a look-up per node and of the
+ * applications. The measures of the rules see to it that it ends. Needs: inferred types; runs better behind
+ * the passes that normalise spellings. Breaks: nothing. */
 #include "pass.h"
 
 typedef struct {
@@ -25,8 +25,8 @@ static void add(void *user, TgNode n)
 }
 
 /* Nodes over constants become constants at once. */
-static bool make(void *user, TgGraph *g, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *operands, uint32_t n_out,
-                 TgValue *out)
+static bool make(void *user, TgGraph *g, TgOp op, const TgAttrs *attrs, uint32_t n_in,
+                 const TgValue *operands, uint32_t n_out, TgValue *out)
 {
     TgNode n = tg_graph_add(g, op, attrs, n_in, operands, n_out);
     if (!n)
@@ -44,7 +44,8 @@ static bool replace(TgPass *p, const TgRuleInfo *rule, TgValue old, TgValue made
     if (rule->class != TG_RULE_APPROX)
         return pass_replace(p, old, made, rule->name);
     if (tg_value(p->g, made)->origin == TG_V_RESULT)
-        tg_node_origin(p->g, tg_value(p->g, made)->node, tg_node(p->g, tg_value(p->g, old)->node), rule->name);
+        tg_node_origin(p->g, tg_value(p->g, made)->node, tg_node(p->g, tg_value(p->g, old)->node),
+                       rule->name);
     tg_replace(p->g, old, made);
     return true;
 }
@@ -54,7 +55,8 @@ static bool apply(Work *w, TgRewrite *found)
     TgPass *p = w->p;
     const TgRuleInfo *rule = tg_book_rule(p->options->book, found->rule);
     if (!tg_matcher_make(w->matcher, found)) {
-        pass_explain(p, tg_node(p->g, tg_value(p->g, found->old[0])->node), "rule %s would give another type", rule->name);
+        pass_explain(p, tg_node(p->g, tg_value(p->g, found->old[0])->node), "rule %s would give another type",
+                     rule->name);
         return false;
     }
     pass_count(p, rule->name);

@@ -1,20 +1,21 @@
 /* Which rules may start at a node: a bottom-up tree automaton over kinds of operators.
  *
- * Idea. Number the operators and numbers in all patterns. The class of a value is the set of those that it may be, as far as
- * operators and numbers below it tell; the class of a node follows from its operator and the classes of its operands alone.
- * Classes are interned and transitions remembered, so that each distinct situation is worked out once, and afterwards a node
- * costs one look-up, however many rules there are. What a class cannot see (attributes, conditions, two operands being the
- * same) is left to the matcher, which is asked only where the class holds the outermost operator of a rule.
+ * Idea. Number the operators and numbers in all patterns. The class of a value is the set of those that it
+ * may be, as far as operators and numbers below it tell; the class of a node follows from its operator and
+ * the classes of its operands alone. Classes are interned and transitions remembered, so that each distinct
+ * situation is worked out once, and afterwards a node costs one look-up, however many rules there are. What
+ * a class cannot see (attributes, conditions, two operands being the same) is left to the matcher, which is
+ * asked only where the class holds the outermost operator of a rule.
  *
- * Cost: a look-up per node; a new transition costs the patterns of its operator. Reference: Hoffmann and O'Donnell, Pattern
- * Matching in Trees (1982); tree automata made lazily, as in Mesa's nir_algebraic.
- */
+ * Cost: a look-up per node; a new transition costs the patterns of its operator. Reference: Hoffmann and
+ * O'Donnell, Pattern Matching in Trees (1982); tree automata made lazily, as in Mesa's nir_algebraic. */
 #include <math.h>
 #include <string.h>
 
 #include "match.h"
 
-typedef TG_VEC(uint32_t) Ids;
+typedef TG_VEC(uint32_t)
+Ids;
 
 typedef struct {
     uint64_t *bits;
@@ -32,16 +33,16 @@ typedef struct {
 struct Automaton {
     Tg *tg;
     TgArena *arena;
-    TG_VEC(const Term *) parts;  /* by id */
-    TG_VEC(Ids) starts;          /* by id: rules whose outermost operator it is */
-    Ids of_op[TG_OP_COUNT];      /* parts */
-    Ids numbers;                 /* parts */
+    TG_VEC(const Term *) parts; /* by id */
+    TG_VEC(Ids) starts;                 /* by id: rules whose outermost operator it is */
+    Ids of_op[TG_OP_COUNT]; /* parts */
+    Ids numbers;            /* parts */
     uint32_t words;
     TG_VEC(const Class *) classes;
     TgInterner *by_bits, *by_step;
 };
 
-/* --- compiling ------------------------------------------------------------------------------------------------- */
+/* --- compiling ------------------------------------------------------------------------------------- */
 
 static void add_part(Automaton *a, Term *t)
 {
@@ -73,7 +74,8 @@ static bool same_bits(const void *a, const void *b)
 static bool same_step(const void *a, const void *b)
 {
     const Transition *x = a, *y = b;
-    return x->op == y->op && x->n == y->n && (!x->n || memcmp(x->operands, y->operands, x->n * sizeof *x->operands) == 0);
+    return x->op == y->op && x->n == y->n &&
+           (!x->n || memcmp(x->operands, y->operands, x->n * sizeof *x->operands) == 0);
 }
 
 static void insert_sorted(Automaton *a, Ids *list, uint32_t id)
@@ -97,7 +99,8 @@ static uint32_t intern(Automaton *a, uint64_t *bits)
     if (known)
         return known->id;
     Class *c = TG_NEW(a->arena, Class);
-    *c = (Class){.bits = tg_copy(a->arena, bits, a->words * sizeof *bits), .id = a->classes.n, .words = a->words};
+    *c = (Class){
+        .bits = tg_copy(a->arena, bits, a->words * sizeof *bits), .id = a->classes.n, .words = a->words};
     for (uint32_t p = 0; p < a->parts.n; p++)
         for (uint32_t i = 0; bits[p / 64] >> p % 64 & 1 && i < a->starts.at[p].n; i++)
             insert_sorted(a, &c->rules, a->starts.at[p].at[i]);
@@ -124,7 +127,7 @@ Automaton *automaton_new(TgBook *book)
     return a;
 }
 
-/* --- running --------------------------------------------------------------------------------------------------- */
+/* --- running --------------------------------------------------------------------------------------- */
 
 bool automaton_knows(const Automaton *a, TgOp op)
 {
@@ -145,7 +148,8 @@ static bool fits(const Automaton *a, const Term *t, uint32_t class)
     return t->kind != T_ANY_OF && a->classes.at[class]->bits[t->id / 64] >> t->id % 64 & 1;
 }
 
-static bool operands_fit(const Automaton *a, const Term *t, uint32_t n, const uint32_t *operands, bool swapped)
+static bool operands_fit(const Automaton *a, const Term *t, uint32_t n, const uint32_t *operands,
+                         bool swapped)
 {
     for (uint32_t i = 0; i < t->n; i++) {
         if (t->at[i]->kind == T_TAIL)

@@ -1,5 +1,5 @@
-/* Books: rule files become rules. Structure is checked here, in C, with places; a file is read to its end whatever is wrong
- * in it, so that all of it is said at once. */
+/* Books: rule files become rules. Structure is checked here, in C, with places; a file is read to its end
+ * whatever is wrong in it, so that all of it is said at once. */
 #include <string.h>
 
 #include "book.h"
@@ -23,7 +23,7 @@ const TgRuleWord *tg_rule_measures(uint32_t *n)
     return measures;
 }
 
-/* --- one file ------------------------------------------------------------------------------------------------ */
+/* --- one file -------------------------------------------------------------------------------------- */
 
 typedef struct {
     TgBook *book;
@@ -58,7 +58,8 @@ static bool is(const XmlElement *e, const char *name)
 }
 
 /* One of the words; -1: refused. */
-static int word_of(File *f, const XmlAttr *a, const char *kind, const char *const *words, int n, const char *hint)
+static int word_of(File *f, const XmlAttr *a, const char *kind, const char *const *words, int n,
+                   const char *hint)
 {
     for (int i = 0; i < n; i++)
         if (strcmp(words[i], a->text) == 0)
@@ -67,7 +68,7 @@ static int word_of(File *f, const XmlAttr *a, const char *kind, const char *cons
     return -1;
 }
 
-/* --- attributes of <rule> -------------------------------------------------------------------------------------- */
+/* --- attributes of <rule> -------------------------------------------------------------------------- */
 
 static void read_class(File *f, const XmlElement *e, Rule *rule)
 {
@@ -124,10 +125,11 @@ static void read_rule_name(File *f, const XmlElement *e, Rule *rule)
     }
     for (uint32_t i = 0; i < e->attrs.n; i++)
         if (!strstr(" name class bound measure ", tg_name_format(f->book->tg, " %s ", e->attrs.at[i].name)))
-            bad_word(f, e->spot, "attribute", e->attrs.at[i].name, "a <rule> has name, class, bound, measure");
+            bad_word(f, e->spot, "attribute", e->attrs.at[i].name,
+                     "a <rule> has name, class, bound, measure");
 }
 
-/* --- examples -------------------------------------------------------------------------------------------------- */
+/* --- examples -------------------------------------------------------------------------------------- */
 
 static void check_setting(File *f, Rule *rule, const Setting *s, Spot spot)
 {
@@ -157,7 +159,7 @@ static void read_example(File *f, const XmlElement *e, Rule *rule, bool checks)
     TG_PUSH(f->book->arena, &rule->examples, x);
 }
 
-/* --- children of <rule> ---------------------------------------------------------------------------------------- */
+/* --- children of <rule> ---------------------------------------------------------------------------- */
 
 typedef struct {
     const XmlElement *why, *match, *when, *give;
@@ -262,7 +264,8 @@ static void read_rule(File *f, uint32_t at)
     Tg *tg = f->book->tg;
     Rule *rule = TG_NEW(f->book->arena, Rule);
     TgName none = tg_name(tg, "");
-    rule->info = (TgRuleInfo){.name = none, .topic = f->topic, .why = none, .match = none, .when = none, .give = none};
+    rule->info =
+        (TgRuleInfo){.name = none, .topic = f->topic, .why = none, .match = none, .when = none, .give = none};
     rule->info.file = f->doc.file;
     rule->info.line = e->spot.line;
     rule->info.column = e->spot.column;
@@ -344,7 +347,7 @@ bool tg_book_add_builtin(TgBook *book)
     return good;
 }
 
-/* --- the book -------------------------------------------------------------------------------------------------- */
+/* --- the book -------------------------------------------------------------------------------------- */
 
 TgBook *tg_book_new(Tg *tg)
 {

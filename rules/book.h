@@ -1,8 +1,7 @@
 /* Private to rules/: what a rule file becomes.
  *
- * Terms are trees of a few dozen parts, bounded by the reader (DEPTH), so that functions over them may recurse. Every name
- * of a rule is a slot; a match fills the slots.
- */
+ * Terms are trees of a few dozen parts, bounded by the reader (DEPTH), so that functions over them may
+ * recurse. Every name of a rule is a slot; a match fills the slots. */
 #ifndef TG_BOOK_H
 #define TG_BOOK_H
 
@@ -11,11 +10,9 @@
 
 enum { DEPTH = 32, MAX_NAMES = 64, MAX_OPERANDS = 16, NO_SLOT = 0xffff };
 
-/* --- expressions: attributes, sizes, operands of conditions ------------------------------------------------- */
+/* --- expressions: attributes, sizes, operands of conditions ---------------------------------------- */
 
-typedef enum {
-    X_INT, X_FLOAT, X_STRING, X_NAME, X_LIST, X_ADD, X_SUB, X_MUL, X_DIV, X_CALL
-} ExprKind;
+typedef enum { X_INT, X_FLOAT, X_STRING, X_NAME, X_LIST, X_ADD, X_SUB, X_MUL, X_DIV, X_CALL } ExprKind;
 
 typedef enum {
 #define FUNCTION(name, operands, doc) FN_##name,
@@ -36,7 +33,7 @@ typedef struct Expr {
     struct Expr **at; /* operands, elements */
 } Expr;
 
-/* --- terms ------------------------------------------------------------------------------------------------ */
+/* --- terms ----------------------------------------------------------------------------------------- */
 
 typedef enum { SIZE_EXPR, SIZE_ANY, SIZE_REST } SizeKind; /* D or 8; *; ... */
 
@@ -98,7 +95,7 @@ typedef struct {
     Line at[TG_RULE_OUTPUTS];
 } Lines;
 
-/* --- rules ------------------------------------------------------------------------------------------------ */
+/* --- rules ----------------------------------------------------------------------------------------- */
 
 typedef enum { NAME_VALUE, NAME_TAIL, NAME_NUMBER } NameKind; /* number: attribute or size */
 
@@ -106,9 +103,9 @@ typedef struct {
     TgName name;
     NameKind kind;
     Spot spot;
-    bool bound;   /* by <match>, or by a line of <give> */
-    bool local;   /* a line of <give> that is no output */
-    bool dim;     /* bound as a size of a type */
+    bool bound;    /* by <match>, or by a line of <give> */
+    bool local;    /* a line of <give> that is no output */
+    bool dim;      /* bound as a size of a type */
     uint32_t uses; /* in <when> and <give>, and beyond the first in <match> */
 } Name;
 
@@ -159,7 +156,7 @@ typedef struct {
     uint32_t n_names, n_outputs, n_choices;
     Name names[MAX_NAMES];
     Lines match, give;
-    uint32_t anchor; /* the line of <match> where matching starts */
+    uint32_t anchor;                  /* the line of <match> where matching starts */
     uint16_t output[TG_RULE_OUTPUTS]; /* slots; a rule of one nameless line: output[0] = NO_SLOT */
     TG_VEC(Cond) when;
     TG_VEC(Example) examples;

@@ -7,11 +7,13 @@ bool constant_number(const TgGraph *g, TgValue v, double *x)
 {
     enum { LOOK = 1 << 12 }; /* elements that are worth reading to find out */
     const TgTensor *t = tg_const_of(g, v);
-    bool number = t && t->payload != TG_STRINGS && t->payload != TG_RECIPE && tg_dtype_class(t->dtype) != TG_CLASS_C;
-    return number && t->count > 0 && (t->payload == TG_SPLAT || t->count <= LOOK) && tg_tensor_is_splat(g->tg, t, x);
+    bool number =
+        t && t->payload != TG_STRINGS && t->payload != TG_RECIPE && tg_dtype_class(t->dtype) != TG_CLASS_C;
+    return number && t->count > 0 && (t->payload == TG_SPLAT || t->count <= LOOK) &&
+           tg_tensor_is_splat(g->tg, t, x);
 }
 
-/* --- attributes ------------------------------------------------------------------------------------------------ */
+/* --- attributes ------------------------------------------------------------------------------------ */
 
 const char *attr_letters(TgOp op, TgName name, size_t *n)
 {
@@ -46,7 +48,7 @@ static Computed of_attr(const TgAttr *a)
     return (Computed){.kind = a->kind, .attr = *a};
 }
 
-/* --- functions ------------------------------------------------------------------------------------------------- */
+/* --- functions ------------------------------------------------------------------------------------- */
 
 static const TgType *type_of(const Match *m, const Expr *value)
 {
@@ -110,7 +112,7 @@ static bool call(const Match *m, const Expr *e, Computed *out)
     return true;
 }
 
-/* --- sums and products ----------------------------------------------------------------------------------------- */
+/* --- sums and products ----------------------------------------------------------------------------- */
 
 static bool real_arithmetic(ExprKind kind, double a, double b, Computed *out)
 {
@@ -128,7 +130,8 @@ static bool arithmetic(const Match *m, const Expr *e, Computed *out)
     Computed a, b;
     if (!compute(m, e->at[0], &a) || !compute(m, e->at[1], &b))
         return false;
-    bool numbers = (a.kind == TG_A_INT || a.kind == TG_A_FLOAT) && (b.kind == TG_A_INT || b.kind == TG_A_FLOAT);
+    bool numbers =
+        (a.kind == TG_A_INT || a.kind == TG_A_FLOAT) && (b.kind == TG_A_INT || b.kind == TG_A_FLOAT);
     if (!numbers)
         return false;
     if (a.kind == TG_A_FLOAT || b.kind == TG_A_FLOAT)
@@ -142,7 +145,7 @@ static bool arithmetic(const Match *m, const Expr *e, Computed *out)
     }
 }
 
-/* --- all of it ------------------------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------------------- */
 
 static bool list(const Match *m, const Expr *e, Computed *out)
 {
@@ -170,7 +173,9 @@ bool compute(const Match *m, const Expr *e, Computed *out)
     switch (e->kind) {
     case X_INT: return *out = of_int(e->i), true;
     case X_FLOAT: return *out = of_float(e->f), true;
-    case X_STRING: return *out = (Computed){.kind = TG_A_STRING, .attr = {.kind = TG_A_STRING, .n = 1, .u.s = e->s}}, true;
+    case X_STRING:
+        return *out = (Computed){.kind = TG_A_STRING, .attr = {.kind = TG_A_STRING, .n = 1, .u.s = e->s}},
+               true;
     case X_NAME: return name(m, e, out);
     case X_LIST: return list(m, e, out);
     case X_CALL: return call(m, e, out);

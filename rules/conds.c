@@ -1,4 +1,5 @@
-/* Conditions: one small function per row of conds.def. Each looks at what the row names, and may say what it wanted. */
+/* Conditions: one small function per row of conds.def. Each looks at what the row names, and may say what it
+ * wanted. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,7 +137,7 @@ static bool (*const functions[])(Ask *) = {
 #undef COND
 };
 
-/* --- asking ---------------------------------------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------------------------------------- */
 
 static TgName value_text(const Match *m, TgValue v)
 {
@@ -163,10 +164,11 @@ static TgName explain(const Match *m, const Cond *c, const Ask *ask)
     for (uint32_t k = 0; k < c->n; k++) {
         const Expr *e = c->at[k].expr;
         if (kinds[k] == 'v')
-            tg_text_format(&text, "%s%s is %s", between, m->rule->names[c->at[k].slot].name, value_text(m, ask->v[k]));
+            tg_text_format(&text, "%s%s is %s", between, m->rule->names[c->at[k].slot].name,
+                           value_text(m, ask->v[k]));
         else if (kinds[k] == 'i' && e->kind != X_INT)
-            tg_text_format(&text, "%s%s = %lld", between, e->kind == X_NAME ? m->rule->names[e->slot].name : "it",
-                           (long long)ask->i[k]);
+            tg_text_format(&text, "%s%s = %lld", between,
+                           e->kind == X_NAME ? m->rule->names[e->slot].name : "it", (long long)ask->i[k]);
         else
             continue;
         between = ", ";

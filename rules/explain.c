@@ -1,5 +1,5 @@
-/* Says why a rule does not apply: the reason of the attempt that came furthest, for every node where an attempt got past the
- * outermost operator. */
+/* Says why a rule does not apply: the reason of the attempt that came furthest, for every node where an
+ * attempt got past the outermost operator. */
 #include "match.h"
 
 static bool may_start(const Term *t, TgOp op)
@@ -14,7 +14,8 @@ static bool has_inner_operator(const Term *t)
 {
     bool inner = false;
     for (uint32_t i = 0; i < t->n; i++)
-        inner = inner || t->at[i]->kind == T_OP || t->at[i]->kind == T_ANY_OF || (t->kind == T_ANY_OF && has_inner_operator(t->at[i]));
+        inner = inner || t->at[i]->kind == T_OP || t->at[i]->kind == T_ANY_OF ||
+                (t->kind == T_ANY_OF && has_inner_operator(t->at[i]));
     return inner;
 }
 
@@ -35,8 +36,9 @@ void tg_rule_explain(const TgBook *book, uint32_t number, TgGraph *g, int64_t op
         bool fits = match_at(&m, order[i]);
         TgName name = node->name ? node->name : tg_value(g, node->out[0])->name;
         if (fits && lacking != TG_opaque)
-            m.why = tg_name_format(tg, "%s came with opset %u, the output is opset %lld", tg_op_text(tg, lacking),
-                                   (unsigned)tg_op_info(lacking)->since, (long long)opset);
+            m.why =
+                tg_name_format(tg, "%s came with opset %u, the output is opset %lld", tg_op_text(tg, lacking),
+                               (unsigned)tg_op_info(lacking)->since, (long long)opset);
         else if (fits)
             m.why = tg_name(tg, "applies");
         if (fits || (m.why && m.best >= enough))

@@ -2,10 +2,10 @@
  *
  *   sum     = product { ("+" | "-") product }
  *   product = factor { ("*" | "//") factor }
- *   factor  = NUMBER | STRING | name | function "(" sum { "," sum } ")" | "(" sum ")" | "{" [ sum { "," sum } ] "}"
+ *   factor  = NUMBER | STRING | name | function "(" sum { "," sum } ")" | "(" sum ")"
+ *           | "{" [ sum { "," sum } ] "}"
  *
- * The lexer takes "-1" and "-a" for one token; behind an operand they are an operator and its right side.
- */
+ * The lexer takes "-1" and "-a" for one token; behind an operand they are an operator and its right side. */
 #include <string.h>
 
 #include "book.h"
@@ -22,7 +22,7 @@ const TgRuleWord *tg_rule_functions(uint32_t *n)
     return functions;
 }
 
-/* --- names --------------------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------------- */
 
 static const char *kind_text(NameKind kind)
 {
@@ -75,7 +75,7 @@ uint16_t read_name(Reader *r, NameKind kind, bool binds)
     return slot;
 }
 
-/* --- expressions ----------------------------------------------------------------------------------------------- */
+/* --- expressions ----------------------------------------------------------------------------------- */
 
 static Expr *new_expr(Reader *r, ExprKind kind)
 {

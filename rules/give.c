@@ -34,10 +34,10 @@ TgOp op_that_lacks(const Rule *rule, const TgModel *model, int64_t opset)
     return found;
 }
 
-/* --- nodes ----------------------------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------------- */
 
-static bool make_node(Give *b, const Term *t, const TgAttrs *attrs, uint32_t n, const TgValue *in, uint32_t n_out,
-                      TgValue *out)
+static bool make_node(Give *b, const Term *t, const TgAttrs *attrs, uint32_t n, const TgValue *in,
+                      uint32_t n_out, TgValue *out)
 {
     const TgMatchOptions *o = &b->m->options;
     if (o->make)
@@ -61,7 +61,7 @@ static const TgAttrs *attrs_of(const Match *m, const Term *t)
     return tg_attrs_end(&build, t->op);
 }
 
-/* --- operands -------------------------------------------------------------------------------------------------- */
+/* --- operands -------------------------------------------------------------------------------------- */
 
 static bool number(const Give *b, const Term *t, TgDtype dtype, TgValue *out)
 {
@@ -71,13 +71,15 @@ static bool number(const Give *b, const Term *t, TgDtype dtype, TgValue *out)
     if (t->type && t->type->dtype)
         dtype = t->type->dtype;
     for (uint32_t i = 0; t->type && i < t->type->n; i++)
-        if (t->type->at[i].kind != SIZE_EXPR || !compute_int(b->match, t->type->at[i].expr, &dim[i]) || dim[i] < 0)
+        if (t->type->at[i].kind != SIZE_EXPR || !compute_int(b->match, t->type->at[i].expr, &dim[i]) ||
+            dim[i] < 0)
             return false;
     if (tg_is_float(dtype))
         tg_store_float(dtype, element, 0, t->number);
     else
         tg_store_integer(dtype, element, 0, (int64_t)t->number);
-    *out = tg_graph_const(b->m->g, tg_tensor_splat(arena, dtype, t->type ? (int32_t)t->type->n : 0, dim, element), NULL);
+    *out = tg_graph_const(
+        b->m->g, tg_tensor_splat(arena, dtype, t->type ? (int32_t)t->type->n : 0, dim, element), NULL);
     return true;
 }
 
@@ -147,7 +149,7 @@ static bool build(Give *b, const Term *t, uint32_t n_out, TgValue *out)
     return true;
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------- */
+/* --- lines ----------------------------------------------------------------------------------------- */
 
 static bool build_line(Give *b, const Line *line, TgValue *nameless)
 {

@@ -1,10 +1,11 @@
-/* Makes a model of a rule's pattern: its variables become inputs or constants of the types that an example gives, its
- * operators nodes, its lines outputs. Alternatives and exchanged operands are chosen by the plan. */
+/* Makes a model of a rule's pattern: its variables become inputs or constants of the types that an example
+ * gives, its operators nodes, its lines outputs. Alternatives and exchanged operands are chosen by the plan.
+ */
 #include <string.h>
 
 #include "instance.h"
 
-/* --- reading examples ------------------------------------------------------------------------------------------ */
+/* --- reading examples ------------------------------------------------------------------------------ */
 
 static bool bad(Reader *r, const char *expected)
 {
@@ -97,7 +98,7 @@ bool plan_read(TgBook *book, const Rule *rule, const Example *example, Plan *pla
     return good;
 }
 
-/* --- building -------------------------------------------------------------------------------------------------- */
+/* --- building -------------------------------------------------------------------------------------- */
 
 typedef struct {
     Tg *tg;
@@ -162,7 +163,8 @@ static bool make_value(Build *b, uint16_t slot, const Operand *o, const Shape *s
     const TgType *type = type_of_shape(b->tg, s);
     if (o->is_input || !asks_for_constant(b->plan->rule, slot))
         return *v = tg_graph_input(b->g, type, name), true;
-    return read_constant(b, tg_name_format(b->tg, "const %s random(%u)", tg_type_text(b->tg, type), slot + 1u), v);
+    return read_constant(
+        b, tg_name_format(b->tg, "const %s random(%u)", tg_type_text(b->tg, type), slot + 1u), v);
 }
 
 static bool build_line(Build *b, uint32_t number);
@@ -180,8 +182,10 @@ static bool variable(Build *b, const Term *t, TgValue *v)
     if (b->value[slot])
         return *v = b->value[slot], true;
     if (!o->given)
-        return t->optional || stop(b, tg_name_format(b->tg, "the example gives no type for '%s'", name_of(b, slot)));
-    bool good = o->constant ? read_constant(b, o->constant, v) : make_value(b, slot, o, &o->at[0], name_of(b, slot), v);
+        return t->optional ||
+               stop(b, tg_name_format(b->tg, "the example gives no type for '%s'", name_of(b, slot)));
+    bool good = o->constant ? read_constant(b, o->constant, v)
+                            : make_value(b, slot, o, &o->at[0], name_of(b, slot), v);
     b->value[slot] = *v;
     return good;
 }
@@ -221,7 +225,8 @@ static const TgAttrs *attributes(Build *b, const Term *t)
         if (is_left_out(b, t->attrs[i].value))
             continue;
         if (!compute_attr(&b->numbers, t->attrs[i].value, t->op, t->attrs[i].name, &a)) {
-            stop(b, tg_name_format(b->tg, "attribute %s of %s has no value", t->attrs[i].name, tg_op_text(b->tg, t->op)));
+            stop(b, tg_name_format(b->tg, "attribute %s of %s has no value", t->attrs[i].name,
+                                   tg_op_text(b->tg, t->op)));
             break;
         }
         tg_attrs_put(&build, a);

@@ -11,7 +11,7 @@ typedef struct {
     TgDtype dtype;
     uint32_t rank;
     struct {
-        int64_t n;     /* if there is no symbol */
+        int64_t n; /* if there is no symbol */
         TgName symbol;
     } dim[SHAPE_RANK];
 } Shape;
@@ -19,11 +19,11 @@ typedef struct {
 /* What an example says of one name. */
 typedef struct {
     bool given;
-    bool is_input;    /* "input f32[2]": not constant even where the rule asks for that */
-    TgName constant;  /* "const i64[1] {-1}": as it stands */
-    uint32_t n;       /* of shapes: 1, or the number of values of a tail */
+    bool is_input;   /* "input f32[2]": not constant even where the rule asks for that */
+    TgName constant; /* "const i64[1] {-1}": as it stands */
+    uint32_t n;      /* of shapes: 1, or the number of values of a tail */
     Shape at[MAX_OPERANDS];
-    Computed number;  /* of an attribute */
+    Computed number; /* of an attribute */
 } Operand;
 
 /* Everything that decides what the model of an example is; changed to try things near it. */
@@ -42,7 +42,8 @@ typedef struct {
 
 /* False: the example cannot be read; recorded. */
 bool plan_read(TgBook *book, const Rule *rule, const Example *example, Plan *plan);
-/* The model of a plan. Its model is NULL if no such model can be built; *why says why. Nothing is recorded. */
+/* The model of a plan. Its model is NULL if no such model can be built; *why says why. Nothing is recorded.
+ */
 Instance instance_build(Tg *tg, const Plan *plan, TgName *why);
 
 #endif

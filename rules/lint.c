@@ -1,12 +1,12 @@
-/* Refuses rules that cannot be meant: names bound and not used, outputs that do not pair, operands that only a match could
- * know, a measure that does not fall, a rule that an earlier one always forestalls.
+/* Refuses rules that cannot be meant: names bound and not used, outputs that do not pair, operands that
+ * only a match could know, a measure that does not fall, a rule that an earlier one always forestalls.
  *
- * The measure. Think of graphs as terms without sharing. A rule lowers the number of operators (or, for an equal number, their
- * cost) and uses no variable more often than it matched it; so every application lowers the size of the unfolded graph, in
- * the order of Knuth and Bendix, and any set of rules stops. Beside that a rule must not leave more nodes than it found: of
- * the nodes inside a match only those are sure to go that <when> asks to be used once.
- * Reference: Knuth and Bendix, Simple word problems in universal algebras (1970); Baader and Nipkow, Term Rewriting (1998), 5.4.
- */
+ * The measure. Think of graphs as terms without sharing. A rule lowers the number of operators (or, for an
+ * equal number, their cost) and uses no variable more often than it matched it; so every application lowers
+ * the size of the unfolded graph, in the order of Knuth and Bendix, and any set of rules stops. Beside that
+ * a rule must not leave more nodes than it found: of the nodes inside a match only those are sure to go
+ * that <when> asks to be used once. Reference: Knuth and Bendix, Simple word problems in universal algebras
+ * (1970); Baader and Nipkow, Term Rewriting (1998), 5.4. */
 #include <string.h>
 
 #include "book.h"
@@ -22,7 +22,7 @@ static bool wrong(Lint *l, Spot spot, const char *what)
     return tg_report(l->book->tg, TG_E_rule_form, what);
 }
 
-/* --- names ----------------------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------------- */
 
 static bool may_be_unused(const Name *n)
 {
@@ -70,7 +70,7 @@ static void check_numbers(Lint *l, const Term *t, bool *set)
             check_expr(l, t->type->at[i].expr, set, true);
 }
 
-/* --- outputs --------------------------------------------------------------------------------------------------- */
+/* --- outputs --------------------------------------------------------------------------------------- */
 
 static bool line_gives(const Line *line, uint16_t slot)
 {
@@ -118,7 +118,7 @@ static bool find_outputs(Lint *l)
     return true;
 }
 
-/* --- the measure ----------------------------------------------------------------------------------------------- */
+/* --- the measure ----------------------------------------------------------------------------------- */
 
 typedef struct {
     uint32_t nodes, cost;
@@ -128,17 +128,20 @@ typedef struct {
 static uint32_t cost_rank(TgOp op)
 {
     static const uint8_t rank[TG_COST_COUNT] = {
-        [TG_COST_none] = 0,        [TG_COST_view] = 1,   [TG_COST_move] = 2,   [TG_COST_elementwise] = 3,
-        [TG_COST_costly] = 4,      [TG_COST_reduce] = 5, [TG_COST_definition] = 5, [TG_COST_matmul] = 8,
+        [TG_COST_none] = 0,   [TG_COST_view] = 1,   [TG_COST_move] = 2,       [TG_COST_elementwise] = 3,
+        [TG_COST_costly] = 4, [TG_COST_reduce] = 5, [TG_COST_definition] = 5, [TG_COST_matmul] = 8,
     };
-    return tg_op_info(op)->cost == TG_COST_none ? 0 : rank[tg_op_info(op)->cost] ? rank[tg_op_info(op)->cost] : 9;
+    return tg_op_info(op)->cost == TG_COST_none ? 0
+           : rank[tg_op_info(op)->cost]         ? rank[tg_op_info(op)->cost]
+                                                : 9;
 }
 
 static bool is_const_name(const Rule *rule, uint16_t slot)
 {
     for (uint32_t i = 0; i < rule->when.n; i++) {
         const Cond *c = &rule->when.at[i];
-        bool constant = c->id == COND_const || c->id == COND_splat || c->id == COND_positive || c->id == COND_near;
+        bool constant =
+            c->id == COND_const || c->id == COND_splat || c->id == COND_positive || c->id == COND_near;
         if (constant && !c->negated && c->at[0].slot == slot)
             return true;
         if (c->id == COND_axes_are_last && !c->negated && c->at[0].slot == slot)
@@ -225,7 +228,8 @@ static uint32_t added(const Rule *rule, const Term *t)
 static bool is_used_once(const Rule *rule, uint16_t slot)
 {
     for (uint32_t i = 0; i < rule->when.n; i++)
-        if (rule->when.at[i].id == COND_one_use && !rule->when.at[i].negated && rule->when.at[i].at[0].slot == slot)
+        if (rule->when.at[i].id == COND_one_use && !rule->when.at[i].negated &&
+            rule->when.at[i].at[0].slot == slot)
             return true;
     return false;
 }
@@ -266,7 +270,8 @@ static bool heavier(Lint *l, const char *why)
     const Rule *rule = l->rule;
     uint32_t n;
     place_error(l->book, rule->info.file, rule->give.at[0].spot);
-    return tg_report(l->book->tg, TG_E_rule_measure, rule->info.name, tg_rule_measures(&n)[rule->measure].name, why);
+    return tg_report(l->book->tg, TG_E_rule_measure, rule->info.name,
+                     tg_rule_measures(&n)[rule->measure].name, why);
 }
 
 static bool check_measure(Lint *l)
@@ -278,8 +283,8 @@ static bool check_measure(Lint *l)
     if (rule->measure == MEASURE_cost)
         lower = lower || (after.nodes == before.nodes && after.cost < before.cost);
     if (!lower)
-        return heavier(l, tg_name_format(tg, "%u operators of cost %u become %u of cost %u", before.nodes, before.cost,
-                                         after.nodes, after.cost));
+        return heavier(l, tg_name_format(tg, "%u operators of cost %u become %u of cost %u", before.nodes,
+                                         before.cost, after.nodes, after.cost));
     for (uint32_t i = 0; i < rule->n_names; i++)
         if (after.uses[i] > before.uses[i] && !is_const_name(rule, (uint16_t)i))
             return heavier(l, tg_name_format(tg, "'%s' is used more often than it was", rule->names[i].name));
@@ -287,12 +292,13 @@ static bool check_measure(Lint *l)
     for (uint32_t i = 0; i < rule->give.n; i++)
         made += added(rule, rule->give.at[i].term);
     if (made > gone)
-        return heavier(l, tg_name_format(tg, "it adds %u operators and only %u are sure to go; ask for one_use(...)", made,
-                                         gone));
+        return heavier(
+            l, tg_name_format(tg, "it adds %u operators and only %u are sure to go; ask for one_use(...)",
+                              made, gone));
     return true;
 }
 
-/* --- one rule -------------------------------------------------------------------------------------------------- */
+/* --- one rule -------------------------------------------------------------------------------------- */
 
 bool lint_rule(TgBook *book, Rule *rule)
 {
@@ -308,7 +314,7 @@ bool lint_rule(TgBook *book, Rule *rule)
     return errors == tg_error_count(book->tg);
 }
 
-/* --- shadows --------------------------------------------------------------------------------------------------- */
+/* --- shadows --------------------------------------------------------------------------------------- */
 
 /* How an earlier rule lies over a later one: its names -> terms of the later one. */
 typedef struct {
@@ -391,7 +397,8 @@ static bool asked_too(const Cover *c, const Cond *cond)
             if (cond->at[k].slot != NO_SLOT)
                 same = same && to && to->slot == other->at[k].slot;
             if (cond->at[k].expr)
-                same = same && cond->at[k].expr->kind == X_INT && same_expr(cond->at[k].expr, other->at[k].expr);
+                same =
+                    same && cond->at[k].expr->kind == X_INT && same_expr(cond->at[k].expr, other->at[k].expr);
         }
         if (same)
             return true;

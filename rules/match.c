@@ -1,15 +1,14 @@
 /* Matches one rule at one node.
  *
- * Idea. A stack of goals (this term against that value) and a stack of choices (another spelling, operands exchanged, another
- * node that reads a value): as in a small Prolog machine. Goals are linked and never changed, bindings are undone by a trail,
- * so going back costs what was done since. Conditions are asked at the end; one that fails leads to the next choice, so
- * `const(c)` decides which operand of a Mul is c.
+ * Idea. A stack of goals (this term against that value) and a stack of choices (another spelling, operands
+ * exchanged, another node that reads a value): as in a small Prolog machine. Goals are linked and never
+ * changed, bindings are undone by a trail, so going back costs what was done since. Conditions are asked at
+ * the end; one that fails leads to the next choice, so `const(c)` decides which operand of a Mul is c.
  *
- * Several lines: the last line is matched where the automaton points; a line whose output is bound by then is matched there;
- * any other line is looked for among the nodes that read one of its bound operands.
+ * Several lines: the last line is matched where the automaton points; a line whose output is bound by then is
+ * matched there; any other line is looked for among the nodes that read one of its bound operands.
  *
- * No recursion; what is tried is bounded by LIMIT, beyond which a rule is taken not to apply.
- */
+ * No recursion; what is tried is bounded by LIMIT, beyond which a rule is taken not to apply. */
 #include <string.h>
 
 #include "match.h"
@@ -39,12 +38,12 @@ typedef struct {
     const Goal *goals;
     TG_VEC(uint16_t) trail; /* slots that were set */
     TG_VEC(Choice) choices;
-    uint32_t lines;         /* mask of those matched or under way */
+    uint32_t lines; /* mask of those matched or under way */
     TgNode root[TG_RULE_OUTPUTS];
     uint32_t work;
 } Machine;
 
-/* --- failing --------------------------------------------------------------------------------------------------- */
+/* --- failing --------------------------------------------------------------------------------------- */
 
 static TgName node_text(const Match *m, TgValue v)
 {
@@ -78,13 +77,13 @@ static bool fail_at(Match *m, const Term *t, TgValue v)
                   : t->kind == T_ABSENT ? tg_name(m->tg, "no operand")
                                         : tg_name(m->tg, "another operand");
     double x;
-    TgName found = !v ? tg_name(m->tg, "no operand")
+    TgName found = !v                             ? tg_name(m->tg, "no operand")
                    : constant_number(m->g, v, &x) ? tg_name_format(m->tg, "the constant %.9g", x)
                                                   : node_text(m, v);
     return fail(m, tg_name_format(m->tg, "wants %s, found %s", want, found));
 }
 
-/* --- binding --------------------------------------------------------------------------------------------------- */
+/* --- binding --------------------------------------------------------------------------------------- */
 
 static Bound *set(Machine *k, uint16_t slot)
 {
@@ -152,7 +151,7 @@ static bool type_fits(Machine *k, const TypeTerm *want, TgValue v)
     return true;
 }
 
-/* --- attributes ------------------------------------------------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------------------------------------ */
 
 static bool same_attr(const TgAttr *a, const TgAttr *b)
 {
@@ -240,22 +239,23 @@ static bool attrs_fit(Machine *k, const Term *t, const TgNodeInfo *n)
     Match *m = k->m;
     for (uint32_t i = 0; i < t->n_attrs; i++)
         if (!attr_fits(k, n, &t->attrs[i]))
-            return further(m) ? fail(m, tg_name_format(m->tg, "attribute %s of %s does not fit", t->attrs[i].name,
-                                                       tg_op_text(m->tg, n->op)))
+            return further(m) ? fail(m, tg_name_format(m->tg, "attribute %s of %s does not fit",
+                                                       t->attrs[i].name, tg_op_text(m->tg, n->op)))
                               : false;
     for (uint32_t i = 0; i < n->attrs->n; i++) {
         bool mentioned = false;
         for (uint32_t j = 0; j < t->n_attrs; j++)
             mentioned = mentioned || t->attrs[j].name == n->attrs->at[i].name;
         if (!mentioned)
-            return further(m) ? fail(m, tg_name_format(m->tg, "%s has attribute %s, of which the rule says nothing",
-                                                       tg_op_text(m->tg, n->op), n->attrs->at[i].name))
-                              : false;
+            return further(m)
+                       ? fail(m, tg_name_format(m->tg, "%s has attribute %s, of which the rule says nothing",
+                                                tg_op_text(m->tg, n->op), n->attrs->at[i].name))
+                       : false;
     }
     return true;
 }
 
-/* --- goals ----------------------------------------------------------------------------------------------------- */
+/* --- goals ----------------------------------------------------------------------------------------- */
 
 static void push(Machine *k, const Term *term, TgValue value)
 {
@@ -266,8 +266,14 @@ static void push(Machine *k, const Term *term, TgValue value)
 
 static Choice *choose(Machine *k, const Term *term, TgValue value)
 {
-    Choice c = {.rest = k->goals, .term = term, .value = value, .trail = k->trail.n, .steps = k->m->steps,
-                .lines = k->lines, .next = 1, .line = NO_LINE};
+    Choice c = {.rest = k->goals,
+                .term = term,
+                .value = value,
+                .trail = k->trail.n,
+                .steps = k->m->steps,
+                .lines = k->lines,
+                .next = 1,
+                .line = NO_LINE};
     TG_PUSH(k->arena, &k->choices, c);
     return &k->choices.at[k->choices.n - 1];
 }
@@ -333,9 +339,10 @@ static bool match_var(Machine *k, const Term *t, TgValue v)
     if (!v && !t->optional)
         return fail_at(k->m, t, v);
     if (v && t->type && !type_fits(k, t->type, v))
-        return further(k->m) ? fail(k->m, tg_name_format(k->m->tg, "%s has type %s", k->m->rule->names[t->slot].name,
-                                                         tg_type_text(k->m->tg, tg_type_of(k->m->g, v))))
-                             : false;
+        return further(k->m)
+                   ? fail(k->m, tg_name_format(k->m->tg, "%s has type %s", k->m->rule->names[t->slot].name,
+                                               tg_type_text(k->m->tg, tg_type_of(k->m->g, v))))
+                   : false;
     return bind_value(k, t->slot, v) || fail_at(k->m, t, v);
 }
 
@@ -364,7 +371,7 @@ static bool match_term(Machine *k, const Term *t, TgValue v, uint32_t way)
     }
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------- */
+/* --- lines ----------------------------------------------------------------------------------------- */
 
 /* The outputs that a rule does not name would lose their node. */
 static bool outputs_fit(Machine *k, const Line *line, const TgNodeInfo *n)
@@ -420,7 +427,8 @@ static bool list_roots(Machine *k, const Line *line, Choice *c)
     const Term *var = bound_below(k, line->term, path, &depth);
     if (!var || !depth)
         return false;
-    TgValue *level = TG_NEW_N(k->arena, TgValue, MAX_CANDIDATES), *next = TG_NEW_N(k->arena, TgValue, MAX_CANDIDATES);
+    TgValue *level = TG_NEW_N(k->arena, TgValue, MAX_CANDIDATES),
+            *next = TG_NEW_N(k->arena, TgValue, MAX_CANDIDATES);
     uint32_t n = 1;
     level[0] = k->m->at[var->slot].value;
     for (uint32_t d = 0; d < depth; d++) {
@@ -456,7 +464,8 @@ static bool next_line(Machine *k)
                 return start_line(k, i, k->m->at[slot].value);
         }
     }
-    Choice c = {.rest = k->goals, .trail = k->trail.n, .steps = k->m->steps, .lines = k->lines, .line = missing};
+    Choice c = {
+        .rest = k->goals, .trail = k->trail.n, .steps = k->m->steps, .lines = k->lines, .line = missing};
     if (!list_roots(k, &rule->match.at[missing], &c))
         return false;
     TG_PUSH(k->arena, &k->choices, c);
@@ -468,9 +477,10 @@ static bool all_lines(const Machine *k)
     return k->lines == (1u << k->m->rule->match.n) - 1;
 }
 
-/* --- the end of a match ------------------------------------------------------------------------------------------ */
+/* --- the end of a match ---------------------------------------------------------------------------- */
 
-/* Nothing that the new nodes read may need what they replace: only rules of several outputs could make a cycle. */
+/* Nothing that the new nodes read may need what they replace: only rules of several outputs could make a
+ * cycle. */
 static bool is_acyclic(Machine *k)
 {
     enum { MOST = 4096 };
@@ -515,7 +525,8 @@ static bool conditions_hold(Machine *k)
         const Cond *c = &m->rule->when.at[i];
         TgName why = NULL;
         uint32_t steps = m->steps + 1 + i;
-        if (i == m->rule->dropped || condition_holds(m, c, m->explains && (!m->why || steps > m->best) ? &why : NULL))
+        if (i == m->rule->dropped ||
+            condition_holds(m, c, m->explains && (!m->why || steps > m->best) ? &why : NULL))
             continue;
         if (why)
             m->best = steps, m->why = why;
@@ -524,7 +535,7 @@ static bool conditions_hold(Machine *k)
     return is_acyclic(k);
 }
 
-/* --- the machine ------------------------------------------------------------------------------------------------- */
+/* --- the machine ----------------------------------------------------------------------------------- */
 
 /* Takes the next way of the last choice that has one which does not fail at once. False: there is none. */
 static bool go_back(Machine *k)
@@ -540,7 +551,8 @@ static bool go_back(Machine *k)
             k->choices.n--;
         else
             k->choices.at[k->choices.n - 1].next++;
-        if (c.line == NO_LINE ? match_term(k, c.term, c.value, c.next) : !last && start_line(k, c.line, c.roots[c.next]))
+        if (c.line == NO_LINE ? match_term(k, c.term, c.value, c.next)
+                              : !last && start_line(k, c.line, c.roots[c.next]))
             return true;
     }
     return false;

@@ -4,7 +4,7 @@
 
 #include "book.h"
 
-/* --- automaton.c -------------------------------------------------------------------------------------------- */
+/* --- automaton.c ----------------------------------------------------------------------------------- */
 
 #define CLASS_ABSENT UINT32_MAX /* no operand */
 enum { CLASS_OTHER };           /* nothing that a rule looks into */
@@ -13,10 +13,11 @@ bool automaton_knows(const Automaton *a, TgOp op); /* some rule looks at such no
 /* What a node of `op` may be, given what its operands are: a class. */
 uint32_t automaton_step(Automaton *a, TgOp op, uint32_t n, const uint32_t *operands);
 uint32_t automaton_number(Automaton *a, TgDtype dtype, double x); /* the class of a constant */
-const uint32_t *automaton_rules(const Automaton *a, uint32_t class, uint32_t *n); /* that may start there, in order */
+const uint32_t *automaton_rules(const Automaton *a, uint32_t class,
+                                uint32_t *n); /* that may start there, in order */
 bool number_fits(const Term *t, TgDtype dtype, double x);
 
-/* --- matches ------------------------------------------------------------------------------------------------- */
+/* --- matches --------------------------------------------------------------------------------------- */
 
 /* What a slot holds. */
 typedef struct {
@@ -53,7 +54,8 @@ bool compute_int(const Match *m, const Expr *e, int64_t *out);
 /* As attribute `name` of `op`: in the kind that ops.def says. */
 bool compute_attr(const Match *m, const Expr *e, TgOp op, TgName name, TgAttr *out);
 const char *attr_letters(TgOp op, TgName name, size_t *n);
-bool constant_number(const TgGraph *g, TgValue v, double *x); /* all elements are x; looks at small ones only */
+bool constant_number(const TgGraph *g, TgValue v,
+                     double *x); /* all elements are x; looks at small ones only */
 
 /* conds.c. `why` may be NULL. */
 bool condition_holds(const Match *m, const Cond *c, TgName *why);
@@ -68,10 +70,10 @@ struct TgMatcher {
     TgArena *arena;
     TgGraph *g;
     TgMatchOptions options;
-    TG_VEC(uint32_t) class; /* of nodes */
-    TgMap numbers;          /* constant -> class */
-    bool *usable;           /* by rule */
-    Match match;            /* the last one found */
+    TG_VEC(uint32_t) class;         /* of nodes */
+    TgMap numbers; /* constant -> class */
+    bool *usable;  /* by rule */
+    Match match;   /* the last one found */
 };
 
 #endif

@@ -6,7 +6,7 @@ static Automaton *automaton_of(const TgMatcher *m)
     return m->book->automaton;
 }
 
-/* --- classes --------------------------------------------------------------------------------------------------- */
+/* --- classes --------------------------------------------------------------------------------------- */
 
 static uint32_t class_of_constant(TgMatcher *m, TgValue v)
 {
@@ -51,7 +51,7 @@ static bool classify(TgMatcher *m, TgNode node)
     return changed;
 }
 
-/* --- the door -------------------------------------------------------------------------------------------------- */
+/* --- the door -------------------------------------------------------------------------------------- */
 
 TgMatcher *tg_matcher_new(const TgBook *book, TgGraph *g, const TgMatchOptions *options)
 {
@@ -110,7 +110,7 @@ bool tg_matcher_find(TgMatcher *m, TgNode node, uint32_t from, TgRewrite *found)
     return false;
 }
 
-/* --- after a rewrite -------------------------------------------------------------------------------------------- */
+/* --- after a rewrite ------------------------------------------------------------------------------- */
 
 typedef struct {
     TgMatcher *m;

@@ -1,13 +1,14 @@
-/* Proves rules: applies each, through the real matcher, to models made of its examples, and compares before and after.
+/* Proves rules: applies each, through the real matcher, to models made of its examples, and compares before
+ * and after.
  *
- * What is tried: every <try> in every spelling (each alternative, each pair of operands exchanged), and on shapes near it
- * (each size changed, set to 1, all sizes equal, one more batch axis, each integer attribute moved). There a rule need not
- * fire; where it fires it must be right. Every <refuse> must be left alone. And every condition must be needed: without it
- * some <refuse> is not refused any more, or some shape near a <try> goes wrong. Idle conditions hide that nobody knows why
- * they are there.
+ * What is tried: every <try> in every spelling (each alternative, each pair of operands exchanged), and on
+ * shapes near it (each size changed, set to 1, all sizes equal, one more batch axis, each integer attribute
+ * moved). There a rule need not fire; where it fires it must be right. Every <refuse> must be left alone.
+ * And every condition must be needed: without it some <refuse> is not refused any more, or some shape near
+ * a <try> goes wrong. Idle conditions hide that nobody knows why they are there.
  *
- * What "right" means is tg_equiv's; an exact rule must give the same bits, an approximate one stay within its bound.
- */
+ * What "right" means is tg_equiv's; an exact rule must give the same bits, an approximate one stay within
+ * its bound. */
 #include <math.h>
 #include <string.h>
 
@@ -24,12 +25,13 @@ typedef struct {
     TgName why;
 } Prover;
 
-/* --- one application ------------------------------------------------------------------------------------------- */
+/* --- one application ------------------------------------------------------------------------------- */
 
 static bool starts_here(TgMatcher *m, TgNode n, uint32_t rule)
 {
     uint32_t count;
-    const uint32_t *rules = n < m->class.n ? automaton_rules(m->book->automaton, m->class.at[n], &count) : NULL;
+    const uint32_t *rules =
+        n < m->class.n ? automaton_rules(m->book->automaton, m->class.at[n], &count) : NULL;
     for (uint32_t i = 0; rules && i < count; i++)
         if (rules[i] == rule)
             return m->usable[rule];
@@ -52,7 +54,8 @@ static bool apply(Prover *p, const Instance *at, const Plan *plan)
         p->why = tg_name(p->tg, "the opset lacks an operator that it gives");
     for (uint32_t i = 0; fires && i < found.n; i++) {
         uint16_t slot = p->rule->output[i];
-        found.old[i] = slot == NO_SLOT ? tg_node(at->model->graph, at->anchor)->out[0] : match->at[slot].value;
+        found.old[i] =
+            slot == NO_SLOT ? tg_node(at->model->graph, at->anchor)->out[0] : match->at[slot].value;
     }
     if (fires && !tg_matcher_make(m, &found)) {
         fires = false;
@@ -66,14 +69,15 @@ static bool apply(Prover *p, const Instance *at, const Plan *plan)
     return fires;
 }
 
-/* --- comparing -------------------------------------------------------------------------------------------------- */
+/* --- comparing ------------------------------------------------------------------------------------- */
 
 static double element(const TgArray *a, int64_t i)
 {
     return tg_is_float(a->dtype) ? tg_array_float(TG_EVAL_F64, a, i) : (double)tg_array_int(a, i);
 }
 
-/* The largest difference, relative to the largest element of a. What a leaves undefined (infinite, no number) is free. */
+/* The largest difference, relative to the largest element of a. What a leaves undefined (infinite, no number)
+ * is free. */
 static double distance(const TgArray *a, const TgArray *b)
 {
     double worst = 0, scale = 0;
@@ -139,7 +143,8 @@ static Outcome within_bound(Prover *p, TgModel *before, TgModel *after)
         double error = error_of(p->tg, before, after, (Draw){.class = classes[i]});
         if (error >= 0 && error <= p->rule->info.bound)
             continue;
-        p->why = tg_name_format(p->tg, "a relative error of %.2g, beyond its bound of %.2g", error, p->rule->info.bound);
+        p->why = tg_name_format(p->tg, "a relative error of %.2g, beyond its bound of %.2g", error,
+                                p->rule->info.bound);
         return WRONG;
     }
     return RIGHT;
@@ -156,7 +161,8 @@ static bool has_integers(const TgGraph *g)
 /* tg_equiv draws integers as indices are, from a small range; arithmetic is tried on others as well. */
 static bool integers_agree(Prover *p, TgModel *before, TgModel *after)
 {
-    double error = has_integers(before->graph) ? error_of(p->tg, before, after, (Draw){TG_IN_NORMAL, true}) : 0;
+    double error =
+        has_integers(before->graph) ? error_of(p->tg, before, after, (Draw){TG_IN_NORMAL, true}) : 0;
     if (error > 1e-6)
         p->why = tg_name(p->tg, "it differs on integers of both signs");
     return error <= 1e-6;
@@ -179,7 +185,7 @@ static Outcome compare(Prover *p, TgModel *before, TgModel *after)
     return integers_agree(p, before, after) ? RIGHT : WRONG;
 }
 
-/* --- one plan --------------------------------------------------------------------------------------------------- */
+/* --- one plan -------------------------------------------------------------------------------------- */
 
 /* compares: else RIGHT stands for "it fires". */
 static Outcome run(Prover *p, const Plan *plan, bool compares)
@@ -204,13 +210,15 @@ static Outcome run(Prover *p, const Plan *plan, bool compares)
     return o;
 }
 
-/* --- plans near a plan ------------------------------------------------------------------------------------------- */
+/* --- plans near a plan ----------------------------------------------------------------------------- */
 
 typedef bool (*Visit)(Prover *p, const Plan *plan); /* false: stop */
 
 static uint32_t ways(const Term *t, uint32_t choice)
 {
-    uint32_t n = t->kind == T_ANY_OF && t->choice == choice ? t->n : is_commutative(t) && t->choice == choice ? 2 : 0;
+    uint32_t n = t->kind == T_ANY_OF && t->choice == choice ? t->n
+                 : is_commutative(t) && t->choice == choice ? 2
+                                                            : 0;
     for (uint32_t i = 0; i < t->n && !n; i++)
         n = ways(t->at[i], choice);
     return n;
@@ -364,7 +372,8 @@ static bool each_turn(Prover *p, const Plan *base, Visit visit)
 static bool each_attribute(Prover *p, const Plan *base, Visit visit)
 {
     for (uint32_t i = 0; i < base->rule->n_names; i++) {
-        if (base->rule->names[i].kind != NAME_NUMBER || !base->at[i].given || base->at[i].number.kind != TG_A_INT)
+        if (base->rule->names[i].kind != NAME_NUMBER || !base->at[i].given ||
+            base->at[i].number.kind != TG_A_INT)
             continue;
         for (int64_t by = -1; by <= 1; by += 2) {
             Plan plan = *base;
@@ -382,7 +391,7 @@ static bool each_near(Prover *p, const Plan *base, Visit visit)
            each_turn(p, base, visit) && each_attribute(p, base, visit);
 }
 
-/* --- tries and refusals ------------------------------------------------------------------------------------------ */
+/* --- tries and refusals ---------------------------------------------------------------------------- */
 
 static bool report(Prover *p, Spot spot, TgDiagId id, TgName what)
 {
@@ -405,7 +414,8 @@ static bool may_be_right(Prover *p, const Plan *plan)
 {
     Outcome o = run(p, plan, true);
     p->proofs->instances += o == RIGHT;
-    return o != WRONG || report(p, plan->example->spot, TG_E_rule_wrong, tg_name_format(p->tg, "on shapes near this: %s", p->why));
+    return o != WRONG || report(p, plan->example->spot, TG_E_rule_wrong,
+                                tg_name_format(p->tg, "on shapes near this: %s", p->why));
 }
 
 static bool prove_example(Prover *p, const Example *x)
@@ -425,7 +435,7 @@ static bool prove_example(Prover *p, const Example *x)
     return true;
 }
 
-/* --- conditions that are needed ---------------------------------------------------------------------------------- */
+/* --- conditions that are needed -------------------------------------------------------------------- */
 
 /* With the condition the plan is left alone, without it something goes wrong. */
 static bool is_not_missed(Prover *p, const Plan *plan)
@@ -468,7 +478,7 @@ static void check_conditions(Prover *p)
     }
 }
 
-/* --- the door ---------------------------------------------------------------------------------------------------- */
+/* --- the door -------------------------------------------------------------------------------------- */
 
 bool tg_rule_prove(TgBook *book, uint32_t rule, TgProofs *proofs)
 {

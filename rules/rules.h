@@ -1,9 +1,9 @@
 /* The door of rules/: rewrites as documents.
  *
- * A book is filled from rule files, closed (rules are checked against each other and compiled), and then asked: a matcher
- * knows one graph and tells, node by node, which rule applies there and what it would make. It never changes what exists:
- * it adds nodes; the caller puts them in the place of the old ones. The format is README.md's.
- */
+ * A book is filled from rule files, closed (rules are checked against each other and compiled), and then
+ * asked: a matcher knows one graph and tells, node by node, which rule applies there and what it would make.
+ * It never changes what exists: it adds nodes; the caller puts them in the place of the old ones. The format
+ * is README.md's. */
 #ifndef TG_RULES_H
 #define TG_RULES_H
 
@@ -30,7 +30,7 @@ typedef struct {
 
 const char *tg_rule_class_name(TgRuleClass class);
 
-/* --- books (book.c) --------------------------------------------------------------------------------------- */
+/* --- books (book.c) -------------------------------------------------------------------------------- */
 
 TgBook *tg_book_new(Tg *tg);
 void tg_book_free(TgBook *book); /* NULL is fine */
@@ -42,15 +42,16 @@ uint32_t tg_book_count(const TgBook *book);
 const TgRuleInfo *tg_book_rule(const TgBook *book, uint32_t rule);
 bool tg_book_find(const TgBook *book, const char *name, uint32_t *rule);
 void tg_book_switch(TgBook *book, uint32_t rule, bool on);
-/* Checks the rules against each other and compiles those that are on; after that a book only changes by being closed
- * again. False: recorded. */
+/* Checks the rules against each other and compiles those that are on; after that a book only changes by being
+ * closed again. False: recorded. */
 bool tg_book_close(TgBook *book);
 
-/* --- matching (automaton.c, match.c, give.c) -------------------------------------------------------------- */
+/* --- matching (automaton.c, match.c, give.c) ------------------------------------------------------- */
 
 typedef struct {
     int64_t opset; /* of the output, for conditions; 0: the newest */
-    /* Makes a node of g and gives its outputs; may answer with constants instead. False: recorded. NULL: just the node. */
+    /* Makes a node of g and gives its outputs; may answer with constants instead. False: recorded. NULL: just
+     * the node. */
     bool (*make)(void *user, TgGraph *g, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *in,
                  uint32_t n_out, TgValue *out);
     void *user;
@@ -68,30 +69,31 @@ typedef struct TgMatcher TgMatcher;
 
 TgMatcher *tg_matcher_new(const TgBook *book, TgGraph *g, const TgMatchOptions *options);
 void tg_matcher_free(TgMatcher *m);
-/* The first rule, in the order of the book, from number `from` on, that applies at node n. Costs one table look-up where
- * none can. Fills `rule`, `old` and `n`. */
+/* The first rule, in the order of the book, from number `from` on, that applies at node n. Costs one table
+ * look-up where none can. Fills `rule`, `old` and `n`. */
 bool tg_matcher_find(TgMatcher *m, TgNode n, uint32_t from, TgRewrite *found);
-/* Adds what the rule found last would make. False: it does not fit there (a type differs); nothing is used of it then. */
+/* Adds what the rule found last would make. False: it does not fit there (a type differs); nothing is used of
+ * it then. */
 bool tg_matcher_make(TgMatcher *m, TgRewrite *found);
-/* After made took the place of old: what is known of `made`, of what it is made of and of its readers is brought up to
- * date; `changed` is told of each node that is worth another look. */
+/* After made took the place of old: what is known of `made`, of what it is made of and of its readers is
+ * brought up to date; `changed` is told of each node that is worth another look. */
 void tg_matcher_replaced(TgMatcher *m, TgValue made, void (*changed)(void *user, TgNode n), void *user);
 
 /* Why a rule does not apply: one line per node where more than its outermost operator fits. */
 void tg_rule_explain(const TgBook *book, uint32_t rule, TgGraph *g, int64_t opset,
                      void (*line)(void *user, TgName node, TgName why), void *user);
 
-/* --- proving (prove.c) ------------------------------------------------------------------------------------ */
+/* --- proving (prove.c) ----------------------------------------------------------------------------- */
 
 typedef struct {
     uint32_t rules, instances, refusals, conditions; /* proved, tried, refused, needed */
 } TgProofs;
 
-/* Proves one rule of a closed book: on its tries and on shapes near them, in every spelling; no refusal fires; no condition
- * is idle. False: recorded, with places. */
+/* Proves one rule of a closed book: on its tries and on shapes near them, in every spelling; no refusal
+ * fires; no condition is idle. False: recorded, with places. */
 bool tg_rule_prove(TgBook *book, uint32_t rule, TgProofs *proofs);
 
-/* --- what there is to write with (for the manual page) ------------------------------------------------------ */
+/* --- what there is to write with (for the manual page) --------------------------------------------- */
 
 typedef struct {
     const char *name, *operands, *doc;

@@ -1,4 +1,5 @@
-/* Reads terms and conditions. They are cut into tokens by the lexer of the text form, at their place in the XML file.
+/* Reads terms and conditions. They are cut into tokens by the lexer of the text form, at their place in the
+ * XML file.
  *
  *   lines  = { [ name { "," name } "=" ] terms }
  *   terms  = term { "|" term }                                     one of several spellings
@@ -6,7 +7,7 @@
  *          | name "..."                                            all operands that remain
  *          | [ name ":" ] operator "(" [ terms { "," terms } ] [ ";" name "=" expression { "," ... } ] ")"
  *          | NUMBER [ "~" ] [ ":" type ] | "{" integers "}" | "_" | "(" terms ")"
- *   type   = ( DTYPE | "?" ) "[" [ size { "," size } ] "]"         size: expression, "*" any, "..." the others (first)
+ *   type   = ( DTYPE | "?" ) "[" [ size { "," size } ] "]"         an expression, "*", or first "..."
  */
 #include <string.h>
 
@@ -14,7 +15,7 @@
 
 static Term *terms(Reader *r);
 
-/* --- places -------------------------------------------------------------------------------------------------- */
+/* --- places ---------------------------------------------------------------------------------------- */
 
 bool place_error(TgBook *book, TgName file, Spot spot)
 {
@@ -60,7 +61,7 @@ static bool add(Reader *r, Term *to, Term *t)
     return true;
 }
 
-/* --- types --------------------------------------------------------------------------------------------------- */
+/* --- types ----------------------------------------------------------------------------------------- */
 
 static bool size(Reader *r, Size *s)
 {
@@ -82,7 +83,8 @@ static TypeTerm *type(Reader *r)
     TgLex *lex = &r->lex;
     TypeTerm *t = TG_NEW(r->book->arena, TypeTerm);
     if (!tg_lex_accept(lex, '?')) {
-        t->dtype = lex->token.kind == TG_TOK_IDENT ? tg_dtype_find(lex->token.text, lex->token.n) : TG_undefined;
+        t->dtype =
+            lex->token.kind == TG_TOK_IDENT ? tg_dtype_find(lex->token.text, lex->token.n) : TG_undefined;
         if (!t->dtype)
             return tg_lex_fail(lex, "an element type or '?'"), NULL;
         tg_lex_next(lex);
@@ -100,7 +102,7 @@ static TypeTerm *type(Reader *r)
     return tg_lex_expect(lex, ']') ? t : NULL;
 }
 
-/* --- operators ----------------------------------------------------------------------------------------------- */
+/* --- operators ------------------------------------------------------------------------------------- */
 
 static bool attribute_known(TgOp op, TgName name)
 {
@@ -157,7 +159,8 @@ static void check_arity(Reader *r, const Term *t)
     if (t->n - tail <= op->in_max && (tail || t->n >= op->in_min))
         return;
     place_error(r->book, r->file, t->spot);
-    tg_report(r->book->tg, TG_E_rule_arity, op->name, (unsigned)op->in_min, (unsigned)op->in_max, "operands", t->n);
+    tg_report(r->book->tg, TG_E_rule_arity, op->name, (unsigned)op->in_min, (unsigned)op->in_max, "operands",
+              t->n);
 }
 
 static Term *operation(Reader *r)
@@ -181,7 +184,7 @@ static Term *operation(Reader *r)
     return t;
 }
 
-/* --- other terms --------------------------------------------------------------------------------------------- */
+/* --- other terms ----------------------------------------------------------------------------------- */
 
 static Term *number(Reader *r)
 {
@@ -294,7 +297,7 @@ static Term *terms(Reader *r)
     return t;
 }
 
-/* --- lines --------------------------------------------------------------------------------------------------- */
+/* --- lines ----------------------------------------------------------------------------------------- */
 
 /* Looks for `names =` in front of a term. */
 static bool has_names(const TgLex *lex)
@@ -346,7 +349,7 @@ bool read_lines(Reader *r, Lines *lines)
     return lines->n > 0 || tg_lex_fail(&r->lex, "a term");
 }
 
-/* --- conditions ---------------------------------------------------------------------------------------------- */
+/* --- conditions ------------------------------------------------------------------------------------ */
 
 static const TgRuleWord conditions[] = {
 #define COND(name, operands, doc) {#name, operands, doc},
@@ -365,7 +368,8 @@ static bool operand(Reader *r, Cond *c, char kind)
     TgLex *lex = &r->lex;
     c->at[c->n].slot = NO_SLOT;
     if (kind == 't') {
-        c->at[c->n].dtype = lex->token.kind == TG_TOK_IDENT ? tg_dtype_find(lex->token.text, lex->token.n) : TG_undefined;
+        c->at[c->n].dtype =
+            lex->token.kind == TG_TOK_IDENT ? tg_dtype_find(lex->token.text, lex->token.n) : TG_undefined;
         if (!c->at[c->n++].dtype)
             return tg_lex_fail(lex, "an element type");
         return tg_lex_next(lex), true;
@@ -388,7 +392,8 @@ static bool condition_operands(Reader *r, Cond *c)
         if (kind > kinds && !tg_lex_accept(lex, ',')) {
             place_error(r->book, r->file, c->spot);
             unsigned wanted = (unsigned)strlen(kinds);
-            return tg_report(r->book->tg, TG_E_rule_arity, conditions[c->id].name, wanted, wanted, "operands", c->n);
+            return tg_report(r->book->tg, TG_E_rule_arity, conditions[c->id].name, wanted, wanted, "operands",
+                             c->n);
         }
         if (!operand(r, c, *kind))
             return false;

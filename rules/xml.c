@@ -1,16 +1,16 @@
 /* Reads XML with libxml2, which sees only text that cannot hurt it.
  *
- * Problem: libxml2 2.9 substitutes files for entities when asked, inflates archives, and takes quadratic time over many
- * attributes; its upstream does not want to be fed with untrusted text. So: our own bounded read, a scan before it that lets no
- * declaration (DTD, entity) and no long tag through, options that forbid the network and resolve nothing, hooks that stop at
- * a DTD all the same, and no tree: three SAX callbacks append to a flat list.
+ * Problem: libxml2 2.9 substitutes files for entities when asked, inflates archives, and takes quadratic time
+ * over many attributes; its upstream does not want to be fed with untrusted text. So: our own bounded read, a
+ * scan before it that lets no declaration (DTD, entity) and no long tag through, options that forbid the
+ * network and resolve nothing, hooks that stop at a DTD all the same, and no tree: three SAX callbacks append
+ * to a flat list.
  *
- * Places: libxml2 tells how many bytes it has consumed; the tag around that place is found in the source. Terms are then read
- * from the source itself, so that their tokens have exact columns.
+ * Places: libxml2 tells how many bytes it has consumed; the tag around that place is found in the source.
+ * Terms are then read from the source itself, so that their tokens have exact columns.
  *
- * Callbacks run under tg_protect: nothing unwinds through libxml2.
- * Reference: measurements of attacks on libxml2 2.9.14 (entities, attributes, depth).
- */
+ * Callbacks run under tg_protect: nothing unwinds through libxml2. Reference: measurements of attacks on
+ * libxml2 2.9.14 (entities, attributes, depth). */
 #include <string.h>
 #include <strings.h>
 
@@ -19,7 +19,7 @@
 
 #include "xml.h"
 
-/* --- places ------------------------------------------------------------------------------------------------ */
+/* --- places ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     Tg *tg;
@@ -30,8 +30,8 @@ typedef struct {
     size_t n;
     size_t seen, line_start; /* lines are counted up to here */
     uint32_t line;
-    TG_VEC(uint32_t) open; /* elements that have not ended */
-    TgText data;           /* character data of the innermost element */
+    TG_VEC(uint32_t) open;        /* elements that have not ended */
+    TgText data; /* character data of the innermost element */
     bool failed;
 } Xml;
 
@@ -54,7 +54,7 @@ static bool refuse(Xml *x, size_t offset, const char *what)
     return tg_report(x->tg, TG_E_rule_xml, what);
 }
 
-/* --- before libxml2 sees it ---------------------------------------------------------------------------------- */
+/* --- before libxml2 sees it ------------------------------------------------------------------------ */
 
 static bool starts(const Xml *x, size_t at, const char *word)
 {
@@ -121,7 +121,7 @@ static bool harmless(Xml *x)
     return true;
 }
 
-/* --- elements ------------------------------------------------------------------------------------------------ */
+/* --- elements -------------------------------------------------------------------------------------- */
 
 static size_t consumed(const Xml *x)
 {
@@ -141,7 +141,8 @@ static XmlElement *innermost(Xml *x)
     return x->open.n ? x->doc->elements.at[x->open.at[x->open.n - 1]] : NULL;
 }
 
-/* The source of attribute values, found again between the '<' and the end of the tag: libxml2 has checked its form. */
+/* The source of attribute values, found again between the '<' and the end of the tag: libxml2 has checked its
+ * form. */
 static void locate_values(Xml *x, XmlElement *e, size_t at, size_t end)
 {
     for (uint32_t i = 0; i < e->attrs.n; i++) {
@@ -221,8 +222,9 @@ static void handle(const Event *ev, bool (*what)(void *))
     xmlStopParser(ev->x->parser);
 }
 
-static void start_element(void *x, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int n_spaces,
-                          const xmlChar **spaces, int n_attrs, int n_defaulted, const xmlChar **attrs)
+static void start_element(void *x, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
+                          int n_spaces, const xmlChar **spaces, int n_attrs, int n_defaulted,
+                          const xmlChar **attrs)
 {
     (void)prefix, (void)uri, (void)n_spaces, (void)spaces, (void)n_defaulted;
     handle(&(Event){.x = x, .name = name, .attrs = attrs, .n_attrs = n_attrs}, on_start);
@@ -248,12 +250,13 @@ static void declaration(void *user, const xmlChar *name, const xmlChar *id, cons
     xmlStopParser(x->parser);
 }
 
-/* --- the door ------------------------------------------------------------------------------------------------ */
+/* --- the door -------------------------------------------------------------------------------------- */
 
 static bool report_xml_error(Xml *x)
 {
     const xmlError *e = xmlCtxtGetLastError(x->parser);
-    *tg_place(x->tg) = (TgPlace){.file = x->doc->file, .line = e ? (uint32_t)e->line : 1, .column = e ? (uint32_t)e->int2 : 1};
+    *tg_place(x->tg) = (TgPlace){
+        .file = x->doc->file, .line = e ? (uint32_t)e->line : 1, .column = e ? (uint32_t)e->int2 : 1};
     TgName what = tg_name(x->tg, e && e->message ? e->message : "this is no XML");
     size_t n = strcspn(what, "\n");
     return tg_report(x->tg, TG_E_rule_xml, tg_name_n(x->tg, what, n));
@@ -271,8 +274,9 @@ static bool parse(void *argument)
                            .externalSubset = declaration};
     *x->parser->sax = hooks;
     x->parser->userData = x;
-    xmlDocPtr none = xmlCtxtReadMemory(x->parser, x->text, (int)x->n, NULL, NULL,
-                                       XML_PARSE_NONET | XML_PARSE_COMPACT | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    xmlDocPtr none =
+        xmlCtxtReadMemory(x->parser, x->text, (int)x->n, NULL, NULL,
+                          XML_PARSE_NONET | XML_PARSE_COMPACT | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     xmlFreeDoc(none);
     if (x->failed)
         return tg_error_count(x->tg) > 0 ? false : refuse(x, 0, "a declaration; rule files have no DTD");

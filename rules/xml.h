@@ -1,5 +1,5 @@
-/* Private to rules/: a small XML document as a flat list of elements with places in the source. The only file that knows
- * libxml2 is xml.c. */
+/* Private to rules/: a small XML document as a flat list of elements with places in the source. The only file
+ * that knows libxml2 is xml.c. */
 #ifndef TG_XML_H
 #define TG_XML_H
 
@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
     TgName name, text; /* text: all character data in it */
     Spot spot;
-    Span raw; /* between start and end tag */
+    Span raw;        /* between start and end tag */
     uint32_t parent; /* index; the root is its own */
     uint32_t n_children;
     TG_VEC(XmlAttr) attrs;

@@ -1,9 +1,10 @@
-/* tgopt rules: the book of rules. Lists it, proves it, says why a rule does not apply to a model, prints tgopt-rules(5). */
+/* tgopt rules: the book of rules. Lists it, proves it, says why a rule does not apply to a model, prints
+ * tgopt-rules(5). */
 #include <string.h>
 
 #include "tool.h"
 
-/* --- the book that the options describe ----------------------------------------------------------------- */
+/* --- the book that the options describe ------------------------------------------------------------ */
 
 static bool add_files(const Arguments *a, TgBook *book) {
     bool good = tg_book_add_builtin(book);
@@ -68,7 +69,7 @@ TgBook *load_book(Run *run, int level) {
     return NULL;
 }
 
-/* --- list ------------------------------------------------------------------------------------------------ */
+/* --- list ------------------------------------------------------------------------------------------ */
 
 static void list_as_json(Run *run, const TgBook *book) {
     Json j;
@@ -76,9 +77,9 @@ static void list_as_json(Run *run, const TgBook *book) {
     json_open(&j, '[');
     for (uint32_t i = 0; i < tg_book_count(book); i++) {
         const TgRuleInfo *r = tg_book_rule(book, i);
-        const char *const texts[][2] = {{"name", r->name},   {"topic", r->topic}, {"class", tg_rule_class_name(r->class)},
-                                        {"why", r->why},     {"match", r->match}, {"when", r->when},
-                                        {"give", r->give},   {"file", r->file}};
+        const char *const texts[][2] = {
+            {"name", r->name}, {"topic", r->topic}, {"class", tg_rule_class_name(r->class)}, {"why", r->why},
+            {"match", r->match}, {"when", r->when}, {"give", r->give}, {"file", r->file}};
         json_open(&j, '{');
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
             json_key(&j, texts[k][0]);
@@ -116,7 +117,7 @@ static bool list(Run *run) {
     return true;
 }
 
-/* --- check ----------------------------------------------------------------------------------------------- */
+/* --- check ----------------------------------------------------------------------------------------- */
 
 static bool check(Run *run) {
     Tg *tg = run->tg;
@@ -139,7 +140,7 @@ static bool check(Run *run) {
     return true;
 }
 
-/* --- explain --------------------------------------------------------------------------------------------- */
+/* --- explain --------------------------------------------------------------------------------------- */
 
 static void print_reason(void *user, TgName node, TgName why) {
     uint32_t *lines = user;
@@ -177,53 +178,78 @@ static bool explain(Run *run) {
     return true;
 }
 
-/* --- the manual page -------------------------------------------------------------------------------------- */
+/* --- the manual page ------------------------------------------------------------------------------- */
+
+static const char *kind_text(char kind) {
+    return kind == 'v' ? "value" : kind == 'i' ? "integer" : kind == 'f' ? "number" : "type";
+}
 
 static void print_words(const char *title, const TgRuleWord *words, uint32_t n) {
     printf(".SH %s\n", title);
     for (uint32_t i = 0; i < n; i++) {
         printf(".TP\n.B %s", words[i].name);
         for (const char *k = words[i].operands; *k; k++)
-            printf("%s%s%s", k == words[i].operands ? "(" : ", ",
-                   *k == 'v' ? "value" : *k == 'i' ? "integer" : *k == 'f' ? "number" : "type", k[1] ? "" : ")");
+            printf("%s%s%s", k == words[i].operands ? "(" : ", ", kind_text(*k), k[1] ? "" : ")");
         printf("\n%s.\n", words[i].doc);
     }
 }
 
+static const char manual_head[] =
+    ".TH TGOPT-RULES 5\n.SH NAME\ntgopt\\-rules \\- rewrites of tgopt as documents\n"
+    ".SH SYNOPSIS\n.nf\n"
+    "<rules topic=\"...\" [level=\"1|2\"]>\n"
+    "  <rule name=\"...\" class=\"exact|reassoc|approx\" [bound=\"...\"] [measure=\"...\"]>\n"
+    "    <why>...</why>\n"
+    "    <match>terms</match>\n"
+    "    <when>conditions</when>\n"
+    "    <give>terms</give>\n"
+    "    <try NAME=\"TYPE\" .../>\n"
+    "    <refuse NAME=\"TYPE\" ... why=\"...\"/>\n"
+    "  </rule>\n"
+    "</rules>\n.fi\n"
+    ".SH DESCRIPTION\n"
+    "A rule puts what it gives in the place of what it matches, where its conditions hold.\n"
+    "It is proved on its examples before it is used.\n"
+    "Conditions may be preceded by \"not\".\n";
+
+static const char manual_terms[] =
+    ".SH TERMS\n.nf\n"
+    "x                 a value; the same name is the same value\n"
+    "x?                an operand that may be absent\n"
+    "x:f32[B,*]        a value of this type; ? any element type, * any size, ... any sizes in front\n"
+    "rest...           all operands that remain\n"
+    "0.5   0.5~        a constant of this number; ~ as a 16-bit type rounds it\n"
+    "{0, 2}            constant integers\n"
+    "Op(x, y; axis=a)  an operator; a is bound, a number must be equal, others must be defaults\n"
+    "m:Op(x)           the same, with a name\n"
+    "(A | B)           one of several spellings\n"
+    "_                 no operand\n"
+    "y, z = Op(x)      a line: names for outputs; those that <give> names too are replaced\n"
+    "1:?[dim(x,-1)]    in <give>: a constant of this shape\n.fi\n";
+
+static const char manual_tail[] =
+    ".SH EXAMPLES OF A RULE\n"
+    "Attributes of <try> and <refuse> give each name a type (an input; a constant where const() is asked for),\n"
+    "\"input TYPE\" (no constant), \"const TYPE {...}\" or, to names of attributes, a number.\n"
+    "opset=\"N\" is the opset of the output, returned=\"m\" makes the graph return m as well.\n"
+    ".SH SEE ALSO\ntgopt(1)\n";
+
 static bool manual(Run *run) {
     uint32_t n;
     (void)run;
-    puts(".TH TGOPT-RULES 5\n.SH NAME\ntgopt\\-rules \\- rewrites of tgopt as documents\n.SH SYNOPSIS\n.nf\n"
-         "<rules topic=\"...\">\n"
-         "  <rule name=\"...\" class=\"exact|reassoc|approx\" [bound=\"...\"] [measure=\"...\"]>\n"
-         "    <why>...</why>\n    <match>terms</match>\n    <when>conditions</when>\n    <give>terms</give>\n"
-         "    <try NAME=\"TYPE\" .../>\n    <refuse NAME=\"TYPE\" ... why=\"...\"/>\n  </rule>\n</rules>\n.fi\n"
-         ".SH DESCRIPTION\nA rule puts what it gives in the place of what it matches, where its conditions hold. Each is proved on "
-         "its examples before it is used.\n.SH TERMS\n.nf\n"
-         "x                        a value; the same name is the same value\n"
-         "x?                       an operand that may be absent\n"
-         "x:f32[B,*]               a value of this type; ? any element type, * any size, ... any sizes in front\n"
-         "rest...                  all operands that remain\n"
-         "0.5   0.5~               a constant of this number; ~ as a 16-bit type rounds it\n"
-         "Op(x, y; axis=a)         an operator; a is bound, a number must be equal, others must be defaults\n"
-         "m:Op(x)                  the same, with a name\n"
-         "(A | B)                  one of several spellings\n"
-         "_                        no operand\n"
-         "y, z = Op(x)             a line: names for outputs; those that <give> names too are replaced\n"
-         "1:?[dim(x,-1)]           in <give>: a constant of this shape\n.fi");
+    fputs(manual_head, stdout);
+    fputs(manual_terms, stdout);
     const TgRuleWord *words = tg_rule_conditions(&n);
     print_words("CONDITIONS", words, n);
     words = tg_rule_functions(&n);
     print_words("FUNCTIONS", words, n);
     words = tg_rule_measures(&n);
     print_words("MEASURES", words, n);
-    puts(".SH EXAMPLES OF A RULE\nAttributes of <try> and <refuse> give each name a type (an input; a constant where const() is asked "
-         "for), \"input TYPE\" (no constant), \"const TYPE {...}\" or, to names of attributes, a number. opset=\"N\" is the opset of the "
-         "output, returned=\"m\" makes the graph return m as well.\n.SH SEE ALSO\ntgopt(1)");
+    fputs(manual_tail, stdout);
     return true;
 }
 
-/* --- the command ------------------------------------------------------------------------------------------ */
+/* --- the command ----------------------------------------------------------------------------------- */
 
 bool rules_command(Run *run) {
     static const struct {

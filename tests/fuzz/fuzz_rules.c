@@ -1,9 +1,9 @@
-/* Fuzz target for libFuzzer: any bytes as a rule file. Reading must end with a book or with a recorded reason; never with a crash
- * or an internal error. The rules of a book that was read are tried on a small graph, and proved if they are few.
+/* Fuzz target for libFuzzer: any bytes as a rule file. Reading must end with a book or with a recorded
+ * reason; never with a crash or an internal error. The rules of a book that was read are tried on a small
+ * graph, and proved if they are few.
  *
  *   cmake -S . -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DTGOPT_FUZZ=ON -DTGOPT_SANITIZE=ON
- *   ninja -C build/fuzz fuzz_rules && build/fuzz/tests/fuzz_rules -max_len=20000 CORPUS rules
- */
+ *   ninja -C build/fuzz fuzz_rules && build/fuzz/tests/fuzz_rules -max_len=20000 CORPUS rules */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +27,10 @@ static bool is_internal(Tg *tg)
     return false;
 }
 
-static const char graph[] = "graph @g(%x: f32[2,8], %y: f32[2,8]) { %w = const f32[8,8] random(1) %h = const f32[] 0.5 "
-                            "%m = MatMul(%x, %w) %a = Add(Mul(%m, %h), Neg(Neg(%y))) %s = Softmax(Mul(%a, Sigmoid(%a))) "
-                            "return %s, Where(Less(%a, %h), Exp(%m), Div(%y, Sqrt(Add(Mul(%x, %x), %h)))) }";
+static const char graph[] =
+    "graph @g(%x: f32[2,8], %y: f32[2,8]) { %w = const f32[8,8] random(1) %h = const f32[] 0.5 "
+    "%m = MatMul(%x, %w) %a = Add(Mul(%m, %h), Neg(Neg(%y))) %s = Softmax(Mul(%a, Sigmoid(%a))) "
+    "return %s, Where(Less(%a, %h), Exp(%m), Div(%y, Sqrt(Add(Mul(%x, %x), %h)))) }";
 
 static void use(Tg *tg, TgBook *book)
 {
@@ -58,7 +59,8 @@ static bool run(void *argument)
     const Input *in = argument;
     TgBook *book = tg_book_new(in->tg);
     bool read = tg_book_add_text(book, "fuzz.xml", (const char *)in->bytes, in->n) && tg_book_close(book);
-    check(read == (tg_error_count(in->tg) == 0), "a refusal without a reason, or a reason without refusal", in->tg);
+    check(read == (tg_error_count(in->tg) == 0), "a refusal without a reason, or a reason without refusal",
+          in->tg);
     if (read)
         use(in->tg, book);
     return true;

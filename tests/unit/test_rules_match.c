@@ -79,14 +79,19 @@ static void assert_operators(Tg *tg, TgGraph *g, const char *expected)
 
 static TgModel *apply_to(Tg *tg, const char *head, const char *rule, const char *graph)
 {
-    TgName xml = tg_name_format(tg, "<rules topic='t'><rule name='r' class='reassoc' measure='cost'><why>w</why>%s"
-                                    "<try/></rule></rules>", rule);
-    TgName text = tg_name_format(tg, "%s graph @g(%%x: f32[2,4], %%y: f32[2,4], %%z: f32[2,4]) { %s }", head, graph);
+    TgName xml =
+        tg_name_format(tg,
+                       "<rules topic='t'><rule name='r' class='reassoc' measure='cost'><why>w</why>%s"
+                       "<try/></rule></rules>",
+                       rule);
+    TgName text =
+        tg_name_format(tg, "%s graph @g(%%x: f32[2,4], %%y: f32[2,4], %%z: f32[2,4]) { %s }", head, graph);
     TgBook *book = tg_book_new(tg);
     bool read = tg_book_add_text(book, "t.xml", xml, strlen(xml)) && tg_book_close(book);
     TgModel *m = read ? tg_parse(tg, "t.tg", text, strlen(text)) : NULL;
     for (uint32_t i = 0; !m && i < tg_diag_count(tg); i++)
-        print_error("%u:%u: %s\n", tg_diag(tg, i)->place.line, tg_diag(tg, i)->place.column, tg_diag(tg, i)->message);
+        print_error("%u:%u: %s\n", tg_diag(tg, i)->place.line, tg_diag(tg, i)->place.column,
+                    tg_diag(tg, i)->message);
     assert_non_null(m);
     apply_all(book, m->graph, tg_model_opset(m, ""));
     assert_int_equal(tg_diag_count(tg), 0);
@@ -116,7 +121,8 @@ static void check_last(Tg *tg, const char *rule, const char *graph, const char *
 
 static void operands_are_exchanged(void **state)
 {
-    const char *rule = "<match>Mul(Neg(a), Add(b, Exp(c)))</match><when>same_type(b, c)</when><give>Max(a, b, c)</give>";
+    const char *rule =
+        "<match>Mul(Neg(a), Add(b, Exp(c)))</match><when>same_type(b, c)</when><give>Max(a, b, c)</give>";
     IS(rule, "return Mul(Neg(%x), Add(%y, Exp(%z)))", "Max");
     IS(rule, "return Mul(Add(%y, Exp(%z)), Neg(%x))", "Max");
     IS(rule, "return Mul(Add(Exp(%z), %y), Neg(%x))", "Max");
@@ -192,7 +198,8 @@ static void attributes(void **state)
     IS(rule, "return Transpose(Transpose(%x; perm={1,0}); perm={1,0})", "");
     rule = "<match>Neg(Gelu(a; approximate=\"tanh\"))</match><give>Gelu(a)</give>";
     IS(rule, "return Neg(Gelu(%x; approximate=\"tanh\")), Neg(Gelu(%y))", "Gelu Gelu Neg");
-    rule = "<match>Neg(Softmax(a; axis=k))</match><when>last_axis(k, a)</when><give>Softmax(a; axis=axis(k, a))</give>";
+    rule = "<match>Neg(Softmax(a; axis=k))</match><when>last_axis(k, a)</when><give>Softmax(a; axis=axis(k, "
+           "a))</give>";
     IS(rule, "return Neg(Softmax(%x; axis=1)), Neg(Softmax(%x; axis=-1)), Neg(Softmax(%x; axis=0))",
        "Softmax Softmax Softmax Neg");
 }
@@ -202,29 +209,34 @@ static void absent_operands(void **state)
     const char *rule = "<match>Neg(Gemm(a, b, c?; transB=t))</match><give>Gemm(a, b, c; transB=t)</give>";
     IS(rule, "%w = const f32[4,4] random(1) return Neg(Gemm(%x, %w)), Neg(Gemm(%x, %w, %y))", "Gemm Gemm");
     rule = "<match>Neg(Gemm(a, b))</match><give>Gemm(a, b)</give>";
-    IS(rule, "%w = const f32[4,4] random(1) return Neg(Gemm(%x, %w)), Neg(Gemm(%x, %w, %y))", "Gemm Gemm Neg");
+    IS(rule, "%w = const f32[4,4] random(1) return Neg(Gemm(%x, %w)), Neg(Gemm(%x, %w, %y))",
+       "Gemm Gemm Neg");
     rule = "<match>Neg(Clip(a, _, h))</match><give>Clip(a, _, h)</give>";
     IS(rule, "%h = const f32[] 1 return Neg(Clip(%x, _, %h)), Neg(Clip(%x, %h, %h))", "Clip Clip Neg");
 }
 
 static void tails(void **state)
 {
-    const char *rule = "<match>Neg(Concat(a, rest...; axis=k))</match><give>Concat(a, rest...; axis=k)</give>";
+    const char *rule =
+        "<match>Neg(Concat(a, rest...; axis=k))</match><give>Concat(a, rest...; axis=k)</give>";
     IS(rule, "return Neg(Concat(%x, %y, %z; axis=0)), Neg(Concat(%x; axis=0))", "Concat Concat");
 }
 
 static void lists(void **state)
 {
     const char *rule = "<match>Neg(ReduceMean(a, {-1}))</match><give>ReduceMean(a, {-1})</give>";
-    IS(rule, "%i = const i64[1] {-1} %j = const i64[1] {0} return Neg(ReduceMean(%x, %i)), Neg(ReduceMean(%x, %j))",
+    IS(rule,
+       "%i = const i64[1] {-1} %j = const i64[1] {0} return Neg(ReduceMean(%x, %i)), Neg(ReduceMean(%x, %j))",
        "ReduceMean ReduceMean Neg");
     rule = "<match>Unsqueeze(Unsqueeze(a, {i}), {j})</match><give>Unsqueeze(a, {i, j})</give>";
-    IS(rule, "%i = const i64[1] {0} %j = const i64[1] {1} return Unsqueeze(Unsqueeze(%x, %i), %j)", "Unsqueeze");
+    IS(rule, "%i = const i64[1] {0} %j = const i64[1] {1} return Unsqueeze(Unsqueeze(%x, %i), %j)",
+       "Unsqueeze");
 }
 
 static void types(void **state)
 {
-    const char *rule = "<match>Neg(MatMul(a:?[*, K], b:f32[K, K]))</match><when>equal(K, 4)</when><give>MatMul(a, b)</give>";
+    const char *rule =
+        "<match>Neg(MatMul(a:?[*, K], b:f32[K, K]))</match><when>equal(K, 4)</when><give>MatMul(a, b)</give>";
     IS(rule, "%w = const f32[4,4] random(1) return Neg(MatMul(%x, %w))", "MatMul");
     IS(rule, "%w = const f32[4,5] random(1) return Neg(MatMul(%x, %w))", "MatMul Neg");
     rule = "<match>Neg(Exp(a:?[..., 4]))</match><give>Exp(a)</give>";
@@ -239,27 +251,35 @@ static void types(void **state)
 
 static void several_outputs(void **state)
 {
-    const char *rule = "<match>s = Add(a, b) n = LayerNormalization(s, w, c?; epsilon=e)</match>"
-           "<give>n, _, _, s = com.microsoft.SkipLayerNormalization(a, b, w, c; epsilon=e)</give>";
-    const char *graph = "%w = const f32[4] random(1) %s = Add(%x, %y) %n = LayerNormalization(%s, %w) return Neg(%s), %n";
+    const char *rule =
+        "<match>s = Add(a, b) n = LayerNormalization(s, w, c?; epsilon=e)</match>"
+        "<give>n, _, _, s = com.microsoft.SkipLayerNormalization(a, b, w, c; epsilon=e)</give>";
+    const char *graph =
+        "%w = const f32[4] random(1) %s = Add(%x, %y) %n = LayerNormalization(%s, %w) return Neg(%s), %n";
     run(*state, MS, rule, graph, "com.microsoft.SkipLayerNormalization Neg");
     run(*state, "", rule, graph, "Add LayerNormalization Neg"); /* the model does not know com.microsoft */
     /* a value between them: the new node would need itself */
-    run(*state, MS, rule, "%w = const f32[4] random(1) %s = Add(%x, %y) %v = ReduceMean(%s; keepdims=0) "
-        "%n = LayerNormalization(%s, Mul(%w, %v)) return Neg(%s), %n", "Add ReduceMean Mul LayerNormalization Neg");
+    run(*state, MS, rule,
+        "%w = const f32[4] random(1) %s = Add(%x, %y) %v = ReduceMean(%s; keepdims=0) "
+        "%n = LayerNormalization(%s, Mul(%w, %v)) return Neg(%s), %n",
+        "Add ReduceMean Mul LayerNormalization Neg");
 }
 
 /* The second line is found among the readers of what the first one bound. */
 static void lines_beside_each_other(void **state)
 {
-    const char *rule = "<match>p = MatMul(a, u:?[K, M]) q = MatMul(a, v:?[K, M])</match><when>const(u) const(v)</when>"
-                       "<give>q, p = Split(MatMul(a, Concat(v, u; axis=1)); axis=-1, num_outputs=2)</give>";
-    const char *weights = "%u = const f32[4,3] random(1) %v = const f32[4,3] random(2) %t = const f32[4,2] random(3) ";
+    const char *rule =
+        "<match>p = MatMul(a, u:?[K, M]) q = MatMul(a, v:?[K, M])</match><when>const(u) const(v)</when>"
+        "<give>q, p = Split(MatMul(a, Concat(v, u; axis=1)); axis=-1, num_outputs=2)</give>";
+    const char *weights =
+        "%u = const f32[4,3] random(1) %v = const f32[4,3] random(2) %t = const f32[4,2] random(3) ";
     Tg *tg = *state;
-    IS(rule, tg_name_format(tg, "%s return MatMul(%%x, %%u), MatMul(%%x, %%v)", weights), "Concat MatMul Split");
+    IS(rule, tg_name_format(tg, "%s return MatMul(%%x, %%u), MatMul(%%x, %%v)", weights),
+       "Concat MatMul Split");
     IS(rule, tg_name_format(tg, "%s return MatMul(%%x, %%u), MatMul(%%y, %%v)", weights), "MatMul MatMul");
     IS(rule, tg_name_format(tg, "%s return MatMul(%%x, %%u), MatMul(%%x, %%t)", weights), "MatMul MatMul");
-    IS(rule, tg_name_format(tg, "%s return MatMul(%%x, %%u), MatMul(%%x, Exp(%%v))", weights), "MatMul Exp MatMul");
+    IS(rule, tg_name_format(tg, "%s return MatMul(%%x, %%u), MatMul(%%x, Exp(%%v))", weights),
+       "MatMul Exp MatMul");
 }
 
 static void newest_operators(void **state)
@@ -302,7 +322,8 @@ static void conditions(void **state)
         {"distinct(a, b)", "%b = Exp(%y)", NULL},
         {"equal(dim(b, 0), 2)", "%b = Exp(%y)", "%b = const f32[4] random(1)"},
         {"less(rank(b), 2)", "%b = const f32[4] random(1)", "%b = Exp(%y)"},
-        {"equal(mod(max(rank(b) * 2, 7) // 3, 3) + min(int(b), 1), 3)", "%b = const i64[] 3", "%b = const f32[] 3.5"},
+        {"equal(mod(max(rank(b) * 2, 7) // 3, 3) + min(int(b), 1), 3)", "%b = const i64[] 3",
+         "%b = const f32[] 3.5"},
     };
     Tg *tg = *state;
     uint32_t rows;
@@ -317,11 +338,13 @@ static void conditions(void **state)
     }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *a = strstr(cases[i].when, "a)") || strstr(cases[i].when, "(a") ? "a" : "_a";
-        TgName rule = tg_name_format(tg, "<match>Neg(CastLike(%s, b))</match><when>%s</when><give>CastLike(%s, b)</give>",
-                                     a, cases[i].when, a);
+        TgName rule = tg_name_format(
+            tg, "<match>Neg(CastLike(%s, b))</match><when>%s</when><give>CastLike(%s, b)</give>", a,
+            cases[i].when, a);
         for (int k = 0; k < 2; k++) {
             const char *made = k ? cases[i].fails : cases[i].holds;
-            TgName graph = tg_name_format(tg, "%s %%r = Neg(CastLike(%%x, %s)) return %%r", made ? made : "", made ? "%b" : "%x");
+            TgName graph = tg_name_format(tg, "%s %%r = Neg(CastLike(%%x, %s)) return %%r", made ? made : "",
+                                          made ? "%b" : "%x");
             check_last(tg, rule, graph, k ? "Neg" : "CastLike");
         }
     }

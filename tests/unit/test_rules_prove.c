@@ -1,4 +1,5 @@
-/* Proofs of rules: every rule of the book holds; deliberately wrong ones, each a mistake that some optimizer made, are refused. */
+/* Proofs of rules: every rule of the book holds; deliberately wrong ones, each a mistake that some optimizer
+ * made, are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +36,8 @@ static void whole_book(void **state)
 /* The first message about the rule; NULL: it was proved. */
 static const TgDiag *prove(Tg *tg, const char *attributes, const char *body)
 {
-    TgName text = tg_name_format(tg, "<rules topic='t'><rule name='r' %s><why>w</why>%s</rule></rules>", attributes, body);
+    TgName text = tg_name_format(tg, "<rules topic='t'><rule name='r' %s><why>w</why>%s</rule></rules>",
+                                 attributes, body);
     uint32_t before = tg_diag_count(tg);
     TgBook *book = tg_book_new(tg);
     TgProofs proofs = {0};
@@ -57,7 +59,7 @@ static void expect(Tg *tg, TgDiagId id, const char *attributes, const char *body
     assert_true(d && d->id == id);
 }
 
-#define REASSOC "class='reassoc'"
+#define REASSOC     "class='reassoc'"
 #define WRONG(body) expect(*state, TG_E_rule_wrong, REASSOC, body)
 
 static void wrong_rules(void **state)
@@ -78,7 +80,8 @@ static void wrong_rules(void **state)
           "<give>RMSNormalization(x, 1:?[dim(x,-1)]; epsilon=float(e))</give>"
           "<try x='f32[4,4]' a='const i64[1] {1}' e='const f32[] 1e-2'/>");
     /* the two forms of GELU */
-    WRONG("<match>Mul(Mul(x, Add(Erf(Div(x, 1.4142135623730951)), 1)), 0.5)</match><give>Gelu(x; approximate=\"tanh\")</give>"
+    WRONG("<match>Mul(Mul(x, Add(Erf(Div(x, 1.4142135623730951)), 1)), 0.5)</match><give>Gelu(x; "
+          "approximate=\"tanh\")</give>"
           "<try x='f32[2,3]'/>");
     /* softmax along another axis; one that the shape of the try hides, but not one near it */
     WRONG("<match>Softmax(Neg(Neg(x)); axis=_a)</match><give>Softmax(x)</give><try x='f32[2,3]' _a='1'/>");
@@ -97,15 +100,17 @@ static void wrong_rules(void **state)
 static void other_refusals(void **state)
 {
     Tg *tg = *state;
-    expect(tg, TG_E_rule_idle, REASSOC,
-           "<match>Neg(Neg(x))</match><when>const(x) floating(x)</when><give>x</give><try x='input f32[2]'/>");
+    expect(
+        tg, TG_E_rule_idle, REASSOC,
+        "<match>Neg(Neg(x))</match><when>const(x) floating(x)</when><give>x</give><try x='input f32[2]'/>");
     expect(tg, TG_E_rule_fires, REASSOC,
            "<match>Neg(Neg(x))</match><give>x</give><try x='f32[2]'/><refuse x='f32[3]' why='w'/>");
     expect(tg, TG_E_rule_needless, REASSOC,
            "<match>Neg(Neg(x))</match><when>floating(x)</when><give>x</give><try x='f32[2]'/>");
     expect(tg, TG_E_rule_not_built, REASSOC,
            "<match>Add(Neg(x), y)</match><give>Sub(y, x)</give><try x='f32[2]' y='f32[3]'/>");
-    expect(tg, TG_E_rule_not_built, REASSOC, "<match>Add(Neg(x), y)</match><give>Sub(y, x)</give><try x='f32[2]'/>");
+    expect(tg, TG_E_rule_not_built, REASSOC,
+           "<match>Add(Neg(x), y)</match><give>Sub(y, x)</give><try x='f32[2]'/>");
     expect(tg, TG_E_syntax, REASSOC, "<match>Neg(Neg(x))</match><give>x</give><try x='f33[2]'/>");
     /* rounding is no exact rule */
     expect(tg, TG_E_rule_wrong, "class='exact'",
@@ -119,14 +124,17 @@ static void other_refusals(void **state)
 static void right_rules(void **state)
 {
     Tg *tg = *state;
-    assert_null(prove(tg, REASSOC, "<match>Mul(Neg(x), Neg(y))</match><give>Mul(x, y)</give><try x='f32[3]' y='f32[2,1]'/>"));
-    assert_null(prove(tg, "class='reassoc' measure='cost'",
-                      "<match>p = MatMul(a, u:?[K, M]) q = MatMul(a, v:?[K, M])</match>"
-                      "<when>const(u) const(v)</when>"
-                      "<give>q, p = Split(MatMul(a, Concat(v, u; axis=1)); axis=-1, num_outputs=2)</give>"
-                      "<try a='f32[2,4]' u='f32[4,3]' v='f32[4,3]'/>"
-                      "<refuse a='f32[2,4]' u='input f32[4,3]' v='f32[4,3]' why='u would be moved at run time'/>"
-                      "<refuse a='f32[2,4]' u='f32[4,3]' v='input f32[4,3]' why='v would be moved at run time'/>"));
+    assert_null(
+        prove(tg, REASSOC,
+              "<match>Mul(Neg(x), Neg(y))</match><give>Mul(x, y)</give><try x='f32[3]' y='f32[2,1]'/>"));
+    assert_null(
+        prove(tg, "class='reassoc' measure='cost'",
+              "<match>p = MatMul(a, u:?[K, M]) q = MatMul(a, v:?[K, M])</match>"
+              "<when>const(u) const(v)</when>"
+              "<give>q, p = Split(MatMul(a, Concat(v, u; axis=1)); axis=-1, num_outputs=2)</give>"
+              "<try a='f32[2,4]' u='f32[4,3]' v='f32[4,3]'/>"
+              "<refuse a='f32[2,4]' u='input f32[4,3]' v='f32[4,3]' why='u would be moved at run time'/>"
+              "<refuse a='f32[2,4]' u='f32[4,3]' v='input f32[4,3]' why='v would be moved at run time'/>"));
 }
 
 int main(void)

@@ -1,5 +1,6 @@
-/* Rule files that must be refused, with all that is wrong in them and its place. In the texts '@' stands in front of each place
- * that a message must name; it is taken out before reading. Then attacks on XML readers, each refused without being followed. */
+/* Rule files that must be refused, with all that is wrong in them and its place. In the texts '@' stands in
+ * front of each place that a message must name; it is taken out before reading. Then attacks on XML readers,
+ * each refused without being followed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +83,8 @@ static void refused(Tg *tg, const char *text, const TgDiagId *ids)
 }
 
 #define REFUSED(text, ...) refused(*state, text, (const TgDiagId[]){__VA_ARGS__})
-#define RULE(body) "<rules topic='t'>\n <rule name='r' class='exact'>\n  <why>w</why>\n" body " </rule>\n</rules>\n"
+#define RULE(body)                                                                                           \
+    "<rules topic='t'>\n <rule name='r' class='exact'>\n  <why>w</why>\n" body " </rule>\n</rules>\n"
 #define TRY "  <try x='f32[2]'/>\n"
 
 static void names(void **state)
@@ -90,24 +92,34 @@ static void names(void **state)
     REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>@z</give>\n" TRY), TG_E_rule_unbound);
     REFUSED(RULE("  <match>Add(Neg(x), @y)</match>\n  <give>x</give>\n" TRY), TG_E_rule_unused);
     REFUSED(RULE("  <match>Neg(@m:Neg(x))</match>\n  <give>x</give>\n" TRY), TG_E_rule_unused);
-    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <when>one_use(@m)</when>\n  <give>x</give>\n" TRY), TG_E_rule_unbound);
-    REFUSED(RULE("  <match>Softmax(Softmax(x; axis=a); axis=@x)</match>\n  <give>Softmax(x; axis=a)</give>\n" TRY),
-            TG_E_rule_kind);
-    REFUSED(RULE("  <match>Softmax(Neg(x); axis=@a+1)</match>\n  <give>Softmax(x; axis=a)</give>\n" TRY), TG_E_rule_unbound);
-    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>x</give>\n  @<try x='f32[2]' y='f32[2]'/>\n"), TG_E_rule_unknown);
+    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <when>one_use(@m)</when>\n  <give>x</give>\n" TRY),
+            TG_E_rule_unbound);
+    REFUSED(
+        RULE(
+            "  <match>Softmax(Softmax(x; axis=a); axis=@x)</match>\n  <give>Softmax(x; axis=a)</give>\n" TRY),
+        TG_E_rule_kind);
+    REFUSED(RULE("  <match>Softmax(Neg(x); axis=@a+1)</match>\n  <give>Softmax(x; axis=a)</give>\n" TRY),
+            TG_E_rule_unbound);
+    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>x</give>\n  @<try x='f32[2]' y='f32[2]'/>\n"),
+            TG_E_rule_unknown);
 }
 
 static void unknown_words(void **state)
 {
     REFUSED(RULE("  <match>@Nag(Neg(x))</match>\n  <give>x</give>\n" TRY), TG_E_rule_unknown);
-    REFUSED(RULE("  <match>Softmax(Neg(x); @axes=a)</match>\n  <give>Softmax(x; axis=a)</give>\n" TRY), TG_E_rule_unknown);
-    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <when>@constant(x)</when>\n  <give>x</give>\n" TRY), TG_E_rule_unknown);
+    REFUSED(RULE("  <match>Softmax(Neg(x); @axes=a)</match>\n  <give>Softmax(x; axis=a)</give>\n" TRY),
+            TG_E_rule_unknown);
+    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <when>@constant(x)</when>\n  <give>x</give>\n" TRY),
+            TG_E_rule_unknown);
     REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <when>equal(@size(x), 2)</when>\n  <give>x</give>\n" TRY),
             TG_E_rule_unknown);
-    REFUSED("<rules topic='t'>\n <rule name='r' class='@precise'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
-            "  <give>x</give>\n" TRY " </rule>\n</rules>", TG_E_rule_unknown);
+    REFUSED(
+        "<rules topic='t'>\n <rule name='r' class='@precise'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
+        "  <give>x</give>\n" TRY " </rule>\n</rules>",
+        TG_E_rule_unknown);
     REFUSED("<rules topic='t'>\n <rule name='r' class='exact' measure='@weight'>\n  <why>w</why>\n"
-            "  <match>Neg(Neg(x))</match>\n  <give>x</give>\n" TRY " </rule>\n</rules>", TG_E_rule_unknown);
+            "  <match>Neg(Neg(x))</match>\n  <give>x</give>\n" TRY " </rule>\n</rules>",
+            TG_E_rule_unknown);
     REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>x</give>\n  @<note/>\n" TRY), TG_E_rule_unknown);
     REFUSED("@<book/>", TG_E_rule_unknown);
 }
@@ -115,29 +127,40 @@ static void unknown_words(void **state)
 static void arity(void **state)
 {
     REFUSED(RULE("  <match>Neg(@Neg(x, x))</match>\n  <give>x</give>\n" TRY), TG_E_rule_arity);
-    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>@Add(x)</give>\n" TRY), TG_E_rule_arity, TG_E_rule_measure);
-    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <when>@same_type(x)</when>\n  <give>x</give>\n" TRY), TG_E_rule_arity);
+    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>@Add(x)</give>\n" TRY), TG_E_rule_arity,
+            TG_E_rule_measure);
+    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <when>@same_type(x)</when>\n  <give>x</give>\n" TRY),
+            TG_E_rule_arity);
 }
 
 static void missing_parts(void **state)
 {
-    REFUSED("<rules topic='t'>\n @<rule name='r' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
-            "  <give>x</give>\n </rule>\n</rules>", TG_E_rule_form);
-    REFUSED("<rules topic='t'>\n @<rule name='r' class='exact'>\n  <match>Neg(Neg(x))</match>\n  <give>x</give>\n" TRY
-            " </rule>\n</rules>", TG_E_rule_form);
+    REFUSED(
+        "<rules topic='t'>\n @<rule name='r' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
+        "  <give>x</give>\n </rule>\n</rules>",
+        TG_E_rule_form);
+    REFUSED("<rules topic='t'>\n @<rule name='r' class='exact'>\n  <match>Neg(Neg(x))</match>\n  "
+            "<give>x</give>\n" TRY " </rule>\n</rules>",
+            TG_E_rule_form);
     REFUSED("@<rules>\n</rules>", TG_E_rule_form);
-    REFUSED("<rules topic='t'>\n <rule name='@A b' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
-            "  <give>x</give>\n" TRY " </rule>\n</rules>", TG_E_rule_form);
-    REFUSED("<rules topic='t'>\n @<rule name='r' class='approx'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
-            "  <give>x</give>\n" TRY " </rule>\n</rules>", TG_E_rule_form);
+    REFUSED(
+        "<rules topic='t'>\n <rule name='@A b' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
+        "  <give>x</give>\n" TRY " </rule>\n</rules>",
+        TG_E_rule_form);
+    REFUSED(
+        "<rules topic='t'>\n @<rule name='r' class='approx'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
+        "  <give>x</give>\n" TRY " </rule>\n</rules>",
+        TG_E_rule_form);
     REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>x</give>\n  @<give>x</give>\n" TRY), TG_E_rule_form);
-    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>x</give>\n" TRY "  @<refuse x='f32[1]'/>\n"), TG_E_rule_form);
+    REFUSED(RULE("  <match>Neg(Neg(x))</match>\n  <give>x</give>\n" TRY "  @<refuse x='f32[1]'/>\n"),
+            TG_E_rule_form);
 }
 
 static void lines(void **state)
 {
     REFUSED(RULE("  <match>@x</match>\n  <give>x</give>\n" TRY), TG_E_rule_form);
-    REFUSED(RULE("  <match>a = Neg(Neg(x))\n  b = Neg(x)</match>\n  <give>@c = x</give>\n" TRY), TG_E_rule_form);
+    REFUSED(RULE("  <match>a = Neg(Neg(x))\n  b = Neg(x)</match>\n  <give>@c = x</give>\n" TRY),
+            TG_E_rule_form);
 }
 
 static void measures(void **state)
@@ -151,14 +174,18 @@ static void measures(void **state)
 
 static void twins(void **state)
 {
-    REFUSED("<rules topic='t'>\n <rule name='r' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
-            "  <give>x</give>\n" TRY " </rule>\n <rule name='@r' class='exact'>\n  <why>w</why>\n"
-            "  <match>Abs(Abs(x))</match>\n  <give>Abs(x)</give>\n" TRY " </rule>\n</rules>", TG_E_rule_twice);
+    REFUSED(
+        "<rules topic='t'>\n <rule name='r' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
+        "  <give>x</give>\n" TRY " </rule>\n <rule name='@r' class='exact'>\n  <why>w</why>\n"
+        "  <match>Abs(Abs(x))</match>\n  <give>Abs(x)</give>\n" TRY " </rule>\n</rules>",
+        TG_E_rule_twice);
     /* the first one takes all that the second matches */
-    REFUSED("<rules topic='t'>\n <rule name='r' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
-            "  <give>x</give>\n" TRY " </rule>\n @<rule name='s' class='exact'>\n  <why>w</why>\n"
-            "  <match>Neg(Neg(Abs(x)))</match>\n  <when>floating(x)</when>\n  <give>Abs(x)</give>\n" TRY " </rule>\n</rules>",
-            TG_E_rule_shadowed);
+    REFUSED(
+        "<rules topic='t'>\n <rule name='r' class='exact'>\n  <why>w</why>\n  <match>Neg(Neg(x))</match>\n"
+        "  <give>x</give>\n" TRY " </rule>\n @<rule name='s' class='exact'>\n  <why>w</why>\n"
+        "  <match>Neg(Neg(Abs(x)))</match>\n  <when>floating(x)</when>\n  <give>Abs(x)</give>\n" TRY
+        " </rule>\n</rules>",
+        TG_E_rule_shadowed);
 }
 
 static void terms(void **state)
@@ -173,13 +200,15 @@ static void terms(void **state)
 /* All that is wrong is said in one run, rule after rule. */
 static void all_at_once(void **state)
 {
-    REFUSED("<rules topic='t'>\n <rule name='a' class='exact'>\n  <why>w</why>\n  <match>@Nag(Neg(x), @Nog(x))</match>\n"
+    REFUSED("<rules topic='t'>\n <rule name='a' class='exact'>\n  <why>w</why>\n  <match>@Nag(Neg(x), "
+            "@Nog(x))</match>\n"
             "  <give>@y</give>\n" TRY " </rule>\n @<rule name='b' class='@odd'>\n  <why>w</why>\n"
             "  <match>Abs(Abs(x))</match>\n  <give>@Abs(Abs(x))</give>\n </rule>\n</rules>",
-            TG_E_rule_unknown, TG_E_rule_unknown, TG_E_rule_unbound, TG_E_rule_form, TG_E_rule_unknown, TG_E_rule_measure);
+            TG_E_rule_unknown, TG_E_rule_unknown, TG_E_rule_unbound, TG_E_rule_form, TG_E_rule_unknown,
+            TG_E_rule_measure);
 }
 
-/* --- XML ------------------------------------------------------------------------------------------------------- */
+/* --- XML ------------------------------------------------------------------------------------------- */
 
 #define GOOD RULE("  <match>Neg(Neg(x))</match>\n  <give>x</give>\n" TRY)
 
@@ -203,7 +232,8 @@ static bool reads(Tg *tg, const char *text, size_t n)
 static void good_files(void **state)
 {
     assert_true(reads(*state, GOOD, strlen(GOOD)));
-    const char *declared = "<?xml version='1.0' encoding='utf-8'?>\r\n<!-- a comment with <!DOCTYPE> in it -->\r\n" GOOD;
+    const char *declared =
+        "<?xml version='1.0' encoding='utf-8'?>\r\n<!-- a comment with <!DOCTYPE> in it -->\r\n" GOOD;
     assert_true(reads(*state, declared, strlen(declared)));
 }
 

@@ -1,8 +1,8 @@
-/* Times the rule engine alone: a generated book of RULES rules over a generated graph of NODES nodes, to the fixed point and
- * without checks. Prints the seconds of closing the book and of the pass `rewrite`, and what it did.
+/* Times the rule engine alone: a generated book of RULES rules over a generated graph of NODES nodes, to the
+ * fixed point and without checks. Prints the seconds of closing the book and of the pass `rewrite`, and what
+ * it did.
  *
- *   cmake --build build --target bench_rules && build/bench_rules [RULES [NODES]]
- */
+ *   cmake --build build --target bench_rules && build/bench_rules [RULES [NODES]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,9 @@
 
 #include "passes/passes.h"
 
-static const char *const unary[] = {"Abs",  "Neg",  "Exp",   "Log",   "Sqrt",  "Reciprocal", "Sin",  "Cos",   "Tan",  "Asin",
-                                    "Acos", "Atan", "Asinh", "Acosh", "Atanh", "Tanh",       "Erf",  "Floor", "Ceil", "Round"};
+static const char *const unary[] = {"Abs",   "Neg",  "Exp",  "Log",   "Sqrt", "Reciprocal", "Sin",
+                                    "Cos",   "Tan",  "Asin", "Acos",  "Atan", "Asinh",      "Acosh",
+                                    "Atanh", "Tanh", "Erf",  "Floor", "Ceil", "Round"};
 static const char *const binary[] = {"Add", "Mul", "Sub", "Div"};
 enum { UNARY = sizeof unary / sizeof *unary, BINARY = sizeof binary / sizeof *binary };
 
@@ -53,7 +54,8 @@ static uint32_t random_below(uint64_t *seed, uint32_t n)
     return (uint32_t)(*seed >> 20) % n;
 }
 
-/* Nodes over the values of the last hundred; every fourth is binary; few operators, so that rules find something. */
+/* Nodes over the values of the last hundred; every fourth is binary; few operators, so that rules find
+ * something. */
 static TgModel *make_model(Tg *tg, uint32_t nodes)
 {
     TgModel *m = tg_model_new(tg);
@@ -65,9 +67,11 @@ static TgModel *make_model(Tg *tg, uint32_t nodes)
     uint64_t seed = 1;
     for (uint32_t i = 1; i <= nodes; i++) {
         uint32_t back = i < 100 ? i : 100;
-        TgValue x = made[i - 1 - random_below(&seed, back < 3 ? back : 3)], y = made[i - 1 - random_below(&seed, back)];
+        TgValue x = made[i - 1 - random_below(&seed, back < 3 ? back : 3)],
+                y = made[i - 1 - random_below(&seed, back)];
         bool two = random_below(&seed, 4) == 0;
-        TgOp op = tg_op_find(tg, "", two ? binary[random_below(&seed, BINARY)] : unary[random_below(&seed, 8)]);
+        TgOp op =
+            tg_op_find(tg, "", two ? binary[random_below(&seed, BINARY)] : unary[random_below(&seed, 8)]);
         made[i] = two ? tg_op(g, op, NULL, 2, x, y) : tg_op(g, op, NULL, 1, x);
     }
     for (uint32_t i = 0; i <= nodes; i++)
@@ -80,13 +84,15 @@ static uint32_t applied_by_rules(const TgReport *report)
 {
     for (uint32_t i = 0; i < report->passes.n; i++)
         if (strcmp(report->passes.at[i].pass, "rewrite") == 0)
-            return printf("rewrite         %.4f s\n", report->passes.at[i].seconds), report->passes.at[i].changes;
+            return printf("rewrite         %.4f s\n", report->passes.at[i].seconds),
+                   report->passes.at[i].changes;
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    uint32_t rules = argc > 1 ? (uint32_t)atoi(argv[1]) : 300, nodes = argc > 2 ? (uint32_t)atoi(argv[2]) : 5000;
+    uint32_t rules = argc > 1 ? (uint32_t)atoi(argv[1]) : 300,
+             nodes = argc > 2 ? (uint32_t)atoi(argv[2]) : 5000;
     Tg *tg = tg_open(NULL);
     double start = now();
     TgBook *book = make_book(tg, rules);
@@ -104,7 +110,8 @@ int main(int argc, char **argv)
         return 1;
     printf("all passes      %.4f s, until %s\n", now() - start, report.stop);
     uint32_t applied = applied_by_rules(&report);
-    printf("nodes           %u -> %u, %u applications of rules\n", before, tg_graph_count(m->graph, false), applied);
+    printf("nodes           %u -> %u, %u applications of rules\n", before, tg_graph_count(m->graph, false),
+           applied);
     tg_close(tg);
     return 0;
 }
