@@ -35,11 +35,12 @@ typedef struct Expr {
 
 /* --- terms ----------------------------------------------------------------------------------------- */
 
-typedef enum { SIZE_EXPR, SIZE_ANY, SIZE_REST } SizeKind; /* D or 8; *; ... */
+typedef enum { SIZE_EXPR, SIZE_ANY, SIZE_REST, SIZE_FROM } SizeKind; /* D or 8; *; ...; dims(x, a) */
 
 typedef struct {
     SizeKind kind;
     Expr *expr;
+    uint16_t slot; /* dims(x, a): the value; expr is the axis */
 } Size;
 
 typedef struct {

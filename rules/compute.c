@@ -13,6 +13,23 @@ bool constant_number(const TgGraph *g, TgValue v, double *x)
            tg_tensor_is_splat(g->tg, t, x);
 }
 
+bool constant_axes(const TgGraph *g, TgValue axes, const TgType *of, int64_t *first, uint32_t *n)
+{
+    int64_t at[TG_MAX_RANK];
+    uint64_t seen = 0;
+    *first = 0;
+    if (!tg_is_tensor(of) || !tg_const_ints(g, axes, TG_MAX_RANK, at, n) || *n == 0)
+        return false;
+    for (uint32_t i = 0; i < *n; i++) {
+        int64_t from_end = at[i] < 0 ? at[i] : at[i] - of->rank;
+        if (from_end < -of->rank || from_end >= 0 || seen >> (-from_end - 1) & 1)
+            return false;
+        seen |= (uint64_t)1 << (-from_end - 1);
+        *first = from_end < *first ? from_end : *first;
+    }
+    return true;
+}
+
 /* --- attributes ------------------------------------------------------------------------------------ */
 
 const char *attr_letters(TgOp op, TgName name, size_t *n)
@@ -80,6 +97,14 @@ static bool call_of_value(const Match *m, const Expr *e, Computed *out)
     return x >= -0x1p53 && x <= 0x1p53 && (double)out->i == x;
 }
 
+static bool first_axis(const Match *m, const Expr *e, Computed *out)
+{
+    uint32_t n;
+    const Bound *axes = e->at[0]->slot == NO_SLOT ? NULL : &m->at[e->at[0]->slot];
+    *out = of_int(0);
+    return axes && axes->set && constant_axes(m->g, axes->value, type_of(m, e->at[1]), &out->i, &n);
+}
+
 static bool floor_division(bool remainder, int64_t a, int64_t b, Computed *out)
 {
     if (b == 0 || (a == INT64_MIN && b == -1))
@@ -98,6 +123,8 @@ static bool call(const Match *m, const Expr *e, Computed *out)
         *out = of_int(0);
         return compute_int(m, e->at[0], &a) && front_axis(m, a, e->at[1], &out->i);
     }
+    if (e->function == FN_first_axis)
+        return first_axis(m, e, out);
     if (!compute_int(m, e->at[1], &b))
         return false;
     if (e->function == FN_dim) {

@@ -109,11 +109,11 @@ static bool cond_last_axis(Ask *a)
     return is_last(a, a->i[0], 1);
 }
 
-static bool cond_axes_are_last(Ask *a)
+static bool cond_last_axes(Ask *a)
 {
-    int64_t axis;
+    int64_t first;
     uint32_t n;
-    return tg_const_ints(a->g, a->v[0], 1, &axis, &n) && n == 1 && is_last(a, axis, 1);
+    return constant_axes(a->g, a->v[0], type_of(a, 1), &first, &n) && n == (uint32_t)-first;
 }
 
 static bool cond_distinct(Ask *a)

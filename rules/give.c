@@ -3,7 +3,7 @@
 
 #include "match.h"
 
-enum { MAX_TAIL = 256 };
+enum { MAX_TAIL = 256, MAX_SIZES = 16 };
 
 typedef struct {
     TgMatcher *m;
@@ -63,23 +63,51 @@ static const TgAttrs *attrs_of(const Match *m, const Term *t)
 
 /* --- operands -------------------------------------------------------------------------------------- */
 
+/* The sizes of x from an axis on. */
+static bool sizes_from(const Give *b, const Size *s, int64_t *dim, uint32_t *rank)
+{
+    const Bound *x = &b->match->at[s->slot];
+    const TgType *t = x->set && x->value ? tg_type_of(b->m->g, x->value) : tg_untyped(b->m->g->tg);
+    int64_t axis;
+    if (!tg_is_tensor(t) || !compute_int(b->match, s->expr, &axis) || axis < -t->rank || axis >= t->rank)
+        return false;
+    for (int64_t i = axis < 0 ? axis + t->rank : axis; i < t->rank; i++)
+        if (*rank == MAX_SIZES || !tg_dim_known(t->dim[i], &dim[(*rank)++]))
+            return false;
+    return true;
+}
+
+static bool sizes(const Give *b, const TypeTerm *type, int64_t *dim, uint32_t *rank)
+{
+    *rank = 0;
+    for (uint32_t i = 0; type && i < type->n; i++) {
+        const Size *s = &type->at[i];
+        if (s->kind == SIZE_FROM) {
+            if (!sizes_from(b, s, dim, rank))
+                return false;
+        } else if (s->kind != SIZE_EXPR || *rank == MAX_SIZES || !compute_int(b->match, s->expr, &dim[*rank]) ||
+                   dim[(*rank)++] < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool number(const Give *b, const Term *t, TgDtype dtype, TgValue *out)
 {
     TgArena *arena = b->m->g->arena;
-    int64_t dim[8];
+    int64_t dim[MAX_SIZES];
+    uint32_t rank;
     uint8_t element[16] = {0};
+    if (!sizes(b, t->type, dim, &rank))
+        return false;
     if (t->type && t->type->dtype)
         dtype = t->type->dtype;
-    for (uint32_t i = 0; t->type && i < t->type->n; i++)
-        if (t->type->at[i].kind != SIZE_EXPR || !compute_int(b->match, t->type->at[i].expr, &dim[i]) ||
-            dim[i] < 0)
-            return false;
     if (tg_is_float(dtype))
         tg_store_float(dtype, element, 0, t->number);
     else
         tg_store_integer(dtype, element, 0, (int64_t)t->number);
-    *out = tg_graph_const(
-        b->m->g, tg_tensor_splat(arena, dtype, t->type ? (int32_t)t->type->n : 0, dim, element), NULL);
+    *out = tg_graph_const(b->m->g, tg_tensor_splat(arena, dtype, (int32_t)rank, dim, element), NULL);
     return true;
 }
 

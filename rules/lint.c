@@ -125,15 +125,16 @@ typedef struct {
     uint32_t uses[MAX_NAMES];
 } Weight;
 
-static uint32_t cost_rank(TgOp op)
+/* By the cost column; an operator that stands for others weighs a little more than they. */
+static uint32_t cost_of(TgOp op)
 {
     static const uint8_t rank[TG_COST_COUNT] = {
         [TG_COST_none] = 0,   [TG_COST_view] = 1,   [TG_COST_move] = 2,       [TG_COST_elementwise] = 3,
         [TG_COST_costly] = 4, [TG_COST_reduce] = 5, [TG_COST_definition] = 5, [TG_COST_matmul] = 8,
     };
-    return tg_op_info(op)->cost == TG_COST_none ? 0
-           : rank[tg_op_info(op)->cost]         ? rank[tg_op_info(op)->cost]
-                                                : 9;
+    TgCostKind kind = tg_op_info(op)->cost;
+    uint32_t weight = kind == TG_COST_none ? 0 : rank[kind] ? rank[kind] : 9;
+    return 2 * weight + (tg_op_info(op)->tier == TG_COMPOSITE);
 }
 
 static bool is_const_name(const Rule *rule, uint16_t slot)
@@ -144,7 +145,7 @@ static bool is_const_name(const Rule *rule, uint16_t slot)
             c->id == COND_const || c->id == COND_splat || c->id == COND_positive || c->id == COND_near;
         if (constant && !c->negated && c->at[0].slot == slot)
             return true;
-        if (c->id == COND_axes_are_last && !c->negated && c->at[0].slot == slot)
+        if (c->id == COND_last_axes && !c->negated && c->at[0].slot == slot)
             return true;
     }
     return false;
@@ -195,7 +196,7 @@ static void weigh(const Rule *rule, const Lines *lines, const Term *t, bool fold
     if (t->kind != T_OP || (folds && is_folded(rule, t)))
         return;
     w->nodes++;
-    w->cost += cost_rank(t->op);
+    w->cost += cost_of(t->op);
     for (uint32_t i = 0; i < t->n; i++)
         weigh(rule, lines, t->at[i], folds, w, depth + 1);
 }

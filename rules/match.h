@@ -54,8 +54,10 @@ bool compute_int(const Match *m, const Expr *e, int64_t *out);
 /* As attribute `name` of `op`: in the kind that ops.def says. */
 bool compute_attr(const Match *m, const Expr *e, TgOp op, TgName name, TgAttr *out);
 const char *attr_letters(TgOp op, TgName name, size_t *n);
-bool constant_number(const TgGraph *g, TgValue v,
-                     double *x); /* all elements are x; looks at small ones only */
+bool constant_number(const TgGraph *g, TgValue v, double *x); /* all elements are x; looks at small ones only */
+/* Constant integers as axes of a tensor, each once: the first of them, counted from the end, and how many there
+ * are. */
+bool constant_axes(const TgGraph *g, TgValue axes, const TgType *of, int64_t *first, uint32_t *n);
 
 /* conds.c. `why` may be NULL. */
 bool condition_holds(const Match *m, const Cond *c, TgName *why);

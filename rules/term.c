@@ -7,7 +7,7 @@
  *          | name "..."                                            all operands that remain
  *          | [ name ":" ] operator "(" [ terms { "," terms } ] [ ";" name "=" expression { "," ... } ] ")"
  *          | NUMBER [ "~" ] [ ":" type ] | "{" integers "}" | "_" | "(" terms ")"
- *   type   = ( DTYPE | "?" ) "[" [ size { "," size } ] "]"         an expression, "*", or first "..."
+ *   type   = ( DTYPE | "?" ) "[" [ size { "," size } ] "]"         an expression, "*"; first "..."; dims(x, a)
  */
 #include <string.h>
 
@@ -63,9 +63,24 @@ static bool add(Reader *r, Term *to, Term *t)
 
 /* --- types ----------------------------------------------------------------------------------------- */
 
+/* In <give>, dims(x, a): the sizes of x from axis a on. */
+static bool sizes_from(Reader *r, Size *s)
+{
+    TgLex *lex = &r->lex;
+    *s = (Size){.kind = SIZE_FROM};
+    tg_lex_next(lex);
+    if (!tg_lex_expect(lex, '(') || lex->token.kind != TG_TOK_IDENT)
+        return tg_lex_fail(lex, "the name of a value");
+    s->slot = read_name(r, NAME_VALUE, false);
+    tg_lex_next(lex);
+    return s->slot != NO_SLOT && tg_lex_expect(lex, ',') && (s->expr = read_expr(r)) && tg_lex_expect(lex, ')');
+}
+
 static bool size(Reader *r, Size *s)
 {
     TgLex *lex = &r->lex;
+    if (r->giving && tg_lex_is_word(lex, "dims"))
+        return sizes_from(r, s);
     if (tg_lex_accept(lex, '*'))
         return *s = (Size){.kind = SIZE_ANY}, true;
     if (lex->token.kind == '.') {

@@ -72,11 +72,11 @@ static void wrong_rules(void **state)
           "<give>RMSNormalization(x, 1:?[dim(x,-1)]; epsilon=float(e))</give>"
           "<try x='f32[4,4]' _a='const i64[1] {0}' e='const f32[] 1e-6'/>");
     /* another epsilon */
-    WRONG("<match>Div(x, Sqrt(Add(ReduceMean(Mul(x, x), a), _e)))</match><when>axes_are_last(a, x)</when>"
+    WRONG("<match>Div(x, Sqrt(Add(ReduceMean(Mul(x, x), a), _e)))</match><when>last_axes(a, x)</when>"
           "<give>RMSNormalization(x, 1:?[dim(x,-1)])</give>"
           "<try x='f32[4,4]' a='const i64[1] {1}' _e='const f32[] 1e-6'/>");
     /* eps behind the root */
-    WRONG("<match>Div(x, Add(Sqrt(ReduceMean(Mul(x, x), a)), e))</match><when>axes_are_last(a, x)</when>"
+    WRONG("<match>Div(x, Add(Sqrt(ReduceMean(Mul(x, x), a)), e))</match><when>last_axes(a, x)</when>"
           "<give>RMSNormalization(x, 1:?[dim(x,-1)]; epsilon=float(e))</give>"
           "<try x='f32[4,4]' a='const i64[1] {1}' e='const f32[] 1e-2'/>");
     /* the two forms of GELU */
