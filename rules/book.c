@@ -270,7 +270,6 @@ static void read_rule(File *f, uint32_t at)
     rule->info.line = e->spot.line;
     rule->info.column = e->spot.column;
     rule->info.level = f->level;
-    rule->spot = e->spot;
     rule->dropped = UINT32_MAX;
     read_rule_name(f, e, rule);
     read_class(f, e, rule);

@@ -106,7 +106,6 @@ typedef struct {
     Spot spot;
     bool bound;    /* by <match>, or by a line of <give> */
     bool local;    /* a line of <give> that is no output */
-    bool dim;      /* bound as a size of a type */
     uint32_t uses; /* in <when> and <give>, and beyond the first in <match> */
 } Name;
 
@@ -152,7 +151,6 @@ typedef struct {
 
 typedef struct {
     TgRuleInfo info;
-    Spot spot;
     Measure measure;
     uint32_t n_names, n_outputs, n_choices;
     Name names[MAX_NAMES];
@@ -195,7 +193,8 @@ bool read_conditions(Reader *r);
 /* expr.c */
 Expr *read_expr(Reader *r);
 uint16_t read_name(Reader *r, NameKind kind, bool binds); /* the current token; NO_SLOT: refused, recorded */
-bool is_axis_text(const Expr *e);
+/* compute.c: the letters of an attribute's kind in ops.def, n of them; none: the operator has no such attribute */
+const char *attr_letters(TgOp op, TgName name, size_t *n);
 /* book.c: what is built in */
 typedef struct {
     const char *name, *text;

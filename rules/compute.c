@@ -155,7 +155,7 @@ static double as_float(const Computed *c)
 static bool arithmetic(const Match *m, const Expr *e, Computed *out)
 {
     Computed a, b;
-    if (!compute(m, e->at[0], &a) || !compute(m, e->at[1], &b))
+    if (!compute_expr(m, e->at[0], &a) || !compute_expr(m, e->at[1], &b))
         return false;
     bool numbers =
         (a.kind == TG_A_INT || a.kind == TG_A_FLOAT) && (b.kind == TG_A_INT || b.kind == TG_A_FLOAT);
@@ -195,7 +195,7 @@ static bool name(const Match *m, const Expr *e, Computed *out)
     return tg_dim_known(b->dim, &out->i);
 }
 
-bool compute(const Match *m, const Expr *e, Computed *out)
+bool compute_expr(const Match *m, const Expr *e, Computed *out)
 {
     switch (e->kind) {
     case X_INT: return *out = of_int(e->i), true;
@@ -213,7 +213,7 @@ bool compute(const Match *m, const Expr *e, Computed *out)
 bool compute_int(const Match *m, const Expr *e, int64_t *out)
 {
     Computed c;
-    if (!compute(m, e, &c) || c.kind != TG_A_INT)
+    if (!compute_expr(m, e, &c) || c.kind != TG_A_INT)
         return false;
     *out = c.i;
     return true;
@@ -223,7 +223,7 @@ bool compute_attr(const Match *m, const Expr *e, TgOp op, TgName attr, TgAttr *o
 {
     Computed c;
     size_t n;
-    if (!compute(m, e, &c))
+    if (!compute_expr(m, e, &c))
         return false;
     bool wants_float = *attr_letters(op, attr, &n) == 'f' && n == 1;
     *out = c.attr;

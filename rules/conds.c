@@ -190,7 +190,7 @@ static bool ask_operands(const Match *m, const Cond *c, Ask *ask, bool *holds)
         *holds = false;
         if (!c->at[k].expr)
             continue;
-        if (!compute(m, c->at[k].expr, &computed))
+        if (!compute_expr(m, c->at[k].expr, &computed))
             return false;
         ask->i[k] = computed.kind == TG_A_INT ? computed.i : 0;
         ask->f[k] = computed.kind == TG_A_FLOAT ? computed.f : (double)computed.i;

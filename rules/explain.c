@@ -2,6 +2,36 @@
  * attempt got past the outermost operator. */
 #include "match.h"
 
+static TgName node_text(const Match *m, TgValue v)
+{
+    const TgValueInfo *info = tg_value(m->g, v);
+    if (info->origin != TG_V_RESULT)
+        return tg_name(m->tg, info->origin == TG_V_CONST ? "a constant" : "an input");
+    const TgNodeInfo *n = tg_node(m->g, info->node);
+    TgName op = n->op == TG_opaque ? n->op_name : tg_op_text(m->tg, n->op);
+    return n->name ? tg_name_format(m->tg, "%s '%s'", op, n->name) : op;
+}
+
+static TgName term_text(Tg *tg, const Term *t)
+{
+    switch (t->kind) {
+    case T_OP: return tg_op_text(tg, t->op);
+    case T_NUMBER: return tg_name_format(tg, "the number %.9g", t->number);
+    case T_LIST: return tg_name(tg, "other integers");
+    case T_ABSENT: return tg_name(tg, "no operand");
+    default: return tg_name(tg, "another operand");
+    }
+}
+
+TgName mismatch_text(const Match *m, const Term *t, TgValue v)
+{
+    double x;
+    TgName found = !v                             ? tg_name(m->tg, "no operand")
+                   : constant_number(m->g, v, &x) ? tg_name_format(m->tg, "the constant %.9g", x)
+                                                  : node_text(m, v);
+    return tg_name_format(m->tg, "wants %s, found %s", term_text(m->tg, t), found);
+}
+
 static bool may_start(const Term *t, TgOp op)
 {
     bool may = t->kind == T_OP && t->op == op;

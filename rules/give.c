@@ -85,8 +85,8 @@ static bool sizes(const Give *b, const TypeTerm *type, int64_t *dim, uint32_t *r
         if (s->kind == SIZE_FROM) {
             if (!sizes_from(b, s, dim, rank))
                 return false;
-        } else if (s->kind != SIZE_EXPR || *rank == MAX_SIZES || !compute_int(b->match, s->expr, &dim[*rank]) ||
-                   dim[(*rank)++] < 0) {
+        } else if (s->kind != SIZE_EXPR || *rank == MAX_SIZES ||
+                   !compute_int(b->match, s->expr, &dim[*rank]) || dim[(*rank)++] < 0) {
             return false;
         }
     }

@@ -69,7 +69,7 @@ static bool number_operand(Reader *r, Operand *o)
         o->number = (Computed){.kind = TG_A_INTS, .attr = {.kind = TG_A_INTS, .n = e->n, .u.ints = ints}};
         return true;
     }
-    return compute(&none, e, &o->number) || bad(r, "a number, a text or a list");
+    return compute_expr(&none, e, &o->number) || bad(r, "a number, a text or a list");
 }
 
 static bool setting(TgBook *book, const Rule *rule, const Setting *s, Plan *plan)

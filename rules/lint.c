@@ -431,7 +431,7 @@ bool lint_book(TgBook *book)
             if (!shadows(early, late))
                 continue;
             TgName where = tg_name_format(book->tg, "%s:%u", early->info.file, early->info.line);
-            place_error(book, late->info.file, late->spot);
+            place_error(book, late->info.file, (Spot){late->info.line, late->info.column});
             tg_report(book->tg, TG_E_rule_shadowed, late->info.name, early->info.name, where);
             break;
         }

@@ -45,16 +45,6 @@ typedef struct {
 
 /* --- failing --------------------------------------------------------------------------------------- */
 
-static TgName node_text(const Match *m, TgValue v)
-{
-    const TgValueInfo *info = tg_value(m->g, v);
-    if (info->origin != TG_V_RESULT)
-        return tg_name(m->tg, info->origin == TG_V_CONST ? "a constant" : "an input");
-    const TgNodeInfo *n = tg_node(m->g, info->node);
-    TgName op = n->op == TG_opaque ? n->op_name : tg_op_text(m->tg, n->op);
-    return n->name ? tg_name_format(m->tg, "%s '%s'", op, n->name) : op;
-}
-
 static bool further(Match *m)
 {
     return m->explains && (!m->why || m->steps > m->best);
@@ -69,18 +59,7 @@ static bool fail(Match *m, TgName why)
 
 static bool fail_at(Match *m, const Term *t, TgValue v)
 {
-    if (!further(m))
-        return false;
-    TgName want = t->kind == T_OP       ? tg_op_text(m->tg, t->op)
-                  : t->kind == T_NUMBER ? tg_name_format(m->tg, "the number %.9g", t->number)
-                  : t->kind == T_LIST   ? tg_name(m->tg, "other integers")
-                  : t->kind == T_ABSENT ? tg_name(m->tg, "no operand")
-                                        : tg_name(m->tg, "another operand");
-    double x;
-    TgName found = !v                             ? tg_name(m->tg, "no operand")
-                   : constant_number(m->g, v, &x) ? tg_name_format(m->tg, "the constant %.9g", x)
-                                                  : node_text(m, v);
-    return fail(m, tg_name_format(m->tg, "wants %s, found %s", want, found));
+    return further(m) ? fail(m, mismatch_text(m, t, v)) : false;
 }
 
 /* --- binding --------------------------------------------------------------------------------------- */

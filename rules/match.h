@@ -49,18 +49,21 @@ typedef struct {
 } Computed;
 
 /* compute.c. False: it has no value here (a size that is not constant, a division by zero, an overflow). */
-bool compute(const Match *m, const Expr *e, Computed *out);
+bool compute_expr(const Match *m, const Expr *e, Computed *out);
 bool compute_int(const Match *m, const Expr *e, int64_t *out);
 /* As attribute `name` of `op`: in the kind that ops.def says. */
 bool compute_attr(const Match *m, const Expr *e, TgOp op, TgName name, TgAttr *out);
-const char *attr_letters(TgOp op, TgName name, size_t *n);
-bool constant_number(const TgGraph *g, TgValue v, double *x); /* all elements are x; looks at small ones only */
+bool constant_number(const TgGraph *g, TgValue v,
+                     double *x); /* all elements are x; looks at small ones only */
 /* Constant integers as axes of a tensor, each once: the first of them, counted from the end, and how many there
  * are. */
 bool constant_axes(const TgGraph *g, TgValue axes, const TgType *of, int64_t *first, uint32_t *n);
 
 /* conds.c. `why` may be NULL. */
 bool condition_holds(const Match *m, const Cond *c, TgName *why);
+
+/* explain.c: "wants Erf, found Mul 'x'" */
+TgName mismatch_text(const Match *m, const Term *t, TgValue v);
 
 /* match.c: one rule at one node, without asking the automaton. False: not, m->why says why if it explains. */
 bool match_at(Match *m, TgNode anchor);

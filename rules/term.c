@@ -73,7 +73,8 @@ static bool sizes_from(Reader *r, Size *s)
         return tg_lex_fail(lex, "the name of a value");
     s->slot = read_name(r, NAME_VALUE, false);
     tg_lex_next(lex);
-    return s->slot != NO_SLOT && tg_lex_expect(lex, ',') && (s->expr = read_expr(r)) && tg_lex_expect(lex, ')');
+    return s->slot != NO_SLOT && tg_lex_expect(lex, ',') && (s->expr = read_expr(r)) &&
+           tg_lex_expect(lex, ')');
 }
 
 static bool size(Reader *r, Size *s)
@@ -88,8 +89,6 @@ static bool size(Reader *r, Size *s)
         return tg_lex_expect(lex, '.') && tg_lex_expect(lex, '.') && tg_lex_expect(lex, '.');
     }
     *s = (Size){.kind = SIZE_EXPR, .expr = read_expr(r)};
-    if (s->expr && s->expr->slot != NO_SLOT && s->expr->kind == X_NAME && !r->giving)
-        r->rule->names[s->expr->slot].dim = true;
     return s->expr != NULL;
 }
 
@@ -119,22 +118,12 @@ static TypeTerm *type(Reader *r)
 
 /* --- operators ------------------------------------------------------------------------------------- */
 
-static bool attribute_known(TgOp op, TgName name)
-{
-    size_t n = strlen(name);
-    for (const char *at = tg_op_info(op)->attrs; *at; at += *at == ' ') {
-        if (strncmp(at, name, n) == 0 && at[n] == '=')
-            return true;
-        at += strcspn(at, " ");
-    }
-    return false;
-}
-
 static bool attribute(Reader *r, Term *t)
 {
     TgLex *lex = &r->lex;
     AttrTerm a = {.name = tg_lex_name(lex)};
-    if (lex->token.kind == TG_TOK_IDENT && !attribute_known(t->op, a.name)) {
+    size_t n;
+    if (lex->token.kind == TG_TOK_IDENT && !*attr_letters(t->op, a.name, &n)) {
         place_error(r->book, r->file, SPOT(&lex->token));
         tg_report(r->book->tg, TG_E_rule_unknown, "attribute", a.name, tg_op_info(t->op)->name);
     }
