@@ -148,7 +148,7 @@ static void print_reason(void *user, TgName node, TgName why) {
     printf("node '%s': %s\n", node, why);
 }
 
-/* The state that the rule would see: everything else has been done. */
+/* The state that the rule would see: cleaned up, the other rules applied, constants not yet in weights. */
 static bool explain(Run *run) {
     const Arguments *a = &run->arguments;
     uint32_t rule, lines = 0;
@@ -164,7 +164,7 @@ static bool explain(Run *run) {
         return usage("there is no rule '%s'; tgopt rules list shows them", a->operands.at[1]);
     }
     TgModel *model = load_model(run, a->operands.at[2]);
-    TgOptimizeOptions options = {.level = 2, .rewrite_limit = -1, .book = book};
+    TgOptimizeOptions options = {.level = 1, .rewrite_limit = -1, .book = book};
     TgReport report;
     if (!model || !number_of(a, OPT_opset, 7, tg_newest_opset(), &options.opset))
         return false;
