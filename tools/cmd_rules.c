@@ -6,8 +6,10 @@
 
 /* --- the book that the options describe ------------------------------------------------------------ */
 
-static bool add_files(const Arguments *a, TgBook *book) {
+/* *own: the first rule that does not come with tgopt. */
+static bool add_files(const Arguments *a, TgBook *book, uint32_t *own) {
     bool good = tg_book_add_builtin(book);
+    *own = tg_book_count(book);
     for (uint32_t i = 0; i < a->given.n; i++)
         if (a->given.at[i].id == OPT_rules)
             good = tg_book_add_file(book, a->given.at[i].value) && good;
@@ -38,7 +40,7 @@ static bool switch_rules(const Arguments *a, TgBook *book) {
     return true;
 }
 
-/* Proves the rules from `first` on that do not come with tgopt. */
+/* Proves the rules from `first` on. */
 static bool prove_from(Run *run, TgBook *book, uint32_t first, TgProofs *proofs) {
     bool good = true;
     for (uint32_t i = first; i < tg_book_count(book); i++)
@@ -46,21 +48,15 @@ static bool prove_from(Run *run, TgBook *book, uint32_t first, TgProofs *proofs)
     return good || (run->code = EXIT_REFUSED, false);
 }
 
-static uint32_t count_builtin(Tg *tg) {
-    TgBook *book = tg_book_new(tg);
-    uint32_t n = tg_book_add_builtin(book) ? tg_book_count(book) : 0;
-    tg_book_free(book);
-    return n;
-}
-
 TgBook *load_book(Run *run, int level) {
     const Arguments *a = &run->arguments;
     TgBook *book = tg_book_new(run->tg);
     TgProofs proofs = {0};
-    if (!add_files(a, book))
+    uint32_t own;
+    if (!add_files(a, book, &own))
         return NULL;
-    if (has(a, OPT_rules) && !has(a, OPT_trust_rules) && a->command == CMD_OPTIMIZE &&
-        !prove_from(run, book, count_builtin(run->tg), &proofs))
+    bool trusted = has(a, OPT_trust_rules) || a->command != CMD_OPTIMIZE;
+    if (!trusted && !prove_from(run, book, own, &proofs))
         return NULL;
     switch_defaults(a, book, level);
     if (switch_rules(a, book))
