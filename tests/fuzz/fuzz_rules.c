@@ -9,23 +9,7 @@
 #include <string.h>
 
 #include "rules/rules.h"
-
-static void check(bool fine, const char *what, Tg *tg)
-{
-    if (fine)
-        return;
-    fprintf(stderr, "%s: %s\n", what,
-            tg_diag_count(tg) ? tg_diag(tg, tg_diag_count(tg) - 1)->message : "no message");
-    abort();
-}
-
-static bool is_internal(Tg *tg)
-{
-    for (uint32_t i = 0; i < tg_diag_count(tg); i++)
-        if (tg_diag(tg, i)->id == TG_E_bug)
-            return true;
-    return false;
-}
+#include "fuzz.h"
 
 static const char graph[] =
     "graph @g(%x: f32[2,8], %y: f32[2,8]) { %w = const f32[8,8] random(1) %h = const f32[] 0.5 "
@@ -65,8 +49,6 @@ static bool run(void *argument)
         use(in->tg, book);
     return true;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
