@@ -84,6 +84,28 @@ static void visit(Work *w, TgNode n)
             return;
 }
 
+typedef struct {
+    TgPass *p;
+    TgName rule;
+} Reasons;
+
+static void add_reason(void *user, TgNode n, TgName why)
+{
+    const Reasons *r = user;
+    pass_explain(r->p, tg_node(r->p->g, n), "rule %s: %s", r->rule, why);
+}
+
+/* With --explain: where all of a rule fits but a condition. */
+static void explain(TgPass *p)
+{
+    const TgBook *book = p->options->book;
+    for (uint32_t i = 0; p->options->explain && i < tg_book_count(book); i++) {
+        Reasons reasons = {p, tg_book_rule(book, i)->name};
+        if (tg_book_rule(book, i)->on)
+            tg_rule_explain(book, i, p->g, p->opset, true, add_reason, &reasons);
+    }
+}
+
 void pass_rewrite(TgPass *p)
 {
     if (!p->options->book || !tg_book_count(p->options->book))
@@ -101,4 +123,5 @@ void pass_rewrite(TgPass *p)
             visit(&w, w.todo.at[i]);
     }
     tg_matcher_free(w.matcher);
+    explain(p);
 }

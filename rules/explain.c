@@ -49,29 +49,35 @@ static bool has_inner_operator(const Term *t)
     return inner;
 }
 
-void tg_rule_explain(const TgBook *book, uint32_t number, TgGraph *g, int64_t opset,
-                     void (*line)(void *user, TgName node, TgName why), void *user)
+/* NULL: nothing to say of this node. */
+static TgName reason(Match *m, TgNode node, bool nearly, TgOp lacking, int64_t opset)
+{
+    const Term *start = m->rule->match.at[m->rule->anchor].term;
+    if (!may_start(start, tg_node(m->g, node)->op))
+        return NULL;
+    bool fits = match_at(m, node);
+    if (fits && lacking != TG_opaque)
+        return tg_name_format(m->tg, "%s came with opset %u, the output is opset %lld",
+                              tg_op_text(m->tg, lacking), (unsigned)tg_op_info(lacking)->since,
+                              (long long)opset);
+    if (fits)
+        return nearly ? NULL : tg_name(m->tg, "applies");
+    if (nearly)
+        return m->all_but_a_condition ? m->why : NULL;
+    return m->best >= (has_inner_operator(start) ? 2u : 1u) ? m->why : NULL;
+}
+
+void tg_rule_explain(const TgBook *book, uint32_t number, TgGraph *g, int64_t opset, bool nearly,
+                     void (*line)(void *user, TgNode node, TgName why), void *user)
 {
     const Rule *rule = book->rules.at[number];
-    const Term *start = rule->match.at[rule->anchor].term;
     TgOp lacking = op_that_lacks(rule, g->model, opset);
-    uint32_t n, enough = has_inner_operator(start) ? 2 : 1;
+    uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
-    Tg *tg = g->tg;
     for (uint32_t i = 0; i < n; i++) {
-        const TgNodeInfo *node = tg_node(g, order[i]);
-        Match m = {.tg = tg, .g = g, .rule = rule, .explains = true};
-        if (!may_start(start, node->op))
-            continue;
-        bool fits = match_at(&m, order[i]);
-        TgName name = node->name ? node->name : tg_value(g, node->out[0])->name;
-        if (fits && lacking != TG_opaque)
-            m.why =
-                tg_name_format(tg, "%s came with opset %u, the output is opset %lld", tg_op_text(tg, lacking),
-                               (unsigned)tg_op_info(lacking)->since, (long long)opset);
-        else if (fits)
-            m.why = tg_name(tg, "applies");
-        if (fits || (m.why && m.best >= enough))
-            line(user, name ? name : tg_name(tg, ""), m.why);
+        Match m = {.tg = g->tg, .g = g, .rule = rule, .explains = true};
+        TgName why = reason(&m, order[i], nearly, lacking, opset);
+        if (why)
+            line(user, order[i], why);
     }
 }

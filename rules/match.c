@@ -54,6 +54,7 @@ static bool fail(Match *m, TgName why)
 {
     m->best = m->steps;
     m->why = why;
+    m->all_but_a_condition = false;
     return false;
 }
 
@@ -508,7 +509,7 @@ static bool conditions_hold(Machine *k)
             condition_holds(m, c, m->explains && (!m->why || steps > m->best) ? &why : NULL))
             continue;
         if (why)
-            m->best = steps, m->why = why;
+            m->best = steps, m->why = why, m->all_but_a_condition = c->id != COND_const;
         return false;
     }
     return is_acyclic(k);

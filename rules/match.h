@@ -38,6 +38,7 @@ typedef struct {
     bool explains;
     uint32_t steps, best;
     TgName why;
+    bool all_but_a_condition; /* why: everything else fitted (but for an operand that varies) */
 } Match;
 
 /* A number, a text or a list that an expression came to. */

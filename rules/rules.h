@@ -79,9 +79,10 @@ bool tg_matcher_make(TgMatcher *m, TgRewrite *found);
  * brought up to date; `changed` is told of each node that is worth another look. */
 void tg_matcher_replaced(TgMatcher *m, TgValue made, void (*changed)(void *user, TgNode n), void *user);
 
-/* Why a rule does not apply: one line per node where more than its outermost operator fits. */
-void tg_rule_explain(const TgBook *book, uint32_t rule, TgGraph *g, int64_t opset,
-                     void (*line)(void *user, TgName node, TgName why), void *user);
+/* Why a rule does not apply: one line for every node where more than its outermost operator fits; if
+ * `nearly`, where all of it fits but a condition, or an operator that the opset lacks. */
+void tg_rule_explain(const TgBook *book, uint32_t rule, TgGraph *g, int64_t opset, bool nearly,
+                     void (*line)(void *user, TgNode node, TgName why), void *user);
 
 /* --- proving (prove.c) ----------------------------------------------------------------------------- */
 

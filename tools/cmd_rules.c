@@ -138,16 +138,23 @@ static bool check(Run *run) {
 
 /* --- explain --------------------------------------------------------------------------------------- */
 
-static void print_reason(void *user, TgName node, TgName why) {
-    uint32_t *lines = user;
-    ++*lines;
-    printf("node '%s': %s\n", node, why);
+typedef struct {
+    const TgGraph *g;
+    uint32_t lines;
+} Reasons;
+
+static void print_reason(void *user, TgNode node, TgName why) {
+    Reasons *r = user;
+    const TgNodeInfo *n = tg_node(r->g, node);
+    TgName name = n->name ? n->name : tg_value(r->g, n->out[0])->name;
+    r->lines++;
+    printf("node '%s': %s\n", name ? name : "", why);
 }
 
 /* The state that the rule would see: cleaned up, the other rules applied, constants not yet in weights. */
 static bool explain(Run *run) {
     const Arguments *a = &run->arguments;
-    uint32_t rule, lines = 0;
+    uint32_t rule;
     if (a->operands.n != 3) {
         run->code = EXIT_USAGE;
         return usage("rules explain wants a rule and a model");
@@ -168,8 +175,9 @@ static bool explain(Run *run) {
     if (!tg_optimize(model, &options, &report))
         return false;
     int64_t opset = options.opset ? options.opset : tg_model_opset(model, "");
-    tg_rule_explain(book, rule, model->graph, opset, print_reason, &lines);
-    if (!lines)
+    Reasons reasons = {.g = model->graph};
+    tg_rule_explain(book, rule, model->graph, opset, false, print_reason, &reasons);
+    if (!reasons.lines)
         printf("no node of the model comes near to '%s'\n", a->operands.at[1]);
     return true;
 }
