@@ -28,6 +28,7 @@ scores: all ## write tests/SCORES.md from the corpora (see tests/README.md)
 
 bench: all ## measure times beside those of rivals: make bench MODELS=FOLDER (of models of real size)
 	@tools/bench/run $(BUILD)/tgopt
+	@cmake --build $(BUILD) --target bench_rules > /dev/null && $(BUILD)/bench_rules
 ifdef MODELS
 	@tools/bench/rivals $(BUILD)/tgopt $(MODELS)
 else

@@ -127,9 +127,9 @@ static TgValue half_gate(TgDefine *d, TgValue x, TgValue s) /* x/2 (1 + s) */
 bool define_Gelu(TgDefine *d)
 {
     TgValue x = arg(d, 0);
-    const double root_half = 0.70710678118654752440, root_2_by_pi = 0.79788456080286535588;
+    const double root_2 = 1.41421356237309504880, root_2_by_pi = 0.79788456080286535588;
     if (!attr_is(d, "approximate", "tanh"))
-        return result(d, half_gate(d, x, Erf(d, Mul(d, x, num(d, x, root_half)))));
+        return result(d, half_gate(d, x, Erf(d, Div(d, x, num(d, x, root_2)))));
     TgValue cube = Mul(d, Mul(d, x, x), x);
     TgValue inner = Add(d, x, Mul(d, num(d, x, 0.044715), cube));
     return result(d, half_gate(d, x, Tanh(d, Mul(d, num(d, x, root_2_by_pi), inner))));

@@ -7,6 +7,7 @@
  *   eval.h    what a graph computes
  *   equiv.h   whether two graphs compute the same
  *   trace.h   certificates of what was done
+ *   lex.h     tokens of the text form, which terms of rules share
  */
 #ifndef TG_IR_H
 #define TG_IR_H
@@ -19,5 +20,6 @@
 #include "eval.h"
 #include "equiv.h"
 #include "trace.h"
+#include "lex.h"
 
 #endif

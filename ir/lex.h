@@ -1,5 +1,5 @@
-/* The lexer of the text form (TEXT.md). Private to ir/ and, later, to the reader of rule files: terms look
- * the same in graphs and in rules, so they are cut into the same tokens by the same code.
+/* The lexer of the text form (TEXT.md). Terms look the same in graphs and in rules, so they are cut into the
+ * same tokens by the same code.
  *
  * One token of look-ahead: `token` is the current one. A TgLex is a plain value: copy it to look further
  * ahead, or to come back. A lexical error is recorded once, where it happened, and turns the rest of the

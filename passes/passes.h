@@ -3,6 +3,7 @@
 #define TG_PASSES_H
 
 #include "ir/ir.h"
+#include "rules/rules.h"
 
 /* One rewrite at one place, and what its check said. */
 typedef struct TgApplication {
@@ -33,6 +34,7 @@ typedef struct TgOptimizeOptions {
     uint32_t threads;
     TgChecker *checker;         /* every application is checked by it, and undone if refused; NULL: none is */
     void (*trace)(void *user, const TgApplication *a); /* is told of each, with the region as text; or NULL */
+    const TgBook *book;         /* closed; which of its rules are applied; NULL: none */
 } TgOptimizeOptions;
 
 typedef struct { TgName pass; double seconds; uint32_t changes; } TgPassTime;

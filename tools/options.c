@@ -11,6 +11,7 @@ enum {
     OPTIMIZE = 1 << CMD_OPTIMIZE,
     RUN = 1 << CMD_RUN,
     VERIFY = 1 << CMD_VERIFY,
+    RULES = 1 << CMD_RULES,
     INSPECT = 1 << CMD_INSPECT,
     REDUCE = 1 << CMD_REDUCE,
     ALL = (1 << CMD_COUNT) - 1

@@ -122,6 +122,7 @@ static bool print_messages(void *argument)
 static bool (*const COMMAND_BODY[CMD_COUNT])(Run *) = {
     [CMD_OPTIMIZE] = optimize_command, [CMD_RUN] = run_command,       [CMD_VERIFY] = verify_command,
     [CMD_INSPECT] = inspect_command,   [CMD_REDUCE] = reduce_command,
+    [CMD_RULES] = rules_command,
 };
 
 /* What is asked for beside the command itself: help and its kin. */
@@ -150,7 +151,7 @@ static bool work(void *argument)
     run->code = EXIT_USAGE;
     if (!set_limits(run->tg, a) || !wants_color(a, &run->color))
         return false;
-    if (a->operands.n != wanted)
+    if (a->operands.n != wanted && a->command != CMD_RULES)
         return usage(a->operands.n < wanted ? "no model given" : "too many operands, first '%s'",
                      a->operands.n > wanted ? a->operands.at[wanted] : "");
     run->quiet = has(a, OPT_quiet);

@@ -8,6 +8,7 @@
 #include "frontend/frontend.h"
 #include "ir/ir.h"
 #include "passes/passes.h"
+#include "rules/rules.h"
 
 enum { EXIT_OK, EXIT_REFUSED, EXIT_USAGE, EXIT_DIFFERENT, EXIT_UNSUPPORTED, EXIT_LIMIT, EXIT_INTERNAL = 70 };
 
@@ -67,11 +68,13 @@ bool run_command(Run *run);
 bool verify_command(Run *run);
 bool inspect_command(Run *run);
 bool reduce_command(Run *run);
+bool rules_command(Run *run);
 
 /* --- shared by the commands (tgopt.c, shapes.c) ------------------------------------------------------- */
 
 TgModel *load_model(Run *run, const char *path);
 void whatever_it_costs(Tg *tg, TgEquivOptions *options); /* --verify=full */
+TgBook *load_book(Run *run, int level); /* what --rules and its kin say, closed; NULL: refused and recorded, or said */
 bool fix_input_shapes(Run *run, TgModel *model); /* --input-shape */
 bool write_text(Tg *tg, const char *path, const TgText *text);
 double seconds_now(void);

@@ -10,23 +10,7 @@
 #include <unistd.h>
 
 #include "frontend/frontend.h"
-
-static void check(bool fine, const char *what, Tg *tg)
-{
-    if (fine)
-        return;
-    fprintf(stderr, "%s: %s\n", what,
-            tg_diag_count(tg) ? tg_diag(tg, tg_diag_count(tg) - 1)->message : "no message");
-    abort();
-}
-
-static bool is_internal(Tg *tg)
-{
-    for (uint32_t i = 0; i < tg_diag_count(tg); i++)
-        if (tg_diag(tg, i)->id == TG_E_bug)
-            return true;
-    return false;
-}
+#include "fuzz.h"
 
 static void reload(const char *path)
 {
@@ -34,8 +18,6 @@ static void reload(const char *path)
     check(tg_load(tg, path, NULL) != NULL, "what was written does not load", tg);
     tg_close(tg);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
