@@ -153,8 +153,7 @@ static size_t utf8(const uint8_t *s, size_t n)
 
 enum { MAX_NAME = 4096 };
 
-/* NULL: a sound string. Otherwise what is wrong. */
-static const char *text_fault(TgBytes text, bool is_name)
+const char *scan_text_fault(TgBytes text, bool is_name)
 {
     if (is_name && text.n > MAX_NAME)
         return "a name of more than 4096 bytes";
@@ -253,7 +252,7 @@ static bool check_field(Scan *s, WireMessage in, const WireField *f)
     case K_INTS: case K_FLOATS: case K_DOUBLES:
         return check_numbers(s, fact, f) || unsound(s, f->whole.at, in, "packed numbers that are cut off");
     case K_NAME: case K_TEXT: {
-        const char *fault = text_fault(f->bytes, fact->kind == K_NAME);
+        const char *fault = scan_text_fault(f->bytes, fact->kind == K_NAME);
         s->cost += f->bytes.n;
         return !fault || unsound(s, f->whole.at, in, fault);
     }

@@ -9,6 +9,7 @@
  * Every graph opens a scope. A name that a scope lacks is looked for further out and captured level by
  * level.
  */
+#include "dim.h"
 #include "text.h"
 
 #include <string.h>
@@ -575,7 +576,8 @@ static bool model(Parser *p)
     Scope scope = {.g = p->model->graph};
     tg_map_init(&scope.names, lex->arena);
     p->scope = &scope;
-    return body(p) && (lex->token.kind == TG_TOK_END || tg_lex_fail(lex, "the end of the text"));
+    return body(p) && tg_read_interface(lex->arena, scope.g) &&
+           (lex->token.kind == TG_TOK_END || tg_lex_fail(lex, "the end of the text"));
 }
 
 TgModel *tg_parse(Tg *tg, const char *file, const char *text, size_t n)
@@ -586,6 +588,7 @@ TgModel *tg_parse(Tg *tg, const char *file, const char *text, size_t n)
     p.r.arena = p.model->arena;
     p.r.base = p.model->path = tg_name(tg, file ? file : "");
     p.r.constant = named_constant;
+    dim_reserve(tg, text, n);
     tg_lex_begin(&p.r.lex, words, p.r.base, text, n);
     bool good = model(&p);
     tg_arena_free(words);
