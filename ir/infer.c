@@ -46,8 +46,23 @@ bool tg_node_has_form(const TgNodeInfo *n)
     return counts_fit(n) && absent_operand(n) == n->n_formal && graphs_fit(n);
 }
 
+const char *tg_node_odd_dtype(const TgNodeInfo *n)
+{
+    static const char *const names[] = {"to", "dtype", "output_dtype", "output_datatype", "precision", "stash_type"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const TgAttr *a = n->attrs->n ? tg_attr_find(n->attrs, names[i]) : NULL;
+        if (a && a->kind == TG_A_INT && (a->u.i < TG_undefined || a->u.i >= TG_DTYPE_COUNT))
+            return names[i];
+    }
+    return NULL;
+}
+
 static bool has_form(const TgInfer *f)
 {
+    const char *odd = tg_node_odd_dtype(f->n);
+    if (odd)
+        return tg_report(f->tg, TG_E_infer_odd_dtype, odd);
+
     const TgOpInfo *op = tg_op_info(f->n->op);
     uint32_t absent = absent_operand(f->n);
     if (!counts_fit(f->n))

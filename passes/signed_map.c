@@ -174,6 +174,8 @@ static bool step_factor(TgPass *p, const TgNodeInfo *n, TgValue constant, Signed
         for (int32_t k = 0; k < m->tail; k++) {
             int32_t axis = t->rank - m->tail + k;
             int64_t d = axis < 0 ? 1 : t->dim[axis];
+            if (d != 1 && d != pass_dim(p->g, n->out[0], k - m->tail))
+                return false; /* a node that cannot run */
             flat = flat * d + (d == 1 ? 0 : at[k]);
         }
         double c = tg_tensor_float(p->tg, t, (size_t)flat);

@@ -19,6 +19,7 @@ void fuzz_one(Tg *tg, TgBytes input);
 
 /* Aborts unless it holds; says what, the last diagnostic, and a text that explains it (may be NULL). */
 void fuzz_require(Tg *tg, bool holds, const char *what, const char *text);
+bool fuzz_warned(Tg *tg, TgDiagId id); /* was it recorded? */
 /* Aborts unless the texts are the same; shows the first lines that differ. */
 void fuzz_require_same(Tg *tg, const char *a, const char *b, const char *what);
 

@@ -9,6 +9,8 @@ void fuzz_one(Tg *tg, TgBytes input)
     fuzz_require(tg, tg_graph_check(m->graph), "a broken graph", NULL);
     const char *first = fuzz_print(m);
     TgModel *again = fuzz_parse(tg, first);
+    if (!again && fuzz_warned(tg, TG_E_infer_contradiction))
+        return; /* a node of a file that cannot run is kept, but the text form does not take it */
     fuzz_require(tg, again != NULL, "what was printed does not parse", first);
     fuzz_require_same(tg, first, fuzz_print(again), "print, parse and print give another text");
 }
