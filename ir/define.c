@@ -143,7 +143,8 @@ static TgValue constant(TgDefine *d, const TgTensor *t)
 
 TgValue num_of(TgDefine *d, TgDtype dtype, double x)
 {
-    if (d->failed)
+    bool numeric = tg_is_float(dtype) || tg_is_integer(dtype) || dtype == TG_bool;
+    if (d->failed || (!numeric && !define_refuse(d, "the element type of an operand is not known, or no number")))
         return 0;
     TgArena *arena = d->into->arena;
     return constant(d, tg_is_float(dtype) ? tg_tensor_scalar_float(arena, dtype, x)

@@ -87,7 +87,7 @@ static void make_folder(void)
 
 void fuzz_clean(void)
 {
-    static const char *const files[] = {"m.onnx", "m.onnx.data", ""};
+    static const char *const files[] = {"m.onnx", "m.onnx.data", "w.bin", ""};
     char path[160];
     while (made) {
         made--;

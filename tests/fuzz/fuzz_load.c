@@ -1,11 +1,22 @@
 /* The importer: any bytes as an ONNX file, and as a tensor of test data. It ends with a model that passes the
- * structural check, or with a recorded reason. What strict reading accepts, lenient reading accepts too. */
+ * structural check, or with a recorded reason. What strict reading accepts, lenient reading accepts too. Beside the
+ * model lies w.bin, for external data. */
+#include <string.h>
+
 #include "fuzz.h"
+
+static void write_weights(Tg *tg, const char *model)
+{
+    static const uint8_t zeros[256];
+    int folder = (int)(strrchr(model, '/') - model);
+    fuzz_write(tg_name_format(tg, "%.*s/w.bin", folder, model), zeros, sizeof zeros);
+}
 
 void fuzz_one(Tg *tg, TgBytes input)
 {
     const char *path = fuzz_path(tg);
     fuzz_write(path, input.at, input.n);
+    write_weights(tg, path);
     (void)tg_load_tensor(tg_forever(tg), path);
     TgModel *strict = tg_load(tg, path, &(TgLoadOptions){.strict = true});
     uint32_t errors = tg_error_count(tg);
