@@ -46,7 +46,7 @@ static bool keeps_promise(TgDefine *d)
     const TgNodeInfo *n = d->n;
     if (n->n_sub)
         return true;
-    TgNode self = tg_graph_add(d->into, n->op, n->attrs, n->n_formal, d->in, n->n_out);
+    TgNode self = tg_graph_add(d->into, n->op, n->attrs, n->n_in, d->in, n->n_out);
     bool good = self != 0;
     for (uint32_t i = 0; good && i < n->n_out; i++)
         good = !d->out[i] ||
