@@ -27,7 +27,11 @@ static bool counts_fit(const TgNodeInfo *n)
 static uint32_t absent_operand(const TgNodeInfo *n)
 {
     const TgOpInfo *op = tg_op_info(n->op);
-    uint32_t needed = op->traits & TG_T_CONTROL ? 0 : op->domain[0] == '\0' ? op->in_min : op->in_min > 0;
+    uint32_t needed = op->domain[0] == '\0' ? op->in_min : op->in_min > 0;
+    if (op->traits & TG_T_CONTROL)
+        needed = 0;
+    else if (op->in_max == TG_MANY)
+        needed = n->n_formal;
     for (uint32_t i = 0; i < needed && i < n->n_formal; i++)
         if (!n->in[i])
             return i;

@@ -1,4 +1,5 @@
 /* Following signed permutations back to their source, see signed_map.h. */
+#include <math.h>
 #include "signed_map.h"
 
 enum { MOST_ELEMENTS = 4096, MOST_STEPS = 24 };
@@ -180,6 +181,8 @@ static bool step_factor(TgPass *p, const TgNodeInfo *n, TgValue constant, Signed
         }
         double c = tg_tensor_float(p->tg, t, (size_t)flat);
         m->factor[i] = n->op == TG_Div ? 1 / c : c;
+        if (!isfinite(m->factor[i]))
+            return false;
     }
     return true;
 }
