@@ -75,6 +75,23 @@ bool eval_int_list(TgEvalCall *c, uint32_t slot, uint32_t max, int64_t *list, ui
     return true;
 }
 
+bool eval_axes(TgEvalCall *c, uint32_t slot, int32_t rank, bool *listed, uint32_t *n)
+{
+    int64_t axes[TG_EVAL_RANK];
+    if (!eval_int_list(c, slot, TG_EVAL_RANK, axes, n))
+        return false;
+    memset(listed, 0, (size_t)rank * sizeof *listed);
+    for (uint32_t i = 0; i < *n; i++) {
+        int32_t axis;
+        if (!eval_axis(c, axes[i], rank, &axis))
+            return false;
+        if (listed[axis])
+            return eval_bad_shape(c, slot, "an axis is listed twice");
+        listed[axis] = true;
+    }
+    return true;
+}
+
 bool eval_needs_ints(TgEvalCall *c, uint32_t slot)
 {
     const TgArray *a = eval_in(c, slot);
