@@ -31,6 +31,8 @@ bool tg_read_attr_name(TgReader *r, TgName *name); /* takes `name =` */
 bool tg_read_attr_value(TgReader *r, TgOp op, TgName name,
                         TgAttrBuild *to);       /* op says what its attributes are */
 bool tg_read_header_line(TgReader *r, TgModel *m); /* read_header.c: one line of the model's header */
+/* read_claim.c: keeps the claim where inference knows less. False: they contradict each other, recorded. */
+bool tg_read_claim(Tg *tg, TgValueInfo *v, const TgType *claim);
 bool tg_read_interface(TgArena *arena, const TgGraph *g); /* read_interface.c: names of inputs and outputs */
 bool tg_read_quoted(TgReader *r, TgName *text); /* ("text") */
 bool tg_read_hex(TgReader *r, TgBytes *bytes);  /* ("0a0b"): bytes that are no text */
