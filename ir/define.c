@@ -148,7 +148,7 @@ TgValue num_of(TgDefine *d, TgDtype dtype, double x)
         return 0;
     TgArena *arena = d->into->arena;
     return constant(d, tg_is_float(dtype) ? tg_tensor_scalar_float(arena, dtype, x)
-                                          : tg_tensor_scalar_int(arena, dtype, (int64_t)x));
+                                          : tg_tensor_scalar_int(arena, dtype, tg_truncate(x)));
 }
 
 TgValue num(TgDefine *d, TgValue like, double x) { return num_of(d, dtype_of(d, like), x); }

@@ -100,12 +100,6 @@ bool eval_needs_ints(TgEvalCall *c, uint32_t slot)
     return eval_carrier(a->dtype) == TG_C_INT || eval_bad_type(c, a->dtype);
 }
 
-/* Truncates; what no int64 can hold becomes the nearest, NaN becomes 0. */
-static int64_t to_int(double x)
-{
-    return x >= 0x1p63 ? INT64_MAX : x >= -0x1p63 ? (int64_t)x : x < 0 ? INT64_MIN : 0;
-}
-
 static bool one(TgEvalCall *c, uint32_t slot, const TgArray *a)
 {
     return (a->count == 1 && a->kind == TG_TENSOR && a->dtype != TG_str) ||
@@ -120,7 +114,7 @@ bool eval_one_int(TgEvalCall *c, uint32_t slot, int64_t otherwise, int64_t *valu
         return true;
     if (!one(c, slot, a))
         return false;
-    *value = eval_is_real(a) ? to_int(eval_real(c, a, 0)) : eval_ints_of(a)[0];
+    *value = eval_is_real(a) ? tg_truncate(eval_real(c, a, 0)) : eval_ints_of(a)[0];
     return true;
 }
 

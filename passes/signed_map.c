@@ -1,5 +1,6 @@
 /* Following signed permutations back to their source, see signed_map.h. */
 #include <math.h>
+
 #include "signed_map.h"
 
 enum { MOST_ELEMENTS = 4096, MOST_STEPS = 24 };
