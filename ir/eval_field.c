@@ -417,7 +417,7 @@ static double terms_added(const TgEvalCall *c)
         return x->rank ? (double)x->dim[x->rank - 1] : 1;
     double most = 1;
     for (uint32_t i = 0; i < c->n->n_in; i++)
-        if (c->in[i] && c->in[i]->count > most)
+        if (c->in[i] && (double)c->in[i]->count > most)
             most = (double)c->in[i]->count;
     return most;
 }

@@ -5,6 +5,8 @@
 
 #include "tool.h"
 
+typedef enum { VERIFY_AUTO, VERIFY_FULL, VERIFY_STRICT } Extent;
+
 typedef struct {
     Run *run;
     TgModel *source, *model;
@@ -13,7 +15,7 @@ typedef struct {
     TgOptimizeOptions options;
     TgReport report;
     int64_t seed;
-    enum { VERIFY_AUTO, VERIFY_FULL, VERIFY_STRICT } extent;
+    Extent extent;
     TgChecker *checker; /* NULL: --no-verify */
     TgTrace trace;
     TgEquivResult equiv;
@@ -49,7 +51,7 @@ static bool understand(Job *job) {
     fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
     fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed);
     job->external = (TgExternal)place;
-    job->extent = extent;
+    job->extent = (Extent)extent;
     o->evaluate_each = extent == VERIFY_FULL;
     o->level = (int)level;
     o->threads = (uint32_t)threads;
