@@ -28,7 +28,8 @@ void wire_close(Wire *w, uint32_t message);
 void wire_int(Wire *w, uint32_t field, int64_t x);
 void wire_float(Wire *w, uint32_t field, float x);
 void wire_bytes(Wire *w, uint32_t field, TgBytes bytes);
-/* Strings and carried bytes may come from a text that anybody wrote: what no reader would take fails, recorded. */
+/* Strings and carried bytes may come from a text that anybody wrote: what no reader would take fails,
+ * recorded. */
 void wire_text(Wire *w, uint32_t field, const char *name);    /* NULL: empty */
 void wire_text_if(Wire *w, uint32_t field, const char *name); /* nothing where it is NULL or empty */
 void wire_prose_if(Wire *w, uint32_t field, const char *text); /* likewise; of any length */

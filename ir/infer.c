@@ -19,11 +19,12 @@ typedef struct {
 static bool counts_fit(const TgNodeInfo *n)
 {
     const TgOpInfo *op = tg_op_info(n->op);
-    return n->n_formal >= op->in_min && (op->in_max == TG_MANY || n->n_formal <= op->in_max) && n->n_out > 0 &&
-           (op->out_max == TG_MANY || n->n_out <= op->out_max);
+    return n->n_formal >= op->in_min && (op->in_max == TG_MANY || n->n_formal <= op->in_max) &&
+           n->n_out > 0 && (op->out_max == TG_MANY || n->n_out <= op->out_max);
 }
 
-/* The first operand that must not be absent, but is; n_formal: none. Loop and com.microsoft leave out some. */
+/* The first operand that must not be absent, but is; n_formal: none. Loop and com.microsoft leave out
+ * some. */
 static uint32_t absent_operand(const TgNodeInfo *n)
 {
     const TgOpInfo *op = tg_op_info(n->op);
@@ -52,7 +53,8 @@ bool tg_node_has_form(const TgNodeInfo *n)
 
 const char *tg_node_odd_dtype(const TgNodeInfo *n)
 {
-    static const char *const names[] = {"to", "dtype", "output_dtype", "output_datatype", "precision", "stash_type"};
+    static const char *const names[] = {"to",        "dtype",     "output_dtype", "output_datatype",
+                                        "precision", "stash_type"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const TgAttr *a = n->attrs->n ? tg_attr_find(n->attrs, names[i]) : NULL;
         if (a && a->kind == TG_A_INT && (a->u.i < TG_undefined || a->u.i >= TG_DTYPE_COUNT))
@@ -70,8 +72,8 @@ static bool has_form(const TgInfer *f)
     const TgOpInfo *op = tg_op_info(f->n->op);
     uint32_t absent = absent_operand(f->n);
     if (!counts_fit(f->n))
-        return tg_report(f->tg, TG_E_infer_arity, f->n->n_formal, f->n->n_out, op->in_min, op->in_max, op->out_min,
-                         op->out_max);
+        return tg_report(f->tg, TG_E_infer_arity, f->n->n_formal, f->n->n_out, op->in_min, op->in_max,
+                         op->out_min, op->out_max);
     if (absent < f->n->n_formal)
         return tg_report(f->tg, TG_E_infer_absent, absent);
     return graphs_fit(f->n) || inf_refuse(f, "this operator has another number of graphs");

@@ -1,6 +1,6 @@
-/* Types in the text form. Sizes that nobody named are numbered in the order in which the text shows them: the numbers
- * that they have inside depend on what was inferred before, and the text must not. Within one size the smaller number
- * goes first, so that reading and printing again changes nothing. */
+/* Types in the text form. Sizes that nobody named are numbered in the order in which the text shows them:
+ * the numbers that they have inside depend on what was inferred before, and the text must not. Within one
+ * size the smaller number goes first, so that reading and printing again changes nothing. */
 #include "dim.h"
 #include "text.h"
 

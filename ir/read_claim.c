@@ -15,7 +15,8 @@ static const TgType *keep_invented(Tg *tg, const TgType *met, const TgType *clai
 /* Beyond other words for sizes that nobody named. */
 static bool says_more(const TgType *claim, const TgType *known)
 {
-    if (claim->kind != TG_TENSOR || claim->dtype != known->dtype || claim->rank < 0 || claim->rank != known->rank)
+    if (claim->kind != TG_TENSOR || claim->dtype != known->dtype || claim->rank < 0 ||
+        claim->rank != known->rank)
         return claim != known;
     for (int32_t i = 0; i < claim->rank; i++)
         if (claim->dim[i] != known->dim[i] && !tg_dim_is_fresh(claim->dim[i]))

@@ -1,5 +1,5 @@
-/* What the text form must keep of the rules for a main graph: its inputs have names, all different, and so do its
- * outputs, because callers know them by nothing else. */
+/* What the text form must keep of the rules for a main graph: its inputs have names, all different, and so
+ * do its outputs, because callers know them by nothing else. */
 #include "text.h"
 
 static bool unique(TgMap *names, TgName name, TgValue v, const char *what)

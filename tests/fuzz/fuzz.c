@@ -49,7 +49,8 @@ void fuzz_require_same(Tg *tg, const char *a, const char *b, const char *what)
     while (a[n] && a[n] == b[n])
         n++;
     if (a[n] != b[n])
-        fuzz_require(tg, false, what, tg_name_format(tg, "- %s\n+ %s\n%s", line_of(tg, a, n), line_of(tg, b, n), a));
+        fuzz_require(tg, false, what,
+                     tg_name_format(tg, "- %s\n+ %s\n%s", line_of(tg, a, n), line_of(tg, b, n), a));
 }
 
 bool fuzz_warned(Tg *tg, TgDiagId id)
@@ -62,8 +63,8 @@ bool fuzz_warned(Tg *tg, TgDiagId id)
 
 /* --- files ---------------------------------------------------------------------------------------------- */
 
-static char folder[128];/* of this process */
-static uint32_t made;   /* folders in it, for this input */
+static char folder[128]; /* of this process */
+static uint32_t made;    /* folders in it, for this input */
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
 {
@@ -138,7 +139,7 @@ bool fuzz_is_text(TgBytes input)
 TgModel *fuzz_model(Tg *tg, TgBytes input)
 {
     TgModel *m = fuzz_is_text(input) ? tg_parse(tg, "input.tg", (const char *)input.at, input.n)
-                                : fuzz_load(tg, input);
+                                     : fuzz_load(tg, input);
     return m && tg_graph_count(m->graph, true) <= NODES ? m : NULL;
 }
 

@@ -2,8 +2,9 @@
  *
  *     void fuzz_one(Tg *tg, TgBytes input);
  *
- * that feeds any bytes to one part of the program and states with fuzz_require what must hold of the answer. It
- * is linked twice: with libFuzzer (libfuzzer.c, mutate.c), and with replay.c, a plain program that runs files once.
+ * that feeds any bytes to one part of the program and states with fuzz_require what must hold of the
+ * answer. It is linked twice: with libFuzzer (libfuzzer.c, mutate.c), and with replay.c, a plain program
+ * that runs files once.
  *
  * fuzz_one runs inside tg_protect with a limit on memory. Any refusal is fine; a crash, a report of a
  * sanitizer, an internal error (exit code 70) and a requirement that does not hold are findings.

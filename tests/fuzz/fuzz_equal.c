@@ -44,8 +44,9 @@ static bool close_enough(const TgArray *a, const TgArray *b)
     return same;
 }
 
-/* Both run on the same inputs as a runtime would, rounding every result. tg_equiv may call different what differs only
- * between precisions (a number that lies on the edge of two quantized steps), or what cannot run as a whole. */
+/* Both run on the same inputs as a runtime would, rounding every result. tg_equiv may call different what
+ * differs only between precisions (a number that lies on the edge of two quantized steps), or what cannot
+ * run as a whole. */
 static bool runs_differently(Tg *tg, TgModel *a, TgModel *b, uint64_t seed)
 {
     TgArray in[MOST_VALUES], out_a[MOST_VALUES] = {0}, out_b[MOST_VALUES] = {0};

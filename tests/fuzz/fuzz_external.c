@@ -1,8 +1,8 @@
-/* External data: three lines (location, offset, length) as the entries of a tensor. Nothing outside of the folder
- * of the model is ever opened, and what is read are the bytes at that place of that file.
+/* External data: three lines (location, offset, length) as the entries of a tensor. Nothing outside of the
+ * folder of the model is ever opened, and what is read are the bytes at that place of that file.
  *
- * The folder: w.bin, sub/w.bin, a link to a file inside; links to a file, a folder and a chain that lead outside,
- * a loop, a named pipe, a folder in the place of a file.
+ * The folder: w.bin, sub/w.bin, a link to a file inside; links to a file, a folder and a chain that lead
+ * outside, a loop, a named pipe, a folder in the place of a file.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -19,8 +19,9 @@ static char root[PATH_MAX]; /* of all that is made here; removed at exit */
 
 static void remove_root(void)
 {
-    static const char *const made[] = {"m/sub/w.bin", "m/sub/up", "m/sub", "m/w.bin", "m/link", "m/out", "m/out.bin",
-                                       "m/chain",     "m/loop",   "m/pipe", "m/folder", "m/t.pb", "m", "secret/w.bin", "secret"};
+    static const char *const made[] = {"m/sub/w.bin", "m/sub/up",  "m/sub",   "m/w.bin",      "m/link",
+                                       "m/out",       "m/out.bin", "m/chain", "m/loop",       "m/pipe",
+                                       "m/folder",    "m/t.pb",    "m",       "secret/w.bin", "secret"};
     char path[PATH_MAX + 32];
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
         snprintf(path, sizeof path, "%s/%s", root, made[i]);
@@ -53,7 +54,8 @@ static void make_root(void)
     make_file("m/w.bin", 0);
     make_file("m/sub/w.bin", 64);
     make_file("secret/w.bin", 128);
-    must(symlink("sub/w.bin", "m/link") || symlink("../secret", "m/out") || symlink("../secret/w.bin", "m/out.bin"));
+    must(symlink("sub/w.bin", "m/link") || symlink("../secret", "m/out") ||
+         symlink("../secret/w.bin", "m/out.bin"));
     must(symlink("out.bin", "m/chain") || symlink("loop", "m/loop") || symlink("..", "m/sub/up"));
     must(mkfifo("m/pipe", 0600) || chdir(here));
 }
@@ -109,13 +111,14 @@ void fuzz_one(Tg *tg, TgBytes input)
     spell(tg, &message, input);
     fuzz_write(path, message.at, message.n);
     const TgTensor *t = tg_load_tensor(tg_forever(tg), path);
-    fuzz_require(tg, (t == NULL) == (tg_error_count(tg) > 0), "a refusal without a reason, or the reverse", NULL);
+    fuzz_require(tg, (t == NULL) == (tg_error_count(tg) > 0), "a refusal without a reason, or the reverse",
+                 NULL);
     if (!t || !t->file)
         return;
     fuzz_require(tg, realpath(t->file->path, real) && strncmp(real, inside, strlen(inside)) == 0,
                  "a file outside of the model's folder was opened", t->file->path);
     bool is_model = strcmp(real + strlen(inside), "t.pb") == 0;
     for (size_t i = 0; i < t->size && !is_model; i++)
-        fuzz_require(tg, t->bytes[i] == (uint8_t)(t->offset + i + (strstr(real, "/sub/") ? 64 : 0)), "other bytes",
-                     t->file->path);
+        fuzz_require(tg, t->bytes[i] == (uint8_t)(t->offset + i + (strstr(real, "/sub/") ? 64 : 0)),
+                     "other bytes", t->file->path);
 }

@@ -35,11 +35,12 @@ static bool size_of(void *user, TgDim symbol, int64_t *n)
 static void promise(Watch *w, bool kept, TgValue v, const char *what, TgDim said, int64_t is)
 {
     if (!kept)
-        fuzz_require(w->tg, false, "inference promised something else",
-                     tg_name_format(w->tg, "value %u '%s': %s: %s, evaluated %lld\n%s", v,
-                                    tg_value(w->g, v)->name ? tg_value(w->g, v)->name : "", what,
-                                    said ? tg_dim_text(w->tg, said) : tg_type_text(w->tg, tg_type_of(w->g, v)),
-                                    (long long)is, w->text));
+        fuzz_require(
+            w->tg, false, "inference promised something else",
+            tg_name_format(w->tg, "value %u '%s': %s: %s, evaluated %lld\n%s", v,
+                           tg_value(w->g, v)->name ? tg_value(w->g, v)->name : "", what,
+                           said ? tg_dim_text(w->tg, said) : tg_type_text(w->tg, tg_type_of(w->g, v)),
+                           (long long)is, w->text));
 }
 
 static void check_elements(Watch *w, TgValue v, const TgArray *a)
@@ -76,7 +77,8 @@ static void run(Watch *w, TgModel *m, uint64_t seed)
         return;
     w->in = in;
     w->made = TG_NEW_N(m->arena, TgArray, g->values.n);
-    TgEvalOptions options = {.mode = TG_EVAL_NATIVE, .seed = seed, .max_flops = 1e7, .watch = keep, .user = w};
+    TgEvalOptions options = {
+        .mode = TG_EVAL_NATIVE, .seed = seed, .max_flops = 1e7, .watch = keep, .user = w};
     if (tg_eval(tg, g, &options, in, out)) /* what fails half way may break promises: it is never seen */
         for (TgValue v = 1; v < g->values.n; v++)
             if (w->made[v].owners)

@@ -1,6 +1,6 @@
-/* The importer: any bytes as an ONNX file, and as a tensor of test data. It ends with a model that passes the
- * structural check, or with a recorded reason. What strict reading accepts, lenient reading accepts too. Beside the
- * model lies w.bin, for external data. */
+/* The importer: any bytes as an ONNX file, and as a tensor of test data. It ends with a model that passes
+ * the structural check, or with a recorded reason. What strict reading accepts, lenient reading accepts
+ * too. Beside the model lies w.bin, for external data. */
 #include <string.h>
 
 #include "fuzz.h"

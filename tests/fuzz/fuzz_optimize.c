@@ -1,6 +1,6 @@
-/* The passes at -O2, folding of constants among them: they keep the structure sound after each step, end at a
- * fixed point, and leave a graph that can be printed and read back. Whether it computes the same is the question
- * of fuzz_equal. */
+/* The passes at -O2, folding of constants among them: they keep the structure sound after each step, end
+ * at a fixed point, and leave a graph that can be printed and read back. Whether it computes the same is
+ * the question of fuzz_equal. */
 #include <string.h>
 
 #include "fuzz.h"
@@ -32,7 +32,8 @@ void fuzz_one(Tg *tg, TgBytes input)
     uint32_t errors = tg_error_count(tg);
     const char *before = fuzz_print(m);
     bool good = optimize(m, &report);
-    fuzz_require(tg, good == (tg_error_count(tg) == errors), "a refusal without a reason, or the reverse", before);
+    fuzz_require(tg, good == (tg_error_count(tg) == errors), "a refusal without a reason, or the reverse",
+                 before);
     if (!good)
         return;
     const char *text = fuzz_print(m);

@@ -1,9 +1,9 @@
-/* The ONNX writer: what was written loads, and what was loaded is written to the same graph again. The opset and
- * the place of the weights follow from the input, so that one input always does the same. */
+/* The ONNX writer: what was written loads, and what was loaded is written to the same graph again. The
+ * opset and the place of the weights follow from the input, so that one input always does the same. */
 #include "fuzz.h"
 
-/* Saved in a file of a folder of its own, whose path is the answer. NULL: refused, for a reason that a model may have (an operator without
- * a form in that opset, say). */
+/* Saved in a file of a folder of its own, whose path is the answer. NULL: refused, for a reason that a
+ * model may have (an operator without a form in that opset, say). */
 static const char *save(TgModel *m, const TgSaveOptions *options)
 {
     const char *path = fuzz_path(m->tg);
@@ -28,8 +28,8 @@ static const char *reload(Tg *tg, const char *path, const TgSaveOptions *options
     return kept;
 }
 
-/* A model that was lowered (a text may name an opset that lacks its operators) may come back with other names and
- * another order of its constants once, not twice. */
+/* A model that was lowered (a text may name an opset that lacks its operators) may come back with other
+ * names and another order of its constants once, not twice. */
 void fuzz_one(Tg *tg, TgBytes input)
 {
     uint64_t choice = tg_hash(input.at, input.n, 7);

@@ -1,4 +1,5 @@
-/* The doors of libFuzzer. Graphs are changed as graphs (mutate.c): bytes changed at random hardly ever are one. */
+/* The doors of libFuzzer. Graphs are changed as graphs (mutate.c): bytes changed at random hardly ever are
+ * one. */
 #include <string.h>
 
 #include "fuzz.h"

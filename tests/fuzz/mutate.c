@@ -1,9 +1,9 @@
 /* One random change of a model, made on its graph.
  *
- * Problem: bytes changed at random are hardly ever a graph, so that a search over bytes tests the parser and
- * little else. Idea: change the graph, by steps that are known to reach odd corners: other attributes, operands,
- * sizes, element types and constants, nodes that come, go, and double, other operators of the same arity.
- * Everything is drawn from ops.def, so a new operator takes part without a line here.
+ * Problem: bytes changed at random are hardly ever a graph, so that a search over bytes tests the parser
+ * and little else. Idea: change the graph, by steps that are known to reach odd corners: other attributes,
+ * operands, sizes, element types and constants, nodes that come, go, and double, other operators of the
+ * same arity. Everything is drawn from ops.def, so a new operator takes part without a line here.
  *
  * A change may contradict itself; the caller prints the graph and keeps what reads back.
  */
@@ -17,7 +17,7 @@
 typedef struct {
     Tg *tg;
     TgModel *m;
-    TgGraph *g;          /* what is changed: the main graph or one of a node */
+    TgGraph *g; /* what is changed: the main graph or one of a node */
     uint64_t state;
     const TgNode *order; /* of g, before the change */
     uint32_t n;
@@ -38,9 +38,9 @@ static bool one_in(Mutator *x, uint32_t n)
 
 static int64_t any_int(Mutator *x)
 {
-    static const int64_t odd[] = {-3,        -2,        16,        63,        64,       127,     128,
-                                  255,       256,       1 << 15,   1 << 20,   INT32_MAX, INT32_MIN,
-                                  INT64_MAX, INT64_MIN, 1LL << 32, 1LL << 62, 768,      -4};
+    static const int64_t odd[] = {-3,        -2,        16,        63,      64,        127,       128,
+                                  255,       256,       1 << 15,   1 << 20, INT32_MAX, INT32_MIN, INT64_MAX,
+                                  INT64_MIN, 1LL << 32, 1LL << 62, 768,     -4};
     return one_in(x, 5) ? odd[below(x, sizeof odd / sizeof *odd)] : (int64_t)below(x, 7) - 1;
 }
 
@@ -53,7 +53,8 @@ static double any_float(Mutator *x)
 
 static TgDtype any_dtype(Mutator *x)
 {
-    static const TgDtype usual[] = {TG_f32, TG_f32, TG_f16, TG_f64, TG_i64, TG_i64, TG_i32, TG_bool, TG_bf16, TG_i8, TG_u8};
+    static const TgDtype usual[] = {TG_f32, TG_f32,  TG_f16,  TG_f64, TG_i64, TG_i64,
+                                    TG_i32, TG_bool, TG_bf16, TG_i8,  TG_u8};
     if (!one_in(x, 6))
         return usual[below(x, sizeof usual / sizeof *usual)];
     TgDtype t = (TgDtype)(1 + below(x, TG_DTYPE_COUNT - 1));
@@ -62,7 +63,8 @@ static TgDtype any_dtype(Mutator *x)
 
 static TgDim any_dim(Mutator *x)
 {
-    static const char *const exprs[] = {"B", "S", "past", "past + S", "2*S", "S//2", "B*S", "max(B, S)", "S - 1", "T"};
+    static const char *const exprs[] = {"B",    "S",   "past",      "past + S", "2*S",
+                                        "S//2", "B*S", "max(B, S)", "S - 1",    "T"};
     if (one_in(x, 2))
         return tg_dim_parse(x->tg, exprs[below(x, sizeof exprs / sizeof *exprs)]);
     return tg_dim(x->tg, one_in(x, 12) ? 0 : 1 + below(x, 8));
@@ -170,13 +172,57 @@ static TgValue any_const(Mutator *x)
 
 static const char *any_word(Mutator *x)
 {
-    static const char *const words[] = {
-        "constant",   "reflect",  "edge",    "wrap",        "nearest",    "linear",     "cubic",   "bilinear", "SAME_UPPER",
-        "SAME_LOWER", "VALID",    "NOTSET",  "none",        "tanh",       "add",        "mul",     "max",      "min",
-        "DCR",        "CRD",      "zeros",   "border",      "reflection", "sum",        "mean",    "forward",  "reverse",
-        "bidirectional", "up",    "down",    "floor",       "ceil",       "half_pixel", "asymmetric", "align_corners",
-        "ij,jk->ik",  "bij,bjk->bik", "ii->i", "ij->ji",    "...i,...i->...", "i,j->ij", "ij->",   "", "tf_crop_and_resize",
-        "pytorch_half_pixel", "round_prefer_ceil", "stretch", "not_larger", "silu", "gelu", "linear_antialias"};
+    static const char *const words[] = {"constant",
+                                        "reflect",
+                                        "edge",
+                                        "wrap",
+                                        "nearest",
+                                        "linear",
+                                        "cubic",
+                                        "bilinear",
+                                        "SAME_UPPER",
+                                        "SAME_LOWER",
+                                        "VALID",
+                                        "NOTSET",
+                                        "none",
+                                        "tanh",
+                                        "add",
+                                        "mul",
+                                        "max",
+                                        "min",
+                                        "DCR",
+                                        "CRD",
+                                        "zeros",
+                                        "border",
+                                        "reflection",
+                                        "sum",
+                                        "mean",
+                                        "forward",
+                                        "reverse",
+                                        "bidirectional",
+                                        "up",
+                                        "down",
+                                        "floor",
+                                        "ceil",
+                                        "half_pixel",
+                                        "asymmetric",
+                                        "align_corners",
+                                        "ij,jk->ik",
+                                        "bij,bjk->bik",
+                                        "ii->i",
+                                        "ij->ji",
+                                        "...i,...i->...",
+                                        "i,j->ij",
+                                        "ij->",
+                                        "",
+                                        "tf_crop_and_resize",
+                                        "pytorch_half_pixel",
+                                        "round_prefer_ceil",
+                                        "stretch",
+                                        "not_larger",
+                                        "silu",
+                                        "gelu",
+                                        "linear_antialias"};
     return words[below(x, sizeof words / sizeof *words)];
 }
 
@@ -221,7 +267,7 @@ static const TgAttrs *any_attrs(Mutator *x, TgOp op, const TgAttrs *from, uint32
     return tg_attrs_end(&b, op);
 }
 
-/* --- changes: true where something may have changed ------------------------------------------------------ */
+/* --- changes: true where something may have changed ----------------------------------------------------- */
 
 static bool change_attribute(Mutator *x)
 {
@@ -301,7 +347,9 @@ static bool change_const(Mutator *x)
             dim[k] = t->dim[k];
         if (t->rank && one_in(x, 4))
             dim[below(x, (uint32_t)t->rank)] = 1 + below(x, 6);
-        tg_replace(x->g, v, tg_graph_const(x->g, any_tensor(x, one_in(x, 12) ? any_dtype(x) : t->dtype, t->rank, dim), NULL));
+        tg_replace(
+            x->g, v,
+            tg_graph_const(x->g, any_tensor(x, one_in(x, 12) ? any_dtype(x) : t->dtype, t->rank, dim), NULL));
         return true;
     }
     return false;
@@ -461,8 +509,8 @@ static bool change_opset(Mutator *x)
 bool fuzz_mutate(TgModel *m, uint64_t seed)
 {
     static bool (*const changes[])(Mutator *) = {
-        change_attribute, change_attribute, change_operand,  change_operand, change_input,  change_const,
-        double_node,      delete_node,      change_operator, add_node,       add_node,      add_node,
+        change_attribute, change_attribute, change_operand,  change_operand, change_input, change_const,
+        double_node,      delete_node,      change_operator, add_node,       add_node,     add_node,
         add_node,         change_return,    drop_return,     change_opset,   change_const};
     Mutator x = {.tg = m->tg, .m = m, .state = seed};
     uint32_t steps = 1 + below(&x, 3), done = 0;
@@ -486,7 +534,9 @@ bool fuzz_join(TgModel *a, const TgModel *b, uint64_t seed)
         const TgType *wanted = tg_type_of(from, from->inputs.at[i]);
         for (uint32_t k = 0; k < 40 && !in[i] && x.g->values.n > 1; k++) {
             TgValue v = 1 + below(&x, x.g->values.n - 1);
-            in[i] = tg_type_of(x.g, v) == wanted || (k > 30 && tg_type_of(x.g, v)->dtype == wanted->dtype) ? v : 0;
+            in[i] = tg_type_of(x.g, v) == wanted || (k > 30 && tg_type_of(x.g, v)->dtype == wanted->dtype)
+                        ? v
+                        : 0;
         }
         if (!in[i])
             in[i] = tg_graph_input(x.g, wanted, fresh_name(&x));

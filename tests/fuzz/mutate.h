@@ -6,7 +6,8 @@
 
 /* One to three changes, and inference. False: nothing could be changed. */
 bool fuzz_mutate(TgModel *m, uint64_t seed);
-/* The nodes of b become part of a (of one context), over values of a where types fit, else over new inputs. */
+/* The nodes of b become part of a (of one context), over values of a where types fit, else over new
+ * inputs. */
 bool fuzz_join(TgModel *a, const TgModel *b, uint64_t seed);
 
 #endif
