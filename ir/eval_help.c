@@ -82,7 +82,7 @@ bool eval_axes(TgEvalCall *c, uint32_t slot, int32_t rank, bool *listed, uint32_
         return false;
     memset(listed, 0, (size_t)rank * sizeof *listed);
     for (uint32_t i = 0; i < *n; i++) {
-        int32_t axis;
+        int32_t axis = 0;
         if (!eval_axis(c, axes[i], rank, &axis))
             return false;
         if (listed[axis])
