@@ -170,23 +170,6 @@ static bool import_bodies(Reader *r, Scope *s, const NodeView *view, TgNode n)
     return true;
 }
 
-/* Operands, results and graphs as the operator's row says? */
-static bool has_form(const TgNodeInfo *node)
-{
-    const TgOpInfo *op = tg_op_info(node->op);
-    bool control = (op->traits & TG_T_CONTROL) != 0, flexible = node->op == TG_FlexAttention;
-    uint32_t most = node->op == TG_If || flexible ? 2 : control ? 1 : 0, least = flexible ? 0 : most;
-    if (node->n_formal < op->in_min || node->n_formal > op->in_max || node->n_out > op->out_max ||
-        node->n_out == 0)
-        return false;
-    /* Loop and com.microsoft leave out some in between. */
-    uint32_t needed = control ? 0 : op->domain[0] == '\0' ? op->in_min : op->in_min > 0;
-    for (uint32_t i = 0; i < needed; i++)
-        if (!node->in[i])
-            return false;
-    return node->n_sub >= least && node->n_sub <= most;
-}
-
 /* Node n as it was read, not understood. */
 static void keep_opaque(TgGraph *g, TgNode n, const NodeShot *shot, const NodeView *view)
 {
@@ -227,7 +210,7 @@ static bool settle(Reader *r, Scope *s, const NodeView *view, TgNode n)
     NodeShot shot = node_shot(g, n);
     if (view->domain[0] == '\0' && !raise_node(g, n, scope_opset(r, s)))
         return false;
-    if (tg_node(g, n)->op != TG_opaque && !has_form(tg_node(g, n))) {
+    if (tg_node(g, n)->op != TG_opaque && !tg_node_has_form(tg_node(g, n))) {
         if (!tolerate(r, TG_E_odd_form, view->op_type))
             return false;
         keep_opaque(g, n, &shot, view);

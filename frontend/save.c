@@ -86,6 +86,8 @@ static bool emit_model(ModelWriter *w, TgOutput *out)
 {
     Wire *wire = w->wire;
     write_model(w);
+    if (wire->failed)
+        return false;
     if (wire->total > TWO_GIB)
         return tg_report(wire->tg, TG_E_too_big_inside, wire->total);
     wire_write_to(wire, out);

@@ -152,7 +152,7 @@ static size_t utf8(const uint8_t *s, size_t n)
 }
 
 /* NULL: a sound string. Otherwise what is wrong. */
-static const char *text_fault(TgBytes text, bool is_name)
+const char *scan_text_fault(TgBytes text, bool is_name)
 {
     for (size_t i = 0; i < text.n;) {
         if (text.at[i] == 0)
@@ -244,7 +244,7 @@ static bool check_field(Scan *s, WireMessage in, const WireField *f)
     case K_INTS: case K_FLOATS: case K_DOUBLES:
         return check_numbers(s, fact, f) || unsound(s, f->whole.at, in, "packed numbers that are cut off");
     case K_NAME: case K_TEXT: {
-        const char *fault = text_fault(f->bytes, fact->kind == K_NAME);
+        const char *fault = scan_text_fault(f->bytes, fact->kind == K_NAME);
         s->cost += f->bytes.n;
         if (fact->kind == K_NAME && !tg_within(s->tg, TG_LIMIT_name, f->bytes.n))
             return false;

@@ -43,6 +43,8 @@ typedef struct {
  * excludes). */
 bool scan_next(TgBytes *rest, WireField *field);
 bool scan_knows(WireMessage message, uint32_t number);
+/* NULL: a string that files may have. Otherwise what is wrong: "a string with a NUL byte". */
+const char *scan_text_fault(TgBytes text, bool is_name);
 /* Next number of a repeated field; `rest` starts as the contents of a packed field. */
 bool scan_varint(TgBytes *rest, uint64_t *value);
 static inline float scan_float(const WireField *f)

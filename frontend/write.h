@@ -7,6 +7,7 @@
 #define TG_FRONTEND_WRITE_H
 
 #include "frontend.h"
+#include "scan.h"
 
 /* --- wire format (write_wire.c) ------------------------------------------------------------------------- */
 
@@ -27,9 +28,13 @@ void wire_close(Wire *w, uint32_t message);
 void wire_int(Wire *w, uint32_t field, int64_t x);
 void wire_float(Wire *w, uint32_t field, float x);
 void wire_bytes(Wire *w, uint32_t field, TgBytes bytes);
-void wire_text(Wire *w, uint32_t field, const char *text);     /* NULL: empty */
-void wire_text_if(Wire *w, uint32_t field, const char *text);  /* nothing where it is NULL or empty */
-void wire_raw(Wire *w, TgBytes fields);                        /* complete fields, as they are */
+/* Strings and carried bytes may come from a text that anybody wrote: what no reader would take fails,
+ * recorded. */
+void wire_text(Wire *w, uint32_t field, const char *name);    /* NULL: empty */
+void wire_text_if(Wire *w, uint32_t field, const char *name); /* nothing where it is NULL or empty */
+void wire_prose_if(Wire *w, uint32_t field, const char *text); /* likewise; of any length */
+void wire_raw(Wire *w, WireMessage in, TgBytes fields);  /* complete fields that we do not know, as they are */
+void wire_carried(Wire *w, uint32_t field, WireMessage kind, TgBytes message); /* a message, as it is */
 void wire_payload(Wire *w, uint32_t field, const TgTensor *t); /* the bytes of a tensor */
 bool write_payload(Tg *tg, TgOutput *out, const TgTensor *t);
 

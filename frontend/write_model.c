@@ -12,7 +12,7 @@ static void entry(Wire *w, uint32_t field, const char *key, const char *value)
 {
     uint32_t message = wire_open(w, field);
     wire_text(w, ENTRY_key, key);
-    wire_text(w, ENTRY_value, value);
+    wire_prose_if(w, ENTRY_value, value);
     wire_close(w, message);
 }
 
@@ -34,10 +34,10 @@ void write_tensor(Wire *w, const TgTensor *t, const char *name, Place place)
     wire_text_if(w, TENSOR_name, name);
     if (t->payload != TG_STRINGS && !place.location)
         wire_payload(w, TENSOR_raw_data, t);
-    wire_text_if(w, TENSOR_doc_string, t->doc);
+    wire_prose_if(w, TENSOR_doc_string, t->doc);
     if (place.location)
         external_data(w, t, place);
-    wire_raw(w, t->unknown);
+    wire_raw(w, WIRE_TENSOR, t->unknown);
 }
 
 static void tensor_field(Wire *w, uint32_t field, const TgTensor *t, const char *name, Place place)
@@ -96,14 +96,14 @@ static void write_value(Wire *w, uint32_t field, const char *name, const TgType 
     uint32_t message = wire_open(w, field);
     wire_text(w, VALUE_name, name);
     if (spelled.n > 0) {
-        wire_bytes(w, VALUE_type, spelled);
+        wire_carried(w, VALUE_type, WIRE_TYPE, spelled);
     } else if (type && type->kind != TG_UNTYPED) {
         uint32_t inner = wire_open(w, VALUE_type);
         write_type(w, type);
         wire_close(w, inner);
     }
-    wire_text_if(w, VALUE_doc_string, doc);
-    wire_raw(w, unknown);
+    wire_prose_if(w, VALUE_doc_string, doc);
+    wire_raw(w, WIRE_VALUE, unknown);
     wire_close(w, message);
 }
 
@@ -144,7 +144,7 @@ static void write_attr(Wire *w, uint32_t field, const TgAttr *a)
         [TG_A_TENSOR] = AT_TENSOR,   [TG_A_TENSORS] = AT_TENSORS, [TG_A_TYPE] = AT_TYPE,
     };
     if (a->kind == TG_A_RAW) {
-        wire_bytes(w, field, a->u.s);
+        wire_carried(w, field, WIRE_ATTRIBUTE, a->u.s);
         return;
     }
     uint32_t message = wire_open(w, field);
@@ -210,12 +210,12 @@ static void write_node(ModelWriter *w, const NamedGraph *named, const TgNodeInfo
         write_attr(wire, NODE_attribute, &node->attrs->at[i]);
     for (uint32_t s = 0; s < node->n_sub; s++)
         write_sub(w, &node->sub[s]);
-    wire_text_if(wire, NODE_doc_string, node->doc);
+    wire_prose_if(wire, NODE_doc_string, node->doc);
     wire_text_if(wire, NODE_domain, opaque ? node->domain : op->domain);
     wire_text_if(wire, NODE_overload, node->overload);
     if (w->provenance)
         write_provenance(w, node);
-    wire_raw(wire, node->unknown);
+    wire_raw(wire, WIRE_NODE, node->unknown);
     wire_close(wire, message);
 }
 
@@ -304,9 +304,9 @@ static void write_graph(ModelWriter *w, const NamedGraph *named)
 {
     const TgGraph *g = named->g;
     write_nodes(w, named);
-    wire_text_if(w->wire, GRAPH_name, g->name);
+    wire_prose_if(w->wire, GRAPH_name, g->name);
     write_initializers(w, named);
-    wire_text_if(w->wire, GRAPH_doc_string, g->doc);
+    wire_prose_if(w->wire, GRAPH_doc_string, g->doc);
     write_inputs(w, named);
     for (uint32_t k = 0; k < g->outputs.n; k++) {
         const TgReturn *r = &g->outputs.at[k];
@@ -314,7 +314,7 @@ static void write_graph(ModelWriter *w, const NamedGraph *named)
         write_value(w->wire, GRAPH_output, named->output[k], type, r->type_wire, r->doc, r->unknown);
     }
     write_value_infos(w, named);
-    wire_raw(w->wire, g->unknown);
+    wire_raw(w->wire, WIRE_GRAPH, g->unknown);
 }
 
 /* --- the model ------------------------------------------------------------------------------------------ */
@@ -331,16 +331,16 @@ void write_model(ModelWriter *w)
 {
     const TgModel *m = w->model;
     wire_int(w->wire, MODEL_ir_version, w->ir_version);
-    wire_text_if(w->wire, MODEL_producer_name, m->producer_name);
-    wire_text_if(w->wire, MODEL_producer_version, m->producer_version);
-    wire_text_if(w->wire, MODEL_domain, m->domain);
+    wire_prose_if(w->wire, MODEL_producer_name, m->producer_name);
+    wire_prose_if(w->wire, MODEL_producer_version, m->producer_version);
+    wire_prose_if(w->wire, MODEL_domain, m->domain);
     if (m->model_version)
         wire_int(w->wire, MODEL_model_version, m->model_version);
-    wire_text_if(w->wire, MODEL_doc_string, m->doc);
+    wire_prose_if(w->wire, MODEL_doc_string, m->doc);
     uint32_t graph = wire_open(w->wire, MODEL_graph);
     write_graph(w, names_of(w->names, m->graph));
     wire_close(w->wire, graph);
     for (uint32_t i = 0; i < m->imports.n; i++)
         write_import(w->wire, m->imports.at[i].domain, m->imports.at[i].version);
-    wire_raw(w->wire, m->unknown);
+    wire_raw(w->wire, WIRE_MODEL, m->unknown);
 }

@@ -80,21 +80,56 @@ void wire_bytes(Wire *w, uint32_t field, TgBytes bytes)
     emit(w, bytes.at, bytes.n);
 }
 
-void wire_text(Wire *w, uint32_t field, const char *text)
+static void string(Wire *w, uint32_t field, const char *text, bool is_name)
 {
-    text = text ? text : "";
-    wire_bytes(w, field, (TgBytes){(const uint8_t *)text, strlen(text)});
+    TgBytes bytes = {(const uint8_t *)text, strlen(text)};
+    const char *fault = w->out ? NULL : scan_text_fault(bytes, is_name); /* once is enough */
+    if (fault && !w->failed)
+        w->failed = !tg_report(w->tg, TG_E_unwritable, fault, text);
+    wire_bytes(w, field, bytes);
 }
 
-void wire_text_if(Wire *w, uint32_t field, const char *text)
+void wire_text(Wire *w, uint32_t field, const char *name)
 {
-    if (text && *text)
-        wire_text(w, field, text);
+    string(w, field, name ? name : "", true);
 }
 
-void wire_raw(Wire *w, TgBytes fields)
+void wire_text_if(Wire *w, uint32_t field, const char *name)
 {
+    if (name && *name)
+        string(w, field, name, true);
+}
+
+void wire_prose_if(Wire *w, uint32_t field, const char *prose)
+{
+    if (prose && *prose)
+        string(w, field, prose, false);
+}
+
+static bool all_unknown(WireMessage in, TgBytes fields)
+{
+    size_t sound = 0;
+    TgBytes rest = fields;
+    WireField f;
+    for (; scan_next(&rest, &f); sound += f.whole.n)
+        if (scan_knows(in, f.number))
+            return false;
+    return sound == fields.n;
+}
+
+void wire_raw(Wire *w, WireMessage in, TgBytes fields)
+{
+    if (!w->out && !w->failed && !all_unknown(in, fields))
+        w->failed = !tg_report(w->tg, TG_E_unwritable, "damaged or known fields", "!unknown");
     emit(w, fields.at, fields.n);
+}
+
+void wire_carried(Wire *w, uint32_t field, WireMessage kind, TgBytes message)
+{
+    uint64_t budget;
+    if (!w->out && !w->failed)
+        w->failed = !scan_check(w->tg, message, kind, message.at, &budget);
+    wire_bytes(w, field, message);
 }
 
 /* --- tensors' bytes ------------------------------------------------------------------------------------- */

@@ -139,7 +139,7 @@ static const TgTensor *keep_tensor(TgArena *arena, const TgTensor *t)
     if (t->payload == TG_STRINGS)
         return tg_tensor_strings(arena, t->rank, t->dim, keep_strings(arena, t->strings, (uint32_t)t->count));
     TgTensor *kept = tg_copy(arena, t, sizeof *t);
-    kept->dim = tg_copy(arena, t->dim, (size_t)t->rank * sizeof *t->dim + 1);
+    kept->dim = tg_copy(arena, t->dim, (size_t)t->rank * sizeof *t->dim);
     if (t->payload == TG_OWNED)
         kept->bytes = tg_copy(arena, t->bytes, t->size ? t->size : 1);
     else if (t->payload == TG_SPLAT)

@@ -13,6 +13,18 @@
 
 #include "context.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#endif
+#ifdef SANITIZED
+#include <sanitizer/asan_interface.h>
+#endif
+
 /* --- raw memory ----------------------------------------------------------------------------------------- */
 
 static void *obtain(const TgAllocator *allocator, size_t size) {
@@ -25,6 +37,18 @@ static void give_back(const TgAllocator *allocator, void *block) {
     else
         free(block);
 }
+
+/* The address sanitizer knows the blocks of the allocator, not what lies in them: it is told which bytes are in
+ * use, and finds a gap behind each piece. */
+#ifdef SANITIZED
+enum { GAP = 16 };
+static void close_bytes(void *at, size_t n) { ASAN_POISON_MEMORY_REGION(at, n); }
+static void open_bytes(void *at, size_t n) { ASAN_UNPOISON_MEMORY_REGION(at, n); }
+#else
+enum { GAP = 0 };
+static void close_bytes(void *at, size_t n) { (void)at, (void)n; }
+static void open_bytes(void *at, size_t n) { (void)at, (void)n; }
+#endif
 
 static void empty_shelf(Tg *tg);
 static void free_blocks_since(Tg *tg, uint64_t serial);
@@ -65,6 +89,7 @@ static void *grab(Tg *tg, size_t size) {
 
 static void drop(Tg *tg, void *block, size_t size) {
     tg->held -= size;
+    open_bytes(block, size);
     give_back(&tg->allocator, block);
 }
 
@@ -184,10 +209,10 @@ _Static_assert(sizeof(TgHeapBlock) <= 64, "the header lies in the 64 bytes befor
 /* Large blocks that were freed wait on a shelf for the next one of their size: evaluation frees and takes
  * the same few sizes all the time, and fresh pages from the kernel cost more than what is computed in
  * them. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { SHELF_BYTES = 0, SHELF_FROM = 1 }; /* let every use after free be seen */
+#ifdef SANITIZED
+static const size_t SHELF_BYTES = 0, SHELF_FROM = 1; /* let every use after free be seen */
 #else
-enum { SHELF_BYTES = 32 << 20, SHELF_FROM = 128 << 10 };
+static const size_t SHELF_BYTES = 32 << 20, SHELF_FROM = 128 << 10;
 #endif
 
 static void empty_shelf(Tg *tg) {
@@ -242,7 +267,9 @@ void *tg_heap_new(Tg *tg, size_t size) {
     if (tg->heap)
         tg->heap->before = block;
     tg->heap = block;
-    return (uint8_t *)block + 64;
+    uint8_t *at = (uint8_t *)block + 64, *end = (uint8_t *)block->raw + block->size;
+    close_bytes(at + size, (size_t)(end - at) - size);
+    return at;
 }
 
 void tg_heap_free(Tg *tg, void *block) {
@@ -327,8 +354,10 @@ void tg_release(TgArena *arena, TgMark mark) {
             arena->spare = block;
         free_block(arena, loser);
     }
-    if (arena->last)
-        arena->last->used = mark.used;
+    if (!arena->last)
+        return;
+    close_bytes((uint8_t *)(arena->last + 1) + mark.used, arena->last->used - mark.used);
+    arena->last->used = mark.used;
 }
 
 static void add_block(TgArena *arena, size_t need) {
@@ -342,17 +371,19 @@ static void add_block(TgArena *arena, size_t need) {
         block = grab(arena->tg, plus(arena->tg, size, sizeof *block));
         block->size = size;
     }
+    close_bytes(block + 1, block->size);
     block->used = 0;
     block->before = arena->last;
     arena->last = block;
 }
 
 void *tg_new_raw(TgArena *arena, size_t size) {
-    size = plus(arena->tg, size, 15) & ~(size_t)15;
-    if (!arena->last || arena->last->size - arena->last->used < size)
-        add_block(arena, size);
+    size_t taken = plus(arena->tg, size, 15 + GAP) & ~(size_t)15;
+    if (!arena->last || arena->last->size - arena->last->used < taken)
+        add_block(arena, taken);
     uint8_t *at = (uint8_t *)(arena->last + 1) + arena->last->used;
-    arena->last->used += size;
+    open_bytes(at, size);
+    arena->last->used += taken;
     return at;
 }
 

@@ -24,12 +24,46 @@ static const DefineFn definition[TG_OP_COUNT] = {
 #undef OP
 };
 
+/* May a value of type `made` stand for one of type `promised`? */
+static bool fits(Tg *tg, const TgType *promised, const TgType *made)
+{
+    if (promised->kind != TG_TENSOR || made->kind != TG_TENSOR)
+        return true;
+    if (promised->dtype && made->dtype && promised->dtype != made->dtype)
+        return false;
+    if (promised->rank >= 0 && made->rank >= 0 && promised->rank != made->rank)
+        return false;
+    for (int32_t k = 0; k < promised->rank && k < made->rank; k++)
+        if (tg_dim_never_equal(tg, promised->dim[k], made->dim[k]))
+            return false;
+    return true;
+}
+
+/* Definitions broadcast freely: with operands that the operator does not take (a scale of more axes than what is
+ * scaled), they would give another shape than the one that inference tells everybody. */
+static bool keeps_promise(TgDefine *d)
+{
+    const TgNodeInfo *n = d->n;
+    if (n->n_sub)
+        return true;
+    TgNode self = tg_graph_add(d->into, n->op, n->attrs, n->n_in, d->in, n->n_out);
+    bool good = self != 0;
+    for (uint32_t i = 0; good && i < n->n_out; i++)
+        good = !d->out[i] ||
+               fits(d->tg, tg_type_of(d->into, tg_node(d->into, self)->out[i]), tg_type_of(d->into, d->out[i]));
+    if (self)
+        tg_remove(d->into, self);
+    return good || (self && define_refuse(d, "its operands do not fit"));
+}
+
 bool tg_define(TgGraph *into, const TgGraph *g, const TgNodeInfo *n, const TgValue *in, TgValue *out)
 {
     TgDefine d = {.tg = into->tg, .into = into, .g = g, .n = n, .in = in, .out = out};
     for (uint32_t i = 0; i < n->n_out; i++)
         out[i] = 0;
-    return definition[n->op] ? definition[n->op](&d) : define_refuse(&d, "it is not composite");
+    if (!definition[n->op])
+        return define_refuse(&d, "it is not composite");
+    return definition[n->op](&d) && keeps_promise(&d);
 }
 
 bool define_refuse(TgDefine *d, const char *why)
@@ -109,11 +143,12 @@ static TgValue constant(TgDefine *d, const TgTensor *t)
 
 TgValue num_of(TgDefine *d, TgDtype dtype, double x)
 {
-    if (d->failed)
+    bool numeric = tg_is_float(dtype) || tg_is_integer(dtype) || dtype == TG_bool;
+    if (d->failed || (!numeric && !define_refuse(d, "the element type of an operand is not known, or no number")))
         return 0;
     TgArena *arena = d->into->arena;
     return constant(d, tg_is_float(dtype) ? tg_tensor_scalar_float(arena, dtype, x)
-                                          : tg_tensor_scalar_int(arena, dtype, (int64_t)x));
+                                          : tg_tensor_scalar_int(arena, dtype, tg_truncate(x)));
 }
 
 TgValue num(TgDefine *d, TgValue like, double x) { return num_of(d, dtype_of(d, like), x); }

@@ -294,6 +294,22 @@ static bool numbered_name(const char *name, DimKind *kind, uint64_t *number)
     return true;
 }
 
+void dim_reserve(Tg *tg, const char *text, size_t n)
+{
+    DimStore *s = store(tg);
+    DimKind kind;
+    uint64_t number;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (text[i] != '_' && text[i] != '~')
+            continue;
+        char name[20] = {text[i]};
+        for (size_t k = 1; k < sizeof name - 1 && i + k < n && text[i + k] >= '0' && text[i + k] <= '9'; k++)
+            name[k] = text[i + k];
+        if (numbered_name(name, &kind, &number) && number > s->last_number)
+            s->last_number = number;
+    }
+}
+
 TgDim tg_dim_symbol(Tg *tg, const char *name)
 {
     DimKind kind;

@@ -72,6 +72,8 @@ TgDim dim_of_term(Tg *tg, int64_t times, const DimProduct *product);
 TgDim dim_opaque(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg); /* after all simplification */
 TgDim dim_apply(Tg *tg, DimKind kind, uint32_t n, const TgDim *arg);  /* with simplification */
 TgDim dim_numbered(Tg *tg, DimKind kind, uint64_t number);            /* _7, ~7 */
+/* Fresh symbols made from now on are none of those that the text names, nor parts of its other words. */
+void dim_reserve(Tg *tg, const char *text, size_t n);
 uint64_t dim_last_number(Tg *tg);                                     /* of the fresh symbols made so far */
 bool dim_newer(TgDim d, uint64_t number); /* a plain fresh symbol, made after that one */
 /* As tg_dim_substitute, but opaque terms may be replaced as well. */

@@ -202,8 +202,7 @@ int64_t tg_wrap_integer(TgDtype t, int64_t x) {
     return (int64_t)(negative ? low | ~UINT64_C(0) << bits : low);
 }
 
-/* Towards zero; out of range: the nearest integer of 64 bits; NaN: 0. */
-static int64_t truncated(double x) {
+int64_t tg_truncate(double x) {
     if (x != x)
         return 0;
     if (x >= 0x1p63)
@@ -247,7 +246,7 @@ static void deposit(TgDtype t, void *bytes, size_t i, uint64_t raw) {
 
 int64_t tg_load_integer(TgDtype t, const void *bytes, size_t i) {
     if (tg_is_float(t) || tg_dtype_class(t) == TG_CLASS_C)
-        return truncated(tg_load_float(t, bytes, i));
+        return tg_truncate(tg_load_float(t, bytes, i));
     return tg_wrap_integer(t, (int64_t)fetch(t, bytes, i));
 }
 
@@ -301,6 +300,6 @@ void tg_store_float(TgDtype t, void *bytes, size_t i, double x) {
     } else if (tg_dtype_class(t) == TG_CLASS_C) {
         store_complex(t, bytes, i, x);
     } else {
-        deposit(t, bytes, i, (uint64_t)(t == TG_bool ? x != 0 : tg_wrap_integer(t, truncated(x))));
+        deposit(t, bytes, i, (uint64_t)(t == TG_bool ? x != 0 : tg_wrap_integer(t, tg_truncate(x))));
     }
 }

@@ -153,7 +153,10 @@ static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const 
     c.seed = tg_mix(run->options->seed, n->out ? n->out[0] : 0);
     c.field = run->options->field;
     TgDtype fits = outer != TG_EVAL_NATIVE ? eval_fitting_type(&c) : TG_undefined;
+    const char *odd = tg_node_odd_dtype(n);
     bool ok;
+    if (odd)
+        return tg_report(run->tg, TG_E_infer_odd_dtype, odd);
     if (tg_op_has(n->op, TG_T_CONTROL)) {
         ok = kernels[n->op](&c); /* passes arrays on as they are */
     } else if (outer == TG_EVAL_FIELD) {

@@ -244,10 +244,20 @@ TgTensor *tg_array_to_tensor(TgArena *arena, TgEvalMode mode, const TgArray *a)
 
 /* --- between number types ------------------------------------------------------------------------------- */
 
-/* A copy of real array `a` (carrier of mode `from`) in the carrier of mode `to`, or `a` shared where they
- * agree. */
+/* Sequences and optionals nest as deep as types do. */
+static TgArray convert_items(Tg *tg, const TgArray *a, TgEvalMode from, TgEvalMode to)
+{
+    TgArray b = eval_items_new(tg, a->kind, a->dtype, a->n_items);
+    for (uint32_t i = 0; i < a->n_items; i++)
+        b.item[i] = eval_convert(tg, &a->item[i], from, to);
+    return b;
+}
+
+/* A copy of `a` (carrier of mode `from`) in the carrier of mode `to`, or `a` shared where they agree. */
 TgArray eval_convert(Tg *tg, const TgArray *a, TgEvalMode from, TgEvalMode to)
 {
+    if (a->kind != TG_TENSOR && a->n_items && from != to)
+        return convert_items(tg, a, from, to);
     if (a->kind != TG_TENSOR || !eval_is_real(a) ||
         tg_array_element(from, a->dtype) == tg_array_element(to, a->dtype))
         return tg_array_share(a);

@@ -21,7 +21,7 @@ static TgArray as_integers(const TgEvalCall *c, TgArray *reals, TgDtype dtype)
     TgArray a = tg_array_new(c->tg, c->mode, dtype, reals->rank, reals->dim);
     const double *from = reals->data;
     for (int64_t i = 0; i < a.count; i++)
-        tg_array_set_int(&a, i, (int64_t)from[i]);
+        tg_array_set_int(&a, i, tg_truncate(from[i]));
     tg_array_drop(c->tg, reals);
     return a;
 }

@@ -75,18 +75,29 @@ bool eval_int_list(TgEvalCall *c, uint32_t slot, uint32_t max, int64_t *list, ui
     return true;
 }
 
+bool eval_axes(TgEvalCall *c, uint32_t slot, int32_t rank, bool *listed, uint32_t *n)
+{
+    int64_t axes[TG_EVAL_RANK];
+    if (!eval_int_list(c, slot, TG_EVAL_RANK, axes, n))
+        return false;
+    memset(listed, 0, (size_t)rank * sizeof *listed);
+    for (uint32_t i = 0; i < *n; i++) {
+        int32_t axis = 0;
+        if (!eval_axis(c, axes[i], rank, &axis))
+            return false;
+        if (listed[axis])
+            return eval_bad_shape(c, slot, "an axis is listed twice");
+        listed[axis] = true;
+    }
+    return true;
+}
+
 bool eval_needs_ints(TgEvalCall *c, uint32_t slot)
 {
     const TgArray *a = eval_in(c, slot);
     if (!a || a->kind != TG_TENSOR)
         return tg_report(c->tg, TG_E_eval_missing, (unsigned)slot);
     return eval_carrier(a->dtype) == TG_C_INT || eval_bad_type(c, a->dtype);
-}
-
-/* Truncates; what no int64 can hold becomes the nearest, NaN becomes 0. */
-static int64_t to_int(double x)
-{
-    return x >= 0x1p63 ? INT64_MAX : x >= -0x1p63 ? (int64_t)x : x < 0 ? INT64_MIN : 0;
 }
 
 static bool one(TgEvalCall *c, uint32_t slot, const TgArray *a)
@@ -103,7 +114,7 @@ bool eval_one_int(TgEvalCall *c, uint32_t slot, int64_t otherwise, int64_t *valu
         return true;
     if (!one(c, slot, a))
         return false;
-    *value = eval_is_real(a) ? to_int(eval_real(c, a, 0)) : eval_ints_of(a)[0];
+    *value = eval_is_real(a) ? tg_truncate(eval_real(c, a, 0)) : eval_ints_of(a)[0];
     return true;
 }
 

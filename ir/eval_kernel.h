@@ -90,6 +90,8 @@ bool eval_out_like(TgEvalCall *c, uint32_t i, const TgArray *a); /* its type and
 
 /* Integer operand `slot` (any rank up to 1) as a list; at most `max` numbers. Absent: *n = 0. */
 bool eval_int_list(TgEvalCall *c, uint32_t slot, uint32_t max, int64_t *list, uint32_t *n);
+/* listed[i]: operand `slot` lists axis i of `rank`; *n axes in all, none of them twice. */
+bool eval_axes(TgEvalCall *c, uint32_t slot, int32_t rank, bool *listed, uint32_t *n);
 /* Operand `slot` is there and its elements are integers or bool. */
 bool eval_needs_ints(TgEvalCall *c, uint32_t slot);
 /* Operand `slot` as one number of any type; `otherwise` where it is absent. */

@@ -161,28 +161,13 @@ static bool view_reshape(TgEvalCall *c, const TgArray *x)
     return true;
 }
 
-/* flags[i]: axis i of `rank` is listed in operand 1. */
-static bool listed_axes(TgEvalCall *c, int32_t rank, bool *flags, uint32_t *n)
-{
-    int64_t axes[TG_EVAL_RANK];
-    if (!eval_int_list(c, 1, TG_EVAL_RANK, axes, n))
-        return false;
-    for (uint32_t i = 0; i < *n; i++) {
-        int32_t axis;
-        if (!eval_axis(c, axes[i], rank, &axis))
-            return false;
-        flags[axis] = true;
-    }
-    return true;
-}
-
 static bool view_squeeze(TgEvalCall *c, const TgArray *x)
 {
-    bool gone[TG_EVAL_RANK] = {false};
+    bool gone[TG_EVAL_RANK];
     int64_t dim[TG_EVAL_RANK];
     int32_t rank = 0;
     uint32_t n;
-    if (!listed_axes(c, x->rank, gone, &n))
+    if (!eval_axes(c, 1, x->rank, gone, &n))
         return false;
     for (int32_t i = 0; i < x->rank; i++) {
         if (gone[i] && x->dim[i] != 1)
@@ -196,21 +181,17 @@ static bool view_squeeze(TgEvalCall *c, const TgArray *x)
 
 static bool view_unsqueeze(TgEvalCall *c, const TgArray *x)
 {
-    bool fresh[TG_EVAL_RANK] = {false};
+    bool fresh[TG_EVAL_RANK];
     int64_t dim[TG_EVAL_RANK];
     const TgArray *axes = c->in[1];
     uint32_t n;
     int64_t rank = x->rank + axes->count;
     if (rank > TG_EVAL_RANK)
         return tg_report(c->tg, TG_E_eval_rank, (int)rank, (int)TG_EVAL_RANK);
-    if (!listed_axes(c, (int32_t)rank, fresh, &n))
+    if (!eval_axes(c, 1, (int32_t)rank, fresh, &n))
         return false;
-    int32_t k = 0;
-    for (int32_t i = 0; i < rank; i++) {
-        if (!fresh[i] && k == x->rank)
-            return eval_bad_shape(c, 1, "an axis is listed twice");
+    for (int32_t i = 0, k = 0; i < rank; i++)
         dim[i] = fresh[i] ? 1 : x->dim[k++];
-    }
     share_as(c, x, (int32_t)rank, dim);
     return true;
 }

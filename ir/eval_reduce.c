@@ -80,21 +80,14 @@ static void fill_start(TgEvalCall *c, TgArray *z, const Reduction *r)
     }
 }
 
-/* reduced[i]: axis i goes. False also where an axis is out of range. */
+/* reduced[i]: axis i goes. */
 static bool reduced_axes(TgEvalCall *c, int32_t rank, bool *reduced)
 {
-    int64_t axes[TG_EVAL_RANK];
     uint32_t n;
-    if (!eval_int_list(c, 1, TG_EVAL_RANK, axes, &n))
+    if (!eval_axes(c, 1, rank, reduced, &n))
         return false;
-    for (int32_t i = 0; i < rank; i++)
-        reduced[i] = n == 0 && !tg_attr_int(c->n, "noop_with_empty_axes");
-    for (uint32_t i = 0; i < n; i++) {
-        int32_t axis;
-        if (!eval_axis(c, axes[i], rank, &axis))
-            return false;
-        reduced[axis] = true;
-    }
+    for (int32_t i = 0; n == 0 && i < rank; i++)
+        reduced[i] = !tg_attr_int(c->n, "noop_with_empty_axes");
     return true;
 }
 

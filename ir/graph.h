@@ -187,6 +187,10 @@ void tg_node_origin(TgGraph *g, TgNode made, const TgNodeInfo *from, const char 
 
 /* --- inference (infer.c, infer_*.c) ------------------------------------------------------------------------------- */
 
+/* Operands, results and graphs are as many as the row of the operator says, and none is absent that must be there. */
+bool tg_node_has_form(const TgNodeInfo *n);
+/* An attribute that should number an element type, and numbers none; NULL: there is none such. */
+const char *tg_node_odd_dtype(const TgNodeInfo *n);
 bool tg_infer_node(TgGraph *g, TgNode n);   /* types and symbolic elements of its outputs; false: recorded */
 /* All nodes in order, with what sizes turned out equal; subgraphs too. A node that cannot run gets a warning. */
 bool tg_infer_graph(TgGraph *g);

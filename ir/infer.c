@@ -16,14 +16,67 @@ typedef struct {
     const TgDim *symbolic;
 } Known;
 
-static bool arity_fits(const TgInfer *f)
+static bool counts_fit(const TgNodeInfo *n)
 {
+    const TgOpInfo *op = tg_op_info(n->op);
+    return n->n_formal >= op->in_min && (op->in_max == TG_MANY || n->n_formal <= op->in_max) &&
+           n->n_out > 0 && (op->out_max == TG_MANY || n->n_out <= op->out_max);
+}
+
+/* The first operand that must not be absent, but is; n_formal: none. Loop and com.microsoft leave out
+ * some. */
+static uint32_t absent_operand(const TgNodeInfo *n)
+{
+    const TgOpInfo *op = tg_op_info(n->op);
+    uint32_t needed = op->domain[0] == '\0' ? op->in_min : op->in_min > 0;
+    if (op->traits & TG_T_CONTROL)
+        needed = 0;
+    else if (op->in_max == TG_MANY)
+        needed = n->n_formal;
+    for (uint32_t i = 0; i < needed && i < n->n_formal; i++)
+        if (!n->in[i])
+            return i;
+    return n->n_formal;
+}
+
+static bool graphs_fit(const TgNodeInfo *n)
+{
+    bool flexible = n->op == TG_FlexAttention, control = tg_op_has(n->op, TG_T_CONTROL);
+    uint32_t most = n->op == TG_If || flexible ? 2 : control ? 1 : 0, least = flexible ? 0 : most;
+    return n->n_sub >= least && n->n_sub <= most;
+}
+
+bool tg_node_has_form(const TgNodeInfo *n)
+{
+    return counts_fit(n) && absent_operand(n) == n->n_formal && graphs_fit(n);
+}
+
+const char *tg_node_odd_dtype(const TgNodeInfo *n)
+{
+    static const char *const names[] = {"to",        "dtype",     "output_dtype", "output_datatype",
+                                        "precision", "stash_type"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const TgAttr *a = n->attrs->n ? tg_attr_find(n->attrs, names[i]) : NULL;
+        if (a && a->kind == TG_A_INT && (a->u.i < TG_undefined || a->u.i >= TG_DTYPE_COUNT))
+            return names[i];
+    }
+    return NULL;
+}
+
+static bool has_form(const TgInfer *f)
+{
+    const char *odd = tg_node_odd_dtype(f->n);
+    if (odd)
+        return tg_report(f->tg, TG_E_infer_odd_dtype, odd);
+
     const TgOpInfo *op = tg_op_info(f->n->op);
-    uint32_t in = f->n->n_formal, out = f->n->n_out;
-    bool fits = in >= op->in_min && (op->in_max == TG_MANY || in <= op->in_max) &&
-                (op->out_max == TG_MANY || out <= op->out_max);
-    return fits ||
-           tg_report(f->tg, TG_E_infer_arity, in, out, op->in_min, op->in_max, op->out_min, op->out_max);
+    uint32_t absent = absent_operand(f->n);
+    if (!counts_fit(f->n))
+        return tg_report(f->tg, TG_E_infer_arity, f->n->n_formal, f->n->n_out, op->in_min, op->in_max,
+                         op->out_min, op->out_max);
+    if (absent < f->n->n_formal)
+        return tg_report(f->tg, TG_E_infer_absent, absent);
+    return graphs_fit(f->n) || inf_refuse(f, "this operator has another number of graphs");
 }
 
 /* The declared rank with sizes of its own. */
@@ -96,7 +149,7 @@ static bool infer_outputs(TgInfer *f)
         v->type = tg_untyped(f->tg);
         v->symbolic = NULL;
     }
-    bool fits = f->n->op == TG_opaque || (arity_fits(f) && tg_op_info(f->n->op)->infer(f));
+    bool fits = f->n->op == TG_opaque || (has_form(f) && tg_op_info(f->n->op)->infer(f));
     settle(f, old, before);
     tg_release(scratch, mark);
     return fits;

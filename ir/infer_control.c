@@ -27,10 +27,13 @@ static void set_formal(const TgGraph *body, uint32_t i, const TgType *type)
     formal(body, i)->symbolic = NULL;
 }
 
-static const TgType *with_axis(const TgInfer *f, const TgType *t, int32_t axis, TgDim d)
+/* Unknown where there is no such axis. */
+static const TgType *with_axis(const TgInfer *f, const TgType *t, int64_t axis, TgDim d)
 {
     TgDim dim[TG_MAX_RANK];
-    if (t->kind != TG_TENSOR || t->rank < 0 || t->rank == TG_MAX_RANK)
+    bool sound = t->kind == TG_TENSOR && t->rank >= 0 && t->rank < TG_MAX_RANK && axis <= t->rank &&
+                 axis >= -t->rank - 1;
+    if (!sound)
         return tg_type_with_dtype(f->tg, tg_untyped(f->tg), t->kind == TG_TENSOR ? t->dtype : TG_undefined);
     axis = axis < 0 ? axis + t->rank + 1 : axis;
     for (int32_t k = 0; k <= t->rank; k++)
@@ -318,7 +321,7 @@ bool infer_scan(TgInfer *f)
         inf_set_type(f, i,
                      i < n ? after_last_round(f, &c[i])
                            : with_axis(f, seen_outside(f, returned(body, i)->type),
-                                       (int32_t)listed(f, "scan_output_axes", i - n), rounds));
+                                       listed(f, "scan_output_axes", i - n), rounds));
     return true;
 }
 

@@ -311,6 +311,21 @@ static TgDim wrapped(const TgInfer *f, TgDim x, TgDtype dtype)
     return dtype != TG_bool && tg_dim_known(x, &n) ? inf_num(f, tg_wrap_integer(dtype, n)) : x;
 }
 
+/* Every element of `box` has one in each operand: bounds of Clip, say, are not broadcast by inference. */
+static bool all_broadcast(const Operands *o, const InfBox *box)
+{
+    for (uint32_t i = 0; i < o->n; i++) {
+        const InfBox *from = &o->box[i];
+        int32_t shift = box->rank - from->rank;
+        if (!o->element[i])
+            continue;
+        for (int32_t k = 0; k < from->rank; k++)
+            if (shift < 0 || (from->dim[k] != 1 && from->dim[k] != box->dim[k + shift]))
+                return false;
+    }
+    return true;
+}
+
 void inf_fold_elementwise(TgInfer *f)
 {
     const TgType *type = tg_value(f->g, f->n->out[0])->type;
@@ -322,7 +337,7 @@ void inf_fold_elementwise(TgInfer *f)
         !inf_box(type, &box))
         return;
     Fold fold = fold_of(f->n->op);
-    if (!fold || !read_operands(f, &o))
+    if (!fold || !read_operands(f, &o) || !all_broadcast(&o, &box))
         return;
     for (uint32_t e = 0; e < box.count; e++) {
         inf_unravel(&box, e, index);

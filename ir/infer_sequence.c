@@ -173,6 +173,8 @@ bool infer_tf_idf_vectorizer(TgInfer *f)
     const int64_t *index = tg_attr_ints(f->n, "ngram_indexes", &n);
     for (uint32_t i = 0; i < n; i++)
         most = index[i] > most ? index[i] : most;
+    if (most == INT64_MAX)
+        return inf_refuse(f, "ngram_indexes are too large");
     if (out.rank == 2)
         out.dim[0] = in.dim[0];
     if (out.rank > 0)

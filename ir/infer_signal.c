@@ -14,7 +14,7 @@ static TgDim scaled(const TgInfer *f, TgDim d, float scale)
     if (!(scale > 0 && scale < 0x1p30F))
         return inf_fresh(f);
     if (tg_dim_known(d, &n))
-        return inf_num(f, (int64_t)floorf((float)n * scale));
+        return inf_num(f, tg_truncate((double)floorf((float)n * scale)));
     if (scale == floorf(scale))
         return tg_dim_mul(f->tg, d, inf_num(f, (int64_t)scale));
     float inverse = 1 / scale;

@@ -9,6 +9,7 @@
  * Every graph opens a scope. A name that a scope lacks is looked for further out and captured level by
  * level.
  */
+#include "dim.h"
 #include "text.h"
 
 #include <string.h>
@@ -370,35 +371,6 @@ static bool constant_statement(Parser *p, const Bindings *left)
     return tg_lex_fail(&p->r.lex, "one name for a constant");
 }
 
-/* Where inference invented a size, or a term over invented ones, the text's word for it stays. */
-static const TgType *keep_invented(Tg *tg, const TgType *met, const TgType *claim)
-{
-    TgDim dim[TG_MAX_RANK];
-    if (!tg_is_tensor(met) || claim->kind != TG_TENSOR || claim->rank != met->rank)
-        return met;
-    for (int32_t i = 0; i < met->rank; i++)
-        dim[i] = tg_dim_is_fresh(met->dim[i]) ? claim->dim[i] : met->dim[i];
-    return tg_type(tg, met->dtype, met->rank, dim);
-}
-
-/* The claim is kept where inference knows less; a contradiction is an error at `place`. */
-static bool agree_on_type(Parser *p, TgValue v, const TgType *claim, const TgToken *place)
-{
-    TgValueInfo *info = tg_value(p->scope->g, v);
-    Tg *tg = p->model->tg;
-    bool agree;
-    const TgType *met = tg_type_meet(tg, info->type, claim, &agree);
-    if (!agree) {
-        tg_lex_place(&p->r.lex, place);
-        return tg_report(tg, TG_E_claimed_type, info->name ? info->name : "this value",
-                         tg_type_text(tg, info->type), tg_type_text(tg, claim));
-    }
-    if (met != info->type && !info->declared)
-        info->declared = claim;
-    info->type = keep_invented(tg, met, claim);
-    return true;
-}
-
 /* ": T, T" behind the call, for the first outputs. Operators that we do not know take what is declared. */
 static bool types_and_inference(Parser *p, TgNode n, const TgToken *op)
 {
@@ -422,9 +394,11 @@ static bool types_and_inference(Parser *p, TgNode n, const TgToken *op)
                 tg_value(p->scope->g, info->out[i])->declared = claim[i];
     if (!infer(p, n, op))
         return false;
-    for (uint32_t i = 0; i < n_claims; i++)
-        if (!agree_on_type(p, info->out[i], claim[i], &place[i]))
+    for (uint32_t i = 0; i < n_claims; i++) {
+        tg_lex_place(lex, &place[i]);
+        if (!tg_read_claim(lex->tg, tg_value(p->scope->g, info->out[i]), claim[i]))
             return false;
+    }
     return true;
 }
 
@@ -575,7 +549,8 @@ static bool model(Parser *p)
     Scope scope = {.g = p->model->graph};
     tg_map_init(&scope.names, lex->arena);
     p->scope = &scope;
-    return body(p) && (lex->token.kind == TG_TOK_END || tg_lex_fail(lex, "the end of the text"));
+    return body(p) && tg_read_interface(lex->arena, scope.g) &&
+           (lex->token.kind == TG_TOK_END || tg_lex_fail(lex, "the end of the text"));
 }
 
 TgModel *tg_parse(Tg *tg, const char *file, const char *text, size_t n)
@@ -586,6 +561,7 @@ TgModel *tg_parse(Tg *tg, const char *file, const char *text, size_t n)
     p.r.arena = p.model->arena;
     p.r.base = p.model->path = tg_name(tg, file ? file : "");
     p.r.constant = named_constant;
+    dim_reserve(tg, text, n);
     tg_lex_begin(&p.r.lex, words, p.r.base, text, n);
     bool good = model(&p);
     tg_arena_free(words);

@@ -117,6 +117,13 @@ static void comma(const Scope *s)
         tg_text_add(s->w->out, " ");
 }
 
+static void written_type(const Scope *s, const char *before, const TgType *type, const char *after)
+{
+    tg_text_add(s->w->out, before);
+    tg_write_type(s->w, type);
+    tg_text_add(s->w->out, after);
+}
+
 /* --- values --------------------------------------------------------------------------------------------- */
 
 static void value_notes(const Scope *s, TgValue v)
@@ -125,7 +132,7 @@ static void value_notes(const Scope *s, TgValue v)
     if (s->number[v] && info->name && info->name[0])
         tg_write_quoted(s->w, " !name(", info->name, ")");
     if (info->declared && info->declared != info->type)
-        tg_text_format(s->w->out, " !declared(%s)", tg_type_text(s->w->tg, info->declared));
+        written_type(s, " !declared(", info->declared, ")");
     if (info->doc)
         tg_write_quoted(s->w, " !doc(", info->doc, ")");
     if (info->type_wire.n)
@@ -138,7 +145,7 @@ static void input(const Scope *s, TgValue v)
 {
     const TgValueInfo *info = tg_value(s->g, v);
     value(s, v);
-    tg_text_format(s->w->out, ": %s", tg_type_text(s->w->tg, info->type));
+    written_type(s, ": ", info->type, "");
     value_notes(s, v);
     if (!info->initial)
         return;
@@ -239,8 +246,7 @@ static void types(const Scope *s, const TgNodeInfo *n)
     while (known && tg_type_of(s->g, n->out[known - 1])->kind == TG_UNTYPED)
         known--;
     for (uint32_t i = 0; i < known; i++)
-        tg_text_format(s->w->out, "%s%s", i ? ", " : " : ",
-                       tg_type_text(s->w->tg, tg_type_of(s->g, n->out[i])));
+        written_type(s, i ? ", " : " : ", tg_type_of(s->g, n->out[i]), "");
 }
 
 static void node(Scope *s, const TgNodeInfo *n)
@@ -270,7 +276,7 @@ static void returned(const Scope *s, const TgReturn *r)
     if (from->number[v] || tg_value(from->g, v)->name != r->name)
         tg_write_quoted(s->w, " as ", r->name ? r->name : "", "");
     if (r->declared)
-        tg_text_format(s->w->out, ": %s", tg_type_text(s->w->tg, r->declared));
+        written_type(s, ": ", r->declared, "");
     if (r->doc)
         tg_write_quoted(s->w, " !doc(", r->doc, ")");
     if (r->type_wire.n)
@@ -363,6 +369,7 @@ static void write(TgGraph *g, const TgModel *m, TgText *out)
     tg_text_init(&text, pages);
     TgMark mark = tg_mark(tg_scratch(g->tg));
     TgWriter w = {.tg = g->tg, .out = &text, .base = g->model->path ? g->model->path : ""};
+    tg_map_init(&w.numbers, pages);
     graph(&w, g);
     tg_release(tg_scratch(g->tg), mark);
     w.out = out;

@@ -235,7 +235,11 @@ static void attr_value(TgWriter *w, const TgAttr *a)
     case TG_A_FLOAT: float_value(w->out, a->u.f); break;
     case TG_A_STRING: tg_text_quoted(w->out, (const char *)a->u.s.at, a->u.s.n); break;
     case TG_A_TENSOR: tg_write_const(w, a->u.tensors[0]); break;
-    case TG_A_TYPE: tg_text_format(w->out, "type(%s)", tg_type_text(w->tg, a->u.type)); break;
+    case TG_A_TYPE:
+        tg_text_add(w->out, "type(");
+        tg_write_type(w, a->u.type);
+        tg_text_add(w->out, ")");
+        break;
     case TG_A_RAW: tg_write_hex(w, "raw", a->u.s); break;
     default: list_value(w, a); break;
     }

@@ -14,6 +14,7 @@
 /* A tensor without payload. Sizes that overflow unwind; negative ones are a bug of the caller. */
 static TgTensor *shaped(TgArena *arena, TgDtype dtype, int32_t rank, const int64_t *dim, TgPayload payload) {
     Tg *tg = tg_arena_context(arena);
+    TG_CHECK(tg, dtype > TG_undefined && dtype < TG_DTYPE_COUNT);
     TG_CHECK(tg, rank >= 0 && rank <= TG_MAX_RANK);
     TgTensor *t = TG_NEW(arena, TgTensor);
     t->dtype = dtype;

@@ -1,5 +1,5 @@
 /* Pieces of the text form that graphs and rules have in common: types, constants, attributes. Private to ir/.
- * Reading (read_data.c, read_attr.c) and writing (print_data.c; types: tg_type_print) undo each other. */
+ * Reading (read_data.c, read_attr.c) and writing (print_data.c; types: print_type.c) undo each other. */
 #ifndef TG_TEXT_H
 #define TG_TEXT_H
 
@@ -32,6 +32,9 @@ bool tg_read_attr_name(TgReader *r, TgName *name); /* takes `name =` */
 bool tg_read_attr_value(TgReader *r, TgOp op, TgName name,
                         TgAttrBuild *to);       /* op says what its attributes are */
 bool tg_read_header_line(TgReader *r, TgModel *m); /* read_header.c: one line of the model's header */
+/* read_claim.c: keeps the claim where inference knows less. False: they contradict each other, recorded. */
+bool tg_read_claim(Tg *tg, TgValueInfo *v, const TgType *claim);
+bool tg_read_interface(TgArena *arena, const TgGraph *g); /* read_interface.c: names of inputs and outputs */
 bool tg_read_quoted(TgReader *r, TgName *text); /* ("text") */
 bool tg_read_hex(TgReader *r, TgBytes *bytes);  /* ("0a0b"): bytes that are no text */
 
@@ -41,11 +44,13 @@ typedef struct {
     Tg *tg;
     TgText *out;
     TgName base;     /* as in TgReader */
+    TgMap numbers;   /* of sizes that nobody named, in this text */
     bool names_file; /* some constant was written as a file range */
 } TgWriter;
 
 void tg_write_name(TgWriter *w, char sigil,
                    TgName name); /* quoted where it is no plain word; sigil 0: none */
+void tg_write_type(TgWriter *w, const TgType *type);
 void tg_write_const(TgWriter *w, const TgTensor *tensor);
 void tg_write_op(TgWriter *w, const TgNodeInfo *n);
 void tg_write_attrs(TgWriter *w, const TgAttrs *attrs); /* axis=2, mode="linear" */

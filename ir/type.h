@@ -30,6 +30,7 @@ double tg_round_float(TgDtype t, double x, bool saturate);
 typedef enum { TG_ROUND_UP, TG_ROUND_DOWN, TG_ROUND_NEAREST } TgRounding;
 double tg_round_e8m0(double x, bool saturate, TgRounding mode); /* Cast to f8e8m0: of |x|; zero gives the smallest */
 int64_t tg_wrap_integer(TgDtype t, int64_t x); /* u64 keeps its bits; bool: 0 or 1 */
+int64_t tg_truncate(double x); /* towards zero; out of range: the nearest integer of 64 bits; NaN: 0 */
 /* Element i of a packed array, and back. Integers: `out` int64 (u64: bits, bool: 0/1); floats: double. */
 int64_t tg_load_integer(TgDtype t, const void *bytes, size_t i);
 double tg_load_float(TgDtype t, const void *bytes, size_t i);

@@ -107,6 +107,18 @@ static const TgTensor *keep_result(TgPass *p, const TgNodeInfo *n, uint32_t outp
     return t;
 }
 
+/* Is t what inference told the readers of v? It is not where a node has operands that it does not take. */
+static bool as_inferred(const TgPass *p, TgValue v, const TgTensor *t)
+{
+    const TgType *promised = tg_type_of(p->g, v);
+    if (promised->dtype != t->dtype || promised->rank != t->rank)
+        return false;
+    for (int32_t k = 0; k < t->rank; k++)
+        if (tg_dim_never_equal(p->tg, promised->dim[k], tg_dim(p->tg, t->dim[k])))
+            return false;
+    return true;
+}
+
 static bool compute_now(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
 {
     const TgArray *operands[32];
@@ -126,7 +138,7 @@ static bool compute_now(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
         if (n->in[i])
             tg_array_drop(p->tg, &arrays[i]);
     for (uint32_t i = 0; good && i < n->n_out; i++)
-        good = (out[i] = keep_result(p, n, i, &results[i])) != NULL;
+        good = (out[i] = keep_result(p, n, i, &results[i])) != NULL && as_inferred(p, n->out[i], out[i]);
     for (uint32_t i = 0; i < n->n_out; i++)
         tg_array_drop(p->tg, &results[i]);
     if (!good)

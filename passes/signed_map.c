@@ -1,4 +1,6 @@
 /* Following signed permutations back to their source, see signed_map.h. */
+#include <math.h>
+
 #include "signed_map.h"
 
 enum { MOST_ELEMENTS = 4096, MOST_STEPS = 24 };
@@ -174,10 +176,14 @@ static bool step_factor(TgPass *p, const TgNodeInfo *n, TgValue constant, Signed
         for (int32_t k = 0; k < m->tail; k++) {
             int32_t axis = t->rank - m->tail + k;
             int64_t d = axis < 0 ? 1 : t->dim[axis];
+            if (d != 1 && d != pass_dim(p->g, n->out[0], k - m->tail))
+                return false; /* a node that cannot run */
             flat = flat * d + (d == 1 ? 0 : at[k]);
         }
         double c = tg_tensor_float(p->tg, t, (size_t)flat);
         m->factor[i] = n->op == TG_Div ? 1 / c : c;
+        if (!isfinite(m->factor[i]))
+            return false;
     }
     return true;
 }

@@ -258,7 +258,7 @@ static void sizes_that_only_data_tell(void **state)
            "graph @r(%n: i64[]) { %i = Range(const i64[] 0, Mul(%n, %n), const i64[] 1) : i64[max(0, ~5)] "
            "return %i }",
            "graph @r(%n: i64[]) {\n  %1 = const i64[] 0\n  %2 = const i64[] 1\n  %3 = Mul(%n, %n) : i64[]\n"
-           "  %i = Range(%1, %3, %2) : i64[max(0, ~5)]\n  return %i\n}\n");
+           "  %i = Range(%1, %3, %2) : i64[max(0, ~1)]\n  return %i\n}\n");
     prints(*state, "graph @n(%x: f32[3]) { %i = NonZero(%x) : i64[1,K] return %i }",
            "graph @n(%x: f32[3]) {\n  %i = NonZero(%x) : i64[1,K]\n  return %i\n}\n");
 }
