@@ -1,0 +1,102 @@
+/* Private to attention*.c: what is known of one attention while it is read, planned and written.
+ *
+ * Letters (axes.h) name the index variables: batch and heads together are `lead`, then queries, keys, size (of a head of
+ * queries and keys) and value_size. A trail is one value followed back through its views: any of its stations may become
+ * the operand, the deepest one that fits is the cheapest. */
+#ifndef TG_ATTENTION_H
+#define TG_ATTENTION_H
+
+#include "axes.h"
+
+enum { TRAIL_MOST = 16, LAYERS_MOST = 4, CONDS_MOST = 6 };
+
+typedef struct {
+    uint32_t n;
+    AxisMap at[TRAIL_MOST];
+    double scale[TRAIL_MOST]; /* the value that was followed is scale[i] times what at[i] says */
+} Trail;
+
+/* --- masks (attention_mask.c) ----------------------------------------------------------------------------------------- */
+
+/* One condition for a key to be seen: what `kind` says of the value, unless negated. */
+typedef struct {
+    enum { COND_BOOL, COND_NOT_ZERO, COND_IS_ONE } kind;
+    bool negated;
+    AxisMap map;
+} Cond;
+
+/* What one addend of the mask does: keys that miss a condition get `hidden`, the others the bias (or nothing). */
+typedef struct {
+    uint32_t n;
+    Cond cond[CONDS_MOST];
+    bool has_band;       /* a condition too: key <= query + band */
+    TgDim band;
+    Cond band_source;    /* the comparison that says so; map.v 0: it was read from something else */
+    double hidden;       /* 0: nothing is hidden */
+    bool has_bias;
+    AxisMap bias;
+    AxisMap whole;       /* the addend as it was read; v 0: it was the condition of a Where */
+} Layer;
+
+typedef struct {
+    uint32_t n;
+    Layer layer[LAYERS_MOST];
+} Mask;
+
+/* What lies on the way of the scores, before it is read. */
+typedef struct {
+    AxisMap map;
+    bool is_condition; /* of a Where; else an addend */
+    bool hides_where;  /* true hides (else: false hides) with `hidden` */
+    double hidden;
+} MaskTerm;
+
+/* --- one attention ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    Alphabet abc;
+    TgNodeInfo *at;      /* for explanations: Softmax, or Attention */
+    const TgNodeInfo *op;/* an Attention that is there already; NULL: pieces */
+    Trail result;        /* from the last view of the result back to the product */
+    Trail q, k, v;
+    Word lead, queries, keys, size, value_size;
+    double scale, softcap; /* softcap 0: none */
+    uint32_t n_terms;
+    MaskTerm term[LAYERS_MOST];
+    Mask mask;           /* the terms, once read */
+    bool nan_is_zero;    /* a row of NaN counts as zeros: Where(IsNaN(p), 0, p) */
+    TgValue guard;       /* rows where it is true are zeros; 0: none */
+    AxisMap guard_map;
+} Attention;
+
+/* attention_read.c. Back from `from` through views, repetitions and (with_scale) constant factors. */
+void attention_follow(Alphabet *abc, const AxisMap *from, bool with_scale, Trail *t);
+/* False: it is none (explained where it looks like one). */
+bool attention_read(TgPass *p, TgNodeInfo *softmax, Attention *a);
+
+/* attention_mask.c: the terms become layers. False: explained. */
+bool mask_read(TgPass *p, Attention *a);
+/* What `cond` (a boolean value) says, as conditions of a layer. False: too many, or sizes that do not fit. */
+bool mask_read_conditions(TgPass *p, Attention *a, const AxisMap *cond, bool negated, Layer *layer);
+/* A number that hides a key for good: nothing of its score is left. */
+static inline bool hides(double x) { return x <= -1e8; }
+/* So large that it absorbs the score: a row of it is uniform. ONNX Runtime takes a row of the lowest number for one that
+ * sees nothing, and gives zeros; hence a quarter of it is written: sums of several then stay above the lowest, too. */
+static inline bool absorbs(double x) { return x <= -1e37; }
+static inline double absorbing(void) { return -8.507059e37; }
+
+/* How the operator is told about the mask. */
+typedef struct {
+    bool is_causal;
+    bool refused;
+    TgValue value; /* 0: none */
+} MaskOperand;
+
+/* attention_mask_write.c. offset: what the operator's causal flag adds to the query, the length of the past; axes: batch,
+ * heads, queries, keys; query_size: the number of queries as i64[1] or 0. `refused`: explained. */
+MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4], const AxisMap *query);
+
+/* attention_write.c */
+bool attention_write(TgPass *p, Attention *a);
+
+#endif

@@ -1,0 +1,576 @@
+/* Words and maps of axes.h. Cost: linear in ranks; alphabets are small and live on the stack of a look. */
+#include <string.h>
+
+#include "axes.h"
+#include "views.h"
+
+/* --- words ------------------------------------------------------------------------------------------------------------ */
+
+uint8_t axes_letter(Alphabet *a, TgDim size)
+{
+    if (a->n == AXES_LETTERS) {
+        a->full = true;
+        return 0;
+    }
+    a->at[a->n] = (Letter){.size = size};
+    return (uint8_t)a->n++;
+}
+
+static void push(Word *w, uint8_t letter)
+{
+    if (w->n < AXES_WORD)
+        w->at[w->n++] = letter;
+}
+
+Word axes_word(Alphabet *a, TgDim size)
+{
+    Word w = {0};
+    if (!tg_dim_is(size, 1))
+        push(&w, axes_letter(a, size));
+    return w;
+}
+
+static void spell_letter(const Alphabet *a, uint8_t letter, Word *out)
+{
+    uint8_t pending[AXES_LETTERS];
+    uint32_t n = 0;
+    pending[n++] = letter;
+    while (n) {
+        letter = pending[--n];
+        if (!a->at[letter].is_split) {
+            push(out, letter);
+            continue;
+        }
+        pending[n++] = a->at[letter].minor;
+        pending[n++] = a->at[letter].major;
+    }
+}
+
+Word axes_spell(const Alphabet *a, const Word *w)
+{
+    Word out = {0};
+    for (uint32_t i = 0; i < w->n; i++)
+        spell_letter(a, w->at[i], &out);
+    return out;
+}
+
+Word axes_join(const Alphabet *a, uint32_t n, const Word *words)
+{
+    Word out = {0};
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < words[i].n; k++)
+            spell_letter(a, words[i].at[k], &out);
+    return out;
+}
+
+bool axes_same(const Alphabet *a, const Word *x, const Word *y)
+{
+    Word s = axes_spell(a, x), t = axes_spell(a, y);
+    return s.n == t.n && memcmp(s.at, t.at, s.n) == 0;
+}
+
+static uint32_t place_of(const Word *spelled, uint8_t letter)
+{
+    uint32_t i = 0;
+    while (i < spelled->n && spelled->at[i] != letter)
+        i++;
+    return i;
+}
+
+bool axes_has(const Alphabet *a, const Word *w, uint8_t letter)
+{
+    Word s = axes_spell(a, w);
+    return place_of(&s, letter) < s.n;
+}
+
+Word axes_only(const Alphabet *a, const Word *w, const Word *set, bool keep)
+{
+    Word s = axes_spell(a, w), out = {0};
+    for (uint32_t i = 0; i < s.n; i++)
+        if (axes_has(a, set, s.at[i]) == keep)
+            push(&out, s.at[i]);
+    return out;
+}
+
+TgDim axes_size(const Alphabet *a, const Word *w)
+{
+    TgDim size = tg_dim(a->g->tg, 1);
+    for (uint32_t i = 0; i < w->n; i++)
+        size = tg_dim_mul(a->g->tg, size, a->at[w->at[i]].size);
+    return size;
+}
+
+bool axes_longer(Alphabet *a, const Word *w, TgDim size, Word *longer)
+{
+    Word s = axes_spell(a, w);
+    if (s.n != 1)
+        return false;
+    uint8_t letter = axes_letter(a, size);
+    if (a->full)
+        return false;
+    a->at[letter].is_longer = true;
+    a->at[letter].shorter = s.at[0];
+    *longer = (Word){1, {letter}};
+    return true;
+}
+
+Word axes_index(const Alphabet *a, const Word *w)
+{
+    Word s = axes_spell(a, w);
+    for (uint32_t i = 0; i < s.n; i++)
+        while (a->at[s.at[i]].is_longer && !a->at[s.at[i]].is_split)
+            s.at[i] = a->at[s.at[i]].shorter;
+    return axes_spell(a, &s);
+}
+
+/* --- maps -------------------------------------------------------------------------------------------------------------- */
+
+static const TgType *ranked(const TgGraph *g, TgValue v)
+{
+    const TgType *t = tg_type_of(g, v);
+    return tg_is_tensor(t) && t->rank >= 0 && t->rank <= AXES_RANK ? t : NULL;
+}
+
+bool axes_start(Alphabet *a, TgValue v, AxisMap *map)
+{
+    const TgType *t = ranked(a->g, v);
+    if (!t)
+        return false;
+    *map = (AxisMap){.v = v, .rank = t->rank};
+    for (int32_t i = 0; i < t->rank; i++)
+        map->axis[i] = axes_word(a, t->dim[i]);
+    return !a->full;
+}
+
+Word axes_all(const Alphabet *a, const AxisMap *map)
+{
+    return axes_join(a, (uint32_t)map->rank, map->axis);
+}
+
+/* Deals the letters of `all` out to axes of the given sizes; letters are split where a boundary falls within one. */
+static bool deal(Alphabet *a, Word all, int32_t rank, const TgDim *dim, Word *axis)
+{
+    Tg *tg = a->g->tg;
+    uint32_t next = 0;
+    for (int32_t i = 0; i < rank; i++) {
+        TgDim rest = dim[i], quotient;
+        axis[i] = (Word){0};
+        while (!tg_dim_is(rest, 1)) {
+            if (next == all.n || axis[i].n == AXES_WORD)
+                return false;
+            uint8_t letter = all.at[next];
+            TgDim size = a->at[letter].size;
+            if (size == rest || tg_dim_exact_div(tg, rest, size, &quotient)) {
+                push(&axis[i], letter);
+                rest = size == rest ? tg_dim(tg, 1) : quotient;
+                next++;
+            } else if (tg_dim_exact_div(tg, size, rest, &quotient)) {
+                uint8_t major = axes_letter(a, rest), minor = axes_letter(a, quotient);
+                if (a->full)
+                    return false;
+                a->at[letter] = (Letter){.size = size, .is_split = true, .major = major, .minor = minor};
+                push(&axis[i], major);
+                all.at[next] = minor;
+                rest = tg_dim(tg, 1);
+            } else
+                return false;
+        }
+    }
+    return next == all.n;
+}
+
+static bool back_view(Alphabet *a, const AxisMap *of, AxisMap *x)
+{
+    return deal(a, axes_all(a, of), x->rank, tg_type_of(a->g, x->v)->dim, x->axis);
+}
+
+static bool back_transpose(const Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMap *x)
+{
+    int64_t perm[TG_MAX_RANK];
+    int32_t rank;
+    if (!transpose_permutation(a->g, n, perm, &rank) || rank != of->rank)
+        return false;
+    for (int32_t i = 0; i < rank; i++)
+        x->axis[perm[i]] = of->axis[i];
+    return true;
+}
+
+/* Elementwise or Expand: sizes of 1 are repeated. Axes are aligned at the end. */
+static bool back_broadcast(const Alphabet *a, const AxisMap *of, AxisMap *x)
+{
+    const TgType *from = tg_type_of(a->g, x->v), *to = tg_type_of(a->g, of->v);
+    for (int32_t i = 0; i < x->rank; i++) {
+        int32_t k = i + of->rank - x->rank;
+        if (k < 0)
+            return false;
+        if (from->dim[i] == to->dim[k])
+            x->axis[i] = of->axis[k];
+        else if (!tg_dim_is(from->dim[i], 1))
+            return false;
+        else
+            x->axis[i] = (Word){0};
+    }
+    return true;
+}
+
+/* One axis of `of` is (major, minor) with the given size of the minor part; keeps one of the two. */
+static bool keep_part(Alphabet *a, const Word *w, TgDim major, TgDim minor, bool keep_major, Word *out)
+{
+    Word part[2];
+    if (!deal(a, axes_spell(a, w), 2, (TgDim[]){major, minor}, part))
+        return false;
+    *out = part[keep_major ? 0 : 1];
+    return true;
+}
+
+static bool back_tile(Alphabet *a, const AxisMap *of, AxisMap *x)
+{
+    const TgType *from = tg_type_of(a->g, x->v), *to = tg_type_of(a->g, of->v);
+    if (x->rank != of->rank)
+        return false;
+    for (int32_t i = 0; i < x->rank; i++) {
+        TgDim times;
+        if (from->dim[i] == to->dim[i])
+            x->axis[i] = of->axis[i];
+        else if (!tg_dim_exact_div(a->g->tg, to->dim[i], from->dim[i], &times) ||
+                 !keep_part(a, &of->axis[i], times, from->dim[i], false, &x->axis[i]))
+            return false;
+    }
+    return true;
+}
+
+static int64_t axis_of_node(const TgNodeInfo *n, int32_t rank)
+{
+    int64_t axis = tg_attr_int(n, "axis");
+    return axis < 0 ? axis + rank : axis;
+}
+
+/* The same value several times along an axis. */
+static bool back_concat(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMap *x)
+{
+    int64_t axis = axis_of_node(n, of->rank);
+    for (uint32_t i = 1; i < n->n_in; i++)
+        if (n->in[i] != n->in[0])
+            return false;
+    for (int32_t i = 0; i < of->rank; i++)
+        x->axis[i] = of->axis[i];
+    return keep_part(a, &of->axis[axis], tg_dim(a->g->tg, n->n_in), tg_type_of(a->g, x->v)->dim[axis], false,
+                     &x->axis[axis]);
+}
+
+/* Gather by constant indices 0 0 1 1 .. (grouped) or 0 1 0 1 .. (interleaved). */
+static bool back_gather(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMap *x)
+{
+    enum { MOST = 1024 };
+    int64_t index[MOST], axis = axis_of_node(n, x->rank), size = pass_dim(a->g, x->v, (int32_t)axis);
+    uint32_t count;
+    if (pass_rank(a->g, n->in[1]) != 1 || size < 1 || !tg_const_ints(a->g, n->in[1], MOST, index, &count) ||
+        count % size || count / size < 2)
+        return false;
+    int64_t times = count / size;
+    bool grouped = true, interleaved = true;
+    for (uint32_t i = 0; i < count; i++) {
+        grouped = grouped && index[i] == i / times;
+        interleaved = interleaved && index[i] == i % size;
+    }
+    for (int32_t i = 0; i < of->rank; i++)
+        x->axis[i] = of->axis[i];
+    TgDim many = tg_dim(a->g->tg, times), once = tg_dim(a->g->tg, size);
+    return (grouped && keep_part(a, &of->axis[axis], once, many, true, &x->axis[axis])) ||
+           (interleaved && keep_part(a, &of->axis[axis], many, once, false, &x->axis[axis]));
+}
+
+bool axes_back(Alphabet *a, const AxisMap *of, AxisMap *operand)
+{
+    const TgValueInfo *info = tg_value(a->g, of->v);
+    if (info->origin != TG_V_RESULT)
+        return false;
+    const TgNodeInfo *n = tg_node(a->g, info->node);
+    const TgType *t = n->n_in && n->in[0] ? ranked(a->g, n->in[0]) : NULL;
+    if (!t)
+        return false;
+    AxisMap x = {.v = n->in[0], .rank = t->rank};
+    bool read;
+    if (is_view(n->op))
+        read = back_view(a, of, &x);
+    else if (n->op == TG_Transpose)
+        read = back_transpose(a, of, n, &x);
+    else if (n->op == TG_Expand)
+        read = back_broadcast(a, of, &x);
+    else if (n->op == TG_Tile)
+        read = back_tile(a, of, &x);
+    else if (n->op == TG_Concat && n->n_in > 1)
+        read = back_concat(a, of, n, &x);
+    else if (n->op == TG_Gather)
+        read = back_gather(a, of, n, &x);
+    else
+        return false;
+    *operand = x;
+    return read && !a->full;
+}
+
+bool axes_operand(const Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uint32_t slot, AxisMap *operand)
+{
+    const TgType *t = ranked(a->g, n->in[slot]);
+    if (!t)
+        return false;
+    *operand = (AxisMap){.v = n->in[slot], .rank = t->rank};
+    return back_broadcast(a, of, operand);
+}
+
+/* --- products ------------------------------------------------------------------------------------------------------------ */
+
+/* Words of the leading axes of operand x of a MatMul: those of the result, none where the operand is repeated. */
+static bool leading(const Alphabet *a, const AxisMap *of, AxisMap *x)
+{
+    const TgType *from = tg_type_of(a->g, x->v), *to = tg_type_of(a->g, of->v);
+    for (int32_t i = 0; i < x->rank - 2; i++) {
+        int32_t k = i + of->rank - x->rank;
+        if (k < 0 || (from->dim[i] != to->dim[k] && !tg_dim_is(from->dim[i], 1)))
+            return false;
+        x->axis[i] = from->dim[i] == to->dim[k] ? of->axis[k] : (Word){0};
+    }
+    return true;
+}
+
+static bool matmul(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMap x[2], Word *inner)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        const TgType *t = ranked(a->g, n->in[i]);
+        if (!t || t->rank < 2)
+            return false;
+        x[i] = (AxisMap){.v = n->in[i], .rank = t->rank};
+        if (!leading(a, of, &x[i]))
+            return false;
+    }
+    int32_t r = x[0].rank, s = x[1].rank;
+    if (tg_type_of(a->g, n->in[0])->dim[r - 1] != tg_type_of(a->g, n->in[1])->dim[s - 2])
+        return false;
+    *inner = axes_word(a, tg_type_of(a->g, n->in[0])->dim[r - 1]);
+    x[0].axis[r - 2] = of->axis[of->rank - 2];
+    x[0].axis[r - 1] = x[1].axis[s - 2] = *inner;
+    x[1].axis[s - 1] = of->axis[of->rank - 1];
+    return true;
+}
+
+/* Terms of "ab,bc->ac" without spaces; false: of another kind (implicit result, ellipsis, repeated labels). */
+static bool einsum_terms(Tg *tg, const TgNodeInfo *n, char term[3][AXES_RANK + 1])
+{
+    uint32_t k = 0, length = 0;
+    memset(term, 0, 3 * (AXES_RANK + 1));
+    for (const char *c = tg_attr_string(tg, n, "equation"); *c; c++) {
+        if (*c == ' ')
+            continue;
+        bool arrow = *c == '-' && c[1] == '>';
+        if (*c == ',' || arrow) {
+            if (++k > 2 || (k == 2) != arrow)
+                return false;
+            length = 0;
+            c += arrow;
+        } else if (*c == '.' || length == AXES_RANK || strchr(term[k], *c))
+            return false;
+        else
+            term[k][length++] = *c;
+    }
+    return k == 2;
+}
+
+static bool einsum(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMap x[2], Word *inner)
+{
+    char term[3][AXES_RANK + 1];
+    Word summed[128] = {{0}};
+    bool seen[128] = {false};
+    *inner = (Word){0};
+    if (n->n_in != 2 || !einsum_terms(a->g->tg, n, term) || (int32_t)strlen(term[2]) != of->rank)
+        return false;
+    for (uint32_t i = 0; i < 2; i++) {
+        const TgType *t = ranked(a->g, n->in[i]);
+        if (!t || t->rank != (int32_t)strlen(term[i]))
+            return false;
+        x[i] = (AxisMap){.v = n->in[i], .rank = t->rank};
+        for (int32_t k = 0; k < t->rank; k++) {
+            unsigned char label = (unsigned char)term[i][k];
+            const char *kept = strchr(term[2], label);
+            if (kept && t->dim[k] != tg_type_of(a->g, of->v)->dim[kept - term[2]])
+                return false;
+            if (!kept && !strchr(term[1 - i], label))
+                return false;
+            if (!kept && !seen[label & 127]) {
+                seen[label & 127] = true;
+                summed[label & 127] = axes_word(a, t->dim[k]);
+                *inner = axes_join(a, 2, (Word[]){*inner, summed[label & 127]});
+            }
+            x[i].axis[k] = kept ? of->axis[kept - term[2]] : summed[label & 127];
+        }
+    }
+    return true;
+}
+
+bool axes_product(Alphabet *a, const AxisMap *of, AxisMap operand[2], Word *inner)
+{
+    const TgNodeInfo *n = tg_producer(a->g, of->v, TG_MatMul);
+    bool read;
+    if (n)
+        read = of->rank >= 2 && matmul(a, of, n, operand, inner);
+    else {
+        n = tg_producer(a->g, of->v, TG_Einsum);
+        read = n && einsum(a, of, n, operand, inner);
+    }
+    return read && !a->full;
+}
+
+/* --- writing --------------------------------------------------------------------------------------------------------------- */
+
+/* Reshape to `unit`s, Transpose them, Reshape to the axes wanted: each where needed. */
+typedef struct {
+    bool possible, first, moved, last;
+    uint32_t n;
+    Word unit[AXES_RANK];
+    int64_t perm[AXES_RANK];
+} Way;
+
+static bool same_axes(const Alphabet *a, uint32_t n, const Word *x, uint32_t m, const Word *y)
+{
+    bool same = n == m;
+    for (uint32_t i = 0; same && i < n; i++)
+        same = axes_same(a, &x[i], &y[i]);
+    return same;
+}
+
+/* The letters of w stand side by side, in that order, in `whole`; both spelled. */
+static bool stands_in(const Word *w, const Word *whole)
+{
+    uint32_t start = w->n ? place_of(whole, w->at[0]) : 0;
+    return start + w->n <= whole->n && (!w->n || memcmp(whole->at + start, w->at, w->n) == 0);
+}
+
+/* The axes of the map as units, or runs of letters that both orders have. False: more than a value has axes. */
+static bool choose_units(const Alphabet *a, const AxisMap *map, const Word *from, const Word *to, Way *way)
+{
+    bool as_they_are = true;
+    for (int32_t i = 0; i < map->rank; i++) {
+        way->unit[i] = axes_spell(a, &map->axis[i]);
+        as_they_are = as_they_are && stands_in(&way->unit[i], to);
+    }
+    way->n = (uint32_t)map->rank;
+    if (as_they_are)
+        return true;
+    way->first = true;
+    way->n = 0;
+    for (uint32_t i = 0; i < from->n; i++) {
+        bool goes_on = i > 0 && place_of(to, from->at[i]) == place_of(to, from->at[i - 1]) + 1;
+        if (!goes_on && way->n == AXES_RANK)
+            return false;
+        if (!goes_on)
+            way->unit[way->n++] = (Word){0};
+        push(&way->unit[way->n - 1], from->at[i]);
+    }
+    return true;
+}
+
+/* Units in the order of `to`; those of size 1 go where the wanted axes have them, else to the end. */
+static void order_units(const Alphabet *a, const Word *to, uint32_t n, const Word *axes, Way *way)
+{
+    bool used[AXES_RANK] = {false};
+    uint32_t count = 0;
+    for (uint32_t k = 0, at = 0; k < n; k++) {
+        Word wanted = axes_spell(a, &axes[k]);
+        uint32_t end = at + wanted.n;
+        for (uint32_t i = 0; i < way->n; i++)
+            if (!used[i] && !way->unit[i].n && !wanted.n) {
+                used[i] = true;
+                way->perm[count++] = i;
+                break;
+            }
+        while (at < end) {
+            uint32_t i = 0;
+            while (i < way->n && (!way->unit[i].n || way->unit[i].at[0] != to->at[at]))
+                i++;
+            if (i == way->n)
+                break;
+            used[i] = true;
+            way->perm[count++] = i;
+            at += way->unit[i].n;
+        }
+    }
+    for (uint32_t i = 0; i < way->n; i++)
+        if (!used[i])
+            way->perm[count++] = i;
+    way->possible = count == way->n;
+    for (uint32_t i = 0; i < way->n; i++)
+        way->moved = way->moved || way->perm[i] != i;
+}
+
+static Way find_way(Alphabet *a, const AxisMap *map, uint32_t n, const Word *axes)
+{
+    Way way = {0};
+    Word from = axes_all(a, map), to = axes_join(a, n, axes), moved[AXES_RANK];
+    bool same_letters = from.n == to.n;
+    for (uint32_t i = 0; same_letters && i < from.n; i++)
+        same_letters = place_of(&to, from.at[i]) < to.n;
+    if (!same_letters || n > AXES_RANK)
+        return way;
+    if (axes_same(a, &from, &to)) {
+        way.possible = true;
+        way.last = !same_axes(a, (uint32_t)map->rank, map->axis, n, axes);
+        return way;
+    }
+    if (!choose_units(a, map, &from, &to, &way))
+        return way;
+    order_units(a, &to, n, axes, &way);
+    for (uint32_t i = 0; i < way.n; i++)
+        moved[i] = way.unit[way.perm[i]];
+    way.last = !same_axes(a, way.n, moved, n, axes);
+    return way;
+}
+
+static const TgType *type_of_axes(const Alphabet *a, TgValue like, uint32_t n, const Word *axes)
+{
+    TgDim dim[AXES_RANK];
+    for (uint32_t i = 0; i < n; i++)
+        dim[i] = axes_size(a, &axes[i]);
+    return tg_type(a->g->tg, tg_type_of(a->g, like)->dtype, (int32_t)n, dim);
+}
+
+uint32_t axes_arrange_cost(Alphabet *a, const AxisMap *map, uint32_t n, const Word *axes)
+{
+    Way way = find_way(a, map, n, axes);
+    int64_t target[TG_MAX_RANK];
+    if (!way.possible)
+        return AXES_NO_WAY;
+    const TgType *at = tg_type_of(a->g, map->v);
+    if (way.first) {
+        const TgType *to = type_of_axes(a, map->v, way.n, way.unit);
+        if (!constant_target(at, to, target))
+            return AXES_NO_WAY;
+        at = to;
+    }
+    Word moved[AXES_RANK];
+    for (uint32_t i = 0; way.moved && i < way.n; i++)
+        moved[i] = way.unit[way.perm[i]];
+    if (way.moved)
+        at = type_of_axes(a, map->v, way.n, moved);
+    if (way.last && !constant_target(at, type_of_axes(a, map->v, n, axes), target))
+        return AXES_NO_WAY;
+    return (uint32_t)way.first + way.moved + way.last;
+}
+
+static TgValue reshape(TgPass *p, const Alphabet *a, TgValue v, uint32_t n, const Word *axes)
+{
+    int64_t target[TG_MAX_RANK];
+    const TgType *to = type_of_axes(a, v, n, axes);
+    if (!constant_target(tg_type_of(p->g, v), to, target))
+        return 0;
+    return pass_op(p, TG_Reshape, NULL, 2, v, pass_ints(p, n, target));
+}
+
+TgValue axes_arrange(TgPass *p, Alphabet *a, const AxisMap *map, uint32_t n, const Word *axes)
+{
+    Way way = find_way(a, map, n, axes);
+    TgValue v = way.possible ? map->v : 0;
+    if (v && way.first)
+        v = reshape(p, a, v, way.n, way.unit);
+    if (v && way.moved)
+        v = pass_op(p, TG_Transpose, transpose_attrs(p->tg, (int32_t)way.n, way.perm), 1, v);
+    return v && way.last ? reshape(p, a, v, n, axes) : v;
+}

@@ -1,0 +1,87 @@
+/* Axis maps: what the axes of a value are made of.
+ *
+ * Problem. Exporters split heads, repeat them and merge them with any mixture of Reshape, Transpose, Squeeze, Expand ...
+ * What matters is only which index of a value is which index of another.
+ *
+ * Idea. A letter is an index variable with a size. The map of a value writes each of its axes as a word of letters, most
+ * significant first:  [batch, seq, 32]  is  (b)(s)(hd)  once something tells heads and elements apart. One starts with a
+ * fresh letter per axis of some result and walks back through producers that only move elements:
+ *
+ *     Transpose    permutes the words
+ *     Reshape      deals the same letters out to other axes; where a boundary falls within a letter, the letter is split in
+ *                  two, everywhere (words keep the old letter; axes_spell reads it as the two)
+ *     Expand, Tile, Gather of constant repeats, Concat of one value:  the letters of the repetition vanish
+ *     MatMul, Einsum:  the letters of the operands follow from those of the result, and the summed ones are new
+ *
+ * Every order of splitting heads gives the same words; interleaved repetition (Tile) and grouped repetition (Expand behind
+ * the heads) do not. Sizes are symbolic; a word of no letters has size 1. A size that is not proved to fit ends the walk. */
+#ifndef TG_AXES_H
+#define TG_AXES_H
+
+#include "pass.h"
+
+enum { AXES_RANK = 8, AXES_WORD = 12, AXES_LETTERS = 64 };
+
+typedef struct {
+    uint32_t n;
+    uint8_t at[AXES_WORD];
+} Word;
+
+typedef struct {
+    TgDim size;
+    bool is_split;
+    uint8_t major, minor; /* the letters that it was split into */
+    bool is_longer;
+    uint8_t shorter;      /* the letter whose indices are the first ones of this one */
+} Letter;
+
+typedef struct {
+    const TgGraph *g;
+    uint32_t n;
+    Letter at[AXES_LETTERS];
+    bool full; /* no letter was left: what was read since is not to be trusted */
+} Alphabet;
+
+typedef struct {
+    TgValue v;
+    int32_t rank;
+    Word axis[AXES_RANK];
+} AxisMap;
+
+/* --- words ----------------------------------------------------------------------------------------------------------- */
+
+uint8_t axes_letter(Alphabet *a, TgDim size);        /* a new one */
+Word axes_word(Alphabet *a, TgDim size);             /* of one new letter; of none for size 1 */
+Word axes_spell(const Alphabet *a, const Word *w);   /* letters that were split are spelled out */
+Word axes_join(const Alphabet *a, uint32_t n, const Word *words);
+bool axes_same(const Alphabet *a, const Word *x, const Word *y);
+bool axes_has(const Alphabet *a, const Word *w, uint8_t letter);
+/* The letters of w that are (keep) or are not in `set`. */
+Word axes_only(const Alphabet *a, const Word *w, const Word *set, bool keep);
+TgDim axes_size(const Alphabet *a, const Word *w);
+/* What a Slice cut the end from: one letter of a larger size with the same first indices. False: w is no single letter. */
+bool axes_longer(Alphabet *a, const Word *w, TgDim size, Word *longer);
+/* The letters that say the same index: longer ones are spelled as what was cut from them. */
+Word axes_index(const Alphabet *a, const Word *w);
+
+/* --- maps ------------------------------------------------------------------------------------------------------------- */
+
+/* v with a new letter per axis. False: rank unknown or too high. */
+bool axes_start(Alphabet *a, TgValue v, AxisMap *map);
+/* From a value to what it is a view or repetition of: the operand of its producer. False: made in another way. */
+bool axes_back(Alphabet *a, const AxisMap *of, AxisMap *operand);
+/* Operand `slot` of a node that broadcasts its operands to `of`. */
+bool axes_operand(const Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uint32_t slot, AxisMap *operand);
+/* Both operands of MatMul or of an Einsum of two operands, whose result is `of`; `inner`: what is summed. */
+bool axes_product(Alphabet *a, const AxisMap *of, AxisMap operand[2], Word *inner);
+Word axes_all(const Alphabet *a, const AxisMap *map); /* all letters in order */
+
+/* --- writing ------------------------------------------------------------------------------------------------------------ */
+
+enum { AXES_NO_WAY = 1000 };
+/* How many nodes it takes to lay a value of these axes out as those: Reshape, Transpose, Reshape at most. */
+uint32_t axes_arrange_cost(Alphabet *a, const AxisMap *map, uint32_t n, const Word *axes);
+/* Does it. 0: recorded, or no way. */
+TgValue axes_arrange(TgPass *p, Alphabet *a, const AxisMap *map, uint32_t n, const Word *axes);
+
+#endif
