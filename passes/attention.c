@@ -12,11 +12,12 @@ void pass_attention(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        if (info->dead || info->op != TG_Softmax || !is_read(p->g, info->out[0]) || !pass_may(p))
+        bool pieces = info->op == TG_Softmax;
+        if (info->dead || (!pieces && info->op != TG_Attention) || !is_read(p->g, info->out[0]) || !pass_may(p))
             continue;
         TgMark mark = tg_mark(tg_scratch(p->tg));
         Attention *a = TG_NEW(tg_scratch(p->tg), Attention);
-        if (attention_read(p, info, a))
+        if (pieces ? attention_read(p, info, a) : attention_read_operator(p, info, a))
             attention_write(p, a);
         tg_release(tg_scratch(p->tg), mark);
     }

@@ -16,6 +16,15 @@ typedef struct {
     double scale[TRAIL_MOST]; /* the value that was followed is scale[i] times what at[i] says */
 } Trail;
 
+/* Keys or values that are past and new ones, one behind the other. */
+typedef struct {
+    bool there;
+    TgValue all;       /* the Concat of both, or the output of an Attention that says so */
+    AxisMap of_all, past;
+    Word past_keys, new_keys;
+    Trail fresh;       /* of the new part */
+} Cache;
+
 /* --- masks (attention_mask.c) ----------------------------------------------------------------------------------------- */
 
 /* One condition for a key to be seen: what `kind` says of the value, unless negated. */
@@ -59,6 +68,8 @@ typedef struct {
     const TgNodeInfo *op;/* an Attention that is there already; NULL: pieces */
     Trail result;        /* from the last view of the result back to the product */
     Trail q, k, v;
+    Cache k_cache, v_cache;
+    bool is_causal;      /* of op */
     Word lead, queries, keys, size, value_size;
     double scale, softcap; /* softcap 0: none */
     uint32_t n_terms;
@@ -71,8 +82,15 @@ typedef struct {
 
 /* attention_read.c. Back from `from` through views, repetitions and (with_scale) constant factors. */
 void attention_follow(Alphabet *abc, const AxisMap *from, bool with_scale, Trail *t);
+/* v and the views (a row guard at most once) that follow it, one reader each. Returns how many, at most TRAIL_MOST. */
+uint32_t attention_follow_result(const TgGraph *g, TgValue v, bool with_guard, TgValue *chain);
+/* The trail from chain[n - 1] back to chain[0]. */
+bool attention_read_result(Attention *a, const TgValue *chain, uint32_t n);
 /* False: it is none (explained where it looks like one). */
 bool attention_read(TgPass *p, TgNodeInfo *softmax, Attention *a);
+
+/* attention_operator.c: an Attention that is there already. */
+bool attention_read_operator(TgPass *p, TgNodeInfo *node, Attention *a);
 
 /* attention_mask.c: the terms become layers. False: explained. */
 bool mask_read(TgPass *p, Attention *a);

@@ -272,6 +272,8 @@ static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
     TgPass *p = w->p;
     bool with_band = l->has_band && !flagged, flip;
     TgValue bias = l->has_bias ? tame(p, l->bias.v, DEEP) : 0, laid = 0;
+    if (l->has_bias && w->a->op) /* the operator gets what it got */
+        bias = l->bias.v;
     if (l->has_bias && !bias)
         return pass_explain(p, w->a->at, "the mask may hide all keys of a query: the operator gives zeros then"), 0;
     if (bias) {
@@ -342,7 +344,7 @@ static MaskOperand refused(void)
 /* Rows of zeros where all is hidden: what the operator does with a boolean mask. */
 static MaskOperand write_boolean(Writer *w, const Layer *l)
 {
-    MaskOperand out = {.is_causal = is_flag(w, l)};
+    MaskOperand out = {.is_causal = w->a->is_causal || is_flag(w, l)};
     bool with_band = l->has_band && !out.is_causal, flip;
     if (!l->n && !with_band)
         return out;
@@ -361,7 +363,7 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
 {
     Writer w = {p, a, offset, axes, query};
     Mask *m = &a->mask;
-    MaskOperand out = {0};
+    MaskOperand out = {.is_causal = a->is_causal};
     Layer guard;
     if (a->guard) {
         bool same = m->n == 1 && !m->layer[0].has_bias && read_guard(&w, &guard) && same_conditions(a, &m->layer[0], &guard);

@@ -63,11 +63,10 @@ static bool is_row_guard(const TgGraph *g, const TgNodeInfo *n, uint32_t slot)
     return n->op == TG_Where && slot == 2 && is_splat_of(g, n->in[1], 0) && same_type(g, n->in[2], n->out[0]);
 }
 
-/* v and the views that follow it, one reader each; a guard at most once. */
-static uint32_t follow_result(const TgGraph *g, TgValue v, TgValue *chain)
+uint32_t attention_follow_result(const TgGraph *g, TgValue v, bool with_guard, TgValue *chain)
 {
     uint32_t n = 0, slot;
-    bool guarded = false;
+    bool guarded = !with_guard;
     chain[n++] = v;
     while (n < TRAIL_MOST) {
         TgNodeInfo *reader = only_reader(g, v, &slot);
@@ -125,8 +124,7 @@ void attention_follow(Alphabet *abc, const AxisMap *from, bool with_scale, Trail
     }
 }
 
-/* From the last view of the result to the product. */
-static bool read_result(Attention *a, const TgValue *chain, uint32_t n)
+bool attention_read_result(Attention *a, const TgValue *chain, uint32_t n)
 {
     AxisMap map;
     if (!axes_start(&a->abc, chain[n - 1], &map))
@@ -295,7 +293,7 @@ static bool split_letters(TgPass *p, Attention *a, const AxisMap *softmax, const
 static bool try_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n)
 {
     AxisMap pv[2], qk[2], scores, softmax;
-    if (!read_result(a, chain, n) || !axes_product(&a->abc, &a->result.at[a->result.n - 1], pv, &a->keys))
+    if (!attention_read_result(a, chain, n) || !axes_product(&a->abc, &a->result.at[a->result.n - 1], pv, &a->keys))
         return false;
     scores = pv[0];
     if (!read_probabilities(a, &scores))
@@ -324,7 +322,7 @@ bool attention_read(TgPass *p, TgNodeInfo *softmax, Attention *a)
     *a = (Attention){.at = softmax};
     if (!product || !tg_is_float(tg_type_of(p->g, softmax->out[0])->dtype) || pass_rank(p->g, softmax->out[0]) < 2)
         return false;
-    for (uint32_t n = follow_result(p->g, product, chain); n; n--) {
+    for (uint32_t n = attention_follow_result(p->g, product, true, chain); n; n--) {
         *a = (Attention){.at = softmax, .scale = 1, .abc = {.g = p->g}};
         if (try_chain(p, a, chain, n))
             return true;

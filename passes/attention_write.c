@@ -11,15 +11,6 @@
 
 #include "attention.h"
 
-/* Keys or values that are Concat(past, new) along the keys. */
-typedef struct {
-    bool there;
-    TgValue concat;
-    AxisMap of_concat, past;
-    Word past_keys, new_keys;
-    Trail fresh; /* of the new part */
-} Cache;
-
 typedef struct {
     uint32_t cost, rank, batch, kv; /* letters of lead that are batch; letters of heads that keys have */
     uint32_t q, k, v, result;       /* stations; of the new parts with the past */
@@ -29,7 +20,6 @@ typedef struct {
 typedef struct {
     TgPass *p;
     Attention *a;
-    Cache k, v;
     Plan best;
 } Planner;
 
@@ -72,8 +62,8 @@ static void find_cache(Planner *w, const Trail *t, bool with_scale, Cache *c)
         pass_rank(w->p->g, n->in[0]) != last->rank || pass_rank(w->p->g, n->in[1]) != last->rank)
         return;
     AxisMap fresh = *last;
-    c->concat = last->v;
-    c->of_concat = c->past = *last;
+    c->all = last->v;
+    c->of_all = c->past = *last;
     c->past.v = n->in[0];
     fresh.v = n->in[1];
     c->past_keys = c->past.axis[axis] = axes_word(abc, tg_type_of(w->p->g, n->in[0])->dim[axis]);
@@ -155,15 +145,15 @@ static void consider(Planner *w, Plan plan)
     Alphabet *abc = &a->abc;
     Word axis[4], lead = axes_spell(abc, &a->lead);
     uint32_t heads = lead.n - plan.batch, n;
-    const Trail *k = plan.with_past ? &w->k.fresh : &a->k, *v = plan.with_past ? &w->v.fresh : &a->v;
-    const Word *length = plan.with_past ? &w->k.new_keys : &a->keys;
+    const Trail *k = plan.with_past ? &w->a->k_cache.fresh : &a->k, *v = plan.with_past ? &w->a->v_cache.fresh : &a->v;
+    const Word *length = plan.with_past ? &w->a->k_cache.new_keys : &a->keys;
     if ((plan.rank == 3 || plan.kv != heads) && (!known_heads(a, &plan, heads) || !known_heads(a, &plan, plan.kv)))
         return;
     n = layout(a, &plan, heads, &a->queries, &a->size, axis);
     plan.cost = best_station(abc, &a->q, n, axis, &plan.q);
     n = layout(a, &plan, plan.kv, length, &a->size, axis);
     plan.cost += best_station(abc, k, n, axis, &plan.k);
-    n = layout(a, &plan, plan.kv, plan.with_past ? &w->v.new_keys : &a->keys, &a->value_size, axis);
+    n = layout(a, &plan, plan.kv, plan.with_past ? &w->a->v_cache.new_keys : &a->keys, &a->value_size, axis);
     plan.cost += best_station(abc, v, n, axis, &plan.v);
     n = layout(a, &plan, heads, &a->queries, &a->value_size, axis);
     plan.cost += best_result(abc, &a->result, a->guard != 0, n, axis, &plan.result);
@@ -171,26 +161,27 @@ static void consider(Planner *w, Plan plan)
         Plan four = plan;
         four.rank = 4;
         n = layout(a, &four, plan.kv, &a->keys, &a->size, axis);
-        plan.cost += axes_arrange_cost(abc, &w->k.of_concat, n, axis) ? AXES_NO_WAY : 0;
+        plan.cost += axes_arrange_cost(abc, &w->a->k_cache.of_all, n, axis) ? AXES_NO_WAY : 0;
         n = layout(a, &four, plan.kv, &a->keys, &a->value_size, axis);
-        plan.cost += axes_arrange_cost(abc, &w->v.of_concat, n, axis) ? AXES_NO_WAY : 0;
+        plan.cost += axes_arrange_cost(abc, &w->a->v_cache.of_all, n, axis) ? AXES_NO_WAY : 0;
     } else
-        plan.cost += 2 * (uint32_t)(w->k.there && w->v.there); /* both Concats stay */
+        plan.cost += 2 * (uint32_t)(w->a->k_cache.there && w->a->v_cache.there); /* both Concats stay */
     if (plan.cost < w->best.cost)
         w->best = plan;
 }
 
 static bool same_cache_axes(const Planner *w)
 {
-    return w->k.there && w->v.there &&
-           axes_size(&w->a->abc, &w->k.new_keys) == axes_size(&w->a->abc, &w->v.new_keys);
+    return w->a->k_cache.there && w->a->v_cache.there &&
+           axes_size(&w->a->abc, &w->a->k_cache.new_keys) == axes_size(&w->a->abc, &w->a->v_cache.new_keys);
 }
 
 static bool make_plan(Planner *w, bool may_have_past)
 {
     Word lead = axes_spell(&w->a->abc, &w->a->lead);
+    bool cache = same_cache_axes(w);
     w->best = (Plan){.cost = AXES_NO_WAY};
-    for (uint32_t past = 0; past <= (uint32_t)(may_have_past && same_cache_axes(w)); past++)
+    for (uint32_t past = w->a->op && cache; past <= (uint32_t)(may_have_past && cache); past++)
         for (uint32_t rank = 3; rank <= 4; rank++)
             for (uint32_t batch = 0; batch <= lead.n; batch++)
                 for (uint32_t kv = 0; kv + batch <= lead.n; kv++)
@@ -252,13 +243,13 @@ static bool operands(Planner *w, Operands *o)
     const Plan *plan = &w->best;
     Word axis[4], lead = axes_spell(&a->abc, &a->lead), mask_axis[4];
     uint32_t heads = lead.n - plan->batch, n;
-    const Trail *k = plan->with_past ? &w->k.fresh : &a->k, *v = plan->with_past ? &w->v.fresh : &a->v;
-    TgDim offset = plan->with_past ? axes_size(&a->abc, &w->k.past_keys) : tg_dim(p->tg, 0);
+    const Trail *k = plan->with_past ? &w->a->k_cache.fresh : &a->k, *v = plan->with_past ? &w->a->v_cache.fresh : &a->v;
+    TgDim offset = plan->with_past ? axes_size(&a->abc, &w->a->k_cache.past_keys) : tg_dim(p->tg, 0);
     n = layout(a, plan, heads, &a->queries, &a->size, axis);
     o->in[0] = axes_arrange(p, &a->abc, &a->q.at[plan->q], n, axis);
-    n = layout(a, plan, plan->kv, plan->with_past ? &w->k.new_keys : &a->keys, &a->size, axis);
+    n = layout(a, plan, plan->kv, plan->with_past ? &w->a->k_cache.new_keys : &a->keys, &a->size, axis);
     o->in[1] = axes_arrange(p, &a->abc, &k->at[plan->k], n, axis);
-    n = layout(a, plan, plan->kv, plan->with_past ? &w->v.new_keys : &a->keys, &a->value_size, axis);
+    n = layout(a, plan, plan->kv, plan->with_past ? &w->a->v_cache.new_keys : &a->keys, &a->value_size, axis);
     o->in[2] = axes_arrange(p, &a->abc, &v->at[plan->v], n, axis);
     if (!o->in[0] || !o->in[1] || !o->in[2])
         return false;
@@ -267,14 +258,16 @@ static bool operands(Planner *w, Operands *o)
     mask_axis[2] = a->queries;
     mask_axis[3] = a->keys;
     MaskOperand mask = mask_write(p, a, offset, mask_axis, &a->q.at[plan->q]);
+    if (a->op && !mask.refused && (mask.value || !in(a->op, 3))) /* what is there stays, unless nothing is left */
+        mask = (MaskOperand){.value = in(a->op, 3), .is_causal = a->is_causal};
     o->in[3] = mask.value;
     o->is_causal = mask.is_causal;
     o->n_in = mask.value ? 4 : 3;
     o->scale = a->scale * a->q.scale[plan->q] * k->scale[plan->k];
     if (plan->with_past) {
-        o->scale *= a->k.scale[a->k.n - 1];
-        o->in[4] = w->k.past.v;
-        o->in[5] = w->v.past.v;
+        o->scale *= a->op ? 1 : a->k.scale[a->k.n - 1];
+        o->in[4] = w->a->k_cache.past.v;
+        o->in[5] = w->a->v_cache.past.v;
         o->n_in = 6;
     }
     return !mask.refused;
@@ -293,18 +286,27 @@ static TgValue arranged_result(Planner *w, TgValue made)
     return v && same_type(w->p->g, v, at->v) ? v : 0;
 }
 
+/* Fewer nodes around the operator that is there, or no mask any more. */
+static bool improves(const Planner *w, const Operands *o)
+{
+    const Attention *a = w->a;
+    const Trail *k = a->k_cache.there ? &a->k_cache.fresh : &a->k, *v = a->v_cache.there ? &a->v_cache.fresh : &a->v;
+    uint32_t now = a->q.n + k->n + v->n + a->result.n - 4;
+    return !a->op || w->best.cost < now || (in(a->op, 3) && !o->in[3]);
+}
+
 static bool write_plan(Planner *w)
 {
     TgPass *p = w->p;
     const Plan *plan = &w->best;
     Operands o = {.in = {0}};
-    if (!operands(w, &o))
+    if (!operands(w, &o) || !improves(w, &o))
         return false;
     if (o.scale <= 0) {
         pass_explain(p, w->a->at, "the scale %g is not positive", o.scale);
         return false;
     }
-    if (plan->with_past && depends_on(p, o.in, o.n_in, w->k.concat, w->v.concat))
+    if (plan->with_past && !w->a->op && depends_on(p, o.in, o.n_in, w->a->k_cache.all, w->a->v_cache.all))
         return false;
     const TgAttrs *attrs = attributes(w, o.scale, o.is_causal);
     TgNode n = tg_graph_add(p->g, TG_Attention, attrs, o.n_in, o.in, plan->with_past ? 3 : 1);
@@ -312,8 +314,8 @@ static bool write_plan(Planner *w)
         return false;
     const TgNodeInfo *made = tg_node(p->g, n);
     TgValue result = arranged_result(w, made->out[0]);
-    bool fits = result && (!plan->with_past || (same_type(p->g, made->out[1], w->k.concat) &&
-                                                same_type(p->g, made->out[2], w->v.concat)));
+    bool fits = result && (!plan->with_past || (same_type(p->g, made->out[1], w->a->k_cache.all) &&
+                                                same_type(p->g, made->out[2], w->a->v_cache.all)));
     if (!fits) {
         pass_explain(p, w->a->at, "the result has other sizes than the pieces had");
         return false;
@@ -321,8 +323,8 @@ static bool write_plan(Planner *w)
     pass_count(p, w->a->op ? "attention-operands" : "attention");
     pass_replace(p, w->a->result.at[plan->result].v, result, "attention");
     if (plan->with_past) {
-        pass_replace(p, w->k.concat, made->out[1], "attention");
-        pass_replace(p, w->v.concat, made->out[2], "attention");
+        pass_replace(p, w->a->k_cache.all, made->out[1], "attention");
+        pass_replace(p, w->a->v_cache.all, made->out[2], "attention");
     }
     return true;
 }
@@ -330,8 +332,10 @@ static bool write_plan(Planner *w)
 bool attention_write(TgPass *p, Attention *a)
 {
     Planner w = {.p = p, .a = a};
-    find_cache(&w, &a->k, true, &w.k);
-    find_cache(&w, &a->v, false, &w.v);
+    if (!a->op) {
+        find_cache(&w, &a->k, true, &a->k_cache);
+        find_cache(&w, &a->v, false, &a->v_cache);
+    }
     if (!make_plan(&w, true)) {
         pass_explain(p, a->at, "no layout of the operator fits batch, heads and sizes");
         return false;

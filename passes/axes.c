@@ -179,6 +179,16 @@ static bool deal(Alphabet *a, Word all, int32_t rank, const TgDim *dim, Word *ax
     return next == all.n;
 }
 
+bool axes_divide(Alphabet *a, const Word *w, TgDim major_size, TgDim minor_size, Word *major, Word *minor)
+{
+    Word part[2];
+    if (!deal(a, axes_spell(a, w), 2, (TgDim[]){major_size, minor_size}, part))
+        return false;
+    *major = part[0];
+    *minor = part[1];
+    return true;
+}
+
 static bool back_view(Alphabet *a, const AxisMap *of, AxisMap *x)
 {
     return deal(a, axes_all(a, of), x->rank, tg_type_of(a->g, x->v)->dim, x->axis);
@@ -217,10 +227,9 @@ static bool back_broadcast(const Alphabet *a, const AxisMap *of, AxisMap *x)
 static bool keep_part(Alphabet *a, const Word *w, TgDim major, TgDim minor, bool keep_major, Word *out)
 {
     Word part[2];
-    if (!deal(a, axes_spell(a, w), 2, (TgDim[]){major, minor}, part))
-        return false;
+    bool fits = axes_divide(a, w, major, minor, &part[0], &part[1]);
     *out = part[keep_major ? 0 : 1];
-    return true;
+    return fits;
 }
 
 static bool back_tile(Alphabet *a, const AxisMap *of, AxisMap *x)

@@ -59,6 +59,8 @@ bool axes_has(const Alphabet *a, const Word *w, uint8_t letter);
 /* The letters of w that are (keep) or are not in `set`. */
 Word axes_only(const Alphabet *a, const Word *w, const Word *set, bool keep);
 TgDim axes_size(const Alphabet *a, const Word *w);
+/* w as two words of these sizes; a letter is split where it must be. False: they do not fit. */
+bool axes_divide(Alphabet *a, const Word *w, TgDim major_size, TgDim minor_size, Word *major, Word *minor);
 /* What a Slice cut the end from: one letter of a larger size with the same first indices. False: w is no single letter. */
 bool axes_longer(Alphabet *a, const Word *w, TgDim size, Word *longer);
 /* The letters that say the same index: longer ones are spelled as what was cut from them. */
