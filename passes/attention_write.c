@@ -181,7 +181,7 @@ static bool make_plan(Planner *w, bool may_have_past)
     Word lead = axes_spell(&w->a->abc, &w->a->lead);
     bool cache = same_cache_axes(w);
     w->best = (Plan){.cost = AXES_NO_WAY};
-    for (uint32_t past = w->a->op && cache; past <= (uint32_t)(may_have_past && cache); past++)
+    for (uint32_t past = w->a->op && in(w->a->op, 4) ? 1 : 0; past <= (uint32_t)(may_have_past && cache); past++)
         for (uint32_t rank = 3; rank <= 4; rank++)
             for (uint32_t batch = 0; batch <= lead.n; batch++)
                 for (uint32_t kv = 0; kv + batch <= lead.n; kv++)
@@ -265,7 +265,7 @@ static bool operands(Planner *w, Operands *o)
     o->n_in = mask.value ? 4 : 3;
     o->scale = a->scale * a->q.scale[plan->q] * k->scale[plan->k];
     if (plan->with_past) {
-        o->scale *= a->op ? 1 : a->k.scale[a->k.n - 1];
+        o->scale *= a->k.scale[a->k.n - 1];
         o->in[4] = w->a->k_cache.past.v;
         o->in[5] = w->a->v_cache.past.v;
         o->n_in = 6;
@@ -292,6 +292,7 @@ static bool improves(const Planner *w, const Operands *o)
     const Attention *a = w->a;
     const Trail *k = a->k_cache.there ? &a->k_cache.fresh : &a->k, *v = a->v_cache.there ? &a->v_cache.fresh : &a->v;
     uint32_t now = a->q.n + k->n + v->n + a->result.n - 4;
+    now += a->op && !in(a->op, 4) && a->k_cache.there && a->v_cache.there ? 2 + a->k.n + a->v.n - 2 : 0; /* both Concats */
     return !a->op || w->best.cost < now || (in(a->op, 3) && !o->in[3]);
 }
 
@@ -306,7 +307,7 @@ static bool write_plan(Planner *w)
         pass_explain(p, w->a->at, "the scale %g is not positive", o.scale);
         return false;
     }
-    if (plan->with_past && !w->a->op && depends_on(p, o.in, o.n_in, w->a->k_cache.all, w->a->v_cache.all))
+    if (plan->with_past && !(w->a->op && in(w->a->op, 4)) && depends_on(p, o.in, o.n_in, w->a->k_cache.all, w->a->v_cache.all))
         return false;
     const TgAttrs *attrs = attributes(w, o.scale, o.is_causal);
     TgNode n = tg_graph_add(p->g, TG_Attention, attrs, o.n_in, o.in, plan->with_past ? 3 : 1);
@@ -332,7 +333,7 @@ static bool write_plan(Planner *w)
 bool attention_write(TgPass *p, Attention *a)
 {
     Planner w = {.p = p, .a = a};
-    if (!a->op) {
+    if (!a->k_cache.there) {
         find_cache(&w, &a->k, true, &a->k_cache);
         find_cache(&w, &a->v, false, &a->v_cache);
     }
