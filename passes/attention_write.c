@@ -205,7 +205,7 @@ static const TgAttrs *attributes(Planner *w, double scale, bool is_causal)
     const Plan *plan = &w->best;
     TgAttrBuild b;
     int64_t size;
-    bool usual = tg_dim_known(axes_size(&a->abc, &a->size), &size) && fabs(scale * sqrt((double)size) - 1) < 3e-7;
+    bool usual = tg_dim_known(axes_size(&a->abc, &a->size), &size) && scale * sqrt((double)size) == 1;
     if (a->op)
         tg_attrs_from(&b, w->p->tg, a->op->attrs);
     else
