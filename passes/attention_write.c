@@ -139,6 +139,12 @@ static bool known_heads(const Attention *a, const Plan *plan, uint32_t heads)
     return tg_dim_known(axes_size(&a->abc, &head), NULL);
 }
 
+/* Nodes that stay alive because of both Concats, with their new parts. */
+static uint32_t concats(const Attention *a)
+{
+    return a->k_cache.there && a->v_cache.there ? a->k_cache.fresh.n + a->v_cache.fresh.n : 0;
+}
+
 static void consider(Planner *w, Plan plan)
 {
     Attention *a = w->a;
@@ -165,7 +171,7 @@ static void consider(Planner *w, Plan plan)
         n = layout(a, &four, plan.kv, &a->keys, &a->value_size, axis);
         plan.cost += axes_arrange_cost(abc, &w->a->v_cache.of_all, n, axis) ? AXES_NO_WAY : 0;
     } else
-        plan.cost += 2 * (uint32_t)(w->a->k_cache.there && w->a->v_cache.there); /* both Concats stay */
+        plan.cost += concats(a);
     if (plan.cost < w->best.cost)
         w->best = plan;
 }
@@ -290,9 +296,9 @@ static TgValue arranged_result(Planner *w, TgValue made)
 static bool improves(const Planner *w, const Operands *o)
 {
     const Attention *a = w->a;
-    const Trail *k = a->k_cache.there ? &a->k_cache.fresh : &a->k, *v = a->v_cache.there ? &a->v_cache.fresh : &a->v;
-    uint32_t now = a->q.n + k->n + v->n + a->result.n - 4;
-    now += a->op && !in(a->op, 4) && a->k_cache.there && a->v_cache.there ? 2 + a->k.n + a->v.n - 2 : 0; /* both Concats */
+    bool has_past = a->op && in(a->op, 4);
+    const Trail *k = has_past ? &a->k_cache.fresh : &a->k, *v = has_past ? &a->v_cache.fresh : &a->v;
+    uint32_t now = a->q.n + k->n + v->n + a->result.n - 4 + (has_past ? 0 : concats(a));
     return !a->op || w->best.cost < now || (in(a->op, 3) && !o->in[3]);
 }
 

@@ -115,22 +115,56 @@ static bool is_half_rotation(const SignedMap *m)
     return m->n % 2 == 0;
 }
 
-/* The table [batch, 1, positions, half] as the operator wants it: [batch, positions, half]; 0: it does not fit x. */
-static TgValue cache_of(TgPass *p, TgValue table, TgValue x)
+/* Both tables as the operator wants them: [batch, positions, half], or [positions, half] and a row for every position. */
+typedef struct {
+    TgValue cos, sin, rows;
+} Caches;
+
+/* The table [batch or 1, 1, positions, half] without the axes of size 1 that `axes` says; 0: it does not fit x. */
+static TgValue cache_of(TgPass *p, TgValue table, TgValue x, uint32_t n, const int64_t *axes)
 {
     const TgType *t = tg_type_of(p->g, table), *want = tg_type_of(p->g, x);
-    if (pass_rank(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[0] != want->dim[0] || t->dim[2] != want->dim[2])
+    if (pass_rank(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[2] != want->dim[2] ||
+        (n == 1 ? t->dim[0] != want->dim[0] : !tg_dim_is(t->dim[0], 1)))
         return 0;
     TgValue half = half_of(p, table, 8);
-    return half ? pass_op(p, TG_Squeeze, NULL, 2, half, pass_ints(p, 1, &(int64_t){1})) : 0;
+    return half ? pass_op(p, TG_Squeeze, NULL, 2, half, pass_ints(p, n, axes)) : 0;
+}
+
+/* 0, 1, 2 .. for every batch: the same rows for all. 0: sizes are not constant. */
+static TgValue same_rows(TgPass *p, TgValue x)
+{
+    int64_t batch = pass_dim(p->g, x, 0), positions = pass_dim(p->g, x, 2), dim[2] = {batch, positions};
+    void *bytes;
+    if (batch < 1 || positions < 1 || batch * positions > 1 << 20)
+        return 0;
+    TgTensor *t = tg_tensor_blank(p->g->arena, TG_i64, 2, dim, &bytes);
+    for (int64_t i = 0; i < batch * positions; i++)
+        tg_store_integer(TG_i64, bytes, (size_t)i, i % positions);
+    return tg_graph_const(p->g, t, NULL);
+}
+
+static bool caches_of(TgPass *p, const Rotation *r, Caches *c)
+{
+    static const int64_t heads[] = {1}, both[] = {0, 1};
+    c->rows = 0;
+    c->cos = cache_of(p, r->cos, r->x, 1, heads);
+    c->sin = c->cos ? cache_of(p, r->sin, r->x, 1, heads) : 0;
+    if (c->sin)
+        return true;
+    c->cos = cache_of(p, r->cos, r->x, 2, both);
+    c->sin = c->cos ? cache_of(p, r->sin, r->x, 2, both) : 0;
+    c->rows = c->sin ? same_rows(p, r->x) : 0;
+    return c->rows != 0;
 }
 
 static TgValue as_operator(TgPass *p, const Rotation *r)
 {
-    if ((p->opset < 23 && !p->options->make_rotary) || pass_rank(p->g, r->x) != 4 || !is_half_rotation(&r->map))
+    Caches c;
+    if ((p->opset < 23 && !p->options->make_rotary) || pass_rank(p->g, r->x) != 4 || !is_half_rotation(&r->map) ||
+        !caches_of(p, r, &c))
         return 0;
-    TgValue cos = cache_of(p, r->cos, r->x), sin = cos ? cache_of(p, r->sin, r->x) : 0;
-    return sin ? pass_op(p, TG_RotaryEmbedding, NULL, 3, r->x, cos, sin) : 0;
+    return pass_op(p, TG_RotaryEmbedding, NULL, c.rows ? 4 : 3, r->x, c.cos, c.sin, c.rows);
 }
 
 /* --- signs into the table ------------------------------------------------------------------------------------------------------ */
