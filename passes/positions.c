@@ -23,6 +23,7 @@ static bool add_term(const Alphabet *a, Position *p, const Word *word, int64_t t
 static bool add_position(const Alphabet *a, Position *p, const Position *other, int64_t sign)
 {
     Tg *tg = a->g->tg;
+    p->limit = p->n == 0 && tg_dim_is(p->base, 0) && sign > 0 ? other->limit : 0;
     p->base = sign > 0 ? tg_dim_add(tg, p->base, other->base) : tg_dim_sub(tg, p->base, other->base);
     for (uint32_t i = 0; i < other->n; i++)
         if (!add_term(a, p, &other->word[i], sign * other->times[i]))
@@ -94,6 +95,7 @@ static bool range(const Alphabet *a, const AxisMap *map, const TgNodeInfo *n, Po
     if (!one_element(a, n->in[0], &start) || !one_element(a, n->in[2], &step) || !tg_dim_known(step, &by))
         return false;
     p->base = start;
+    p->limit = tg_dim_is(start, 0) && by == 1 ? n->in[1] : 0;
     return add_term(a, p, &map->axis[0], by);
 }
 

@@ -15,6 +15,7 @@ typedef struct {
     uint32_t n;
     Word word[POSITION_TERMS];
     int64_t times[POSITION_TERMS];
+    TgValue limit;   /* where the element was read from one Range from 0 by 1: its limit; else 0 */
 } Position;
 
 /* The elements of an integer value. False: not known to be affine. */
