@@ -125,7 +125,7 @@ static TgValue cache_of(TgPass *p, TgValue table, TgValue x, uint32_t n, const i
 {
     const TgType *t = tg_type_of(p->g, table), *want = tg_type_of(p->g, x);
     if (pass_rank(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[2] != want->dim[2] ||
-        (n == 1 ? t->dim[0] != want->dim[0] : !tg_dim_is(t->dim[0], 1)))
+        (t->dim[0] != want->dim[0] && !tg_dim_is(t->dim[0], 1)))
         return 0;
     TgValue half = half_of(p, table, 8);
     return half ? pass_op(p, TG_Squeeze, NULL, 2, half, pass_ints(p, n, axes)) : 0;
@@ -144,18 +144,34 @@ static TgValue same_rows(TgPass *p, TgValue x)
     return tg_graph_const(p->g, t, NULL);
 }
 
+/* The cache [1, positions, half] for every batch of x. */
+static TgValue for_every_batch(TgPass *p, TgValue cache, TgValue x)
+{
+    int64_t one = 1, start = 0;
+    TgValue batch = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", start, one), 1, x);
+    TgValue ones = pass_ints(p, 2, (int64_t[]){1, 1});
+    TgValue shape = batch ? pass_op(p, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), 2, batch, ones) : 0;
+    return shape ? pass_op(p, TG_Expand, NULL, 2, cache, shape) : 0;
+}
+
 static bool caches_of(TgPass *p, const Rotation *r, Caches *c)
 {
     static const int64_t heads[] = {1}, both[] = {0, 1};
-    c->rows = 0;
-    c->cos = cache_of(p, r->cos, r->x, 1, heads);
-    c->sin = c->cos ? cache_of(p, r->sin, r->x, 1, heads) : 0;
-    if (c->sin)
-        return true;
-    c->cos = cache_of(p, r->cos, r->x, 2, both);
-    c->sin = c->cos ? cache_of(p, r->sin, r->x, 2, both) : 0;
-    c->rows = c->sin ? same_rows(p, r->x) : 0;
-    return c->rows != 0;
+    TgDim batch = tg_type_of(p->g, r->x)->dim[0];
+    *c = (Caches){0};
+    if (pass_rank(p->g, r->cos) == 4 && tg_type_of(p->g, r->cos)->dim[0] == batch) {
+        c->cos = cache_of(p, r->cos, r->x, 1, heads);
+        c->sin = c->cos ? cache_of(p, r->sin, r->x, 1, heads) : 0;
+        return c->sin && same_type(p->g, c->cos, c->sin);
+    }
+    c->rows = same_rows(p, r->x);
+    c->cos = cache_of(p, r->cos, r->x, c->rows ? 2 : 1, c->rows ? both : heads);
+    c->sin = c->cos ? cache_of(p, r->sin, r->x, c->rows ? 2 : 1, c->rows ? both : heads) : 0;
+    if (c->sin && !c->rows) {
+        c->cos = for_every_batch(p, c->cos, r->x);
+        c->sin = for_every_batch(p, c->sin, r->x);
+    }
+    return c->cos && c->sin;
 }
 
 static TgValue as_operator(TgPass *p, const Rotation *r)
