@@ -45,6 +45,9 @@ typedef struct {
     bool has_bias;
     AxisMap bias;
     AxisMap whole;       /* the addend as it was read; v 0: it was the condition of a Where */
+    bool is_loose;       /* its keys are as many as there are, or one: nothing proves which */
+    Word keys;           /* of what was read: longer than the keys where `slice` cuts them afterwards */
+    TgNodeInfo *slice;
 } Layer;
 
 typedef struct {
@@ -55,6 +58,7 @@ typedef struct {
 /* What lies on the way of the scores, before it is read. */
 typedef struct {
     AxisMap map;
+    bool is_loose;     /* see Layer */
     bool is_condition; /* of a Where; else an addend */
     bool hides_where;  /* true hides (else: false hides) with `hidden` */
     double hidden;

@@ -399,6 +399,29 @@ static bool constant(Reader *r, const AxisMap *map)
            (all_seen || (hide_with(r->layer, hidden) && add_band(r, tg_dim(r->p->tg, offset), NULL, false)));
 }
 
+/* A Slice that cuts keys off the end is applied to what is written of the whole addend; others hide all but bands. */
+static bool sliced(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t depth)
+{
+    Layer *l = r->layer;
+    Alphabet *abc = &r->a->abc;
+    AxisMap x;
+    if (!position_back(abc, map, &x))
+        return false;
+    int32_t last = map->rank - 1;
+    bool outer = r->cut, keys_only = !l->slice && !r->cut && !l->n && !l->has_band && pass_dim(r->p->g, in(n, 2), 0) == 1;
+    for (int32_t i = 0; i < last; i++)
+        keys_only = keys_only && axes_same(abc, &x.axis[i], &map->axis[i]);
+    Word cut = axes_index(abc, &x.axis[last]), keys = axes_index(abc, &r->keys);
+    if (keys_only && axes_same(abc, &cut, &keys)) {
+        l->slice = tg_node(r->p->g, tg_value(r->p->g, map->v)->node);
+        l->keys = x.axis[last];
+    } else
+        r->cut = true;
+    bool read = addend(r, &x, depth);
+    r->cut = outer;
+    return read;
+}
+
 static bool addend(Reader *r, const AxisMap *map, uint32_t depth)
 {
     const TgNodeInfo *n = producer(r, map->v);
@@ -425,12 +448,9 @@ static bool addend(Reader *r, const AxisMap *map, uint32_t depth)
     if (n->op == TG_Mul && product_of_bands(r, map, n, depth))
         return true;
     *r->layer = before;
-    if (n->op == TG_Slice) {
-        bool cut = r->cut;
-        r->cut = true;
-        read = position_back(&r->a->abc, map, &x) && addend(r, &x, depth);
-        r->cut = cut;
-    } else
+    if (n->op == TG_Slice)
+        read = sliced(r, map, n, depth);
+    else
         read = axes_back(&r->a->abc, map, &x) && addend(r, &x, depth);
     if (read && !r->layer->has_bias)
         return true;
@@ -452,7 +472,7 @@ static bool add_layer(TgPass *p, Attention *a, const Layer *layer)
     return true;
 }
 
-static bool add_term(TgPass *p, Attention *a, const AxisMap *term)
+static bool add_term(TgPass *p, Attention *a, const AxisMap *term, bool is_loose)
 {
     AxisMap pending[LAYERS_MOST] = {*term};
     for (uint32_t waiting = 1; waiting;) {
@@ -463,11 +483,12 @@ static bool add_term(TgPass *p, Attention *a, const AxisMap *term)
             waiting += 2;
             continue;
         }
-        Layer layer = {0};
+        Layer layer = {.keys = is_loose ? map.axis[map.rank - 1] : a->keys};
         Reader r = {p, a, &layer, a->keys, false};
         if (!addend(&r, &map, DEEP) || layer.hidden == 0)
-            layer = (Layer){.has_bias = true, .bias = map};
+            layer = (Layer){.has_bias = true, .bias = map, .keys = is_loose ? map.axis[map.rank - 1] : a->keys};
         layer.whole = map;
+        layer.is_loose = is_loose;
         if (!add_layer(p, a, &layer))
             return false;
     }
@@ -482,7 +503,9 @@ bool mask_read_conditions(TgPass *p, Attention *a, const AxisMap *cond, bool neg
 
 static bool add_condition(TgPass *p, Attention *a, const MaskTerm *term)
 {
-    Layer layer = {.hidden = term->hidden};
+    Layer layer = {.hidden = term->hidden, .keys = a->keys, .is_loose = term->is_loose};
+    if (term->is_loose)
+        layer.keys = term->map.axis[term->map.rank - 1];
     if (!hides(term->hidden)) {
         pass_explain(p, a->at, "a Where replaces scores by %g, which hides nothing", term->hidden);
         return false;
@@ -498,7 +521,7 @@ bool mask_read(TgPass *p, Attention *a)
 {
     for (uint32_t i = 0; i < a->n_terms; i++) {
         const MaskTerm *term = &a->term[i];
-        if (!(term->is_condition ? add_condition(p, a, term) : add_term(p, a, &term->map)))
+        if (!(term->is_condition ? add_condition(p, a, term) : add_term(p, a, &term->map, term->is_loose)))
             return false;
     }
     return true;

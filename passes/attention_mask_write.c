@@ -165,7 +165,7 @@ static bool hides_alone(Writer *w, uint32_t except)
 /* The band is what the operator's flag says, and leaves key 0 to every query. */
 static bool is_flag(const Writer *w, const Layer *l)
 {
-    return l->has_band && l->band == w->offset && tg_dim_at_least(w->p->tg, l->band, tg_dim(w->p->tg, 0));
+    return !l->is_loose && l->has_band && l->band == w->offset && tg_dim_at_least(w->p->tg, l->band, tg_dim(w->p->tg, 0));
 }
 
 static bool sees_something(const Writer *w, const Layer *l)
@@ -214,14 +214,15 @@ static bool read_guard(Writer *w, Layer *guard)
 
 /* --- nodes ----------------------------------------------------------------------------------------------------------------------- */
 
-/* The value laid out along batch, heads, queries, keys; axes that it does not vary along have size 1. */
-static TgValue lay_out(Writer *w, const AxisMap *map)
+/* The value laid out along batch, heads, queries, keys (of the layer); axes that it does not vary along have size 1. */
+static TgValue lay_out(Writer *w, const Layer *l, const AxisMap *map)
 {
     Word have = axes_all(&w->a->abc, map), axes[4];
     bool partly = false;
     for (uint32_t i = 0; i < 4; i++) {
-        Word whole = axes_spell(&w->a->abc, &w->axes[i]);
-        axes[i] = axes_only(&w->a->abc, &w->axes[i], &have, true);
+        const Word *wanted = i < 3 ? &w->axes[i] : &l->keys;
+        Word whole = axes_spell(&w->a->abc, wanted);
+        axes[i] = axes_only(&w->a->abc, wanted, &have, true);
         partly = partly || (axes[i].n && axes[i].n != whole.n);
     }
     uint32_t skip = 0; /* leading axes that vary with nothing need not be there */
@@ -230,11 +231,27 @@ static TgValue lay_out(Writer *w, const AxisMap *map)
     return partly ? 0 : axes_arrange(w->p, &w->a->abc, map, 4 - skip, axes + skip);
 }
 
-static TgValue condition(Writer *w, const Cond *c)
+/* What the comparison does not say. */
+static TgOp complement(TgOp op)
+{
+    switch (op) {
+    case TG_Less: return TG_GreaterOrEqual;
+    case TG_LessOrEqual: return TG_Greater;
+    case TG_Greater: return TG_LessOrEqual;
+    case TG_GreaterOrEqual: return TG_Less;
+    default: return TG_Not;
+    }
+}
+
+static TgValue condition(Writer *w, const Layer *l, const Cond *c, bool negate)
 {
     TgPass *p = w->p;
     AxisMap map = c->map;
-    if (c->kind == COND_NOT_ZERO)
+    const TgNodeInfo *n = tg_value(p->g, map.v)->origin == TG_V_RESULT ? tg_node(p->g, tg_value(p->g, map.v)->node) : NULL;
+    if (negate && n && complement(n->op) != TG_Not && tg_is_integer(tg_type_of(p->g, n->in[0])->dtype)) {
+        map.v = pass_op(p, complement(n->op), NULL, 2, n->in[0], n->in[1]);
+        negate = false;
+    } else if (c->kind == COND_NOT_ZERO)
         map.v = pass_op(p, TG_Cast, tg_attrs(p->tg, TG_Cast, "to=i", (int64_t)TG_bool), 1, map.v);
     else if (c->kind == COND_IS_ONE) {
         TgDtype dtype = tg_type_of(p->g, map.v)->dtype;
@@ -242,7 +259,9 @@ static TgValue condition(Writer *w, const Cond *c)
                                                  : tg_tensor_scalar_int(p->g->arena, dtype, 1);
         map.v = pass_op(p, TG_Equal, NULL, 2, map.v, tg_graph_const(p->g, one, NULL));
     }
-    return map.v ? lay_out(w, &map) : 0;
+    if (map.v && negate)
+        map.v = pass_op(p, TG_Not, NULL, 1, map.v);
+    return map.v ? lay_out(w, l, &map) : 0;
 }
 
 /* All conditions of the layer; *flip: the value says which keys are hidden, not which are seen. */
@@ -254,9 +273,7 @@ static TgValue all_conditions(Writer *w, const Layer *l, bool with_band, bool *f
     *flip = n == 1 && (with_band ? l->band_source.negated : l->cond[0].negated);
     for (uint32_t i = 0; i < n; i++) {
         const Cond *c = i < l->n ? &l->cond[i] : &l->band_source;
-        TgValue v = c->map.v ? condition(w, c) : 0;
-        if (v && c->negated && !*flip)
-            v = pass_op(p, TG_Not, NULL, 1, v);
+        TgValue v = c->map.v ? condition(w, l, c, c->negated && !*flip) : 0;
         if (!v)
             return 0;
         all = all ? pass_op(p, TG_And, NULL, 2, all, v) : v;
@@ -266,8 +283,8 @@ static TgValue all_conditions(Writer *w, const Layer *l, bool with_band, bool *f
     return all;
 }
 
-/* One addend of the mask; the band is left out where the flag says it. */
-static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
+/* One addend of the mask, before it is cut; the band is left out where the flag says it. */
+static TgValue write_uncut(Writer *w, const Layer *l, bool flagged)
 {
     TgPass *p = w->p;
     bool with_band = l->has_band && !flagged, flip;
@@ -279,7 +296,7 @@ static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
     if (bias) {
         AxisMap map = l->bias;
         map.v = bias;
-        laid = lay_out(w, &map);
+        laid = lay_out(w, l, &map);
     }
     if (!l->n && !with_band)
         return laid;
@@ -289,7 +306,7 @@ static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
             return pass_explain(p, w->a->at, "a band of the mask cannot be written"), 0;
         AxisMap map = l->whole;
         map.v = tame(p, map.v, DEEP);
-        return map.v ? lay_out(w, &map) : 0;
+        return map.v ? lay_out(w, l, &map) : 0;
     }
     TgValue seen = all_conditions(w, l, with_band, &flip);
     double number = absorbs(l->hidden) && isfinite(l->hidden) ? absorbing() : l->hidden;
@@ -300,37 +317,81 @@ static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
     return flip ? pass_op(p, TG_Where, NULL, 3, seen, hidden, shown) : pass_op(p, TG_Where, NULL, 3, seen, shown, hidden);
 }
 
+static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
+{
+    TgPass *p = w->p;
+    TgValue v = write_uncut(w, l, flagged);
+    if (!v || !l->slice)
+        return v;
+    int64_t axis = pass_rank(p->g, v) - 1, zero = 0;
+    return pass_op(p, TG_Slice, NULL, 4, v, pass_ints(p, 1, &zero), l->slice->in[2], pass_ints(p, 1, &axis));
+}
+
+/* --- whole rows ------------------------------------------------------------------------------------------------------------------ */
+
+/* The size of axis `axis` of v as i64[1]. */
+static TgValue size_of_axis(TgPass *p, TgValue v, int64_t axis)
+{
+    int64_t n = pass_dim(p->g, v, (int32_t)axis);
+    if (n >= 0)
+        return pass_ints(p, 1, &n);
+    return pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", axis, axis + 1), 1, v);
+}
+
+/* The size of the word as i64[1], from a station of the trail that has it as an axis. */
+static TgValue size_in_trail(Writer *w, const Trail *t, const Word *word)
+{
+    int64_t n;
+    if (tg_dim_known(axes_size(&w->a->abc, word), &n))
+        return pass_ints(w->p, 1, &n);
+    for (uint32_t i = t->n; i-- > 0;)
+        for (int32_t k = 0; k < t->at[i].rank; k++)
+            if (axes_same(&w->a->abc, &t->at[i].axis[k], word))
+                return size_of_axis(w->p, t->at[i].v, k);
+    return 0;
+}
+
+static TgDim dim_of_element(TgPass *p, TgValue v)
+{
+    const TgDim *element = tg_value(p->g, v)->symbolic;
+    return element ? element[0] : NULL;
+}
+
+static TgValue size_of_keys(Writer *w)
+{
+    const Attention *a = w->a;
+    for (uint32_t i = 0; i < a->mask.n; i++)
+        if (a->mask.layer[i].slice && axes_size(&a->abc, &a->keys) == dim_of_element(w->p, a->mask.layer[i].slice->in[2]))
+            return a->mask.layer[i].slice->in[2];
+    if (!a->k_cache.there)
+        return size_in_trail(w, &a->k, &a->keys);
+    Trail past = {.n = 1, .at = {a->k_cache.past}};
+    TgValue before = size_in_trail(w, &past, &a->k_cache.past_keys);
+    TgValue fresh = size_in_trail(w, &a->k_cache.fresh, &a->k_cache.new_keys);
+    return before && fresh ? pass_op(w->p, TG_Add, NULL, 2, before, fresh) : 0;
+}
+
 /* ONNX Runtime wants the last two axes of a mask whole. */
 static TgValue whole_rows(Writer *w, TgValue mask)
 {
     TgPass *p = w->p;
     const TgType *t = tg_type_of(p->g, mask);
     TgDim queries = axes_size(&w->a->abc, &w->axes[2]), keys = axes_size(&w->a->abc, &w->axes[3]);
-    int64_t n;
-    TgValue size;
     if (t->rank < 2)
         return 0;
-    if (t->dim[t->rank - 1] == keys && t->dim[t->rank - 2] == queries)
+    bool whole_keys = t->dim[t->rank - 1] == keys, whole_queries = t->dim[t->rank - 2] == queries;
+    if (whole_keys && whole_queries)
         return mask;
-    if (t->dim[t->rank - 1] != keys) {
-        pass_explain(p, w->a->at, "the mask does not vary along the keys");
-        return 0;
-    }
-    int64_t target[4] = {1, 1, 1, 1};
-    if (tg_dim_known(queries, &n)) {
-        target[t->rank - 2] = n;
-        return pass_op(p, TG_Expand, NULL, 2, mask, pass_ints(p, (uint32_t)t->rank, target));
-    }
-    int64_t axis = -1;
-    for (int32_t i = 0; i < w->query->rank; i++)
-        if (axes_same(&w->a->abc, &w->query->axis[i], &w->axes[2]))
-            axis = i;
-    if (axis < 0)
-        return 0;
-    size = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", axis, axis + 1), 1, w->query->v);
-    TgValue ones = pass_ints(p, (uint32_t)t->rank - 2, target), one = pass_ints(p, 1, target);
-    size = !size ? 0 : t->rank > 2 ? pass_op(p, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), 3, ones, size, one)
-                                   : pass_op(p, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), 2, size, one);
+    TgValue one = pass_ints(p, 1, &(int64_t){1}), part[4];
+    for (int32_t i = 0; i < t->rank - 2; i++)
+        part[i] = one;
+    part[t->rank - 2] = whole_queries ? one : size_in_trail(w, &w->a->q, &w->axes[2]);
+    part[t->rank - 1] = whole_keys ? one : size_of_keys(w);
+    for (int32_t i = 0; i < t->rank; i++)
+        if (!part[i])
+            return pass_explain(p, w->a->at, "the mask lacks rows or keys whose number is not known"), 0;
+    TgNode n = tg_graph_add(p->g, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), (uint32_t)t->rank, part, 1);
+    TgValue size = n ? fold_value(p, n) : 0;
     return size ? pass_op(p, TG_Expand, NULL, 2, mask, size) : 0;
 }
 

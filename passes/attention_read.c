@@ -220,7 +220,10 @@ static bool keep_term(TgPass *p, Attention *a, const AxisMap *map, const TgNodeI
         return refuse(p, a, "the mask has too many parts");
     MaskTerm *term = &a->term[a->n_terms++];
     *term = (MaskTerm){.is_condition = n->op == TG_Where, .hides_where = slot == 2};
-    if (!axes_operand(&a->abc, map, n, term->is_condition ? 0 : 1 - slot, &term->map))
+    uint32_t part = term->is_condition ? 0 : 1 - slot;
+    if (!axes_operand(&a->abc, map, n, part, &term->map))
+        term->is_loose = axes_operand_loosely(&a->abc, map, n, part, &term->map);
+    if (!term->map.v)
         return refuse(p, a, "the mask varies along axes in a way that is not followed");
     if (term->is_condition && !is_splat(p->g, n->in[slot == 1 ? 2 : 1], &term->hidden))
         return refuse(p, a, "a Where puts something else than a constant into the scores");

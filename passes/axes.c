@@ -327,6 +327,23 @@ bool axes_operand(const Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uin
     return back_broadcast(a, of, operand);
 }
 
+bool axes_operand_loosely(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uint32_t slot, AxisMap *operand)
+{
+    const TgType *t = ranked(a->g, n->in[slot]);
+    if (!t || t->rank < 1 || of->rank < 1)
+        return false;
+    const TgType *to = tg_type_of(a->g, of->v);
+    AxisMap x = {.v = n->in[slot], .rank = t->rank};
+    for (int32_t i = 0; i < t->rank - 1; i++) {
+        int32_t k = i + of->rank - t->rank;
+        if (k < 0 || (t->dim[i] != to->dim[k] && !tg_dim_is(t->dim[i], 1)))
+            return false;
+        x.axis[i] = t->dim[i] == to->dim[k] ? of->axis[k] : (Word){0};
+    }
+    *operand = x;
+    return axes_longer(a, &of->axis[of->rank - 1], t->dim[t->rank - 1], &operand->axis[t->rank - 1]);
+}
+
 /* --- products ------------------------------------------------------------------------------------------------------------ */
 
 /* Words of the leading axes of operand x of a MatMul: those of the result, none where the operand is repeated. */

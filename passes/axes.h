@@ -74,6 +74,8 @@ bool axes_start(Alphabet *a, TgValue v, AxisMap *map);
 bool axes_back(Alphabet *a, const AxisMap *of, AxisMap *operand);
 /* Operand `slot` of a node that broadcasts its operands to `of`. */
 bool axes_operand(const Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uint32_t slot, AxisMap *operand);
+/* The same, where the size of the last axis may differ for all that is known: it is the same, or 1, or nothing runs. */
+bool axes_operand_loosely(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uint32_t slot, AxisMap *operand);
 /* Both operands of MatMul or of an Einsum of two operands, whose result is `of`; `inner`: what is summed. */
 bool axes_product(Alphabet *a, const AxisMap *of, AxisMap operand[2], Word *inner);
 Word axes_all(const Alphabet *a, const AxisMap *map); /* all letters in order */
