@@ -309,12 +309,12 @@ static bool product_of_bands(Reader *r, const AxisMap *map, const TgNodeInfo *n,
         if (!read || !one.has_band || !two.has_band || one.n || two.n || one.has_bias || outer->has_band)
             return false;
         Tg *tg = r->p->tg;
-        bool first = tg_dim_at_least(tg, one.band, two.band);
-        if ((!first && !tg_dim_at_least(tg, two.band, one.band)) || !hide_with(outer, one.hidden))
+        bool second = tg_dim_at_least(tg, two.band, one.band); /* also where both are the same: it has a comparison */
+        if ((!second && !tg_dim_at_least(tg, one.band, two.band)) || !hide_with(outer, one.hidden))
             return false;
         outer->has_band = true;
-        outer->band = first ? one.band : two.band;
-        outer->band_source = first ? one.band_source : two.band_source;
+        outer->band = second ? two.band : one.band;
+        outer->band_source = second ? two.band_source : one.band_source;
         return true;
     }
     return false;

@@ -302,11 +302,12 @@ static TgValue write_uncut(Writer *w, const Layer *l, bool flagged)
         return laid;
     TgDtype dtype = tg_type_of(p->g, w->query->v)->dtype;
     if (with_band && !l->band_source.map.v) { /* no comparison to use again */
-        if (!l->whole.v || flagged)
-            return pass_explain(p, w->a->at, "a band of the mask cannot be written"), 0;
         AxisMap map = l->whole;
-        map.v = tame(p, map.v, DEEP);
-        return map.v ? lay_out(w, l, &map) : 0;
+        map.v = map.v && !l->slice ? tame(p, map.v, DEEP) : 0;
+        TgValue whole = map.v ? lay_out(w, l, &map) : 0;
+        if (!whole)
+            pass_explain(p, w->a->at, "a band of the mask that comes from no comparison cannot be written");
+        return whole;
     }
     TgValue seen = all_conditions(w, l, with_band, &flip);
     double number = absorbs(l->hidden) && isfinite(l->hidden) ? absorbing() : l->hidden;
