@@ -3,22 +3,30 @@
  * ("past_sequence_length + 1"). A rewrite that believed them would be wrong on real data. So each symbolic size of an
  * input is a symbol of its own; that two are equal has to follow from what the operators require (infer.c). Only names
  * on the first axis are believed: there all exporters mean the batch; and those of inputs whose own names differ in numbers
- * only (past_key_values.0.key, past_key_values.1.key): layers are alike. The interface keeps the spelling of the file. */
+ * or in key and value only (past_key_values.0.key, past_key_values.1.value): layers are alike, and the two of each. The
+ * interface keeps the spelling of the file. */
+#include <string.h>
+
 #include "sizes.h"
 
 typedef struct {
     Tg *tg;
     TgMap seen;   /* symbol -> 1 + axis where it was first met */
-    TgMap layers; /* symbol, axis and input name without its numbers -> the symbol that stands for it */
+    TgMap layers; /* symbol, axis and role of the input -> the symbol that stands for it */
 } Sizes;
 
-/* Equal for names that differ in numbers only. */
-static uint64_t hash_without_numbers(TgName name)
+/* Equal for names that differ in numbers, or in "key" and "value", only. */
+static uint64_t hash_of_role(TgName name)
 {
     uint64_t h = 1;
-    for (const char *c = name; *c; c++)
-        if (*c < '0' || *c > '9')
+    for (const char *c = name; *c; c++) {
+        bool value = strncmp(c, "value", 5) == 0, key = strncmp(c, "key", 3) == 0;
+        if (key || value) {
+            c += value ? 4 : 2;
+            h = tg_mix(h, 256);
+        } else if (*c < '0' || *c > '9')
             h = tg_mix(h, (unsigned char)*c);
+    }
     return h;
 }
 
@@ -40,7 +48,7 @@ static TgDim believed(Sizes *s, TgDim d, int32_t axis, TgName input)
     if (!tg_dim_is_symbol(d))
         return tg_dim_fresh(s->tg);
     bool met = tg_map_get(&s->seen, TG_KEY(d), &first);
-    uint64_t layer = tg_mix(tg_mix(TG_KEY(d), (uint64_t)axis), input ? hash_without_numbers(input) : 0);
+    uint64_t layer = tg_mix(tg_mix(TG_KEY(d), (uint64_t)axis), input ? hash_of_role(input) : 0);
     if (input && tg_map_get(&s->layers, layer, &twin))
         return (TgDim)(uintptr_t)twin;
     if (met && !(axis == 0 && first == 1))

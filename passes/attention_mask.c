@@ -24,6 +24,19 @@ static bool addend(Reader *r, const AxisMap *map, uint32_t depth);
 
 /* --- bands -------------------------------------------------------------------------------------------------------------- */
 
+/* The last two axes of the map are keys within queries. *offset: what a band on their own indices gains when it is said of keys
+ * and queries. */
+static bool is_square(Reader *r, const AxisMap *map, TgDim *offset)
+{
+    const Alphabet *abc = &r->a->abc;
+    TgDim key_shift, query_shift;
+    Word last = axes_index(abc, &map->axis[map->rank - 1], &key_shift), keys = axes_index(abc, &r->keys, NULL);
+    Word none = {0}, row = axes_index(abc, map->rank > 1 ? &map->axis[map->rank - 2] : &none, &query_shift);
+    Word queries = axes_index(abc, &r->a->queries, NULL);
+    *offset = tg_dim_sub(r->p->tg, query_shift, key_shift);
+    return axes_same(abc, &last, &keys) && axes_same(abc, &row, &queries);
+}
+
 /* Both conditions hold: the smaller offset. False: neither is proved smaller. */
 static bool add_band(Reader *r, TgDim offset, const AxisMap *source, bool negated)
 {
@@ -45,7 +58,7 @@ static bool add_band(Reader *r, TgDim offset, const AxisMap *source, bool negate
 static bool band_of_position(Reader *r, Position position, const AxisMap *source, bool negated)
 {
     Tg *tg = r->p->tg;
-    Word keys = axes_index(&r->a->abc, &r->keys), queries = axes_index(&r->a->abc, &r->a->queries);
+    Word keys = axes_index(&r->a->abc, &r->keys, NULL), queries = axes_index(&r->a->abc, &r->a->queries, NULL);
     int64_t sign = negated ? -1 : 1;
     int64_t k = sign * position_times(&r->a->abc, &position, &keys), q = sign * position_times(&r->a->abc, &position, &queries);
     TgDim base = negated ? tg_dim_sub(tg, tg_dim(tg, -1), position.base) : position.base;
@@ -60,22 +73,19 @@ static bool band_of_position(Reader *r, Position position, const AxisMap *source
 }
 
 /* A constant whose last axes are keys within queries, zero (or true) for keys up to query + offset exactly. */
-static bool causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double), bool *all_seen, int64_t *offset)
+static bool causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double), bool *all_seen, TgDim *offset)
 {
     enum { MOST = 1 << 24 };
     const TgTensor *t = tg_const_of(r->p->g, map->v);
-    Word keys = axes_index(&r->a->abc, &r->keys), queries = axes_index(&r->a->abc, &r->a->queries);
     if (!t || t->payload == TG_RECIPE || t->count < 1 || t->count > MOST || t->rank < 1)
         return false;
-    Word last = axes_index(&r->a->abc, &map->axis[t->rank - 1]);
-    Word row = t->rank > 1 ? axes_index(&r->a->abc, &map->axis[t->rank - 2]) : (Word){0};
     int64_t n = t->dim[t->rank - 1], m = t->rank > 1 ? t->dim[t->rank - 2] : 1, first = -1;
     *all_seen = true;
     for (size_t i = 0; i < t->count && *all_seen; i++)
         *all_seen = seen(tg_tensor_float(r->p->tg, t, i));
     if (*all_seen)
         return true;
-    if (!axes_same(&r->a->abc, &last, &keys) || !axes_same(&r->a->abc, &row, &queries))
+    if (!is_square(r, map, offset))
         return false;
     while (first + 1 < n && seen(tg_tensor_float(r->p->tg, t, (size_t)(first + 1))))
         first++;
@@ -84,7 +94,7 @@ static bool causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double),
         if (seen(tg_tensor_float(r->p->tg, t, i)) != (k <= q + first))
             return false;
     }
-    *offset = first;
+    *offset = tg_dim_add(r->p->tg, *offset, tg_dim(r->p->tg, first));
     return true;
 }
 
@@ -173,6 +183,8 @@ static bool below_cut(Reader *r, const AxisMap *map, bool negated, uint32_t dept
     r->cut = true;
     bool read = position_back(&r->a->abc, map, &x) && conditions(r, &x, negated, depth);
     r->cut = cut;
+    if (read && !cut && r->layer->has_band && !r->layer->band_source.map.v)
+        r->layer->band_source = (Cond){.negated = negated, .map = *map};
     if (read)
         return true;
     *r->layer = before;
@@ -190,10 +202,9 @@ static bool band_of_trilu(Reader *r, const AxisMap *map, const TgNodeInfo *n, bo
     ones = ones || is_splat_of(r->p->g, n->in[0], 1);
     if (!ones || (in(n, 1) && !tg_const_ints(r->p->g, n->in[1], 1, &k, &count)) || upper != negated || map->rank < 2)
         return false;
-    Word last = axes_index(&r->a->abc, &map->axis[map->rank - 1]), row = axes_index(&r->a->abc, &map->axis[map->rank - 2]);
-    Word keys = axes_index(&r->a->abc, &r->keys), queries = axes_index(&r->a->abc, &r->a->queries);
-    return axes_same(&r->a->abc, &last, &keys) && axes_same(&r->a->abc, &row, &queries) && queries.n &&
-           add_band(r, tg_dim(r->p->tg, upper ? k - 1 : k), NULL, false);
+    TgDim offset;
+    return is_square(r, map, &offset) && r->a->queries.n &&
+           add_band(r, tg_dim_add(r->p->tg, offset, tg_dim(r->p->tg, upper ? k - 1 : k)), NULL, false);
 }
 
 static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t depth)
@@ -202,9 +213,9 @@ static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t dep
     AxisMap x, y;
     Position position;
     bool all_seen;
-    int64_t offset;
+    TgDim offset;
     if (is_const(r->p->g, map->v) && causal_constant(r, map, negated ? is_false : is_true, &all_seen, &offset))
-        return all_seen || add_band(r, tg_dim(r->p->tg, offset), map, negated);
+        return all_seen || add_band(r, offset, map, negated);
     if (!n || !depth)
         return leaf(r, map, COND_BOOL, negated);
     depth--;
@@ -338,10 +349,9 @@ static bool trilu(Reader *r, const AxisMap *map, const TgNodeInfo *n)
     if (!tg_attr_int(n, "upper") || !filled(r, n->in[0], &hidden) || !hides(hidden) ||
         (in(n, 1) && !tg_const_ints(r->p->g, n->in[1], 1, &k, &count)) || map->rank < 2)
         return false;
-    Word last = axes_index(&r->a->abc, &map->axis[map->rank - 1]), row = axes_index(&r->a->abc, &map->axis[map->rank - 2]);
-    Word keys = axes_index(&r->a->abc, &r->keys), queries = axes_index(&r->a->abc, &r->a->queries);
-    return axes_same(&r->a->abc, &last, &keys) && axes_same(&r->a->abc, &row, &queries) && hide_with(r->layer, hidden) &&
-           add_band(r, tg_dim(r->p->tg, k - 1), NULL, false);
+    TgDim offset;
+    return is_square(r, map, &offset) && hide_with(r->layer, hidden) &&
+           add_band(r, tg_dim_add(r->p->tg, offset, tg_dim(r->p->tg, k - 1)), NULL, false);
 }
 
 /* Concat(zeros, x) along the keys: the band of x moves by what stands before it. */
@@ -349,7 +359,9 @@ static bool concat(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t 
 {
     int64_t axis = tg_attr_int(n, "axis");
     axis += axis < 0 ? map->rank : 0;
-    Word keys = axes_index(&r->a->abc, &r->keys), along = axes_index(&r->a->abc, &map->axis[axis]), outer_keys = r->keys;
+    TgDim shift;
+    Word keys = axes_index(&r->a->abc, &r->keys, NULL), along = axes_index(&r->a->abc, &map->axis[axis], &shift);
+    Word outer_keys = r->keys;
     Layer *outer = r->layer, part = {0};
     double zero;
     if (n->n_in != 2 || !axes_same(&r->a->abc, &along, &keys) || !filled(r, n->in[0], &zero) || zero != 0)
@@ -368,7 +380,8 @@ static bool concat(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t 
     if (!read || !part.has_band || part.n || part.has_bias || !tg_dim_at_least(tg, part.band, tg_dim(tg, -1)))
         return false;
     TgDim before = tg_type_of(r->p->g, n->in[0])->dim[axis];
-    return hide_with(outer, part.hidden) && add_band(r, tg_dim_add(tg, part.band, before), NULL, false);
+    TgDim band = tg_dim_sub(tg, tg_dim_add(tg, part.band, before), shift);
+    return hide_with(outer, part.hidden) && add_band(r, band, NULL, false);
 }
 
 static bool bias(Reader *r, const AxisMap *map)
@@ -387,7 +400,7 @@ static bool constant(Reader *r, const AxisMap *map)
 {
     const TgTensor *t = tg_const_of(r->p->g, map->v);
     bool all_seen;
-    int64_t offset;
+    TgDim offset;
     double hidden = 0;
     for (size_t i = 0; i < t->count; i++) {
         double x = tg_tensor_float(r->p->tg, t, i);
@@ -396,7 +409,7 @@ static bool constant(Reader *r, const AxisMap *map)
         hidden = x != 0 ? x : hidden;
     }
     return causal_constant(r, map, is_zero, &all_seen, &offset) &&
-           (all_seen || (hide_with(r->layer, hidden) && add_band(r, tg_dim(r->p->tg, offset), NULL, false)));
+           (all_seen || (hide_with(r->layer, hidden) && add_band(r, offset, NULL, false)));
 }
 
 /* A Slice that cuts keys off the end is applied to what is written of the whole addend; others hide all but bands. */
@@ -411,8 +424,9 @@ static bool sliced(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t 
     bool outer = r->cut, keys_only = !l->slice && !r->cut && !l->n && !l->has_band && pass_dim(r->p->g, in(n, 2), 0) == 1;
     for (int32_t i = 0; i < last; i++)
         keys_only = keys_only && axes_same(abc, &x.axis[i], &map->axis[i]);
-    Word cut = axes_index(abc, &x.axis[last]), keys = axes_index(abc, &r->keys);
-    if (keys_only && axes_same(abc, &cut, &keys)) {
+    TgDim shift;
+    Word cut = axes_index(abc, &x.axis[last], &shift), keys = axes_index(abc, &r->keys, NULL);
+    if (keys_only && axes_same(abc, &cut, &keys) && tg_dim_is(shift, 0)) {
         l->slice = tg_node(r->p->g, tg_value(r->p->g, map->v)->node);
         l->keys = x.axis[last];
     } else

@@ -100,7 +100,7 @@ TgDim axes_size(const Alphabet *a, const Word *w)
     return size;
 }
 
-bool axes_longer(Alphabet *a, const Word *w, TgDim size, Word *longer)
+bool axes_longer(Alphabet *a, const Word *w, TgDim size, TgDim shift, Word *longer)
 {
     Word s = axes_spell(a, w);
     if (s.n != 1)
@@ -110,16 +110,23 @@ bool axes_longer(Alphabet *a, const Word *w, TgDim size, Word *longer)
         return false;
     a->at[letter].is_longer = true;
     a->at[letter].shorter = s.at[0];
+    a->at[letter].shift = shift;
     *longer = (Word){1, {letter}};
     return true;
 }
 
-Word axes_index(const Alphabet *a, const Word *w)
+Word axes_index(const Alphabet *a, const Word *w, TgDim *shift)
 {
+    Tg *tg = a->g->tg;
     Word s = axes_spell(a, w);
+    TgDim sum = tg_dim(tg, 0);
     for (uint32_t i = 0; i < s.n; i++)
-        while (a->at[s.at[i]].is_longer && !a->at[s.at[i]].is_split)
+        while (a->at[s.at[i]].is_longer && !a->at[s.at[i]].is_split) {
+            sum = tg_dim_add(tg, sum, a->at[s.at[i]].shift);
             s.at[i] = a->at[s.at[i]].shorter;
+        }
+    if (shift)
+        *shift = sum;
     return axes_spell(a, &s);
 }
 
@@ -341,7 +348,7 @@ bool axes_operand_loosely(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, u
         x.axis[i] = t->dim[i] == to->dim[k] ? of->axis[k] : (Word){0};
     }
     *operand = x;
-    return axes_longer(a, &of->axis[of->rank - 1], t->dim[t->rank - 1], &operand->axis[t->rank - 1]);
+    return axes_longer(a, &of->axis[of->rank - 1], t->dim[t->rank - 1], tg_dim(a->g->tg, 0), &operand->axis[t->rank - 1]);
 }
 
 /* --- products ------------------------------------------------------------------------------------------------------------ */

@@ -32,7 +32,8 @@ typedef struct {
     bool is_split;
     uint8_t major, minor; /* the letters that it was split into */
     bool is_longer;
-    uint8_t shorter;      /* the letter whose indices are the first ones of this one */
+    uint8_t shorter;      /* the letter whose indices are a part of those of this one, ... */
+    TgDim shift;          /* ... from this one on */
 } Letter;
 
 typedef struct {
@@ -61,10 +62,11 @@ Word axes_only(const Alphabet *a, const Word *w, const Word *set, bool keep);
 TgDim axes_size(const Alphabet *a, const Word *w);
 /* w as two words of these sizes; a letter is split where it must be. False: they do not fit. */
 bool axes_divide(Alphabet *a, const Word *w, TgDim major_size, TgDim minor_size, Word *major, Word *minor);
-/* What a Slice cut the end from: one letter of a larger size with the same first indices. False: w is no single letter. */
-bool axes_longer(Alphabet *a, const Word *w, TgDim size, Word *longer);
-/* The letters that say the same index: longer ones are spelled as what was cut from them. */
-Word axes_index(const Alphabet *a, const Word *w);
+/* What a Slice cut w from: one letter of another size, whose index is that of w plus `shift`. False: w is no single letter. */
+bool axes_longer(Alphabet *a, const Word *w, TgDim size, TgDim shift, Word *longer);
+/* The letters that say the same index: longer ones are spelled as what was cut from them. *shift (may be NULL): what is to be
+ * added to their index to have that of w. */
+Word axes_index(const Alphabet *a, const Word *w, TgDim *shift);
 
 /* --- maps ------------------------------------------------------------------------------------------------------------- */
 

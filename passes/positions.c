@@ -3,11 +3,14 @@
 
 enum { DEEP = 24 };
 
+/* Adds times * (index along word). */
 static bool add_term(const Alphabet *a, Position *p, const Word *word, int64_t times)
 {
     if (!word->n || !times)
         return true;
-    Word index = axes_index(a, word);
+    TgDim shift;
+    Word index = axes_index(a, word, &shift);
+    p->base = tg_dim_add(a->g->tg, p->base, tg_dim_mul(a->g->tg, shift, tg_dim(a->g->tg, times)));
     for (uint32_t i = 0; i < p->n; i++)
         if (axes_same(a, &p->word[i], &index)) {
             p->times[i] += times;
@@ -107,26 +110,30 @@ static bool integer(const TgGraph *g, TgValue v)
     return tg_is_tensor(t) && (tg_is_integer(t->dtype) || t->dtype == TG_bool);
 }
 
-/* Slice with constant starts of 0 and steps of 1: the cut axes get longer letters. */
+/* Slice by steps of 1 from starts that are known and not negative: the cut axes get longer letters. */
 static bool back_cut(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMap *x)
 {
     const TgGraph *g = a->g;
-    int64_t start[AXES_RANK], step[AXES_RANK];
-    uint32_t count, steps = 0;
-    if (!tg_const_ints(g, n->in[1], AXES_RANK, start, &count) ||
-        (in(n, 4) && !tg_const_ints(g, n->in[4], AXES_RANK, step, &steps)))
-        return false;
-    for (uint32_t i = 0; i < count; i++)
-        if (start[i] != 0 || (steps && step[i] != 1))
-            return false;
+    Tg *tg = g->tg;
+    int64_t step[AXES_RANK], axis[AXES_RANK], count;
+    uint32_t steps = 0, axes = 0;
+    const TgDim *start = tg_value(g, n->in[1])->symbolic;
     const TgType *from = tg_type_of(g, n->in[0]), *to = tg_type_of(g, of->v);
+    if (!start || !tg_type_numel(tg_type_of(g, n->in[1]), &count) || count > AXES_RANK || !tg_is_tensor(from) ||
+        from->rank != of->rank || (in(n, 4) && !tg_const_ints(g, n->in[4], AXES_RANK, step, &steps)) ||
+        (in(n, 3) && !tg_const_ints(g, n->in[3], AXES_RANK, axis, &axes)))
+        return false;
     *x = *of;
     x->v = n->in[0];
-    if (!tg_is_tensor(from) || from->rank != of->rank)
-        return false;
-    for (int32_t i = 0; i < of->rank; i++)
-        if (from->dim[i] != to->dim[i] && !axes_longer(a, &of->axis[i], from->dim[i], &x->axis[i]))
+    for (int64_t i = 0; i < count; i++) {
+        int64_t k = axes ? axis[i] : i;
+        k += k < 0 ? from->rank : 0;
+        if ((steps && step[i] != 1) || k < 0 || k >= from->rank || !tg_dim_at_least(tg, start[i], tg_dim(tg, 0)))
             return false;
+        if ((from->dim[k] != to->dim[k] || !tg_dim_is(start[i], 0)) &&
+            !axes_longer(a, &of->axis[k], from->dim[k], start[i], &x->axis[k]))
+            return false;
+    }
     return true;
 }
 

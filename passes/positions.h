@@ -27,7 +27,7 @@ int64_t position_times(const Alphabet *a, const Position *p, const Word *word); 
 bool position_is_index(const Alphabet *a, const Position *p, const Word *word);
 
 /* From v to the operand of the same elements: Cast between integers, Identity, views, repetitions, or a Slice from the
- * start (the operand then has longer letters, see axes_longer). */
+ * part (the operand then has longer letters, see axes_longer). */
 bool position_back(Alphabet *a, const AxisMap *of, AxisMap *operand);
 
 #endif
