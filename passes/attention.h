@@ -76,6 +76,7 @@ typedef struct {
     bool is_causal;      /* of op */
     Word lead, queries, keys, size, value_size;
     double scale, softcap; /* softcap 0: none */
+    TgDtype precision;   /* of the Softmax, where it is another than that of the operands; else undefined */
     uint32_t n_terms;
     MaskTerm term[LAYERS_MOST];
     Mask mask;           /* the terms, once read */

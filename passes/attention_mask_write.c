@@ -3,7 +3,7 @@
  * Rows that see nothing are what makes this delicate. The operator gives zeros for a row of -inf (ONNX Runtime also for a
  * row of the lowest number), the source NaN or the mean of all values:
  *   - an absorbing number is written as one that is not the lowest, so that such rows stay uniform;
- *   - -inf is left where NaN becomes zero in the source anyway, and refused where a row may see nothing;
+ *   - -inf is left where NaN becomes zero in the source anyway; where a row may see nothing, the mask gets the NaN itself;
  *   - a band becomes the flag where nothing else can hide the keys that it leaves (key 0 is one of them);
  *   - a guard that makes rows zero which its own conditions hide makes the mask boolean. */
 #include <math.h>
@@ -137,6 +137,22 @@ static TgValue tame(TgPass *p, TgValue v, uint32_t depth)
     }
 }
 
+/* Numbers that nothing is known of: those that would be taken for the lowest are made larger, -inf stays. */
+static TgValue lifted(TgPass *p, TgValue v)
+{
+    TgValue low = pass_op(p, TG_Less, NULL, 2, v, pass_float_like(p, v, absorbing()));
+    TgValue quarter = low ? pass_op(p, TG_Mul, NULL, 2, v, pass_float_like(p, v, 0.25)) : 0;
+    return quarter ? pass_op(p, TG_Where, NULL, 3, low, quarter, v) : 0;
+}
+
+/* NaN is added to rows that are -inf everywhere, zero to others: their largest number less itself. */
+static TgValue with_nan(TgPass *p, TgValue mask)
+{
+    TgValue largest = pass_op(p, TG_ReduceMax, NULL, 2, mask, pass_ints(p, 1, &(int64_t){-1}));
+    TgValue nothing = largest ? pass_op(p, TG_Sub, NULL, 2, largest, largest) : 0;
+    return nothing ? pass_op(p, TG_Add, NULL, 2, mask, nothing) : 0;
+}
+
 /* --- what may be said otherwise ---------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -145,6 +161,7 @@ typedef struct {
     TgDim offset;
     const Word *axes;
     const AxisMap *query;
+    bool may_be_nan; /* a row may be -inf everywhere, and is NaN then */
 } Writer;
 
 static bool only_bias(const Layer *l)
@@ -291,8 +308,10 @@ static TgValue write_uncut(Writer *w, const Layer *l, bool flagged)
     TgValue bias = l->has_bias ? tame(p, l->bias.v, DEEP) : 0, laid = 0;
     if (l->has_bias && w->a->op) /* the operator gets what it got */
         bias = l->bias.v;
-    if (l->has_bias && !bias)
-        return pass_explain(p, w->a->at, "the mask may hide all keys of a query: the operator gives zeros then"), 0;
+    if (l->has_bias && !bias) {
+        bias = lifted(p, l->bias.v);
+        w->may_be_nan = true;
+    }
     if (bias) {
         AxisMap map = l->bias;
         map.v = bias;
@@ -423,7 +442,7 @@ static MaskOperand write_boolean(Writer *w, const Layer *l)
 
 MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4], const AxisMap *query)
 {
-    Writer w = {p, a, offset, axes, query};
+    Writer w = {.p = p, .a = a, .offset = offset, .axes = axes, .query = query};
     Mask *m = &a->mask;
     MaskOperand out = {.is_causal = a->is_causal};
     Layer guard;
@@ -438,12 +457,10 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
     if (m->n == 1 && a->nan_is_zero && isinf(m->layer[0].hidden) && !m->layer[0].has_bias)
         return write_boolean(&w, &m->layer[0]);
     for (uint32_t i = 0; i < m->n; i++) {
-        Layer *l = &m->layer[i];
+        const Layer *l = &m->layer[i];
         bool flagged = is_flag(&w, l) && !l->n && hides_alone(&w, i);
-        if (isinf(l->hidden) && !a->nan_is_zero && (!sees_something(&w, l) || !hides_alone(&w, i))) {
-            pass_explain(p, a->at, "a query may see no key, which gives NaN here and zeros in the operator");
-            return refused();
-        }
+        if (isinf(l->hidden) && (!sees_something(&w, l) || !hides_alone(&w, i)))
+            w.may_be_nan = true;
         out.is_causal = out.is_causal || flagged;
         if (flagged && !l->has_bias)
             continue;
@@ -454,6 +471,8 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
         if (!out.value)
             return refused();
     }
+    if (out.value && w.may_be_nan && !a->nan_is_zero && !(out.value = with_nan(p, out.value)))
+        return refused();
     if (out.value && !(out.value = whole_rows(&w, out.value)))
         return refused();
     return out;

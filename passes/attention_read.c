@@ -20,6 +20,12 @@ static TgNodeInfo *only_reader(const TgGraph *g, TgValue v, uint32_t *slot)
     return tg_node(g, info->uses.at[0].node);
 }
 
+/* From one float type to another: around a Softmax in higher precision. */
+static bool converts(const TgGraph *g, const TgNodeInfo *n)
+{
+    return n->op == TG_Cast && tg_is_float(tg_type_of(g, n->in[0])->dtype) && tg_is_float(tg_type_of(g, n->out[0])->dtype);
+}
+
 static bool reorders(const TgNodeInfo *n, uint32_t slot)
 {
     return slot == 0 && (is_view(n->op) || n->op == TG_Transpose);
@@ -51,7 +57,7 @@ static TgValue find_product(const TgGraph *g, TgValue probabilities)
             return 0;
         if ((n->op == TG_MatMul && slot == 0) || n->op == TG_Einsum)
             return n->out[0];
-        if (n->op != TG_Where && !reorders(n, slot))
+        if (n->op != TG_Where && !reorders(n, slot) && !converts(g, n))
             return 0;
         v = n->out[0];
     }
@@ -153,10 +159,13 @@ static bool read_probabilities(Attention *a, AxisMap *map)
 {
     for (uint32_t i = 0; i < TRAIL_MOST; i++) {
         AxisMap next;
-        const TgNodeInfo *where = tg_producer(a->abc.g, map->v, TG_Where);
+        const TgNodeInfo *where = tg_producer(a->abc.g, map->v, TG_Where), *cast = tg_producer(a->abc.g, map->v, TG_Cast);
         if (tg_producer(a->abc.g, map->v, TG_Softmax))
             return map->v == a->at->out[0];
-        if (where) {
+        if (cast) {
+            next = *map;
+            next.v = cast->in[0];
+        } else if (where) {
             a->nan_is_zero = true;
             if (!axes_operand(&a->abc, map, where, 2, &next))
                 return false;
@@ -191,7 +200,7 @@ static bool carries_scores(const TgGraph *g, TgValue v, uint32_t *slot)
             continue;
         const TgNodeInfo *n = tg_node(g, info->node);
         bool binary = n->op == TG_Add || n->op == TG_Mul || n->op == TG_Max;
-        bool single = n->op == TG_Div || n->op == TG_Tanh || n->op == TG_Sub || is_view(n->op) || n->op == TG_Transpose;
+        bool single = n->op == TG_Div || n->op == TG_Tanh || n->op == TG_Cast || is_view(n->op) || n->op == TG_Transpose;
         uint32_t lowest = n->op == TG_Where ? 1 : 0, end = n->op == TG_Where ? 3 : binary ? 2 : single ? 1 : 0;
         for (uint32_t i = end; i-- > lowest && waiting < 2 * DEEP;)
             if (!is_const(g, n->in[i])) {
@@ -250,7 +259,7 @@ static bool read_step(TgPass *p, Attention *a, AxisMap *map)
         if (!scaled(p->g, map->v, &slot, &c))
             return refuse(p, a, "the scores are scaled by something that is no constant");
         a->scale *= c;
-    } else if (!masks && !reorders(n, 0))
+    } else if (!masks && !reorders(n, 0) && !converts(p->g, n))
         return refuse(p, a, "the scores pass through an operator that attention has not");
     if (reorders(n, 0) ? !axes_back(&a->abc, map, &next) : !axes_operand(&a->abc, map, n, slot, &next))
         return refuse(p, a, "the scores are repeated or reshaped in a way that mixes axes");
@@ -316,6 +325,12 @@ static bool try_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n)
     if (!axes_product(&a->abc, &scores, qk, &a->size) || !split_letters(p, a, &softmax, qk, &pv[1]))
         return false;
     attention_follow(&a->abc, &pv[1], false, &a->v);
+    TgDtype own = tg_type_of(p->g, scores.v)->dtype, precision = tg_type_of(p->g, a->at->out[0])->dtype;
+    a->precision = own == precision ? TG_undefined : precision;
+    if (a->precision && a->n_terms)
+        return refuse(p, a, "the mask has another element type than queries");
+    if (tg_type_of(p->g, pv[0].v)->dtype != own)
+        return refuse(p, a, "the probabilities have another element type than queries");
     return mask_read(p, a) && !a->abc.full;
 }
 

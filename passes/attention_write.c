@@ -223,6 +223,8 @@ static const TgAttrs *attributes(Planner *w, double scale, bool is_causal)
         tg_attrs_float(&b, "scale", (float)scale);
     if (a->softcap != 0)
         tg_attrs_float(&b, "softcap", (float)a->softcap);
+    if (a->precision)
+        tg_attrs_int(&b, "softmax_precision", a->precision);
     if (is_causal)
         tg_attrs_int(&b, "is_causal", 1);
     if (plan->rank == 3) {
