@@ -108,9 +108,8 @@ static bool read_mask(TgPass *p, Attention *a, const Word axis[4])
 
 static bool plain(const TgGraph *g, const TgNodeInfo *n)
 {
-    for (uint32_t i = 1; i < n->n_out; i++)
-        if (is_read(g, n->out[i]) && (i == 3 || !in(n, PAST_KEY)))
-            return false;
+    if (n->n_out > 3 && is_read(g, n->out[3]))
+        return false;
     for (uint32_t i = 0; i < 3; i++)
         if (pass_rank(g, n->in[i]) != 3 && pass_rank(g, n->in[i]) != 4)
             return false;

@@ -294,14 +294,47 @@ static TgValue arranged_result(Planner *w, TgValue made)
     return v && same_type(w->p->g, v, at->v) ? v : 0;
 }
 
+/* Keys (values) laid out as the operator gives them back, that the graph returns: they need not be made beside it. 0: none. */
+static TgValue returned_heads(Planner *w, const Trail *t, uint32_t station, const Word *size)
+{
+    Attention *a = w->a;
+    Plan four = w->best;
+    Word axis[4];
+    four.rank = 4;
+    uint32_t n = layout(a, &four, four.kv, &a->keys, size, axis);
+    if (w->best.rank == 4 || w->best.with_past)
+        return 0;
+    for (uint32_t i = 0; i < station; i++)
+        if (tg_value(w->p->g, t->at[i].v)->returned && t->scale[i] == t->scale[station] &&
+            axes_arrange_cost(&a->abc, &t->at[i], n, axis) == 0)
+            return t->at[i].v;
+    return 0;
+}
+
+/* Values that outputs 1 and 2 of the operator stand for; 0: nobody needs them. */
+typedef struct {
+    TgValue k, v;
+} Presents;
+
+static Presents find_presents(Planner *w)
+{
+    const Attention *a = w->a;
+    if (w->best.with_past)
+        return (Presents){a->k_cache.all, a->v_cache.all};
+    if (a->op && a->op->n_out >= 3) /* without a past: as they are */
+        return (Presents){a->op->out[1], a->op->out[2]};
+    return (Presents){returned_heads(w, &a->k, w->best.k, &a->size), returned_heads(w, &a->v, w->best.v, &a->value_size)};
+}
+
 /* Fewer nodes around the operator that is there, or no mask any more. */
-static bool improves(const Planner *w, const Operands *o)
+static bool improves(const Planner *w, const Operands *o, Presents presents)
 {
     const Attention *a = w->a;
     bool has_past = a->op && in(a->op, 4);
     const Trail *k = has_past ? &a->k_cache.fresh : &a->k, *v = has_past ? &a->v_cache.fresh : &a->v;
     uint32_t now = a->q.n + k->n + v->n + a->result.n - 4 + (has_past ? 0 : concats(a));
-    return !a->op || w->best.cost < now || (in(a->op, 3) && !o->in[3]);
+    bool gives_more = a->op && a->op->n_out < 3 && (presents.k || presents.v);
+    return !a->op || w->best.cost < now || (in(a->op, 3) && !o->in[3]) || gives_more;
 }
 
 static bool write_plan(Planner *w)
@@ -309,32 +342,36 @@ static bool write_plan(Planner *w)
     TgPass *p = w->p;
     const Plan *plan = &w->best;
     Operands o = {.in = {0}};
-    if (!operands(w, &o) || !improves(w, &o))
+    Presents presents = find_presents(w);
+    if (!operands(w, &o) || !improves(w, &o, presents))
         return false;
     if (o.scale <= 0) {
         pass_explain(p, w->a->at, "the scale %g is not positive", o.scale);
         return false;
     }
-    if (plan->with_past && !(w->a->op && in(w->a->op, 4)) && depends_on(p, o.in, o.n_in, w->a->k_cache.all, w->a->v_cache.all))
-        return false;
+    bool as_before = w->a->op && w->a->op->n_out >= 3;
+    if (!as_before && depends_on(p, o.in, o.n_in, presents.k, presents.v)) {
+        if (plan->with_past)
+            return false;
+        presents = (Presents){0};
+    }
     const TgAttrs *attrs = attributes(w, o.scale, o.is_causal);
-    TgNode n = tg_graph_add(p->g, TG_Attention, attrs, o.n_in, o.in, plan->with_past ? 3 : 1);
+    TgNode n = tg_graph_add(p->g, TG_Attention, attrs, o.n_in, o.in, presents.k || presents.v ? 3 : 1);
     if (!n)
         return false;
     const TgNodeInfo *made = tg_node(p->g, n);
     TgValue result = arranged_result(w, made->out[0]);
-    bool fits = result && (!plan->with_past || (same_type(p->g, made->out[1], w->a->k_cache.all) &&
-                                                same_type(p->g, made->out[2], w->a->v_cache.all)));
-    if (!fits) {
+    if (!result || (presents.k && !same_type(p->g, made->out[1], presents.k)) ||
+        (presents.v && !same_type(p->g, made->out[2], presents.v))) {
         pass_explain(p, w->a->at, "the result has other sizes than the pieces had");
         return false;
     }
     pass_count(p, w->a->op ? "attention-operands" : "attention");
     pass_replace(p, w->a->result.at[plan->result].v, result, "attention");
-    if (plan->with_past) {
-        pass_replace(p, w->a->k_cache.all, made->out[1], "attention");
-        pass_replace(p, w->a->v_cache.all, made->out[2], "attention");
-    }
+    if (presents.k)
+        pass_replace(p, presents.k, made->out[1], "attention");
+    if (presents.v)
+        pass_replace(p, presents.v, made->out[2], "attention");
     return true;
 }
 

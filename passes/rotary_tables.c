@@ -75,6 +75,36 @@ static TgValue half_of_binary(TgPass *p, const TgNodeInfo *n, uint32_t depth)
     return 0;
 }
 
+/* None of the axes that operand `slot` lists is the last one of a tensor of that rank. */
+static bool spares_last(TgPass *p, const TgNodeInfo *n, uint32_t slot, int32_t rank)
+{
+    int64_t axes[TG_MAX_RANK];
+    uint32_t count;
+    if (!in(n, slot) || !tg_const_ints(p->g, n->in[slot], TG_MAX_RANK, axes, &count))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (axes[i] == -1 || axes[i] == rank - 1)
+            return false;
+    return true;
+}
+
+/* The operator does the same to every part of the last axis of operand 0, and leaves it the last one. */
+static bool leaves_last_axis(TgPass *p, const TgNodeInfo *n)
+{
+    int32_t rank = pass_rank(p->g, n->in[0]);
+    switch (n->op) {
+    case TG_Cos:
+    case TG_Sin:
+    case TG_Cast:
+    case TG_Neg: return true;
+    case TG_Unsqueeze: return spares_last(p, n, 1, pass_rank(p->g, n->out[0]));
+    case TG_Squeeze: return spares_last(p, n, 1, rank);
+    case TG_Slice: return n->n_in <= 5 && spares_last(p, n, 3, rank);
+    case TG_Gather: return tg_attr_int(n, "axis") == 0 && rank > 1;
+    default: return false;
+    }
+}
+
 static TgValue half_of(TgPass *p, TgValue t, uint32_t depth)
 {
     if (is_const(p->g, t))
@@ -87,20 +117,9 @@ static TgValue half_of(TgPass *p, TgValue t, uint32_t depth)
         int64_t axis = tg_attr_int(n, "axis");
         return n->n_in == 2 && n->in[0] == n->in[1] && (axis == -1 || axis == rank - 1) ? n->in[0] : 0;
     }
-    if (n->op == TG_Cos || n->op == TG_Sin || n->op == TG_Cast || n->op == TG_Neg) {
+    if (leaves_last_axis(p, n)) {
         TgValue half = half_of(p, n->in[0], depth - 1);
-        return half ? pass_op(p, n->op, n->attrs, 1, half) : 0;
-    }
-    if (n->op == TG_Unsqueeze) {
-        int64_t axes[TG_MAX_RANK];
-        uint32_t count;
-        if (!tg_const_ints(p->g, n->in[1], TG_MAX_RANK, axes, &count))
-            return 0;
-        for (uint32_t i = 0; i < count; i++)
-            if (axes[i] == -1 || axes[i] == rank - 1)
-                return 0;
-        TgValue half = half_of(p, n->in[0], depth - 1);
-        return half ? pass_op(p, TG_Unsqueeze, NULL, 2, half, n->in[1]) : 0;
+        return half ? pass_op(p, n->op, n->attrs, n->n_in, half, in(n, 1), in(n, 2), in(n, 3), in(n, 4)) : 0;
     }
     return n->op == TG_Mul || n->op == TG_Div ? half_of_binary(p, n, depth - 1) : 0;
 }
