@@ -42,6 +42,7 @@ typedef struct {
     TgDim band;
     Cond band_source;    /* the comparison that says so; map.v 0: it was read from something else */
     double hidden;       /* 0: nothing is hidden */
+    bool replaces;       /* it stands in the place of the score, rather than being added */
     bool has_bias;
     AxisMap bias;
     AxisMap whole;       /* the addend as it was read; v 0: it was the condition of a Where */
@@ -91,8 +92,8 @@ void attention_follow(Alphabet *abc, const AxisMap *from, bool with_scale, Trail
 uint32_t attention_follow_result(const TgGraph *g, TgValue v, bool with_guard, TgValue *chain);
 /* The trail from chain[n - 1] back to chain[0]. */
 bool attention_read_result(Attention *a, const TgValue *chain, uint32_t n);
-/* False: it is none (explained where it looks like one). */
-bool attention_read(TgPass *p, TgNodeInfo *softmax, Attention *a);
+/* with_guard: rows that are made zero afterwards belong to it. False: it is none (explained where it looks like one). */
+bool attention_read(TgPass *p, TgNodeInfo *softmax, bool with_guard, Attention *a);
 
 /* attention_operator.c: an Attention that is there already. */
 bool attention_read_operator(TgPass *p, TgNodeInfo *node, Attention *a);

@@ -517,7 +517,7 @@ bool mask_read_conditions(TgPass *p, Attention *a, const AxisMap *cond, bool neg
 
 static bool add_condition(TgPass *p, Attention *a, const MaskTerm *term)
 {
-    Layer layer = {.hidden = term->hidden, .keys = a->keys, .is_loose = term->is_loose};
+    Layer layer = {.hidden = term->hidden, .keys = a->keys, .is_loose = term->is_loose, .replaces = true};
     if (term->is_loose)
         layer.keys = term->map.axis[term->map.rank - 1];
     if (!hides(term->hidden)) {

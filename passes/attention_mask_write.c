@@ -329,7 +329,8 @@ static TgValue write_uncut(Writer *w, const Layer *l, bool flagged)
         return whole;
     }
     TgValue seen = all_conditions(w, l, with_band, &flip);
-    double number = absorbs(l->hidden) && isfinite(l->hidden) ? absorbing() : l->hidden;
+    bool uniform = (absorbs(l->hidden) || l->replaces) && isfinite(l->hidden);
+    double number = uniform ? absorbing() : l->hidden;
     TgValue hidden = tg_graph_const(p->g, tg_tensor_scalar_float(p->g->arena, dtype, number), NULL);
     TgValue shown = laid ? laid : tg_graph_const(p->g, tg_tensor_scalar_float(p->g->arena, dtype, 0), NULL);
     if (!seen || (l->has_bias && !laid))
@@ -458,8 +459,12 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
         return write_boolean(&w, &m->layer[0]);
     for (uint32_t i = 0; i < m->n; i++) {
         const Layer *l = &m->layer[i];
-        bool flagged = is_flag(&w, l) && !l->n && hides_alone(&w, i);
-        if (isinf(l->hidden) && (!sees_something(&w, l) || !hides_alone(&w, i)))
+        bool alone = hides_alone(&w, i), flagged = is_flag(&w, l) && !l->n && alone;
+        if (l->replaces && !absorbs(l->hidden) && !alone) {
+            pass_explain(p, a->at, "a score is replaced by %g, and something else hides keys", l->hidden);
+            return refused();
+        }
+        if (isinf(l->hidden) && (!sees_something(&w, l) || !alone))
             w.may_be_nan = true;
         out.is_causal = out.is_causal || flagged;
         if (flagged && !l->has_bias)

@@ -334,13 +334,13 @@ static bool try_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n)
     return mask_read(p, a) && !a->abc.full;
 }
 
-bool attention_read(TgPass *p, TgNodeInfo *softmax, Attention *a)
+bool attention_read(TgPass *p, TgNodeInfo *softmax, bool with_guard, Attention *a)
 {
     TgValue chain[TRAIL_MOST], product = find_product(p->g, softmax->out[0]);
     *a = (Attention){.at = softmax};
     if (!product || !tg_is_float(tg_type_of(p->g, softmax->out[0])->dtype) || pass_rank(p->g, softmax->out[0]) < 2)
         return false;
-    for (uint32_t n = attention_follow_result(p->g, product, true, chain); n; n--) {
+    for (uint32_t n = attention_follow_result(p->g, product, with_guard, chain); n; n--) {
         *a = (Attention){.at = softmax, .scale = 1, .abc = {.g = p->g}};
         if (try_chain(p, a, chain, n))
             return true;

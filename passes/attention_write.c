@@ -185,7 +185,8 @@ static bool same_cache_axes(const Planner *w)
 static bool make_plan(Planner *w, bool may_have_past)
 {
     Word lead = axes_spell(&w->a->abc, &w->a->lead);
-    bool cache = same_cache_axes(w);
+    bool cache = same_cache_axes(w), gives_all = w->a->op && w->a->op->n_out >= 3 && !in(w->a->op, 4);
+    may_have_past = may_have_past && !gives_all; /* what it gives is then the whole, not what comes behind a past */
     w->best = (Plan){.cost = AXES_NO_WAY};
     for (uint32_t past = w->a->op && in(w->a->op, 4) ? 1 : 0; past <= (uint32_t)(may_have_past && cache); past++)
         for (uint32_t rank = 3; rank <= 4; rank++)
@@ -294,20 +295,40 @@ static TgValue arranged_result(Planner *w, TgValue made)
     return v && same_type(w->p->g, v, at->v) ? v : 0;
 }
 
-/* Keys (values) laid out as the operator gives them back, that the graph returns: they need not be made beside it. 0: none. */
+static bool same_map(const Alphabet *abc, const AxisMap *x, const AxisMap *y)
+{
+    bool same = x->v == y->v && x->rank == y->rank;
+    for (int32_t i = 0; same && i < x->rank; i++)
+        same = axes_same(abc, &x->axis[i], &y->axis[i]);
+    return same;
+}
+
+/* Keys (values) laid out as the operator gives them back, that the graph returns: they need not be made beside it. Made in one
+ * step from a station, or a station themselves. 0: none. */
 static TgValue returned_heads(Planner *w, const Trail *t, uint32_t station, const Word *size)
 {
     Attention *a = w->a;
     Plan four = w->best;
-    Word axis[4];
+    AxisMap given = {.rank = 4}, from;
     four.rank = 4;
-    uint32_t n = layout(a, &four, four.kv, &a->keys, size, axis);
+    layout(a, &four, four.kv, &a->keys, size, given.axis);
     if (w->best.rank == 4 || w->best.with_past)
         return 0;
-    for (uint32_t i = 0; i < station; i++)
-        if (tg_value(w->p->g, t->at[i].v)->returned && t->scale[i] == t->scale[station] &&
-            axes_arrange_cost(&a->abc, &t->at[i], n, axis) == 0)
-            return t->at[i].v;
+    for (uint32_t i = 0; i < t->n; i++) {
+        const TgValueInfo *info = tg_value(w->p->g, t->at[i].v);
+        given.v = t->at[i].v;
+        if (t->scale[i] != t->scale[station])
+            continue;
+        if (i < station && info->returned && same_map(&a->abc, &given, &t->at[i]))
+            return given.v;
+        for (uint32_t k = 0; k < info->uses.n; k++) {
+            const TgNodeInfo *reader = tg_node(w->p->g, info->uses.at[k].node);
+            given.v = reader->n_out == 1 ? reader->out[0] : 0;
+            if (given.v && tg_value(w->p->g, given.v)->returned && pass_rank(w->p->g, given.v) == 4 &&
+                axes_back(&a->abc, &given, &from) && same_map(&a->abc, &from, &t->at[i]))
+                return given.v;
+        }
+    }
     return 0;
 }
 
