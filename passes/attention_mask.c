@@ -521,7 +521,7 @@ static bool add_condition(TgPass *p, Attention *a, const MaskTerm *term)
     if (term->is_loose)
         layer.keys = term->map.axis[term->map.rank - 1];
     if (!hides(term->hidden)) {
-        pass_explain(p, a->at, "a Where replaces scores by %g, which hides nothing", term->hidden);
+        pass_explain(p, a->at, "a Where replaces scores by %g, which hides a key from some scores only", term->hidden);
         return false;
     }
     if (!mask_read_conditions(p, a, &term->map, term->hides_where, &layer)) {

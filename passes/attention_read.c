@@ -338,6 +338,8 @@ bool attention_read(TgPass *p, TgNodeInfo *softmax, bool with_guard, Attention *
 {
     TgValue chain[TRAIL_MOST], product = find_product(p->g, softmax->out[0]);
     *a = (Attention){.at = softmax};
+    if (!product)
+        pass_explain(p, softmax, "the probabilities go elsewhere than into one product with values");
     if (!product || !tg_is_float(tg_type_of(p->g, softmax->out[0])->dtype) || pass_rank(p->g, softmax->out[0]) < 2)
         return false;
     for (uint32_t n = attention_follow_result(p->g, product, with_guard, chain); n; n--) {

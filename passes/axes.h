@@ -51,6 +51,13 @@ typedef struct {
 
 /* --- words ----------------------------------------------------------------------------------------------------------- */
 
+static inline void axes_push(Word *w, uint8_t letter)
+{
+    if (w->n < AXES_WORD)
+        w->at[w->n++] = letter;
+}
+
+uint32_t axes_place(const Word *spelled, uint8_t letter); /* where it stands; n: nowhere */
 uint8_t axes_letter(Alphabet *a, TgDim size);        /* a new one */
 Word axes_word(Alphabet *a, TgDim size);             /* of one new letter; of none for size 1 */
 Word axes_spell(const Alphabet *a, const Word *w);   /* letters that were split are spelled out */
@@ -82,7 +89,7 @@ bool axes_operand_loosely(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, u
 bool axes_product(Alphabet *a, const AxisMap *of, AxisMap operand[2], Word *inner);
 Word axes_all(const Alphabet *a, const AxisMap *map); /* all letters in order */
 
-/* --- writing ------------------------------------------------------------------------------------------------------------ */
+/* --- writing (axes_arrange.c) ------------------------------------------------------------------------------------------------------------ */
 
 enum { AXES_NO_WAY = 1000 };
 /* How many nodes it takes to lay a value of these axes out as those: Reshape, Transpose, Reshape at most. */
