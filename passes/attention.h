@@ -82,6 +82,7 @@ typedef struct {
     MaskTerm term[LAYERS_MOST];
     Mask mask;           /* the terms, once read */
     bool nan_is_zero;    /* a row of NaN counts as zeros: Where(IsNaN(p), 0, p) */
+    TgValue zero_where;  /* rows are zeros where this mask is -inf throughout, as the operator says; 0: nothing says so */
     TgValue guard;       /* rows where it is true are zeros; 0: none */
     AxisMap guard_map;
 } Attention;

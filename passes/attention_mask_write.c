@@ -306,7 +306,7 @@ static TgValue write_uncut(Writer *w, const Layer *l, bool flagged)
     TgPass *p = w->p;
     bool with_band = l->has_band && !flagged, flip;
     TgValue bias = l->has_bias ? tame(p, l->bias.v, DEEP) : 0, laid = 0;
-    if (l->has_bias && w->a->op) /* the operator gets what it got */
+    if (l->has_bias && (w->a->op || w->a->zero_where)) /* the operator gets what it got, or what it would define */
         bias = l->bias.v;
     if (l->has_bias && !bias) {
         bias = lifted(p, l->bias.v);
@@ -423,10 +423,19 @@ static MaskOperand refused(void)
     return (MaskOperand){.refused = true};
 }
 
+/* The layer is the flag and nothing else. Where rows of -inf are zeros anyway, whatever is added may hide keys, too. */
+static bool says_flag(Writer *w, uint32_t i)
+{
+    const Layer *l = &w->a->mask.layer[i];
+    return is_flag(w, l) && !l->n && (hides_alone(w, i) || (w->a->zero_where && isinf(l->hidden)));
+}
+
 /* Rows of zeros where all is hidden: what the operator does with a boolean mask. */
 static MaskOperand write_boolean(Writer *w, const Layer *l)
 {
     MaskOperand out = {.is_causal = w->a->is_causal || is_flag(w, l)};
+    for (uint32_t i = 0; i < w->a->mask.n; i++)
+        out.is_causal = out.is_causal || says_flag(w, i);
     bool with_band = l->has_band && !out.is_causal, flip;
     if (!l->n && !with_band)
         return out;
@@ -439,6 +448,23 @@ static MaskOperand write_boolean(Writer *w, const Layer *l)
         return refused();
     }
     return out;
+}
+
+/* The only layer that the flag does not say; NULL: none, or several. */
+static const Layer *only_layer(Writer *w)
+{
+    const Mask *m = &w->a->mask;
+    const Layer *only = m->n == 1 ? &m->layer[0] : NULL;
+    if (m->n == 1 || !w->a->zero_where)
+        return only;
+    for (uint32_t i = 0; i < m->n; i++) {
+        if (says_flag(w, i))
+            continue;
+        if (only)
+            return NULL;
+        only = &m->layer[i];
+    }
+    return only;
 }
 
 MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4], const AxisMap *query)
@@ -455,11 +481,12 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
         }
         return write_boolean(&w, &m->layer[0]);
     }
-    if (m->n == 1 && a->nan_is_zero && isinf(m->layer[0].hidden) && !m->layer[0].has_bias)
-        return write_boolean(&w, &m->layer[0]);
+    const Layer *only = only_layer(&w);
+    if (only && a->nan_is_zero && isinf(only->hidden) && !only->has_bias)
+        return write_boolean(&w, only);
     for (uint32_t i = 0; i < m->n; i++) {
         const Layer *l = &m->layer[i];
-        bool alone = hides_alone(&w, i), flagged = is_flag(&w, l) && !l->n && alone;
+        bool alone = hides_alone(&w, i), flagged = says_flag(&w, i);
         if (l->replaces && !absorbs(l->hidden) && !alone) {
             pass_explain(p, a->at, "a score is replaced by %g, and something else hides keys", l->hidden);
             return refused();

@@ -45,6 +45,18 @@ static TgNodeInfo *nan_guard(const TgGraph *g, TgValue v)
     return NULL;
 }
 
+/* m in Where(Equal(ReduceMax(m), -inf), 0, p), the definition of the operator itself; 0: it is something else. */
+static TgValue zeroed_by(const TgGraph *g, const TgNodeInfo *where)
+{
+    const TgNodeInfo *equal = tg_producer(g, where->in[0], TG_Equal);
+    const TgNodeInfo *max = equal && is_splat_of(g, equal->in[1], -INFINITY) ? tg_producer(g, equal->in[0], TG_ReduceMax) : NULL;
+    int64_t axis = 0;
+    uint32_t count;
+    bool over_keys = max && tg_attr_int(max, "keepdims") && in(max, 1) && tg_const_ints(g, max->in[1], 1, &axis, &count) &&
+                     count == 1 && (axis == -1 || axis == pass_rank(g, max->in[0]) - 1);
+    return over_keys && is_splat_of(g, where->in[1], 0) ? max->in[0] : 0;
+}
+
 /* The product that the probabilities go into; 0: they go elsewhere. */
 static TgValue find_product(const TgGraph *g, TgValue probabilities)
 {
@@ -57,7 +69,8 @@ static TgValue find_product(const TgGraph *g, TgValue probabilities)
             return 0;
         if ((n->op == TG_MatMul && slot == 0) || n->op == TG_Einsum)
             return n->out[0];
-        if (n->op != TG_Where && !reorders(n, slot) && !converts(g, n))
+        bool guard = n->op == TG_Where && (slot == 0 || (slot == 2 && zeroed_by(g, n)));
+        if (!guard && !reorders(n, slot) && !converts(g, n))
             return 0;
         v = n->out[0];
     }
@@ -167,6 +180,8 @@ static bool read_probabilities(Attention *a, AxisMap *map)
             next.v = cast->in[0];
         } else if (where) {
             a->nan_is_zero = true;
+            if (!tg_producer(a->abc.g, where->in[0], TG_IsNaN))
+                a->zero_where = zeroed_by(a->abc.g, where);
             if (!axes_operand(&a->abc, map, where, 2, &next))
                 return false;
         } else if (!axes_back(&a->abc, map, &next))
@@ -327,6 +342,8 @@ static bool try_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n)
     attention_follow(&a->abc, &pv[1], false, &a->v);
     TgDtype own = tg_type_of(p->g, scores.v)->dtype, precision = tg_type_of(p->g, a->at->out[0])->dtype;
     a->precision = own == precision ? TG_undefined : precision;
+    if (a->zero_where && (a->n_terms != 1 || a->term[0].is_condition || a->term[0].map.v != a->zero_where))
+        return refuse(p, a, "rows are made zero by something else than the mask");
     if (a->precision && a->n_terms)
         return refuse(p, a, "the mask has another element type than queries");
     if (tg_type_of(p->g, pv[0].v)->dtype != own)

@@ -229,6 +229,19 @@ static TgValue concat(TgPass *p, TgNodeInfo *n)
     return n->n_in == 1 ? n->in[0] : concat_of_split(p, n);
 }
 
+/* Pad by nothing. */
+static TgValue pad(TgPass *p, TgNodeInfo *n)
+{
+    int64_t by[2 * TG_MAX_RANK];
+    uint32_t count;
+    if (!same_type(p->g, n->in[0], n->out[0]) || !tg_const_ints(p->g, n->in[1], 2 * TG_MAX_RANK, by, &count))
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (by[i] != 0)
+            return 0;
+    return n->in[0];
+}
+
 static TgValue split(TgPass *p, TgNodeInfo *n)
 {
     return n->n_out == 1 ? same_shape(p, n) : 0;
@@ -287,6 +300,7 @@ static const struct {
     {TG_Gather, gather, "drop-gather"},
     {TG_Concat, concat, "drop-concat"},
     {TG_Split, split, "drop-split"},
+    {TG_Pad, pad, "drop-pad"},
 };
 
 static void visit(TgPass *p, TgNode node, uint32_t row)
