@@ -224,9 +224,23 @@ static TgValue concat_of_split(TgPass *p, TgNodeInfo *n)
     return split->in[0];
 }
 
+/* Nothing stands beside it: the others are empty along the axis. */
+static TgValue only_part(TgPass *p, TgNodeInfo *n)
+{
+    int64_t axis = tg_attr_int(n, "axis");
+    TgValue kept = 0;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (same_type(p->g, n->in[i], n->out[0]) && !kept)
+            kept = n->in[i];
+        else if (pass_dim(p->g, n->in[i], (int32_t)axis) != 0)
+            return 0;
+    return kept;
+}
+
 static TgValue concat(TgPass *p, TgNodeInfo *n)
 {
-    return n->n_in == 1 ? n->in[0] : concat_of_split(p, n);
+    TgValue kept = n->n_in == 1 ? n->in[0] : only_part(p, n);
+    return kept ? kept : concat_of_split(p, n);
 }
 
 /* Pad by nothing. */
@@ -244,7 +258,7 @@ static TgValue pad(TgPass *p, TgNodeInfo *n)
 
 static TgValue split(TgPass *p, TgNodeInfo *n)
 {
-    return n->n_out == 1 ? same_shape(p, n) : 0;
+    return same_shape(p, n); /* the first part is all of it */
 }
 
 static TgValue dropout(TgPass *p, TgNodeInfo *n)

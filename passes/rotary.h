@@ -8,6 +8,18 @@
  * in the table. False: it is not, or nothing is gained. */
 bool rotate_by_tables(TgPass *p, TgNodeInfo *n);
 
+/* rotary_caches.c. The output may have RotaryEmbedding. */
+bool rotary_allowed(const TgPass *p);
+/* Columns of a table: one for two elements; or each twice, as two halves or as neighbours. */
+typedef enum { TABLE_ONE_HALF, TABLE_TWO_HALVES, TABLE_PAIRS } TableWidth;
+/* Both tables: [batch, positions, half], or [positions, half] and a row of them for every position. */
+typedef struct {
+    TgValue cos, sin, rows;
+} RotaryCaches;
+/* Of tables [batch or 1, 1, positions, columns] for x [batch, heads, positions, size]. False: they do not fit. */
+bool rotary_caches(TgPass *p, TgValue x, TgValue cos, TgValue sin, TableWidth width, RotaryCaches *c);
+/* rotary_pairs.c. Node n puts c x1 - s x2 and s x1 + c x2 together: as halves or neighbours, of x or of its first part. */
+bool rotate_pairs(TgPass *p, TgNodeInfo *n);
 /* rotary_heads.c. Node n is RotaryEmbedding of split heads: of the whole projection. */
 bool rotate_merged_heads(TgPass *p, TgNodeInfo *n);
 /* Node n is Concat(RotaryEmbedding(first part), rest): one RotaryEmbedding. */

@@ -48,82 +48,6 @@ static bool read_rotation(TgPass *p, TgNodeInfo *n, Rotation *r)
 
 /* --- RotaryEmbedding --------------------------------------------------------------------------------------------------------- */
 
-/* The first half of table t along the last axis, if the second one equals it; 0: not proved. Depth is bounded. */
-static TgValue half_of(TgPass *p, TgValue t, uint32_t depth);
-
-static TgValue half_of_constant(TgPass *p, TgValue t)
-{
-    const TgTensor *data = tg_const_of(p->g, t);
-    int64_t size = pass_dim(p->g, t, -1), half = size / 2;
-    if (data->payload == TG_RECIPE || data->count > 1 << 22 || size < 2 || size % 2)
-        return 0;
-    for (size_t i = 0; i < data->count; i++)
-        if ((int64_t)(i % (size_t)size) < half &&
-            tg_tensor_float(p->tg, data, i) != tg_tensor_float(p->tg, data, i + (size_t)half))
-            return 0;
-    int64_t axis = pass_rank(p->g, t) - 1;
-    return pass_op(p, TG_Slice, NULL, 4, t, pass_ints(p, 1, &(int64_t){0}), pass_ints(p, 1, &half), pass_ints(p, 1, &axis));
-}
-
-static TgValue half_of_binary(TgPass *p, const TgNodeInfo *n, uint32_t depth)
-{
-    for (uint32_t i = 0; i < 2; i++)
-        if (is_const(p->g, n->in[1 - i]) && (pass_rank(p->g, n->in[1 - i]) == 0 || pass_dim(p->g, n->in[1 - i], -1) == 1)) {
-            TgValue half = half_of(p, n->in[i], depth);
-            return !half ? 0 : i ? pass_op(p, n->op, n->attrs, 2, n->in[0], half) : pass_op(p, n->op, n->attrs, 2, half, n->in[1]);
-        }
-    return 0;
-}
-
-/* None of the axes that operand `slot` lists is the last one of a tensor of that rank. */
-static bool spares_last(TgPass *p, const TgNodeInfo *n, uint32_t slot, int32_t rank)
-{
-    int64_t axes[TG_MAX_RANK];
-    uint32_t count;
-    if (!in(n, slot) || !tg_const_ints(p->g, n->in[slot], TG_MAX_RANK, axes, &count))
-        return false;
-    for (uint32_t i = 0; i < count; i++)
-        if (axes[i] == -1 || axes[i] == rank - 1)
-            return false;
-    return true;
-}
-
-/* The operator does the same to every part of the last axis of operand 0, and leaves it the last one. */
-static bool leaves_last_axis(TgPass *p, const TgNodeInfo *n)
-{
-    int32_t rank = pass_rank(p->g, n->in[0]);
-    switch (n->op) {
-    case TG_Cos:
-    case TG_Sin:
-    case TG_Cast:
-    case TG_Neg: return true;
-    case TG_Unsqueeze: return spares_last(p, n, 1, pass_rank(p->g, n->out[0]));
-    case TG_Squeeze: return spares_last(p, n, 1, rank);
-    case TG_Slice: return n->n_in <= 5 && spares_last(p, n, 3, rank);
-    case TG_Gather: return tg_attr_int(n, "axis") == 0 && rank > 1;
-    default: return false;
-    }
-}
-
-static TgValue half_of(TgPass *p, TgValue t, uint32_t depth)
-{
-    if (is_const(p->g, t))
-        return half_of_constant(p, t);
-    if (tg_value(p->g, t)->origin != TG_V_RESULT || depth == 0)
-        return 0;
-    const TgNodeInfo *n = tg_node(p->g, tg_value(p->g, t)->node);
-    int32_t rank = pass_rank(p->g, t);
-    if (n->op == TG_Concat) {
-        int64_t axis = tg_attr_int(n, "axis");
-        return n->n_in == 2 && n->in[0] == n->in[1] && (axis == -1 || axis == rank - 1) ? n->in[0] : 0;
-    }
-    if (leaves_last_axis(p, n)) {
-        TgValue half = half_of(p, n->in[0], depth - 1);
-        return half ? pass_op(p, n->op, n->attrs, n->n_in, half, in(n, 1), in(n, 2), in(n, 3), in(n, 4)) : 0;
-    }
-    return n->op == TG_Mul || n->op == TG_Div ? half_of_binary(p, n, depth - 1) : 0;
-}
-
 /* (-second half, first half) */
 static bool is_half_rotation(const SignedMap *m)
 {
@@ -134,72 +58,24 @@ static bool is_half_rotation(const SignedMap *m)
     return m->n % 2 == 0;
 }
 
-/* Both tables as the operator wants them: [batch, positions, half], or [positions, half] and a row for every position. */
-typedef struct {
-    TgValue cos, sin, rows;
-} Caches;
-
-/* The table [batch or 1, 1, positions, half] without the axes of size 1 that `axes` says; 0: it does not fit x. */
-static TgValue cache_of(TgPass *p, TgValue table, TgValue x, uint32_t n, const int64_t *axes)
+/* Neighbours: (-second, first) of every pair. */
+static bool is_pair_rotation(const SignedMap *m)
 {
-    const TgType *t = tg_type_of(p->g, table), *want = tg_type_of(p->g, x);
-    if (pass_rank(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[2] != want->dim[2] ||
-        (t->dim[0] != want->dim[0] && !tg_dim_is(t->dim[0], 1)))
-        return 0;
-    TgValue half = half_of(p, table, 8);
-    return half ? pass_op(p, TG_Squeeze, NULL, 2, half, pass_ints(p, n, axes)) : 0;
-}
-
-/* 0, 1, 2 .. for every batch: the same rows for all. 0: sizes are not constant. */
-static TgValue same_rows(TgPass *p, TgValue x)
-{
-    int64_t batch = pass_dim(p->g, x, 0), positions = pass_dim(p->g, x, 2), dim[2] = {batch, positions};
-    void *bytes;
-    if (batch < 1 || positions < 1 || batch * positions > 1 << 20)
-        return 0;
-    TgTensor *t = tg_tensor_blank(p->g->arena, TG_i64, 2, dim, &bytes);
-    for (int64_t i = 0; i < batch * positions; i++)
-        tg_store_integer(TG_i64, bytes, (size_t)i, i % positions);
-    return tg_graph_const(p->g, t, NULL);
-}
-
-/* The cache [1, positions, half] for every batch of x. */
-static TgValue for_every_batch(TgPass *p, TgValue cache, TgValue x)
-{
-    int64_t one = 1, start = 0;
-    TgValue batch = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", start, one), 1, x);
-    TgValue ones = pass_ints(p, 2, (int64_t[]){1, 1});
-    TgValue shape = batch ? pass_op(p, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), 2, batch, ones) : 0;
-    return shape ? pass_op(p, TG_Expand, NULL, 2, cache, shape) : 0;
-}
-
-static bool caches_of(TgPass *p, const Rotation *r, Caches *c)
-{
-    static const int64_t heads[] = {1}, both[] = {0, 1};
-    TgDim batch = tg_type_of(p->g, r->x)->dim[0];
-    *c = (Caches){0};
-    if (pass_rank(p->g, r->cos) == 4 && tg_type_of(p->g, r->cos)->dim[0] == batch) {
-        c->cos = cache_of(p, r->cos, r->x, 1, heads);
-        c->sin = c->cos ? cache_of(p, r->sin, r->x, 1, heads) : 0;
-        return c->sin && same_type(p->g, c->cos, c->sin);
-    }
-    c->rows = same_rows(p, r->x);
-    c->cos = cache_of(p, r->cos, r->x, c->rows ? 2 : 1, c->rows ? both : heads);
-    c->sin = c->cos ? cache_of(p, r->sin, r->x, c->rows ? 2 : 1, c->rows ? both : heads) : 0;
-    if (c->sin && !c->rows) {
-        c->cos = for_every_batch(p, c->cos, r->x);
-        c->sin = for_every_batch(p, c->sin, r->x);
-    }
-    return c->cos && c->sin;
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->index[i] != (i ^ 1) || m->factor[i] != (i % 2 ? 1 : -1))
+            return false;
+    return m->n % 2 == 0;
 }
 
 static TgValue as_operator(TgPass *p, const Rotation *r)
 {
-    Caches c;
-    if ((p->opset < 23 && !p->options->make_rotary) || pass_rank(p->g, r->x) != 4 || !is_half_rotation(&r->map) ||
-        !caches_of(p, r, &c))
+    RotaryCaches c;
+    bool half = is_half_rotation(&r->map), pair = is_pair_rotation(&r->map);
+    if (!rotary_allowed(p) || pass_rank(p->g, r->x) != 4 || (!half && !pair) ||
+        !rotary_caches(p, r->x, r->cos, r->sin, half ? TABLE_TWO_HALVES : TABLE_PAIRS, &c))
         return 0;
-    return pass_op(p, TG_RotaryEmbedding, NULL, c.rows ? 4 : 3, r->x, c.cos, c.sin, c.rows);
+    const TgAttrs *attrs = half ? NULL : tg_attrs(p->tg, TG_RotaryEmbedding, "interleaved=i", (int64_t)1);
+    return pass_op(p, TG_RotaryEmbedding, attrs, c.rows ? 4 : 3, r->x, c.cos, c.sin, c.rows);
 }
 
 /* --- signs into the table ------------------------------------------------------------------------------------------------------ */
