@@ -72,8 +72,8 @@ static bool is_stride(TgPass *p, TgValue v, TgValue x, uint32_t start, uint32_t 
     return true;
 }
 
-/* x of which x1 and x2 are halves (or even and odd elements) of the first `size` ones; 0: they are not. */
-static TgValue common_source(TgPass *p, const Pairs *q, uint32_t size)
+/* x, of the type of `like`, of which x1 and x2 are halves (or even and odd elements) of the first `size` ones; 0: they are not. */
+static TgValue common_source(TgPass *p, const Pairs *q, uint32_t size, TgValue like)
 {
     uint32_t step = q->interleaved ? 2 : 1, second = q->interleaved ? 1 : size / 2;
     TgValue x = q->x1;
@@ -83,20 +83,21 @@ static TgValue common_source(TgPass *p, const Pairs *q, uint32_t size)
         if (!n || (n->op != TG_Slice && n->op != TG_Split))
             return 0;
         x = n->in[0];
-        if (is_stride(p, q->x1, x, 0, step) && is_stride(p, q->x2, x, second, step))
+        if (same_type(p->g, x, like) && is_stride(p, q->x1, x, 0, step) && is_stride(p, q->x2, x, second, step))
             return x;
     }
     return 0;
 }
 
-static bool read_pairs(TgPass *p, TgValue v, Pairs *q)
+/* v is the rotation of x, or of its first part where `like`, which has the type of x, is larger. */
+static bool read_pairs(TgPass *p, TgValue v, TgValue like, Pairs *q)
 {
     TgValue part[2];
     int64_t size = pass_dim(p->g, v, -1);
     if (pass_rank(p->g, v) != 4 || size < 2 || size % 2 || !parts_of(p, v, part, &q->interleaved) ||
         !read_rotation(p->g, part[0], part[1], q))
         return false;
-    q->x = common_source(p, q, (uint32_t)size);
+    q->x = common_source(p, q, (uint32_t)size, like);
     return q->x && pass_rank(p->g, q->cos) == 4 && pass_rank(p->g, q->sin) == 4;
 }
 
@@ -112,7 +113,7 @@ static bool write_pairs(TgPass *p, Pairs q, TgValue out, int64_t part)
 {
     RotaryCaches c;
     bool heads_first = tg_dim_is(tg_type_of(p->g, q.cos)->dim[1], 1);
-    if (!same_type(p->g, q.x, out) || !pass_may(p))
+    if (!pass_may(p))
         return false;
     if (!heads_first) {
         q.x = exchange_axes(p, q.x);
@@ -137,10 +138,10 @@ bool rotate_pairs(TgPass *p, TgNodeInfo *n)
     Pairs q;
     if (!rotary_allowed(p) || pass_rank(p->g, n->out[0]) != 4)
         return false;
-    if (read_pairs(p, n->out[0], &q))
+    if (read_pairs(p, n->out[0], n->out[0], &q))
         return write_pairs(p, q, n->out[0], 0);
     int64_t size = n->op == TG_Concat && n->n_in == 2 ? pass_dim(p->g, n->in[0], -1) : 0;
-    if (size < 2 || !read_pairs(p, n->in[0], &q) || !same_type(p->g, q.x, n->out[0]))
+    if (size < 2 || !read_pairs(p, n->in[0], n->out[0], &q))
         return false;
     return is_stride(p, n->in[1], q.x, (uint32_t)size, 1) && write_pairs(p, q, n->out[0], size);
 }
