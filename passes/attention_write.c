@@ -387,13 +387,18 @@ static bool write_plan(Planner *w)
         pass_explain(p, w->a->at, "the result has other sizes than the pieces had");
         return false;
     }
+    TgValue old[3] = {w->a->result.at[plan->result].v}, by[3] = {result};
+    uint32_t count = 1;
+    if (presents.k) {
+        old[count] = presents.k;
+        by[count++] = made->out[1];
+    }
+    if (presents.v) {
+        old[count] = presents.v;
+        by[count++] = made->out[2];
+    }
     pass_count(p, w->a->op ? "attention-operands" : "attention");
-    pass_replace(p, w->a->result.at[plan->result].v, result, "attention");
-    if (presents.k)
-        pass_replace(p, presents.k, made->out[1], "attention");
-    if (presents.v)
-        pass_replace(p, presents.v, made->out[2], "attention");
-    return true;
+    return pass_replace_all(p, count, old, by, "attention");
 }
 
 bool attention_write(TgPass *p, Attention *a)
