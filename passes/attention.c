@@ -1,7 +1,7 @@
-/* Attention: softmax(mask + scale Q K^T) V in whatever pieces an exporter wrote it becomes the operator Attention (ai.onnx 23),
- * where the output may have it; one that is there already loses what lies around it. Read, planned and written by the files
- * attention_*.c; see attention.h.
- * Needs: constants folded, views merged. Breaks: nothing. */
+/* Attention: softmax(mask + scale Q K^T) V in whatever pieces an exporter wrote it becomes the operator
+ * Attention (ai.onnx 23), where the output may have it; one that is there already loses what lies around
+ * it. Read, planned and written by the files attention_*.c; see attention.h. Needs: constants folded,
+ * views merged. Breaks: nothing. */
 #include "attention.h"
 
 /* With the rows that are made zero afterwards; where that is none of the operator's business, without. */

@@ -1,9 +1,10 @@
 /* Reading masks: an addend of the scores becomes conditions for a key to be seen (attention.h).
  *
- *     Where(c, 0, min)   Mul(Cast(Not(c)), min)   Where(Cast(1 - m), min, ..)   Trilu(Fill(min), 1)   nested and combined
+ *     Where(c, 0, min)   Mul(Cast(Not(c)), min)   Where(Cast(1 - m), min, ..)   Trilu(Fill(min), 1)
  *
- * Comparisons of positions (positions.h) and constants that look like it become a band, key <= query + offset. What is not
- * understood stays what it is: a bias that is added, or a condition that is evaluated. Depth is bounded. */
+ * Comparisons of positions (positions.h) and constants that look like it become a band, key <= query +
+ * offset. What is not understood stays what it is: a bias that is added, or a condition that is
+ * evaluated. Depth is bounded. */
 #include <math.h>
 
 #include "attention.h"
@@ -22,15 +23,16 @@ typedef struct {
 static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t depth);
 static bool addend(Reader *r, const AxisMap *map, uint32_t depth);
 
-/* --- bands -------------------------------------------------------------------------------------------------------------- */
+/* --- bands -------------------------------------------------------------------------------------------- */
 
-/* The last two axes of the map are keys within queries. *offset: what a band on their own indices gains when it is said of keys
- * and queries. */
+/* The last two axes of the map are keys within queries. *offset: what a band on their own indices gains
+ * when it is said of keys and queries. */
 static bool is_square(Reader *r, const AxisMap *map, TgDim *offset)
 {
     const Alphabet *abc = &r->a->abc;
     TgDim key_shift, query_shift;
-    Word last = axes_index(abc, &map->axis[map->rank - 1], &key_shift), keys = axes_index(abc, &r->keys, NULL);
+    Word last = axes_index(abc, &map->axis[map->rank - 1], &key_shift),
+         keys = axes_index(abc, &r->keys, NULL);
     Word none = {0}, row = axes_index(abc, map->rank > 1 ? &map->axis[map->rank - 2] : &none, &query_shift);
     Word queries = axes_index(abc, &r->a->queries, NULL);
     *offset = tg_dim_sub(r->p->tg, query_shift, key_shift);
@@ -58,9 +60,11 @@ static bool add_band(Reader *r, TgDim offset, const AxisMap *source, bool negate
 static bool band_of_position(Reader *r, Position position, const AxisMap *source, bool negated)
 {
     Tg *tg = r->p->tg;
-    Word keys = axes_index(&r->a->abc, &r->keys, NULL), queries = axes_index(&r->a->abc, &r->a->queries, NULL);
+    Word keys = axes_index(&r->a->abc, &r->keys, NULL),
+         queries = axes_index(&r->a->abc, &r->a->queries, NULL);
     int64_t sign = negated ? -1 : 1;
-    int64_t k = sign * position_times(&r->a->abc, &position, &keys), q = sign * position_times(&r->a->abc, &position, &queries);
+    int64_t k = sign * position_times(&r->a->abc, &position, &keys),
+            q = sign * position_times(&r->a->abc, &position, &queries);
     TgDim base = negated ? tg_dim_sub(tg, tg_dim(tg, -1), position.base) : position.base;
     for (uint32_t i = 0; i < position.n; i++)
         if (position.times[i] && !axes_same(&r->a->abc, &position.word[i], &keys) &&
@@ -72,8 +76,10 @@ static bool band_of_position(Reader *r, Position position, const AxisMap *source
     return k == -1 && (q == 1 || (one_query && q == 0)) && add_band(r, base, source, negated);
 }
 
-/* A constant whose last axes are keys within queries, zero (or true) for keys up to query + offset exactly. */
-static bool causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double), bool *all_seen, TgDim *offset)
+/* A constant whose last axes are keys within queries, zero (or true) for keys up to query + offset
+ * exactly. */
+static bool causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double), bool *all_seen,
+                            TgDim *offset)
 {
     enum { MOST = 1 << 24 };
     const TgTensor *t = tg_const_of(r->p->g, map->v);
@@ -98,20 +104,27 @@ static bool causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double),
     return true;
 }
 
-static bool is_true(double x) { return x != 0; }
-static bool is_false(double x) { return x == 0; }
+static bool is_true(double x)
+{
+    return x != 0;
+}
+static bool is_false(double x)
+{
+    return x == 0;
+}
 
-/* --- conditions ----------------------------------------------------------------------------------------------------------- */
+/* --- conditions --------------------------------------------------------------------------------------- */
 
 static bool same_cond(const Attention *a, const Cond *x, const Cond *y)
 {
-    bool same = x->kind == y->kind && x->negated == y->negated && x->map.v == y->map.v && x->map.rank == y->map.rank;
+    bool same =
+        x->kind == y->kind && x->negated == y->negated && x->map.v == y->map.v && x->map.rank == y->map.rank;
     for (int32_t i = 0; same && i < x->map.rank; i++)
         same = axes_same(&a->abc, &x->map.axis[i], &y->map.axis[i]);
     return same;
 }
 
-static bool leaf(Reader *r, const AxisMap *map, int kind, bool negated)
+static bool leaf(Reader *r, const AxisMap *map, CondKind kind, bool negated)
 {
     Layer *l = r->layer;
     Cond c = {.kind = kind, .negated = negated, .map = *map};
@@ -162,12 +175,14 @@ static bool not_zero(Reader *r, const AxisMap *number, bool negated, uint32_t de
     if (n && n->op == TG_Where) { /* Where(y != 0, something, y) */
         const TgNodeInfo *cast = tg_producer(r->p->g, n->in[0], TG_Cast);
         double c;
-        if (cast && cast->in[0] == n->in[2] && is_splat(r->p->g, n->in[1], &c) && c != 0 && operand(r, &map, n, 2, &x))
+        if (cast && cast->in[0] == n->in[2] && is_splat(r->p->g, n->in[1], &c) && c != 0 &&
+            operand(r, &map, n, 2, &x))
             return not_zero(r, &x, negated, depth);
     }
     if (n && n->op == TG_Sub && is_splat_of(r->p->g, n->in[0], 1) && operand(r, &map, n, 1, &x)) {
         x = below_casts(r, x);
-        return dtype_of(r, x.v) == TG_bool ? conditions(r, &x, !negated, depth) : leaf(r, &x, COND_IS_ONE, !negated);
+        return dtype_of(r, x.v) == TG_bool ? conditions(r, &x, !negated, depth)
+                                           : leaf(r, &x, COND_IS_ONE, !negated);
     }
     if (depth && n && axes_back(&r->a->abc, &map, &x))
         return not_zero(r, &x, negated, depth - 1);
@@ -198,9 +213,11 @@ static bool band_of_trilu(Reader *r, const AxisMap *map, const TgNodeInfo *n, bo
     uint32_t count;
     const TgNodeInfo *fill = tg_producer(r->p->g, n->in[0], TG_ConstantOfShape);
     const TgTensor *value = fill ? tg_attr_tensor(fill, "value") : NULL;
-    bool upper = tg_attr_int(n, "upper") != 0, ones = value && value->count == 1 && tg_tensor_float(r->p->tg, value, 0) != 0;
+    bool upper = tg_attr_int(n, "upper") != 0,
+         ones = value && value->count == 1 && tg_tensor_float(r->p->tg, value, 0) != 0;
     ones = ones || is_splat_of(r->p->g, n->in[0], 1);
-    if (!ones || (in(n, 1) && !tg_const_ints(r->p->g, n->in[1], 1, &k, &count)) || upper != negated || map->rank < 2)
+    if (!ones || (in(n, 1) && !tg_const_ints(r->p->g, n->in[1], 1, &k, &count)) || upper != negated ||
+        map->rank < 2)
         return false;
     TgDim offset;
     return is_square(r, map, &offset) && r->a->queries.n &&
@@ -214,7 +231,8 @@ static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t dep
     Position position;
     bool all_seen;
     TgDim offset;
-    if (is_const(r->p->g, map->v) && causal_constant(r, map, negated ? is_false : is_true, &all_seen, &offset))
+    if (is_const(r->p->g, map->v) &&
+        causal_constant(r, map, negated ? is_false : is_true, &all_seen, &offset))
         return all_seen || add_band(r, offset, map, negated);
     if (!n || !depth)
         return leaf(r, map, COND_BOOL, negated);
@@ -225,7 +243,8 @@ static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t dep
         return conditions(r, &x, !negated, depth);
     if (n->op == TG_Cast && operand(r, map, n, 0, &x))
         return not_zero(r, &x, negated, depth);
-    if (n->op == TG_Equal && is_splat_of(r->p->g, n->in[1], 0) && operand(r, map, n, 0, &x) && dtype_of(r, x.v) != TG_bool)
+    if (n->op == TG_Equal && is_splat_of(r->p->g, n->in[1], 0) && operand(r, map, n, 0, &x) &&
+        dtype_of(r, x.v) != TG_bool)
         return not_zero(r, &x, !negated, depth);
     if (n->op == TG_Trilu && band_of_trilu(r, map, n, negated))
         return true;
@@ -240,7 +259,7 @@ static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t dep
     return leaf(r, map, COND_BOOL, negated);
 }
 
-/* --- addends ---------------------------------------------------------------------------------------------------------------- */
+/* --- addends ------------------------------------------------------------------------------------------ */
 
 static bool hide_with(Layer *l, double hidden)
 {
@@ -254,12 +273,13 @@ static bool hide_with(Layer *l, double hidden)
 static bool where_sum_is_zero(Reader *r, const AxisMap *map, const TgNodeInfo *where, uint32_t depth)
 {
     const TgNodeInfo *equal = tg_producer(r->p->g, where->in[0], TG_Equal);
-    const TgNodeInfo *sum = equal && is_splat_of(r->p->g, equal->in[1], 0) ? tg_producer(r->p->g, equal->in[0], TG_Add) : NULL;
+    const TgNodeInfo *sum =
+        equal && is_splat_of(r->p->g, equal->in[1], 0) ? tg_producer(r->p->g, equal->in[0], TG_Add) : NULL;
     AxisMap c, s, f;
     for (uint32_t i = 0; sum && i < 2; i++)
         if (sum->in[i] == where->in[2])
-            return operand(r, map, where, 0, &c) && operand(r, &c, equal, 0, &s) && operand(r, &s, sum, 1 - i, &f) &&
-                   not_zero(r, &f, false, depth);
+            return operand(r, map, where, 0, &c) && operand(r, &c, equal, 0, &s) &&
+                   operand(r, &s, sum, 1 - i, &f) && not_zero(r, &f, false, depth);
     return false;
 }
 
@@ -320,7 +340,8 @@ static bool product_of_bands(Reader *r, const AxisMap *map, const TgNodeInfo *n,
         if (!read || !one.has_band || !two.has_band || one.n || two.n || one.has_bias || outer->has_band)
             return false;
         Tg *tg = r->p->tg;
-        bool second = tg_dim_at_least(tg, two.band, one.band); /* also where both are the same: it has a comparison */
+        bool second =
+            tg_dim_at_least(tg, two.band, one.band); /* also where both are the same: it has a comparison */
         if ((!second && !tg_dim_at_least(tg, one.band, two.band)) || !hide_with(outer, one.hidden))
             return false;
         outer->has_band = true;
@@ -360,7 +381,8 @@ static bool concat(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t 
     int64_t axis = tg_attr_int(n, "axis");
     axis += axis < 0 ? map->rank : 0;
     TgDim shift;
-    Word keys = axes_index(&r->a->abc, &r->keys, NULL), along = axes_index(&r->a->abc, &map->axis[axis], &shift);
+    Word keys = axes_index(&r->a->abc, &r->keys, NULL),
+         along = axes_index(&r->a->abc, &map->axis[axis], &shift);
     Word outer_keys = r->keys;
     Layer *outer = r->layer, part = {0};
     double zero;
@@ -393,7 +415,10 @@ static bool bias(Reader *r, const AxisMap *map)
     return true;
 }
 
-static bool is_zero(double x) { return x == 0; }
+static bool is_zero(double x)
+{
+    return x == 0;
+}
 
 /* A constant of zeros and one hiding number. */
 static bool constant(Reader *r, const AxisMap *map)
@@ -412,7 +437,8 @@ static bool constant(Reader *r, const AxisMap *map)
            (all_seen || (hide_with(r->layer, hidden) && add_band(r, offset, NULL, false)));
 }
 
-/* A Slice that cuts keys off the end is applied to what is written of the whole addend; others hide all but bands. */
+/* A Slice that cuts keys off the end is applied to what is written of the whole addend; others hide all
+ * but bands. */
 static bool sliced(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t depth)
 {
     Layer *l = r->layer;
@@ -421,7 +447,8 @@ static bool sliced(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t 
     if (!position_back(abc, map, &x))
         return false;
     int32_t last = map->rank - 1;
-    bool outer = r->cut, keys_only = !l->slice && !r->cut && !l->n && !l->has_band && pass_dim(r->p->g, in(n, 2), 0) == 1;
+    bool outer = r->cut,
+         keys_only = !l->slice && !r->cut && !l->n && !l->has_band && pass_dim(r->p->g, in(n, 2), 0) == 1;
     for (int32_t i = 0; i < last; i++)
         keys_only = keys_only && axes_same(abc, &x.axis[i], &map->axis[i]);
     TgDim shift;
@@ -472,7 +499,7 @@ static bool addend(Reader *r, const AxisMap *map, uint32_t depth)
     return bias(r, map);
 }
 
-/* --- the door ----------------------------------------------------------------------------------------------------------------- */
+/* --- the door ----------------------------------------------------------------------------------------- */
 
 static bool add_layer(TgPass *p, Attention *a, const Layer *layer)
 {
@@ -500,7 +527,8 @@ static bool add_term(TgPass *p, Attention *a, const AxisMap *term, bool is_loose
         Layer layer = {.keys = is_loose ? map.axis[map.rank - 1] : a->keys};
         Reader r = {p, a, &layer, a->keys, false};
         if (!addend(&r, &map, DEEP) || layer.hidden == 0)
-            layer = (Layer){.has_bias = true, .bias = map, .keys = is_loose ? map.axis[map.rank - 1] : a->keys};
+            layer =
+                (Layer){.has_bias = true, .bias = map, .keys = is_loose ? map.axis[map.rank - 1] : a->keys};
         layer.whole = map;
         layer.is_loose = is_loose;
         if (!add_layer(p, a, &layer))
@@ -521,7 +549,8 @@ static bool add_condition(TgPass *p, Attention *a, const MaskTerm *term)
     if (term->is_loose)
         layer.keys = term->map.axis[term->map.rank - 1];
     if (!hides(term->hidden)) {
-        pass_explain(p, a->at, "a Where replaces scores by %g, which hides a key from some scores only", term->hidden);
+        pass_explain(p, a->at, "a Where replaces scores by %g, which hides a key from some scores only",
+                     term->hidden);
         return false;
     }
     if (!mask_read_conditions(p, a, &term->map, term->hides_where, &layer)) {

@@ -1,9 +1,9 @@
 /* Writing masks. Layers become the operand of Attention, and its causal flag where a band says exactly that.
  *
- * Rows that see nothing are what makes this delicate. The operator gives zeros for a row of -inf (ONNX Runtime also for a
- * row of the lowest number), the source NaN or the mean of all values:
+ * Rows that see nothing are what makes this delicate. The operator gives zeros for a row of -inf (ONNX
+ * Runtime also for a row of the lowest number), the source NaN or the mean of all values:
  *   - an absorbing number is written as one that is not the lowest, so that such rows stay uniform;
- *   - -inf is left where NaN becomes zero in the source anyway; where a row may see nothing, the mask gets the NaN itself;
+ *   - -inf is left where NaN becomes zero in the source anyway; else a row that may see nothing gets the NaN;
  *   - a band becomes the flag where nothing else can hide the keys that it leaves (key 0 is one of them);
  *   - a guard that makes rows zero which its own conditions hide makes the mask boolean. */
 #include <math.h>
@@ -12,7 +12,7 @@
 
 enum { DEEP = 14, LARGEST = 1 << 22 };
 
-/* --- biases --------------------------------------------------------------------------------------------------------------- */
+/* --- biases ------------------------------------------------------------------------------------------- */
 
 static TgValue tame(TgPass *p, TgValue v, uint32_t depth);
 
@@ -81,7 +81,8 @@ static TgValue tame_product(TgPass *p, const TgNodeInfo *n, uint32_t depth)
         double c;
         if (!is_splat(p->g, n->in[i], &c) || !absorbs(c) || isinf(c))
             continue;
-        return is_tame(p, n->in[1 - i], depth) ? remake(p, n, i, pass_float_like(p, n->in[i], absorbing())) : 0;
+        return is_tame(p, n->in[1 - i], depth) ? remake(p, n, i, pass_float_like(p, n->in[i], absorbing()))
+                                               : 0;
     }
     return is_tame(p, n->in[0], depth) && is_tame(p, n->in[1], depth) ? n->out[0] : 0;
 }
@@ -102,8 +103,9 @@ static TgValue tame_fill(TgPass *p, const TgNodeInfo *n)
     return isinf(x) ? 0 : pass_op(p, n->op, tg_attrs_end(&b, n->op), 1, n->in[0]);
 }
 
-/* A value equal to v but that nothing in it is below `absorbing`, where v is made of tame things and absorbing constants
- * only; v itself where there are none; 0: it may be -inf, or the lowest number, for all that is known. */
+/* A value equal to v but that nothing in it is below `absorbing`, where v is made of tame things and
+ * absorbing constants only; v itself where there are none; 0: it may be -inf, or the lowest number, for
+ * all that is known. */
 static TgValue tame(TgPass *p, TgValue v, uint32_t depth)
 {
     const TgValueInfo *info = tg_value(p->g, v);
@@ -153,7 +155,7 @@ static TgValue with_nan(TgPass *p, TgValue mask)
     return nothing ? pass_op(p, TG_Add, NULL, 2, mask, nothing) : 0;
 }
 
-/* --- what may be said otherwise ---------------------------------------------------------------------------------------------- */
+/* --- what may be said otherwise ----------------------------------------------------------------------- */
 
 typedef struct {
     TgPass *p;
@@ -182,7 +184,8 @@ static bool hides_alone(Writer *w, uint32_t except)
 /* The band is what the operator's flag says, and leaves key 0 to every query. */
 static bool is_flag(const Writer *w, const Layer *l)
 {
-    return !l->is_loose && l->has_band && l->band == w->offset && tg_dim_at_least(w->p->tg, l->band, tg_dim(w->p->tg, 0));
+    return !l->is_loose && l->has_band && l->band == w->offset &&
+           tg_dim_at_least(w->p->tg, l->band, tg_dim(w->p->tg, 0));
 }
 
 static bool sees_something(const Writer *w, const Layer *l)
@@ -210,12 +213,14 @@ static bool read_guard(Writer *w, Layer *guard)
     Attention *a = w->a;
     const TgGraph *g = w->p->g;
     const TgNodeInfo *less = tg_producer(g, a->guard_map.v, TG_Less);
-    const TgNodeInfo *sum = less && is_splat_of(g, less->in[1], 1) ? tg_producer(g, less->in[0], TG_ReduceSum) : NULL;
+    const TgNodeInfo *sum =
+        less && is_splat_of(g, less->in[1], 1) ? tg_producer(g, less->in[0], TG_ReduceSum) : NULL;
     const TgNodeInfo *cast = sum && tg_attr_int(sum, "keepdims") ? tg_producer(g, sum->in[0], TG_Cast) : NULL;
     int64_t axis;
     uint32_t count;
     AxisMap at, c;
-    if (!cast || tg_type_of(g, cast->in[0])->dtype != TG_bool || !tg_const_ints(g, in(sum, 1), 1, &axis, &count) || count != 1)
+    if (!cast || tg_type_of(g, cast->in[0])->dtype != TG_bool ||
+        !tg_const_ints(g, in(sum, 1), 1, &axis, &count) || count != 1)
         return false;
     if (!axes_operand(&a->abc, &a->guard_map, less, 0, &at))
         return false;
@@ -229,9 +234,10 @@ static bool read_guard(Writer *w, Layer *guard)
     return mask_read_conditions(w->p, a, &c, false, guard);
 }
 
-/* --- nodes ----------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------- */
 
-/* The value laid out along batch, heads, queries, keys (of the layer); axes that it does not vary along have size 1. */
+/* The value laid out along batch, heads, queries, keys (of the layer); axes that it does not vary along
+ * have size 1. */
 static TgValue lay_out(Writer *w, const Layer *l, const AxisMap *map)
 {
     Word have = axes_all(&w->a->abc, map), axes[4];
@@ -264,7 +270,8 @@ static TgValue condition(Writer *w, const Layer *l, const Cond *c, bool negate)
 {
     TgPass *p = w->p;
     AxisMap map = c->map;
-    const TgNodeInfo *n = tg_value(p->g, map.v)->origin == TG_V_RESULT ? tg_node(p->g, tg_value(p->g, map.v)->node) : NULL;
+    const TgNodeInfo *n =
+        tg_value(p->g, map.v)->origin == TG_V_RESULT ? tg_node(p->g, tg_value(p->g, map.v)->node) : NULL;
     if (negate && n && complement(n->op) != TG_Not && tg_is_integer(tg_type_of(p->g, n->in[0])->dtype)) {
         map.v = pass_op(p, complement(n->op), NULL, 2, n->in[0], n->in[1]);
         negate = false;
@@ -306,7 +313,8 @@ static TgValue write_uncut(Writer *w, const Layer *l, bool flagged)
     TgPass *p = w->p;
     bool with_band = l->has_band && !flagged, flip;
     TgValue bias = l->has_bias ? tame(p, l->bias.v, DEEP) : 0, laid = 0;
-    if (l->has_bias && (w->a->op || w->a->zero_where)) /* the operator gets what it got, or what it would define */
+    if (l->has_bias &&
+        (w->a->op || w->a->zero_where)) /* the operator gets what it got, or what it would define */
         bias = l->bias.v;
     if (l->has_bias && !bias) {
         bias = lifted(p, l->bias.v);
@@ -335,7 +343,8 @@ static TgValue write_uncut(Writer *w, const Layer *l, bool flagged)
     TgValue shown = laid ? laid : tg_graph_const(p->g, tg_tensor_scalar_float(p->g->arena, dtype, 0), NULL);
     if (!seen || (l->has_bias && !laid))
         return pass_explain(p, w->a->at, "the mask varies along heads in a way that is not followed"), 0;
-    return flip ? pass_op(p, TG_Where, NULL, 3, seen, hidden, shown) : pass_op(p, TG_Where, NULL, 3, seen, shown, hidden);
+    return flip ? pass_op(p, TG_Where, NULL, 3, seen, hidden, shown)
+                : pass_op(p, TG_Where, NULL, 3, seen, shown, hidden);
 }
 
 static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
@@ -348,7 +357,7 @@ static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
     return pass_op(p, TG_Slice, NULL, 4, v, pass_ints(p, 1, &zero), l->slice->in[2], pass_ints(p, 1, &axis));
 }
 
-/* --- whole rows ------------------------------------------------------------------------------------------------------------------ */
+/* --- whole rows --------------------------------------------------------------------------------------- */
 
 /* The size of axis `axis` of v as i64[1]. */
 static TgValue size_of_axis(TgPass *p, TgValue v, int64_t axis)
@@ -382,7 +391,8 @@ static TgValue size_of_keys(Writer *w)
 {
     const Attention *a = w->a;
     for (uint32_t i = 0; i < a->mask.n; i++)
-        if (a->mask.layer[i].slice && axes_size(&a->abc, &a->keys) == dim_of_element(w->p, a->mask.layer[i].slice->in[2]))
+        if (a->mask.layer[i].slice &&
+            axes_size(&a->abc, &a->keys) == dim_of_element(w->p, a->mask.layer[i].slice->in[2]))
             return a->mask.layer[i].slice->in[2];
     if (!a->k_cache.there)
         return size_in_trail(w, &a->k, &a->keys);
@@ -411,19 +421,21 @@ static TgValue whole_rows(Writer *w, TgValue mask)
     for (int32_t i = 0; i < t->rank; i++)
         if (!part[i])
             return pass_explain(p, w->a->at, "the mask lacks rows or keys whose number is not known"), 0;
-    TgNode n = tg_graph_add(p->g, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), (uint32_t)t->rank, part, 1);
+    TgNode n = tg_graph_add(p->g, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0),
+                            (uint32_t)t->rank, part, 1);
     TgValue size = n ? fold_value(p, n) : 0;
     return size ? pass_op(p, TG_Expand, NULL, 2, mask, size) : 0;
 }
 
-/* --- the door ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the door ----------------------------------------------------------------------------------------- */
 
 static MaskOperand refused(void)
 {
     return (MaskOperand){.refused = true};
 }
 
-/* The layer is the flag and nothing else. Where rows of -inf are zeros anyway, whatever is added may hide keys, too. */
+/* The layer is the flag and nothing else. Where rows of -inf are zeros anyway, whatever is added may
+ * hide keys, too. */
 static bool says_flag(Writer *w, uint32_t i)
 {
     const Layer *l = &w->a->mask.layer[i];
@@ -474,7 +486,8 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
     MaskOperand out = {.is_causal = a->is_causal};
     Layer guard;
     if (a->guard) {
-        bool same = m->n == 1 && !m->layer[0].has_bias && read_guard(&w, &guard) && same_conditions(a, &m->layer[0], &guard);
+        bool same = m->n == 1 && !m->layer[0].has_bias && read_guard(&w, &guard) &&
+                    same_conditions(a, &m->layer[0], &guard);
         if (!same) {
             pass_explain(p, a->at, "rows are made zero by something else than the mask");
             return refused();

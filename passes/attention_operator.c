@@ -1,12 +1,13 @@
-/* An Attention that is there already, read like its pieces: so that its operands lose head splits, repetitions and factors that
- * were not visible when it was made, or that an exporter wrote around it. */
+/* An Attention that is there already, read like its pieces: so that its operands lose head splits,
+ * repetitions and factors that were not visible when it was made, or that an exporter wrote around it. */
 #include <math.h>
 
 #include "attention.h"
 
 enum { PAST_KEY = 4, PAST_VALUE = 5, NONPAD = 6 };
 
-/* (batch)(heads)(length)(size) of an operand or result, whichever way it lies; `heads`: of rank 3. False: they do not fit. */
+/* (batch)(heads)(length)(size) of an operand or result, whichever way it lies; `heads`: of rank 3.
+ * False: they do not fit. */
 static bool read_axes(Alphabet *abc, AxisMap *map, int64_t heads, Word axis[4])
 {
     AxisMap split = {.v = map->v, .rank = 4};
@@ -47,12 +48,15 @@ static TgDim operand_dim(const Alphabet *abc, TgValue v, int32_t of_four, int64_
     if (t->rank == 4)
         return t->dim[of_four];
     Tg *tg = abc->g->tg;
-    return of_four == 0 ? t->dim[0] : of_four == 1 ? tg_dim(tg, heads) : of_four == 2 ? t->dim[1]
-           : tg_dim_div(tg, t->dim[2], tg_dim(tg, heads > 0 ? heads : 1));
+    return of_four == 0   ? t->dim[0]
+           : of_four == 1 ? tg_dim(tg, heads)
+           : of_four == 2 ? t->dim[1]
+                          : tg_dim_div(tg, t->dim[2], tg_dim(tg, heads > 0 ? heads : 1));
 }
 
 /* Keys or values: heads that they share with queries, their length, their size. */
-static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], const Word *size, Trail *trail, Cache *cache)
+static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], const Word *size, Trail *trail,
+                      Cache *cache)
 {
     Alphabet *abc = &a->abc;
     const TgNodeInfo *n = a->op;
@@ -144,7 +148,8 @@ static bool read_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n
     if (in(op, PAST_KEY))
         length = tg_dim_add(p->tg, length, tg_type_of(p->g, op->in[PAST_KEY])->dim[2]);
     a->keys = axes_word(abc, length);
-    Word q_axis[4] = {axis[0], axis[1], axis[2], a->size}, mask_axis[4] = {axis[0], axis[1], axis[2], a->keys};
+    Word q_axis[4] = {axis[0], axis[1], axis[2], a->size},
+         mask_axis[4] = {axis[0], axis[1], axis[2], a->keys};
     if (!write_axes(abc, op->in[0], q_axis, &q) || !read_side(a, 1, axis, &a->size, &a->k, &a->k_cache) ||
         !read_side(a, 2, axis, &a->value_size, &a->v, &a->v_cache) || !read_scale(a))
         return false;

@@ -1,15 +1,16 @@
-/* Reading attention by dataflow: from the product with the values back through the Softmax, masks, soft cap and scale to the
- * product of queries and keys, and on through views to what the operands are made of.
+/* Reading attention by dataflow: from the product with the values back through the Softmax, masks, soft cap
+ * and scale to the product of queries and keys, and on through views to what the operands are made of.
  *
- * Everything is followed backward from the last view of the result, so that one alphabet names all axes. What lies between
- * the steps may be reshaped in any way; what is added, hidden or scaled is collected on the way. */
+ * Everything is followed backward from the last view of the result, so that one alphabet names all axes.
+ * What lies between the steps may be reshaped in any way; what is added, hidden or scaled is collected
+ * on the way. */
 #include <math.h>
 #include <string.h>
 
 #include "attention.h"
 #include "views.h"
 
-/* --- forward: from the Softmax to the product and the last view of the result ------------------------------------------- */
+/* --- forward: from the Softmax to the product and the last view of the result ------------------------- */
 
 static TgNodeInfo *only_reader(const TgGraph *g, TgValue v, uint32_t *slot)
 {
@@ -23,7 +24,8 @@ static TgNodeInfo *only_reader(const TgGraph *g, TgValue v, uint32_t *slot)
 /* From one float type to another: around a Softmax in higher precision. */
 static bool converts(const TgGraph *g, const TgNodeInfo *n)
 {
-    return n->op == TG_Cast && tg_is_float(tg_type_of(g, n->in[0])->dtype) && tg_is_float(tg_type_of(g, n->out[0])->dtype);
+    return n->op == TG_Cast && tg_is_float(tg_type_of(g, n->in[0])->dtype) &&
+           tg_is_float(tg_type_of(g, n->out[0])->dtype);
 }
 
 static bool reorders(const TgNodeInfo *n, uint32_t slot)
@@ -45,15 +47,18 @@ static TgNodeInfo *nan_guard(const TgGraph *g, TgValue v)
     return NULL;
 }
 
-/* m in Where(Equal(ReduceMax(m), -inf), 0, p), the definition of the operator itself; 0: it is something else. */
+/* m in Where(Equal(ReduceMax(m), -inf), 0, p), the definition of the operator itself; 0: it is something
+ * else. */
 static TgValue zeroed_by(const TgGraph *g, const TgNodeInfo *where)
 {
     const TgNodeInfo *equal = tg_producer(g, where->in[0], TG_Equal);
-    const TgNodeInfo *max = equal && is_splat_of(g, equal->in[1], -INFINITY) ? tg_producer(g, equal->in[0], TG_ReduceMax) : NULL;
+    const TgNodeInfo *max =
+        equal && is_splat_of(g, equal->in[1], -INFINITY) ? tg_producer(g, equal->in[0], TG_ReduceMax) : NULL;
     int64_t axis = 0;
     uint32_t count;
-    bool over_keys = max && tg_attr_int(max, "keepdims") && in(max, 1) && tg_const_ints(g, max->in[1], 1, &axis, &count) &&
-                     count == 1 && (axis == -1 || axis == pass_rank(g, max->in[0]) - 1);
+    bool over_keys = max && tg_attr_int(max, "keepdims") && in(max, 1) &&
+                     tg_const_ints(g, max->in[1], 1, &axis, &count) && count == 1 &&
+                     (axis == -1 || axis == pass_rank(g, max->in[0]) - 1);
     return over_keys && is_splat_of(g, where->in[1], 0) ? max->in[0] : 0;
 }
 
@@ -98,7 +103,7 @@ uint32_t attention_follow_result(const TgGraph *g, TgValue v, bool with_guard, T
     return n;
 }
 
-/* --- backward: trails ----------------------------------------------------------------------------------------------------- */
+/* --- backward: trails --------------------------------------------------------------------------------- */
 
 static void start_trail(Trail *t, const AxisMap *map)
 {
@@ -107,7 +112,8 @@ static void start_trail(Trail *t, const AxisMap *map)
     t->scale[0] = 1;
 }
 
-/* x in Mul(x, c), Mul(c, x), Div(x, c) with a constant c of equal elements that does not widen x; *c: the factor. */
+/* x in Mul(x, c), Mul(c, x), Div(x, c) with a constant c of equal elements that does not widen x; *c:
+ * the factor. */
 static bool scaled(const TgGraph *g, TgValue v, uint32_t *slot, double *c)
 {
     const TgNodeInfo *n = tg_producer(g, v, TG_Mul);
@@ -165,14 +171,15 @@ bool attention_read_result(Attention *a, const TgValue *chain, uint32_t n)
     return true;
 }
 
-/* --- backward: probabilities and scores ------------------------------------------------------------------------------------ */
+/* --- backward: probabilities and scores --------------------------------------------------------------- */
 
 /* From the operand of the product to the Softmax. */
 static bool read_probabilities(Attention *a, AxisMap *map)
 {
     for (uint32_t i = 0; i < TRAIL_MOST; i++) {
         AxisMap next;
-        const TgNodeInfo *where = tg_producer(a->abc.g, map->v, TG_Where), *cast = tg_producer(a->abc.g, map->v, TG_Cast);
+        const TgNodeInfo *where = tg_producer(a->abc.g, map->v, TG_Where),
+                         *cast = tg_producer(a->abc.g, map->v, TG_Cast);
         if (tg_producer(a->abc.g, map->v, TG_Softmax))
             return map->v == a->at->out[0];
         if (cast) {
@@ -196,7 +203,8 @@ static bool is_product(const TgGraph *g, TgValue v)
     return tg_producer(g, v, TG_MatMul) || tg_producer(g, v, TG_Einsum);
 }
 
-/* The way from v down to a product, through what read_scores understands: the operand of each node that carries the scores. */
+/* The way from v down to a product, through what read_scores understands: the operand of each node that
+ * carries the scores. */
 static bool carries_scores(const TgGraph *g, TgValue v, uint32_t *slot)
 {
     enum { DEEP = 12 };
@@ -215,8 +223,12 @@ static bool carries_scores(const TgGraph *g, TgValue v, uint32_t *slot)
             continue;
         const TgNodeInfo *n = tg_node(g, info->node);
         bool binary = n->op == TG_Add || n->op == TG_Mul || n->op == TG_Max;
-        bool single = n->op == TG_Div || n->op == TG_Tanh || n->op == TG_Cast || is_view(n->op) || n->op == TG_Transpose;
-        uint32_t lowest = n->op == TG_Where ? 1 : 0, end = n->op == TG_Where ? 3 : binary ? 2 : single ? 1 : 0;
+        bool single = n->op == TG_Div || n->op == TG_Tanh || n->op == TG_Cast || is_view(n->op) ||
+                      n->op == TG_Transpose;
+        uint32_t lowest = n->op == TG_Where ? 1 : 0, end = n->op == TG_Where ? 3
+                                                           : binary          ? 2
+                                                           : single          ? 1
+                                                                             : 0;
         for (uint32_t i = end; i-- > lowest && waiting < 2 * DEEP;)
             if (!is_const(g, n->in[i])) {
                 pending[waiting] = n->in[i];
@@ -282,23 +294,27 @@ static bool read_step(TgPass *p, Attention *a, AxisMap *map)
     return true;
 }
 
-/* --- the products ------------------------------------------------------------------------------------------------------------ */
+/* --- the products ------------------------------------------------------------------------------------- */
 
 /* Which letters are queries: those of q alone; a batch axis that only q has (keys repeated) is none. */
 static Word find_queries(const Attention *a, const AxisMap *softmax, const AxisMap *q, const AxisMap *k)
 {
     Word of_q = axes_all(&a->abc, q), of_k = axes_all(&a->abc, k);
-    Word own = axes_only(&a->abc, &of_q, &of_k, false), row = axes_spell(&a->abc, &softmax->axis[softmax->rank - 2]);
+    Word own = axes_only(&a->abc, &of_q, &of_k, false),
+         row = axes_spell(&a->abc, &softmax->axis[softmax->rank - 2]);
     Word both = axes_only(&a->abc, &row, &own, true);
     return both.n == row.n ? row : own;
 }
 
-static bool split_letters(TgPass *p, Attention *a, const AxisMap *softmax, const AxisMap product[2], const AxisMap *v)
+static bool split_letters(TgPass *p, Attention *a, const AxisMap *softmax, const AxisMap product[2],
+                          const AxisMap *v)
 {
     uint32_t k_slot = 1;
-    Word all[2] = {axes_all(&a->abc, &product[0]), axes_all(&a->abc, &product[1])}, of_v = axes_all(&a->abc, v);
+    Word all[2] = {axes_all(&a->abc, &product[0]), axes_all(&a->abc, &product[1])},
+         of_v = axes_all(&a->abc, v);
     for (uint32_t i = 0; i < a->keys.n; i++) {
-        bool first = axes_has(&a->abc, &all[0], a->keys.at[i]), second = axes_has(&a->abc, &all[1], a->keys.at[i]);
+        bool first = axes_has(&a->abc, &all[0], a->keys.at[i]),
+             second = axes_has(&a->abc, &all[1], a->keys.at[i]);
         if (first == second)
             return refuse(p, a, "both operands of the scores vary along the keys");
         k_slot = second;
@@ -320,7 +336,8 @@ static bool split_letters(TgPass *p, Attention *a, const AxisMap *softmax, const
 static bool try_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n)
 {
     AxisMap pv[2], qk[2], scores, softmax;
-    if (!attention_read_result(a, chain, n) || !axes_product(&a->abc, &a->result.at[a->result.n - 1], pv, &a->keys))
+    if (!attention_read_result(a, chain, n) ||
+        !axes_product(&a->abc, &a->result.at[a->result.n - 1], pv, &a->keys))
         return false;
     scores = pv[0];
     if (!read_probabilities(a, &scores))
@@ -357,7 +374,8 @@ bool attention_read(TgPass *p, TgNodeInfo *softmax, bool with_guard, Attention *
     *a = (Attention){.at = softmax};
     if (!product)
         pass_explain(p, softmax, "the probabilities go elsewhere than into one product with values");
-    if (!product || !tg_is_float(tg_type_of(p->g, softmax->out[0])->dtype) || pass_rank(p->g, softmax->out[0]) < 2)
+    if (!product || !tg_is_float(tg_type_of(p->g, softmax->out[0])->dtype) ||
+        pass_rank(p->g, softmax->out[0]) < 2)
         return false;
     for (uint32_t n = attention_follow_result(p->g, product, with_guard, chain); n; n--) {
         *a = (Attention){.at = softmax, .scale = 1, .abc = {.g = p->g}};

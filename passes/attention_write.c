@@ -1,11 +1,13 @@
-/* Writing Attention: which station of each trail becomes the operand, how letters divide into batch and heads, operands of rank
- * 3 or 4, whether a Concat with the past goes into the operator. All of it is tried; the fewest nodes win.
+/* Writing Attention: which station of each trail becomes the operand, how letters divide into batch and
+ * heads, operands of rank 3 or 4, whether a Concat with the past goes into the operator. All of it is
+ * tried; the fewest nodes win.
  *
  *                     rank 3                      rank 4
  *     queries    (batch)(queries)(heads size)    (batch)(heads)(queries)(size)
- *     keys       (batch)(keys)(kv size)          (batch)(kv)(keys)(size)       kv: the first letters of heads; the others are
- *     values     (batch)(keys)(kv value_size)    (batch)(kv)(keys)(value_size)     the queries that share them
+ *     keys       (batch)(keys)(kv size)          (batch)(kv)(keys)(size)
+ *     values     (batch)(keys)(kv value_size)    (batch)(kv)(keys)(value_size)
  *
+ * kv are the first letters of heads; the others are the queries that share them.
  * A station below the last one costs what keeps it alive. */
 #include <math.h>
 
@@ -23,7 +25,7 @@ typedef struct {
     Plan best;
 } Planner;
 
-/* --- layouts ------------------------------------------------------------------------------------------------------------ */
+/* --- layouts ------------------------------------------------------------------------------------------ */
 
 static Word part(const Word *w, uint32_t from, uint32_t to)
 {
@@ -34,7 +36,8 @@ static Word part(const Word *w, uint32_t from, uint32_t to)
 }
 
 /* The axes of an operand (or the result): `heads` letters of lead behind the batch. Returns how many axes. */
-static uint32_t layout(const Attention *a, const Plan *plan, uint32_t heads, const Word *length, const Word *size, Word *axis)
+static uint32_t layout(const Attention *a, const Plan *plan, uint32_t heads, const Word *length,
+                       const Word *size, Word *axis)
 {
     Word lead = axes_spell(&a->abc, &a->lead), head = part(&lead, plan->batch, plan->batch + heads);
     axis[0] = part(&lead, 0, plan->batch);
@@ -49,7 +52,7 @@ static uint32_t layout(const Attention *a, const Plan *plan, uint32_t heads, con
     return 3;
 }
 
-/* --- past ---------------------------------------------------------------------------------------------------------------- */
+/* --- past --------------------------------------------------------------------------------------------- */
 
 static void find_cache(Planner *w, const Trail *t, bool with_scale, Cache *c)
 {
@@ -58,8 +61,9 @@ static void find_cache(Planner *w, const Trail *t, bool with_scale, Cache *c)
     const TgNodeInfo *n = tg_producer(w->p->g, last->v, TG_Concat);
     int64_t axis = n ? tg_attr_int(n, "axis") : 0;
     axis += axis < 0 ? last->rank : 0;
-    if (!n || n->n_in != 2 || axis < 0 || axis >= last->rank || !axes_same(abc, &last->axis[axis], &w->a->keys) ||
-        pass_rank(w->p->g, n->in[0]) != last->rank || pass_rank(w->p->g, n->in[1]) != last->rank)
+    if (!n || n->n_in != 2 || axis < 0 || axis >= last->rank ||
+        !axes_same(abc, &last->axis[axis], &w->a->keys) || pass_rank(w->p->g, n->in[0]) != last->rank ||
+        pass_rank(w->p->g, n->in[1]) != last->rank)
         return;
     AxisMap fresh = *last;
     c->all = last->v;
@@ -97,7 +101,7 @@ static bool depends_on(TgPass *p, const TgValue *from, uint32_t n, TgValue x, Tg
     return false;
 }
 
-/* --- planning ---------------------------------------------------------------------------------------------------------------- */
+/* --- planning ----------------------------------------------------------------------------------------- */
 
 /* The cheapest station of the trail for these axes. */
 static uint32_t best_station(Alphabet *abc, const Trail *t, uint32_t n, const Word *axis, uint32_t *station)
@@ -114,14 +118,16 @@ static uint32_t best_station(Alphabet *abc, const Trail *t, uint32_t n, const Wo
 }
 
 /* The result goes the other way: from the axes of the operator to those of a station; later stations die. */
-static uint32_t best_result(Alphabet *abc, const Trail *t, bool guarded, uint32_t n, const Word *axis, uint32_t *station)
+static uint32_t best_result(Alphabet *abc, const Trail *t, bool guarded, uint32_t n, const Word *axis,
+                            uint32_t *station)
 {
     uint32_t best = AXES_NO_WAY, end = t->n;
     for (uint32_t i = 0; guarded && i + 1 < t->n; i++)
         if (tg_producer(abc->g, t->at[i].v, TG_Where))
             end = i + 1; /* at or after the guard */
     for (uint32_t i = 0; i < end; i++) {
-        AxisMap made = {.v = t->at[i].v, .rank = (int32_t)n}; /* its type is not that of v: sizes decide alone */
+        AxisMap made = {.v = t->at[i].v,
+                        .rank = (int32_t)n}; /* its type is not that of v: sizes decide alone */
         for (uint32_t k = 0; k < n; k++)
             made.axis[k] = axis[k];
         uint32_t cost = axes_arrange_cost(abc, &made, (uint32_t)t->at[i].rank, t->at[i].axis);
@@ -151,9 +157,11 @@ static void consider(Planner *w, Plan plan)
     Alphabet *abc = &a->abc;
     Word axis[4], lead = axes_spell(abc, &a->lead);
     uint32_t heads = lead.n - plan.batch, n;
-    const Trail *k = plan.with_past ? &w->a->k_cache.fresh : &a->k, *v = plan.with_past ? &w->a->v_cache.fresh : &a->v;
+    const Trail *k = plan.with_past ? &w->a->k_cache.fresh : &a->k,
+                *v = plan.with_past ? &w->a->v_cache.fresh : &a->v;
     const Word *length = plan.with_past ? &w->a->k_cache.new_keys : &a->keys;
-    if ((plan.rank == 3 || plan.kv != heads) && (!known_heads(a, &plan, heads) || !known_heads(a, &plan, plan.kv)))
+    if ((plan.rank == 3 || plan.kv != heads) &&
+        (!known_heads(a, &plan, heads) || !known_heads(a, &plan, plan.kv)))
         return;
     n = layout(a, &plan, heads, &a->queries, &a->size, axis);
     plan.cost = best_station(abc, &a->q, n, axis, &plan.q);
@@ -186,9 +194,11 @@ static bool make_plan(Planner *w, bool may_have_past)
 {
     Word lead = axes_spell(&w->a->abc, &w->a->lead);
     bool cache = same_cache_axes(w), gives_all = w->a->op && w->a->op->n_out >= 3 && !in(w->a->op, 4);
-    may_have_past = may_have_past && !gives_all; /* what it gives is then the whole, not what comes behind a past */
+    may_have_past =
+        may_have_past && !gives_all; /* what it gives is then the whole, not what comes behind a past */
     w->best = (Plan){.cost = AXES_NO_WAY};
-    for (uint32_t past = w->a->op && in(w->a->op, 4) ? 1 : 0; past <= (uint32_t)(may_have_past && cache); past++)
+    for (uint32_t past = w->a->op && in(w->a->op, 4) ? 1 : 0; past <= (uint32_t)(may_have_past && cache);
+         past++)
         for (uint32_t rank = 3; rank <= 4; rank++)
             for (uint32_t batch = 0; batch <= lead.n; batch++)
                 for (uint32_t kv = 0; kv + batch <= lead.n; kv++)
@@ -196,7 +206,7 @@ static bool make_plan(Planner *w, bool may_have_past)
     return w->best.cost < AXES_NO_WAY;
 }
 
-/* --- attributes ------------------------------------------------------------------------------------------------------------------- */
+/* --- attributes --------------------------------------------------------------------------------------- */
 
 static int64_t heads_of(const Attention *a, const Plan *plan, uint32_t heads)
 {
@@ -236,7 +246,7 @@ static const TgAttrs *attributes(Planner *w, double scale, bool is_causal)
     return tg_attrs_end(&b, TG_Attention);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------- */
 
 typedef struct {
     TgValue in[6];
@@ -252,7 +262,8 @@ static bool operands(Planner *w, Operands *o)
     const Plan *plan = &w->best;
     Word axis[4], lead = axes_spell(&a->abc, &a->lead), mask_axis[4];
     uint32_t heads = lead.n - plan->batch, n;
-    const Trail *k = plan->with_past ? &w->a->k_cache.fresh : &a->k, *v = plan->with_past ? &w->a->v_cache.fresh : &a->v;
+    const Trail *k = plan->with_past ? &w->a->k_cache.fresh : &a->k,
+                *v = plan->with_past ? &w->a->v_cache.fresh : &a->v;
     TgDim offset = plan->with_past ? axes_size(&a->abc, &w->a->k_cache.past_keys) : tg_dim(p->tg, 0);
     n = layout(a, plan, heads, &a->queries, &a->size, axis);
     o->in[0] = axes_arrange(p, &a->abc, &a->q.at[plan->q], n, axis);
@@ -267,7 +278,8 @@ static bool operands(Planner *w, Operands *o)
     mask_axis[2] = a->queries;
     mask_axis[3] = a->keys;
     MaskOperand mask = mask_write(p, a, offset, mask_axis, &a->q.at[plan->q]);
-    if (a->op && !mask.refused && (mask.value || !in(a->op, 3))) /* what is there stays, unless nothing is left */
+    if (a->op && !mask.refused &&
+        (mask.value || !in(a->op, 3))) /* what is there stays, unless nothing is left */
         mask = (MaskOperand){.value = in(a->op, 3), .is_causal = a->is_causal};
     o->in[3] = mask.value;
     o->is_causal = mask.is_causal;
@@ -303,8 +315,8 @@ static bool same_map(const Alphabet *abc, const AxisMap *x, const AxisMap *y)
     return same;
 }
 
-/* Keys (values) laid out as the operator gives them back, that the graph returns: they need not be made beside it. Made in one
- * step from a station, or a station themselves. 0: none. */
+/* Keys (values) laid out as the operator gives them back, that the graph returns: they need not be made
+ * beside it. Made in one step from a station, or a station themselves. 0: none. */
 static TgValue returned_heads(Planner *w, const Trail *t, uint32_t station, const Word *size)
 {
     Attention *a = w->a;
@@ -344,7 +356,8 @@ static Presents find_presents(Planner *w)
         return (Presents){a->k_cache.all, a->v_cache.all};
     if (a->op && a->op->n_out >= 3) /* without a past: as they are */
         return (Presents){a->op->out[1], a->op->out[2]};
-    return (Presents){returned_heads(w, &a->k, w->best.k, &a->size), returned_heads(w, &a->v, w->best.v, &a->value_size)};
+    return (Presents){returned_heads(w, &a->k, w->best.k, &a->size),
+                      returned_heads(w, &a->v, w->best.v, &a->value_size)};
 }
 
 /* Fewer nodes around the operator that is there, or no mask any more. */

@@ -4,7 +4,7 @@
 #include "axes.h"
 #include "views.h"
 
-/* --- words ------------------------------------------------------------------------------------------------------------ */
+/* --- words -------------------------------------------------------------------------------------------- */
 
 uint8_t axes_letter(Alphabet *a, TgDim size)
 {
@@ -124,7 +124,7 @@ Word axes_index(const Alphabet *a, const Word *w, TgDim *shift)
     return axes_spell(a, &s);
 }
 
-/* --- maps -------------------------------------------------------------------------------------------------------------- */
+/* --- maps --------------------------------------------------------------------------------------------- */
 
 static const TgType *ranked(const TgGraph *g, TgValue v)
 {
@@ -148,7 +148,8 @@ Word axes_all(const Alphabet *a, const AxisMap *map)
     return axes_join(a, (uint32_t)map->rank, map->axis);
 }
 
-/* Deals the letters of `all` out to axes of the given sizes; letters are split where a boundary falls within one. */
+/* Deals the letters of `all` out to axes of the given sizes; letters are split where a boundary falls
+ * within one. */
 static bool deal(Alphabet *a, Word all, int32_t rank, const TgDim *dim, Word *axis)
 {
     Tg *tg = a->g->tg;
@@ -328,7 +329,8 @@ bool axes_operand(const Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uin
     return back_broadcast(a, of, operand);
 }
 
-bool axes_operand_loosely(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uint32_t slot, AxisMap *operand)
+bool axes_operand_loosely(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, uint32_t slot,
+                          AxisMap *operand)
 {
     const TgType *t = ranked(a->g, n->in[slot]);
     if (!t || t->rank < 1 || of->rank < 1)
@@ -342,12 +344,14 @@ bool axes_operand_loosely(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, u
         x.axis[i] = t->dim[i] == to->dim[k] ? of->axis[k] : (Word){0};
     }
     *operand = x;
-    return axes_longer(a, &of->axis[of->rank - 1], t->dim[t->rank - 1], tg_dim(a->g->tg, 0), &operand->axis[t->rank - 1]);
+    return axes_longer(a, &of->axis[of->rank - 1], t->dim[t->rank - 1], tg_dim(a->g->tg, 0),
+                       &operand->axis[t->rank - 1]);
 }
 
-/* --- products ------------------------------------------------------------------------------------------------------------ */
+/* --- products ----------------------------------------------------------------------------------------- */
 
-/* Words of the leading axes of operand x of a MatMul: those of the result, none where the operand is repeated. */
+/* Words of the leading axes of operand x of a MatMul: those of the result, none where the operand is
+ * repeated. */
 static bool leading(const Alphabet *a, const AxisMap *of, AxisMap *x)
 {
     const TgType *from = tg_type_of(a->g, x->v), *to = tg_type_of(a->g, of->v);
@@ -380,7 +384,8 @@ static bool matmul(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMap 
     return true;
 }
 
-/* Terms of "ab,bc->ac" without spaces; false: of another kind (implicit result, ellipsis, repeated labels). */
+/* Terms of "ab,bc->ac" without spaces; false: of another kind (implicit result, ellipsis, repeated
+ * labels). */
 static bool einsum_terms(Tg *tg, const TgNodeInfo *n, char term[3][AXES_RANK + 1])
 {
     uint32_t k = 0, length = 0;

@@ -1,5 +1,5 @@
-/* Laying a value out along other axes (axes.h): Reshape to units that move as a whole, Transpose, Reshape to what is wanted,
- * each where needed. Sizes must allow constant shapes. */
+/* Laying a value out along other axes (axes.h): Reshape to units that move as a whole, Transpose,
+ * Reshape to what is wanted, each where needed. Sizes must allow constant shapes. */
 #include <string.h>
 
 #include "axes.h"
@@ -28,7 +28,8 @@ static bool stands_in(const Word *w, const Word *whole)
     return start + w->n <= whole->n && (!w->n || memcmp(whole->at + start, w->at, w->n) == 0);
 }
 
-/* The axes of the map as units, or runs of letters that both orders have. False: more than a value has axes. */
+/* The axes of the map as units, or runs of letters that both orders have. False: more than a value has
+ * axes. */
 static bool choose_units(const Alphabet *a, const AxisMap *map, const Word *from, const Word *to, Way *way)
 {
     bool as_they_are = true;

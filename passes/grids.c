@@ -1,6 +1,6 @@
-/* Index grids. Exporters trace  x[arange(n)[:, None], arange(m)]  as GatherND (ScatterND for assignments) over a tensor that
- * lists every index: Range, Expand, Unsqueeze, Concat. Where each component of the index is proved to count along an axis of
- * the result, no lookup is left:
+/* Index grids. Exporters trace  x[arange(n)[:, None], arange(m)]  as GatherND (ScatterND for assignments)
+ * over a tensor that lists every index: Range, Expand, Unsqueeze, Concat. Where each component of the index
+ * is proved to count along an axis of the result, no lookup is left:
  *
  *     GatherND(x, grid)        x with its axes laid out like those of the grid, cut to the ranges of the grid
  *     ScatterND(x, grid, u)    u, when the grid covers all of x in order
@@ -17,10 +17,12 @@ static bool component(TgPass *p, const AxisMap *index, uint32_t i, AxisMap *part
     *part = *index;
     part->axis[index->rank - 1] = (Word){0};
     if (is_const(p->g, index->v)) {
-        part->v = pass_op(p, TG_Slice, NULL, 4, index->v, pass_ints(p, 1, &at), pass_ints(p, 1, &end), pass_ints(p, 1, &last));
+        part->v = pass_op(p, TG_Slice, NULL, 4, index->v, pass_ints(p, 1, &at), pass_ints(p, 1, &end),
+                          pass_ints(p, 1, &last));
         return part->v && is_const(p->g, part->v);
     }
-    if (!concat || (axis != -1 && axis != last) || i >= concat->n_in || pass_dim(p->g, concat->in[i], -1) != 1)
+    if (!concat || (axis != -1 && axis != last) || i >= concat->n_in ||
+        pass_dim(p->g, concat->in[i], -1) != 1)
         return false;
     part->v = concat->in[i];
     return true;
@@ -59,7 +61,7 @@ static bool read_grid(TgPass *p, TgValue index, Grid *grid)
     return true;
 }
 
-/* --- GatherND ------------------------------------------------------------------------------------------------------------ */
+/* --- GatherND ----------------------------------------------------------------------------------------- */
 
 /* The size of a word as i64[1]; 0: it is not written anywhere. */
 static TgValue size_of(TgPass *p, const Grid *grid, const Word *word)
@@ -83,8 +85,8 @@ static TgValue sizes_of(TgPass *p, const Grid *grid, uint32_t n, const Word *wor
     return made ? fold_value(p, made) : 0;
 }
 
-/* x as far as the grid goes, in the shape of the grid. That x is large enough is what GatherND demanded; the Reshape says it
- * again, and tells sizes. */
+/* x as far as the grid goes, in the shape of the grid. That x is large enough is what GatherND demanded;
+ * the Reshape says it again, and tells sizes. */
 static TgValue cut_and_shape(TgPass *p, const Grid *grid, TgValue x)
 {
     int64_t axes[AXES_RANK], zero[AXES_RANK] = {0};
@@ -92,15 +94,17 @@ static TgValue cut_and_shape(TgPass *p, const Grid *grid, TgValue x)
         axes[i] = i;
     TgValue ends = sizes_of(p, grid, grid->n, grid->word);
     TgValue shape = ends ? sizes_of(p, grid, (uint32_t)grid->index.rank - 1, grid->index.axis) : 0;
-    TgValue part = shape ? pass_op(p, TG_Slice, NULL, 4, x, pass_ints(p, grid->n, zero), ends, pass_ints(p, grid->n, axes)) : 0;
+    TgValue part = shape ? pass_op(p, TG_Slice, NULL, 4, x, pass_ints(p, grid->n, zero), ends,
+                                   pass_ints(p, grid->n, axes))
+                         : 0;
     return part ? pass_op(p, TG_Reshape, NULL, 2, part, shape) : 0;
 }
 
 /* The axes of x, in the order of those of the result. */
 static bool in_order(const Grid *grid)
 {
-    Word from = axes_join(&grid->abc, grid->n, grid->word), to = axes_join(&grid->abc, (uint32_t)grid->index.rank - 1,
-                                                                          grid->index.axis);
+    Word from = axes_join(&grid->abc, grid->n, grid->word),
+         to = axes_join(&grid->abc, (uint32_t)grid->index.rank - 1, grid->index.axis);
     return axes_same(&grid->abc, &from, &to);
 }
 
@@ -109,7 +113,8 @@ static void gather(TgPass *p, TgNodeInfo *n)
     Grid grid;
     TgValue x = n->in[0];
     const TgType *t = tg_type_of(p->g, x);
-    if (tg_attr_int(n, "batch_dims") || !tg_is_tensor(t) || !read_grid(p, n->in[1], &grid) || t->rank != (int32_t)grid.n)
+    if (tg_attr_int(n, "batch_dims") || !tg_is_tensor(t) || !read_grid(p, n->in[1], &grid) ||
+        t->rank != (int32_t)grid.n)
         return;
     for (uint32_t i = 0; i < grid.n; i++)
         for (uint32_t k = 0; k < i; k++)
@@ -123,7 +128,7 @@ static void gather(TgPass *p, TgNodeInfo *n)
         map.axis[i] = grid.word[i];
         whole = whole && t->dim[i] == axes_size(&grid.abc, &grid.word[i]);
     }
-    TgValue made = whole             ? axes_arrange(p, &grid.abc, &map, (uint32_t)grid.index.rank - 1, grid.index.axis)
+    TgValue made = whole ? axes_arrange(p, &grid.abc, &map, (uint32_t)grid.index.rank - 1, grid.index.axis)
                    : in_order(&grid) ? cut_and_shape(p, &grid, x)
                                      : 0;
     if (!made || !same_type(p->g, made, n->out[0]))
@@ -132,17 +137,19 @@ static void gather(TgPass *p, TgNodeInfo *n)
     pass_replace(p, n->out[0], made, "gather-of-grid");
 }
 
-/* --- ScatterND ----------------------------------------------------------------------------------------------------------- */
+/* --- ScatterND ---------------------------------------------------------------------------------------- */
 
 static void scatter(TgPass *p, TgNodeInfo *n)
 {
     Grid grid;
     const TgType *t = tg_type_of(p->g, n->in[0]);
-    if (!tg_is_tensor(t) || !same_type(p->g, n->in[2], n->out[0]) || tg_attr_string(p->tg, n, "reduction")[0] != 'n' ||
-        !read_grid(p, n->in[1], &grid) || t->rank != (int32_t)grid.n || grid.index.rank != t->rank + 1)
+    if (!tg_is_tensor(t) || !same_type(p->g, n->in[2], n->out[0]) ||
+        tg_attr_string(p->tg, n, "reduction")[0] != 'n' || !read_grid(p, n->in[1], &grid) ||
+        t->rank != (int32_t)grid.n || grid.index.rank != t->rank + 1)
         return;
     for (uint32_t i = 0; i < grid.n; i++)
-        if (!axes_same(&grid.abc, &grid.word[i], &grid.index.axis[i]) || t->dim[i] != axes_size(&grid.abc, &grid.word[i]))
+        if (!axes_same(&grid.abc, &grid.word[i], &grid.index.axis[i]) ||
+            t->dim[i] != axes_size(&grid.abc, &grid.word[i]))
             return;
     if (pass_allow(p, "scatter-over-all"))
         pass_replace(p, n->out[0], n->in[2], "scatter-over-all");

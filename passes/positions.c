@@ -50,7 +50,7 @@ bool position_is_index(const Alphabet *a, const Position *p, const Word *word)
     return only && (!word->n || position_times(a, p, word) == 1);
 }
 
-/* --- leaves ------------------------------------------------------------------------------------------------------------ */
+/* --- leaves ------------------------------------------------------------------------------------------- */
 
 static bool one_element(const Alphabet *a, TgValue v, TgDim *element)
 {
@@ -102,7 +102,7 @@ static bool range(const Alphabet *a, const AxisMap *map, const TgNodeInfo *n, Po
     return add_term(a, p, &map->axis[0], by);
 }
 
-/* --- steps --------------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------- */
 
 static bool integer(const TgGraph *g, TgValue v)
 {
@@ -119,8 +119,9 @@ static bool back_cut(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMa
     uint32_t steps = 0, axes = 0;
     const TgDim *start = tg_value(g, n->in[1])->symbolic;
     const TgType *from = tg_type_of(g, n->in[0]), *to = tg_type_of(g, of->v);
-    if (!start || !tg_type_numel(tg_type_of(g, n->in[1]), &count) || count > AXES_RANK || !tg_is_tensor(from) ||
-        from->rank != of->rank || (in(n, 4) && !tg_const_ints(g, n->in[4], AXES_RANK, step, &steps)) ||
+    if (!start || !tg_type_numel(tg_type_of(g, n->in[1]), &count) || count > AXES_RANK ||
+        !tg_is_tensor(from) || from->rank != of->rank ||
+        (in(n, 4) && !tg_const_ints(g, n->in[4], AXES_RANK, step, &steps)) ||
         (in(n, 3) && !tg_const_ints(g, n->in[3], AXES_RANK, axis, &axes)))
         return false;
     *x = *of;
@@ -128,7 +129,8 @@ static bool back_cut(Alphabet *a, const AxisMap *of, const TgNodeInfo *n, AxisMa
     for (int64_t i = 0; i < count; i++) {
         int64_t k = axes ? axis[i] : i;
         k += k < 0 ? from->rank : 0;
-        if ((steps && step[i] != 1) || k < 0 || k >= from->rank || !tg_dim_at_least(tg, start[i], tg_dim(tg, 0)))
+        if ((steps && step[i] != 1) || k < 0 || k >= from->rank ||
+            !tg_dim_at_least(tg, start[i], tg_dim(tg, 0)))
             return false;
         if ((from->dim[k] != to->dim[k] || !tg_dim_is(start[i], 0)) &&
             !axes_longer(a, &of->axis[k], from->dim[k], start[i], &x->axis[k]))
@@ -143,8 +145,9 @@ bool position_back(Alphabet *a, const AxisMap *of, AxisMap *operand)
     if (info->origin != TG_V_RESULT)
         return false;
     const TgNodeInfo *n = tg_node(a->g, info->node);
-    bool same = n->op == TG_Identity || (n->op == TG_Cast && integer(a->g, of->v) && integer(a->g, n->in[0]) &&
-                                         tg_type_of(a->g, of->v)->dtype != TG_bool);
+    bool same =
+        n->op == TG_Identity || (n->op == TG_Cast && integer(a->g, of->v) && integer(a->g, n->in[0]) &&
+                                 tg_type_of(a->g, of->v)->dtype != TG_bool);
     if (n->op == TG_Slice)
         return back_cut(a, of, n, operand);
     if (!same)
@@ -168,7 +171,8 @@ bool position_of(Alphabet *a, const AxisMap *map, Position *position)
     for (uint32_t work = 0; waiting && work < DEEP; work++) {
         AxisMap at = pending[--waiting].map, next;
         int64_t sign = pending[waiting].sign;
-        const TgNodeInfo *n = tg_value(a->g, at.v)->origin == TG_V_RESULT ? tg_node(a->g, tg_value(a->g, at.v)->node) : NULL;
+        const TgNodeInfo *n =
+            tg_value(a->g, at.v)->origin == TG_V_RESULT ? tg_node(a->g, tg_value(a->g, at.v)->node) : NULL;
         Position leaf = {0};
         bool sum = n && (n->op == TG_Add || n->op == TG_Sub), known = one_element(a, at.v, &leaf.base);
         if (!integer(a->g, at.v))
@@ -198,7 +202,8 @@ bool position_compared(Alphabet *a, const AxisMap *map, Position *position)
     if (info->origin != TG_V_RESULT)
         return false;
     const TgNodeInfo *n = tg_node(a->g, info->node);
-    bool less = n->op == TG_Less || n->op == TG_LessOrEqual, greater = n->op == TG_Greater || n->op == TG_GreaterOrEqual;
+    bool less = n->op == TG_Less || n->op == TG_LessOrEqual,
+         greater = n->op == TG_Greater || n->op == TG_GreaterOrEqual;
     bool strict = n->op == TG_Less || n->op == TG_Greater;
     AxisMap x[2];
     Position of[2];

@@ -1,6 +1,7 @@
-/* Tables of cosines and sines as RotaryEmbedding wants them: one column for two elements, [batch, positions, half]. Exporters write
- * each column twice, for halves (Concat(f, f)) or for pairs (repeat_interleave); that they are equal is proved through what
- * made the table: constants by value, Cos, Sin, casts, factors, lookups by position. */
+/* Tables of cosines and sines as RotaryEmbedding wants them: one column for two elements, [batch,
+ * positions, half]. Exporters write each column twice, for halves (Concat(f, f)) or for pairs
+ * (repeat_interleave); that they are equal is proved through what made the table: constants by value,
+ * Cos, Sin, casts, factors, lookups by position. */
 #include "axes.h"
 #include "rotary.h"
 
@@ -10,7 +11,8 @@ bool rotary_allowed(const TgPass *p)
     return p->opset >= SINCE || p->options->make_rotary;
 }
 
-/* One of each two equal columns of table t, as `width` says that they lie; 0: not proved equal. Depth is bounded. */
+/* One of each two equal columns of table t, as `width` says that they lie; 0: not proved equal. Depth is
+ * bounded. */
 static TgValue half_of(TgPass *p, TgValue t, TableWidth width, uint32_t depth);
 
 static TgValue half_of_constant(TgPass *p, TgValue t, TableWidth width)
@@ -27,8 +29,9 @@ static TgValue half_of_constant(TgPass *p, TgValue t, TableWidth width)
             tg_tensor_float(p->tg, data, i) != tg_tensor_float(p->tg, data, twin))
             return 0;
     }
-    return pass_op(p, TG_Slice, NULL, 5, t, pass_ints(p, 1, &(int64_t){0}), pass_ints(p, 1, pairs ? &size : &half),
-                   pass_ints(p, 1, &axis), pass_ints(p, 1, &(int64_t){pairs ? 2 : 1}));
+    return pass_op(p, TG_Slice, NULL, 5, t, pass_ints(p, 1, &(int64_t){0}),
+                   pass_ints(p, 1, pairs ? &size : &half), pass_ints(p, 1, &axis),
+                   pass_ints(p, 1, &(int64_t){pairs ? 2 : 1}));
 }
 
 /* Views and repetitions that end in the repetition of the last axis alone: what was repeated. */
@@ -43,7 +46,8 @@ static TgValue half_of_views(TgPass *p, TgValue t, TableWidth width)
         !tg_dim_exact_div(p->tg, tg_type_of(p->g, t)->dim[whole.rank - 1], two, &half))
         return 0;
     bool pairs = width == TABLE_PAIRS;
-    if (!axes_divide(&abc, &whole.axis[whole.rank - 1], pairs ? half : two, pairs ? two : half, &part[0], &part[1]))
+    if (!axes_divide(&abc, &whole.axis[whole.rank - 1], pairs ? half : two, pairs ? two : half, &part[0],
+                     &part[1]))
         return 0;
     for (int32_t i = 0; i < whole.rank; i++)
         axis[i] = whole.axis[i];
@@ -58,9 +62,12 @@ static TgValue half_of_views(TgPass *p, TgValue t, TableWidth width)
 static TgValue half_of_binary(TgPass *p, const TgNodeInfo *n, TableWidth width, uint32_t depth)
 {
     for (uint32_t i = 0; i < 2; i++)
-        if (is_const(p->g, n->in[1 - i]) && (pass_rank(p->g, n->in[1 - i]) == 0 || pass_dim(p->g, n->in[1 - i], -1) == 1)) {
+        if (is_const(p->g, n->in[1 - i]) &&
+            (pass_rank(p->g, n->in[1 - i]) == 0 || pass_dim(p->g, n->in[1 - i], -1) == 1)) {
             TgValue half = half_of(p, n->in[i], width, depth);
-            return !half ? 0 : i ? pass_op(p, n->op, n->attrs, 2, n->in[0], half) : pass_op(p, n->op, n->attrs, 2, half, n->in[1]);
+            return !half ? 0
+                   : i   ? pass_op(p, n->op, n->attrs, 2, n->in[0], half)
+                         : pass_op(p, n->op, n->attrs, 2, half, n->in[1]);
         }
     return 0;
 }
@@ -111,8 +118,10 @@ static TgValue half_of(TgPass *p, TgValue t, TableWidth width, uint32_t depth)
     return half_of_views(p, t, width);
 }
 
-/* The table [batch or 1, 1, positions, columns] halved, without the axes of size 1 that `axes` says; 0: it does not fit x. */
-static TgValue cache_of(TgPass *p, TgValue table, TableWidth width, TgValue x, uint32_t n, const int64_t *axes)
+/* The table [batch or 1, 1, positions, columns] halved, without the axes of size 1 that `axes` says; 0:
+ * it does not fit x. */
+static TgValue cache_of(TgPass *p, TgValue table, TableWidth width, TgValue x, uint32_t n,
+                        const int64_t *axes)
 {
     const TgType *t = tg_type_of(p->g, table), *want = tg_type_of(p->g, x);
     if (pass_rank(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[2] != want->dim[2] ||
@@ -141,7 +150,8 @@ static TgValue for_every_batch(TgPass *p, TgValue cache, TgValue x)
     int64_t one = 1, start = 0;
     TgValue batch = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", start, one), 1, x);
     TgValue ones = pass_ints(p, 2, (int64_t[]){1, 1});
-    TgValue shape = batch ? pass_op(p, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), 2, batch, ones) : 0;
+    TgValue shape =
+        batch ? pass_op(p, TG_Concat, tg_attrs(p->tg, TG_Concat, "axis=i", (int64_t)0), 2, batch, ones) : 0;
     return shape ? pass_op(p, TG_Expand, NULL, 2, cache, shape) : 0;
 }
 

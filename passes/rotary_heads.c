@@ -1,6 +1,7 @@
-/* RotaryEmbedding on what projections give: [batch, positions, heads * size], heads split by the operator itself.
+/* RotaryEmbedding on what projections give: [batch, positions, heads * size], heads split by the operator
+ * itself.
  *
- *   x = Transpose(Reshape(x3))  and  RotaryEmbedding(x)   become   Transpose(Reshape(RotaryEmbedding(x3; num_heads)))
+ *   RotaryEmbedding(Transpose(Reshape(x)))   becomes   Transpose(Reshape(RotaryEmbedding(x; num_heads)))
  *   Concat(RotaryEmbedding(first part of x), rest of x)   becomes  RotaryEmbedding(x; rotary_embedding_dim)
  *
  * The views that split heads then lie behind the operator, where Attention takes them away. */
@@ -8,7 +9,7 @@
 #include "rotary.h"
 #include "signed_map.h"
 
-/* --- heads -------------------------------------------------------------------------------------------------------------- */
+/* --- heads -------------------------------------------------------------------------------------------- */
 
 /* x back to a value of axes (batch)(positions)(heads size) without a node in between that stays. */
 static bool find_merged(Alphabet *abc, AxisMap map, const Word *axis, AxisMap *found)
@@ -47,7 +48,7 @@ bool rotate_merged_heads(TgPass *p, TgNodeInfo *n)
     return true;
 }
 
-/* --- parts ---------------------------------------------------------------------------------------------------------------- */
+/* --- parts -------------------------------------------------------------------------------------------- */
 
 /* v is [first, first + n) of the last axis of x, whatever cut it out. */
 static bool is_part(TgPass *p, TgValue v, TgValue x, uint32_t first)
@@ -82,7 +83,8 @@ bool rotate_part(TgPass *p, TgNodeInfo *n)
     tg_attrs_from(&b, p->tg, rotary->attrs);
     tg_attrs_int(&b, "rotary_embedding_dim", size);
     const TgAttrs *attrs = tg_attrs_end(&b, TG_RotaryEmbedding);
-    TgValue made = pass_op(p, TG_RotaryEmbedding, attrs, rotary->n_in, x, rotary->in[1], rotary->in[2], in(rotary, 3));
+    TgValue made =
+        pass_op(p, TG_RotaryEmbedding, attrs, rotary->n_in, x, rotary->in[1], rotary->in[2], in(rotary, 3));
     if (!made || !same_type(p->g, made, n->out[0]))
         return false;
     pass_count(p, "partial-rotary");

@@ -1,6 +1,6 @@
-/* Rotary embeddings written as complex numbers:  (c x1 - s x2, s x1 + c x2)  with x1, x2 the halves of x, or its even and odd
- * elements; put together by Concat, or by Unsqueeze, Concat and Reshape. Heads before positions or behind them; the rest of x may
- * follow unrotated. It is RotaryEmbedding. */
+/* Rotary embeddings written as complex numbers:  (c x1 - s x2, s x1 + c x2)  with x1, x2 the halves of
+ * x, or its even and odd elements; put together by Concat, or by Unsqueeze, Concat and Reshape. Heads
+ * before positions or behind them; the rest of x may follow unrotated. It is RotaryEmbedding. */
 #include "rotary.h"
 #include "signed_map.h"
 #include "views.h"
@@ -10,7 +10,7 @@ typedef struct {
     bool interleaved;
 } Pairs;
 
-/* --- reading ------------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------ */
 
 /* The two parts that v puts together along its last axis. */
 static bool parts_of(TgPass *p, TgValue v, TgValue part[2], bool *interleaved)
@@ -47,7 +47,8 @@ static bool is_term(const TgGraph *g, TgValue v, TgValue table, TgValue x)
 static bool read_rotation(const TgGraph *g, TgValue real, TgValue imaginary, Pairs *q)
 {
     const TgNodeInfo *sub = tg_producer(g, real, TG_Sub), *add = tg_producer(g, imaginary, TG_Add);
-    const TgNodeInfo *a = sub ? tg_producer(g, sub->in[0], TG_Mul) : NULL, *b = sub ? tg_producer(g, sub->in[1], TG_Mul) : NULL;
+    const TgNodeInfo *a = sub ? tg_producer(g, sub->in[0], TG_Mul) : NULL,
+                     *b = sub ? tg_producer(g, sub->in[1], TG_Mul) : NULL;
     for (uint32_t i = 0; a && b && add && i < 4; i++) {
         q->cos = a->in[i & 1];
         q->x1 = a->in[!(i & 1)];
@@ -72,7 +73,8 @@ static bool is_stride(TgPass *p, TgValue v, TgValue x, uint32_t start, uint32_t 
     return true;
 }
 
-/* x, of the type of `like`, of which x1 and x2 are halves (or even and odd elements) of the first `size` ones; 0: they are not. */
+/* x, of the type of `like`, of which x1 and x2 are halves (or even and odd elements) of the first `size`
+ * ones; 0: they are not. */
 static TgValue common_source(TgPass *p, const Pairs *q, uint32_t size, TgValue like)
 {
     uint32_t step = q->interleaved ? 2 : 1, second = q->interleaved ? 1 : size / 2;
@@ -83,7 +85,8 @@ static TgValue common_source(TgPass *p, const Pairs *q, uint32_t size, TgValue l
         if (!n || (n->op != TG_Slice && n->op != TG_Split))
             return 0;
         x = n->in[0];
-        if (same_type(p->g, x, like) && is_stride(p, q->x1, x, 0, step) && is_stride(p, q->x2, x, second, step))
+        if (same_type(p->g, x, like) && is_stride(p, q->x1, x, 0, step) &&
+            is_stride(p, q->x2, x, second, step))
             return x;
     }
     return 0;
@@ -101,7 +104,7 @@ static bool read_pairs(TgPass *p, TgValue v, TgValue like, Pairs *q)
     return q->x && pass_rank(p->g, q->cos) == 4 && pass_rank(p->g, q->sin) == 4;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------ */
 
 static TgValue exchange_axes(TgPass *p, TgValue v)
 {
@@ -122,7 +125,8 @@ static bool write_pairs(TgPass *p, Pairs q, TgValue out, int64_t part)
     }
     if (!q.sin || !q.cos || !rotary_caches(p, q.x, q.cos, q.sin, TABLE_ONE_HALF, &c))
         return false;
-    const TgAttrs *attrs = tg_attrs(p->tg, TG_RotaryEmbedding, "interleaved=i rotary_embedding_dim=i", (int64_t)q.interleaved, part);
+    const TgAttrs *attrs = tg_attrs(p->tg, TG_RotaryEmbedding, "interleaved=i rotary_embedding_dim=i",
+                                    (int64_t)q.interleaved, part);
     TgValue made = pass_op(p, TG_RotaryEmbedding, attrs, c.rows ? 4 : 3, q.x, c.cos, c.sin, c.rows);
     if (made && !heads_first)
         made = exchange_axes(p, made);

@@ -1,5 +1,6 @@
-/* Axis maps and positions: words derived by hand from what the operators of ONNX do. A row is a graph; its result gets letters
- * a, b, c ... , one per axis that is not 1, and is followed back as far as it goes. */
+/* Axis maps and positions: words derived by hand from what the operators of ONNX do. A row is a graph;
+ * its result gets letters a, b, c ... , one per axis that is not 1, and is followed back as far as it
+ * goes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +55,7 @@ static const char *map_text(Tg *tg, const Alphabet *a, const AxisMap *map)
     return text.at;
 }
 
-/* --- maps -------------------------------------------------------------------------------------------------------------- */
+/* --- maps --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *inputs, *body;
@@ -66,14 +67,19 @@ static void back_rows(void **state)
     static const Row rows[] = {
         {"%x: f32[B,S,8]", "%y = Transpose(%x; perm={2,0,1})", "(b)(c)(a)"},
         /* heads split: the last axis is a letter that the result already has, and another one */
-        {"%x: f32[B,S,8]", "%y = Transpose(Reshape(%x, const i64[4] {0,0,2,4}); perm={0,2,1,3})", "(a)(c)(bd)"},
+        {"%x: f32[B,S,8]", "%y = Transpose(Reshape(%x, const i64[4] {0,0,2,4}); perm={0,2,1,3})",
+         "(a)(c)(bd)"},
         /* heads merged: the letter of the last axis (c) is split into d and e */
-        {"%x: f32[B,2,S,4]", "%y = Reshape(Transpose(%x; perm={0,2,1,3}), const i64[3] {0,0,8})", "(a)(d)(b)(e)"},
+        {"%x: f32[B,2,S,4]", "%y = Reshape(Transpose(%x; perm={0,2,1,3}), const i64[3] {0,0,8})",
+         "(a)(d)(b)(e)"},
         /* batch and heads as one axis: its letter is split */
-        {"%x: f32[3,2,5,4]", "%y = Transpose(Reshape(%x, const i64[3] {6,5,4}); perm={0,2,1})", "(d)(e)(c)(b)"},
+        {"%x: f32[3,2,5,4]", "%y = Transpose(Reshape(%x, const i64[3] {6,5,4}); perm={0,2,1})",
+         "(d)(e)(c)(b)"},
         {"%x: f32[B,1,S]", "%y = Unsqueeze(Squeeze(%x, const i64[1] {1}), const i64[2] {0,3})", "(a)()(b)"},
         /* grouped: the repeated axis is minor, and vanishes; interleaved: it is major */
-        {"%x: f32[B,2,S]", "%y = Reshape(Expand(Unsqueeze(%x, const i64[1] {2}), const i64[4] {1,1,3,1}), const i64[3] {0,6,-1})",
+        {"%x: f32[B,2,S]",
+         "%y = Reshape(Expand(Unsqueeze(%x, const i64[1] {2}), const i64[4] {1,1,3,1}), const i64[3] "
+         "{0,6,-1})",
          "(a)(d)(c)"},
         {"%x: f32[B,2,S]", "%y = Tile(%x, const i64[3] {1,3,1})", "(a)(e)(c)"},
         {"%x: f32[B,2,S]", "%y = Gather(%x, const i64[6] {0,0,0,1,1,1}; axis=1)", "(a)(d)(c)"},
@@ -105,8 +111,8 @@ static void product_rows(void **state)
         {"%a: f32[B,2,S,4], %b: f32[B,2,4,T]", "%y = MatMul(%a, %b)", "(a)(b)(c)(e)", "(a)(b)(e)(d)", "(e)"},
         {"%a: f32[B,2,S,4], %b: f32[B,1,4,T]", "%y = MatMul(%a, %b)", "(a)(b)(c)(e)", "(a)()(e)(d)", "(e)"},
         {"%a: f32[B,2,S,4], %b: f32[4,T]", "%y = MatMul(%a, %b)", "(a)(b)(c)(e)", "(e)(d)", "(e)"},
-        {"%a: f32[B,S,2,4], %b: f32[B,T,2,4]", "%y = Einsum(%a, %b; equation=\"bqhd, bkhd -> bhqk\")", "(a)(c)(b)(e)", "(a)(d)(b)(e)",
-         "(e)"},
+        {"%a: f32[B,S,2,4], %b: f32[B,T,2,4]", "%y = Einsum(%a, %b; equation=\"bqhd, bkhd -> bhqk\")",
+         "(a)(c)(b)(e)", "(a)(d)(b)(e)", "(e)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         TgGraph *g = parse(*state, rows[i].inputs, rows[i].body);
@@ -131,14 +137,14 @@ static void arrange_costs(void **state)
     const Word *w = map.axis;
     Word merged = axes_join(&a, 2, w), crossed = axes_join(&a, 2, (Word[]){w[2], w[1]}), none = {0};
     assert_int_equal(axes_arrange_cost(&a, &map, 4, w), 0);
-    assert_int_equal(axes_arrange_cost(&a, &map, 3, (Word[]){merged, w[2], w[3]}), 1);        /* Reshape */
+    assert_int_equal(axes_arrange_cost(&a, &map, 3, (Word[]){merged, w[2], w[3]}), 1); /* Reshape */
     assert_int_equal(axes_arrange_cost(&a, &map, 5, (Word[]){w[0], none, w[1], w[2], w[3]}), 1);
-    assert_int_equal(axes_arrange_cost(&a, &map, 4, (Word[]){w[1], w[0], w[2], w[3]}), 1);    /* Transpose */
-    assert_int_equal(axes_arrange_cost(&a, &map, 3, (Word[]){w[0], crossed, w[3]}), 2);       /* both */
-    assert_int_equal(axes_arrange_cost(&a, &map, 3, w), AXES_NO_WAY);                          /* a letter is missing */
+    assert_int_equal(axes_arrange_cost(&a, &map, 4, (Word[]){w[1], w[0], w[2], w[3]}), 1); /* Transpose */
+    assert_int_equal(axes_arrange_cost(&a, &map, 3, (Word[]){w[0], crossed, w[3]}), 2);    /* both */
+    assert_int_equal(axes_arrange_cost(&a, &map, 3, w), AXES_NO_WAY); /* a letter is missing */
 }
 
-/* --- positions ----------------------------------------------------------------------------------------------------------- */
+/* --- positions ---------------------------------------------------------------------------------------- */
 
 static const char *position_text(Tg *tg, const Alphabet *a, const Position *p)
 {
@@ -157,17 +163,20 @@ static const char *position_text(Tg *tg, const Alphabet *a, const Position *p)
 static void compared_rows(void **state)
 {
     static const Row rows[] = {
-        {"%n: f32[S]", "%i = Range(const i64[] 0, Squeeze(Shape(%n)), const i64[] 1)\n"
-                       "%y = LessOrEqual(Unsqueeze(%i, const i64[1] {0}), Unsqueeze(%i, const i64[1] {1}))",
+        {"%n: f32[S]",
+         "%i = Range(const i64[] 0, Squeeze(Shape(%n)), const i64[] 1)\n"
+         "%y = LessOrEqual(Unsqueeze(%i, const i64[1] {0}), Unsqueeze(%i, const i64[1] {1}))",
          "0 +1(a) -1(b)"},
-        {"%n: f32[S]", "%i = Range(const i64[] 0, Squeeze(Shape(%n)), const i64[] 1)\n"
-                       "%y = Less(%i, Add(Unsqueeze(%i, const i64[1] {1}), const i64[] 1))",
+        {"%n: f32[S]",
+         "%i = Range(const i64[] 0, Squeeze(Shape(%n)), const i64[] 1)\n"
+         "%y = Less(%i, Add(Unsqueeze(%i, const i64[1] {1}), const i64[] 1))",
          "0 +1(a) -1(b)"},
         {"%n: f32[S], %p: f32[P]",
          "%i = Range(const i64[] 0, Squeeze(Shape(%n)), const i64[] 1)\n"
          "%y = Greater(%i, Add(Unsqueeze(%i, const i64[1] {1}), Squeeze(Shape(%p))))",
          "-P - 1 +1(b) -1(a)"},
-        {"%n: f32[S]", "%i = Cast(const i32[5] {3,4,5,6,7}; to=7)\n%y = GreaterOrEqual(%i, const i64[] 4)", "-1 +1(a)"},
+        {"%n: f32[S]", "%i = Cast(const i32[5] {3,4,5,6,7}; to=7)\n%y = GreaterOrEqual(%i, const i64[] 4)",
+         "-1 +1(a)"},
         {"%n: f32[S]", "%y = LessOrEqual(const i64[3] {0,1,3}, const i64[] 4)", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -179,15 +188,17 @@ static void compared_rows(void **state)
         bool known = position_compared(&a, &map, &p);
         const char *text = known ? position_text(*state, &a, &p) : NULL;
         if (known != (rows[i].words != NULL) || (known && strcmp(text, rows[i].words) != 0))
-            fail_msg("%s: %s, expected %s", rows[i].body, known ? text : "nothing", rows[i].words ? rows[i].words : "nothing");
+            fail_msg("%s: %s, expected %s", rows[i].body, known ? text : "nothing",
+                     rows[i].words ? rows[i].words : "nothing");
     }
 }
 
 /* A Slice from a known start shifts indices. */
 static void slices_shift(void **state)
 {
-    TgGraph *g = parse(*state, "%x: i64[9,4]", "%i = const i64[9] {0,1,2,3,4,5,6,7,8}\n"
-                                               "%y = Slice(%i, const i64[1] {2}, const i64[1] {6}, const i64[1] {0})");
+    TgGraph *g = parse(*state, "%x: i64[9,4]",
+                       "%i = const i64[9] {0,1,2,3,4,5,6,7,8}\n"
+                       "%y = Slice(%i, const i64[1] {2}, const i64[1] {6}, const i64[1] {0})");
     Alphabet a = {.g = g};
     AxisMap map;
     Position p;
