@@ -83,11 +83,10 @@ typedef struct {
     TgDtype precision;     /* of the Softmax, where it is another than that of the operands; else undefined */
     uint32_t n_terms;
     MaskTerm term[LAYERS_MOST];
-    Mask mask;        /* the terms, once read */
-    bool nan_is_zero; /* a row of NaN counts as zeros: Where(IsNaN(p), 0, p) */
-    TgValue
-        zero_where; /* rows are zeros where this mask is -inf throughout; 0: nothing says so */
-    TgValue guard; /* rows where it is true are zeros; 0: none */
+    Mask mask;          /* the terms, once read */
+    bool nan_is_zero;   /* a row of NaN counts as zeros: Where(IsNaN(p), 0, p) */
+    TgValue zero_where; /* rows are zeros where this mask is -inf throughout; 0: nothing says so */
+    TgValue guard;      /* rows where it is true are zeros; 0: none */
     AxisMap guard_map;
 } Attention;
 
@@ -134,7 +133,7 @@ typedef struct {
 } MaskOperand;
 
 /* attention_mask_write.c. offset: what the operator's causal flag adds to the query, the length of the
- * past; axes: batch, heads, queries, keys; query_size: the number of queries as i64[1] or 0. `refused`:
+ * past; axes: batch, heads, queries, keys; query: the operand, for its element type and length. `refused`:
  * explained. */
 MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4], const AxisMap *query);
 

@@ -193,7 +193,7 @@ static bool sees_something(const Writer *w, const Layer *l)
     return !l->n && (!l->has_band || tg_dim_at_least(w->p->tg, l->band, tg_dim(w->p->tg, 0)));
 }
 
-static bool same_conditions(const Attention *a, const Layer *x, const Layer *y)
+static bool same_conditions(const Layer *x, const Layer *y)
 {
     bool same = x->n == y->n && x->has_band == y->has_band && (!x->has_band || x->band == y->band);
     for (uint32_t i = 0; same && i < x->n; i++) {
@@ -203,7 +203,6 @@ static bool same_conditions(const Attention *a, const Layer *x, const Layer *y)
                               x->cond[i].negated == y->cond[k].negated);
         same = found;
     }
-    (void)a;
     return same;
 }
 
@@ -487,7 +486,7 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
     Layer guard;
     if (a->guard) {
         bool same = m->n == 1 && !m->layer[0].has_bias && read_guard(&w, &guard) &&
-                    same_conditions(a, &m->layer[0], &guard);
+                    same_conditions(&m->layer[0], &guard);
         if (!same) {
             pass_explain(p, a->at, "rows are made zero by something else than the mask");
             return refused();

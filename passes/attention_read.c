@@ -222,7 +222,7 @@ static bool carries_scores(const TgGraph *g, TgValue v, uint32_t *slot)
         if (info->origin != TG_V_RESULT || deep == DEEP)
             continue;
         const TgNodeInfo *n = tg_node(g, info->node);
-        bool binary = n->op == TG_Add || n->op == TG_Mul || n->op == TG_Max;
+        bool binary = n->op == TG_Add || n->op == TG_Mul;
         bool single = n->op == TG_Div || n->op == TG_Tanh || n->op == TG_Cast || is_view(n->op) ||
                       n->op == TG_Transpose;
         uint32_t lowest = n->op == TG_Where ? 1 : 0, end = n->op == TG_Where ? 3
