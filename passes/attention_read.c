@@ -112,6 +112,25 @@ static void start_trail(Trail *t, const AxisMap *map)
     t->scale[0] = 1;
 }
 
+/* The number in a constant of equal elements, as it was before roundings on the way to it: exporters compute the root
+ * of the scale, and its square is to be the scale. Depth is bounded. */
+static double unrounded(Tg *tg, const TgTensor *t, uint32_t depth)
+{
+    const TgRecipe *r = t->recipe;
+    double x = tg_tensor_float(tg, t, 0);
+    if (!r || !depth || !tg_is_float(t->dtype) || !r->n || !r->input[0])
+        return x;
+    double a = unrounded(tg, r->input[0], depth - 1),
+           b = r->n > 1 && r->input[1] ? unrounded(tg, r->input[1], depth - 1) : 0;
+    double y = r->op == TG_Sqrt         ? sqrt(a)
+               : r->op == TG_Reciprocal ? 1 / a
+               : r->op == TG_Mul        ? a * b
+               : r->op == TG_Div        ? a / b
+               : r->op == TG_Pow        ? pow(a, b)
+                                        : a;
+    return fabs(y - x) <= 1e-3 * fabs(x) ? y : x; /* another operator, or other elements of its operands */
+}
+
 /* x in Mul(x, c), Mul(c, x), Div(x, c) with a constant c of equal elements that does not widen x; *c:
  * the factor. */
 static bool scaled(const TgGraph *g, TgValue v, uint32_t *slot, double *c)
@@ -124,6 +143,7 @@ static bool scaled(const TgGraph *g, TgValue v, uint32_t *slot, double *c)
     *slot = n->op == TG_Mul && is_const(g, n->in[0]) ? 1 : 0;
     if (!is_splat(g, n->in[1 - *slot], c) || !same_type(g, n->in[*slot], v) || *c == 0)
         return false;
+    *c = unrounded(g->tg, tg_const_of(g, n->in[1 - *slot]), 8);
     if (n->op == TG_Div)
         *c = 1 / *c;
     return isfinite(*c);

@@ -222,7 +222,8 @@ static const TgAttrs *attributes(Planner *w, double scale, bool is_causal)
     const Plan *plan = &w->best;
     TgAttrBuild b;
     int64_t size;
-    bool usual = tg_dim_known(axes_size(&a->abc, &a->size), &size) && scale * sqrt((double)size) == 1;
+    bool usual =
+        tg_dim_known(axes_size(&a->abc, &a->size), &size) && fabs(scale * sqrt((double)size) - 1) < 1e-12;
     if (a->op)
         tg_attrs_from(&b, w->p->tg, a->op->attrs);
     else
