@@ -117,7 +117,7 @@ static void start_trail(Trail *t, const AxisMap *map)
 static double unrounded(Tg *tg, const TgTensor *t, uint32_t depth)
 {
     const TgRecipe *r = t->recipe;
-    double x = tg_tensor_float(tg, t, 0);
+    double x = t->count && tg_dtype_class(t->dtype) != TG_CLASS_S ? tg_tensor_float(tg, t, 0) : NAN;
     if (!r || !depth || !tg_is_float(t->dtype) || !r->n || !r->input[0])
         return x;
     double a = unrounded(tg, r->input[0], depth - 1),
