@@ -54,6 +54,12 @@ static TgDim operand_dim(const Alphabet *abc, TgValue v, int32_t of_four, int64_
                           : tg_dim_div(tg, t->dim[2], tg_dim(tg, heads > 0 ? heads : 1));
 }
 
+/* Factors of 16-bit operands stay where attention_write.c put them. */
+static bool follows_factors(const Attention *a)
+{
+    return tg_dtype_bits(tg_type_of(a->abc.g, a->op->in[0])->dtype) >= 32;
+}
+
 /* Keys or values: heads that they share with queries, their length, their size. */
 static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], const Word *size, Trail *trail,
                       Cache *cache)
@@ -82,7 +88,7 @@ static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], cons
     }
     if (!write_axes(abc, v, axis, &map))
         return false;
-    attention_follow(abc, &map, slot == 1, past ? &cache->fresh : trail);
+    attention_follow(abc, &map, slot == 1 && follows_factors(a), past ? &cache->fresh : trail);
     if (past)
         *trail = (Trail){.n = 1, .at = {cache->of_all}, .scale = {1}};
     return true;
@@ -153,7 +159,7 @@ static bool read_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n
     if (!write_axes(abc, op->in[0], q_axis, &q) || !read_side(a, 1, axis, &a->size, &a->k, &a->k_cache) ||
         !read_side(a, 2, axis, &a->value_size, &a->v, &a->v_cache) || !read_scale(a))
         return false;
-    attention_follow(abc, &q, true, &a->q);
+    attention_follow(abc, &q, follows_factors(a), &a->q);
     return read_mask(p, a, mask_axis) && !abc->full;
 }
 

@@ -256,6 +256,21 @@ typedef struct {
     double scale;
 } Operands;
 
+/* The operator multiplies queries and keys by the root of the scale, rounded to their type: for 16 bits that is
+ * another scale. Then the queries are scaled before. */
+static bool scale_before(Planner *w, Operands *o)
+{
+    TgPass *p = w->p;
+    TgDtype dtype = tg_type_of(p->g, o->in[0])->dtype;
+    double root = tg_round_float(dtype, sqrt(o->scale), false);
+    bool as_it_was = w->a->op && o->scale == w->a->scale;
+    if (tg_dtype_bits(dtype) >= 32 || as_it_was || root * root == o->scale)
+        return true;
+    o->in[0] = pass_op(p, TG_Mul, NULL, 2, o->in[0], pass_float_like(p, o->in[0], o->scale));
+    o->scale = 1;
+    return o->in[0] != 0;
+}
+
 static bool operands(Planner *w, Operands *o)
 {
     TgPass *p = w->p;
@@ -292,7 +307,7 @@ static bool operands(Planner *w, Operands *o)
         o->in[5] = w->a->v_cache.past.v;
         o->n_in = 6;
     }
-    return !mask.refused;
+    return !mask.refused && scale_before(w, o);
 }
 
 /* The result of the operator, laid out as the station that it replaces. */
