@@ -68,6 +68,15 @@ typedef struct {
     double hidden;
 } MaskTerm;
 
+/* A value on the way that the graph returns, and what the operator calls it (qk_matmul_output_mode). Mode 1 is left
+ * out: the text of the operator changed its meaning. */
+typedef struct {
+    enum { SHOW_NOTHING = -1, SHOW_PRODUCT = 0, SHOW_SCORES = 2, SHOW_PROBABILITIES = 3 } mode;
+    AxisMap map;
+    uint32_t n_terms; /* of the mask, and the cap, above it: none may follow below the product */
+    double softcap;
+} Shown;
+
 /* --- one attention ------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -86,7 +95,8 @@ typedef struct {
     Mask mask;          /* the terms, once read */
     bool nan_is_zero;   /* a row of NaN counts as zeros: Where(IsNaN(p), 0, p) */
     TgValue zero_where; /* rows are zeros where this mask is -inf throughout; 0: nothing says so */
-    TgValue guard;      /* rows where it is true are zeros; 0: none */
+    Shown shown;
+    TgValue guard; /* rows where it is true are zeros; 0: none */
     AxisMap guard_map;
 } Attention;
 

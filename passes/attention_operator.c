@@ -170,7 +170,8 @@ bool attention_read_operator(TgPass *p, TgNodeInfo *node, Attention *a)
     if (!plain(p->g, node))
         return false;
     for (uint32_t n = attention_follow_result(p->g, node->out[0], false, chain); n; n--) {
-        *a = (Attention){.at = node, .op = node, .abc = {.g = p->g}, .nan_is_zero = true};
+        *a = (Attention){
+            .at = node, .op = node, .abc = {.g = p->g}, .nan_is_zero = true, .shown = {.mode = SHOW_NOTHING}};
         a->softcap = tg_attr_float(node, "softcap");
         a->is_causal = tg_attr_int(node, "is_causal") != 0;
         if (read_chain(p, a, chain, n))

@@ -15,7 +15,7 @@
 static TgNodeInfo *only_reader(const TgGraph *g, TgValue v, uint32_t *slot)
 {
     const TgValueInfo *info = tg_value(g, v);
-    if (info->uses.n != 1 || info->returned)
+    if (info->uses.n != 1)
         return NULL;
     *slot = info->uses.at[0].slot;
     return tg_node(g, info->uses.at[0].node);
@@ -37,7 +37,7 @@ static bool reorders(const TgNodeInfo *n, uint32_t slot)
 static TgNodeInfo *nan_guard(const TgGraph *g, TgValue v)
 {
     const TgValueInfo *info = tg_value(g, v);
-    for (uint32_t i = 0; i < info->uses.n && info->uses.n == 2 && !info->returned; i++) {
+    for (uint32_t i = 0; i < info->uses.n && info->uses.n == 2; i++) {
         TgNodeInfo *where = tg_node(g, info->uses.at[i].node);
         const TgNodeInfo *isnan = where->op == TG_Where ? tg_producer(g, where->in[0], TG_IsNaN) : NULL;
         if (isnan && isnan->in[0] == v && where->in[2] == v && is_splat_of(g, where->in[1], 0) &&
@@ -93,7 +93,7 @@ uint32_t attention_follow_result(const TgGraph *g, TgValue v, bool with_guard, T
     bool guarded = !with_guard;
     chain[n++] = v;
     while (n < TRAIL_MOST) {
-        TgNodeInfo *reader = only_reader(g, v, &slot);
+        TgNodeInfo *reader = tg_value(g, v)->returned ? NULL : only_reader(g, v, &slot);
         bool guard = reader && !guarded && is_row_guard(g, reader, slot);
         if (!reader || (!guard && !reorders(reader, slot)))
             break;
@@ -193,6 +193,18 @@ bool attention_read_result(Attention *a, const TgValue *chain, uint32_t n)
 
 /* --- backward: probabilities and scores --------------------------------------------------------------- */
 
+/* The value at `map`, if the graph returns it. False: it returns another one, too. */
+static bool show(Attention *a, const AxisMap *map, int mode)
+{
+    if (!tg_value(a->abc.g, map->v)->returned)
+        return true;
+    if (a->shown.mode != SHOW_NOTHING)
+        return false;
+    a->shown.mode = mode;
+    a->shown.map = *map;
+    return true;
+}
+
 /* From the operand of the product to the Softmax. */
 static bool read_probabilities(Attention *a, AxisMap *map)
 {
@@ -200,6 +212,9 @@ static bool read_probabilities(Attention *a, AxisMap *map)
         AxisMap next;
         const TgNodeInfo *where = tg_producer(a->abc.g, map->v, TG_Where),
                          *cast = tg_producer(a->abc.g, map->v, TG_Cast);
+        if (!show(a, map, SHOW_PROBABILITIES) ||
+            (a->nan_is_zero && tg_value(a->abc.g, map->v)->returned && !where))
+            return false; /* what is returned is not what goes into the product */
         if (tg_producer(a->abc.g, map->v, TG_Softmax))
             return map->v == a->at->out[0];
         if (cast) {
@@ -353,6 +368,31 @@ static bool split_letters(TgPass *p, Attention *a, const AxisMap *softmax, const
     return true;
 }
 
+/* Perhaps the product of queries and keys, scaled: if no mask or cap follows on the way to it. */
+static void show_product(Attention *a, const AxisMap *map)
+{
+    bool may = a->shown.mode == SHOW_NOTHING || a->shown.mode == SHOW_PRODUCT;
+    if (may && a->scale == 1 && tg_value(a->abc.g, map->v)->returned)
+        a->shown = (Shown){.mode = SHOW_PRODUCT, .map = *map, .n_terms = a->n_terms, .softcap = a->softcap};
+}
+
+/* From the Softmax to the product. */
+static bool read_scores(TgPass *p, Attention *a, AxisMap *scores)
+{
+    scores->v = a->at->in[0];
+    show(a, scores, SHOW_SCORES);
+    for (;;) {
+        show_product(a, scores);
+        if (is_product(p->g, scores->v))
+            break;
+        if (!read_step(p, a, scores))
+            return false;
+    }
+    if (a->shown.mode == SHOW_PRODUCT && (a->shown.n_terms != a->n_terms || a->shown.softcap != a->softcap))
+        a->shown.mode = SHOW_NOTHING;
+    return true;
+}
+
 static bool try_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n)
 {
     AxisMap pv[2], qk[2], scores, softmax;
@@ -370,10 +410,8 @@ static bool try_chain(TgPass *p, Attention *a, const TgValue *chain, uint32_t n)
     }
     if (!axes_same(&a->abc, &softmax.axis[softmax.rank - 1], &a->keys))
         return refuse(p, a, "the product with the values sums over another axis than the Softmax");
-    scores.v = a->at->in[0];
-    while (!is_product(p->g, scores.v))
-        if (!read_step(p, a, &scores))
-            return false;
+    if (!read_scores(p, a, &scores))
+        return false;
     if (!axes_product(&a->abc, &scores, qk, &a->size) || !split_letters(p, a, &softmax, qk, &pv[1]))
         return false;
     attention_follow(&a->abc, &pv[1], false, &a->v);
@@ -398,7 +436,7 @@ bool attention_read(TgPass *p, TgNodeInfo *softmax, bool with_guard, Attention *
         pass_rank(p->g, softmax->out[0]) < 2)
         return false;
     for (uint32_t n = attention_follow_result(p->g, product, with_guard, chain); n; n--) {
-        *a = (Attention){.at = softmax, .scale = 1, .abc = {.g = p->g}};
+        *a = (Attention){.at = softmax, .scale = 1, .abc = {.g = p->g}, .shown = {.mode = SHOW_NOTHING}};
         if (try_chain(p, a, chain, n))
             return true;
     }

@@ -216,7 +216,7 @@ static int64_t heads_of(const Attention *a, const Plan *plan, uint32_t heads)
     return n;
 }
 
-static const TgAttrs *attributes(Planner *w, double scale, bool is_causal)
+static const TgAttrs *attributes(Planner *w, double scale, bool is_causal, bool shows)
 {
     Attention *a = w->a;
     const Plan *plan = &w->best;
@@ -239,6 +239,8 @@ static const TgAttrs *attributes(Planner *w, double scale, bool is_causal)
         tg_attrs_int(&b, "softmax_precision", a->precision);
     if (is_causal)
         tg_attrs_int(&b, "is_causal", 1);
+    if (shows)
+        tg_attrs_int(&b, "qk_matmul_output_mode", a->shown.mode);
     if (plan->rank == 3) {
         Word lead = axes_spell(&a->abc, &a->lead);
         tg_attrs_int(&b, "q_num_heads", heads_of(a, plan, lead.n - plan->batch));
@@ -363,17 +365,36 @@ static TgValue returned_heads(Planner *w, const Trail *t, uint32_t station, cons
 /* Values that outputs 1 and 2 of the operator stand for; 0: nobody needs them. */
 typedef struct {
     TgValue k, v;
+    TgValue shown; /* output 3, likewise */
 } Presents;
+
+/* What the operator shows of scores lies along batch, heads, queries, keys. */
+static TgValue find_shown(Planner *w)
+{
+    const Attention *a = w->a;
+    Word lead = axes_spell(&a->abc, &a->lead);
+    Plan four = w->best;
+    AxisMap made = {.v = a->shown.map.v, .rank = 4};
+    four.rank = 4;
+    layout(a, &four, lead.n - four.batch, &a->queries, &a->keys, made.axis);
+    return a->shown.mode != SHOW_NOTHING && !a->op && same_map(&a->abc, &made, &a->shown.map) ? made.v : 0;
+}
 
 static Presents find_presents(Planner *w)
 {
     const Attention *a = w->a;
-    if (w->best.with_past)
-        return (Presents){a->k_cache.all, a->v_cache.all};
-    if (a->op && a->op->n_out >= 3) /* without a past: as they are */
-        return (Presents){a->op->out[1], a->op->out[2]};
-    return (Presents){returned_heads(w, &a->k, w->best.k, &a->size),
-                      returned_heads(w, &a->v, w->best.v, &a->value_size)};
+    Presents found = {.shown = find_shown(w)};
+    if (w->best.with_past) {
+        found.k = a->k_cache.all;
+        found.v = a->v_cache.all;
+    } else if (a->op && a->op->n_out >= 3) { /* without a past: as they are */
+        found.k = a->op->out[1];
+        found.v = a->op->out[2];
+    } else {
+        found.k = returned_heads(w, &a->k, w->best.k, &a->size);
+        found.v = returned_heads(w, &a->v, w->best.v, &a->value_size);
+    }
+    return found;
 }
 
 /* Fewer nodes around the operator that is there, or no mask any more. */
@@ -387,10 +408,32 @@ static bool improves(const Planner *w, const Operands *o, Presents presents)
     return !a->op || w->best.cost < now || (in(a->op, 3) && !o->in[3]) || gives_more;
 }
 
+/* The results of the operator take the place of what they say again. */
+static bool replace_results(Planner *w, const TgNodeInfo *made, Presents presents)
+{
+    TgPass *p = w->p;
+    TgValue result = arranged_result(w, made->out[0]);
+    TgValue wanted[4] = {w->a->result.at[w->best.result].v, presents.k, presents.v, presents.shown}, old[4],
+            by[4];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        if (!wanted[i])
+            continue;
+        old[count] = wanted[i];
+        by[count] = i ? made->out[i] : result;
+        if (!by[count] || !same_type(p->g, by[count], old[count])) {
+            pass_explain(p, w->a->at, "the result has other sizes than the pieces had");
+            return false;
+        }
+        count++;
+    }
+    pass_count(p, w->a->op ? "attention-operands" : "attention");
+    return pass_replace_all(p, count, old, by, "attention");
+}
+
 static bool write_plan(Planner *w)
 {
     TgPass *p = w->p;
-    const Plan *plan = &w->best;
     Operands o = {.in = {0}};
     Presents presents = find_presents(w);
     if (!operands(w, &o) || !improves(w, &o, presents))
@@ -399,35 +442,20 @@ static bool write_plan(Planner *w)
         pass_explain(p, w->a->at, "the scale %g is not positive", o.scale);
         return false;
     }
+    if (w->a->shown.mode == SHOW_PROBABILITIES && !presents.shown) {
+        pass_explain(p, w->a->at, "the graph returns probabilities in another layout");
+        return false;
+    }
     bool as_before = w->a->op && w->a->op->n_out >= 3;
     if (!as_before && depends_on(p, o.in, o.n_in, presents.k, presents.v)) {
-        if (plan->with_past)
+        if (w->best.with_past)
             return false;
-        presents = (Presents){0};
+        presents.k = presents.v = 0;
     }
-    const TgAttrs *attrs = attributes(w, o.scale, o.is_causal);
-    TgNode n = tg_graph_add(p->g, TG_Attention, attrs, o.n_in, o.in, presents.k || presents.v ? 3 : 1);
-    if (!n)
-        return false;
-    const TgNodeInfo *made = tg_node(p->g, n);
-    TgValue result = arranged_result(w, made->out[0]);
-    if (!result || (presents.k && !same_type(p->g, made->out[1], presents.k)) ||
-        (presents.v && !same_type(p->g, made->out[2], presents.v))) {
-        pass_explain(p, w->a->at, "the result has other sizes than the pieces had");
-        return false;
-    }
-    TgValue old[3] = {w->a->result.at[plan->result].v}, by[3] = {result};
-    uint32_t count = 1;
-    if (presents.k) {
-        old[count] = presents.k;
-        by[count++] = made->out[1];
-    }
-    if (presents.v) {
-        old[count] = presents.v;
-        by[count++] = made->out[2];
-    }
-    pass_count(p, w->a->op ? "attention-operands" : "attention");
-    return pass_replace_all(p, count, old, by, "attention");
+    const TgAttrs *attrs = attributes(w, o.scale, o.is_causal, presents.shown != 0);
+    uint32_t n_out = presents.shown ? 4 : presents.k || presents.v ? 3 : 1;
+    TgNode n = tg_graph_add(p->g, TG_Attention, attrs, o.n_in, o.in, n_out);
+    return n && replace_results(w, tg_node(p->g, n), presents);
 }
 
 bool attention_write(TgPass *p, Attention *a)

@@ -227,8 +227,8 @@ static void visit(TgPass *p, TgNodeInfo *n)
     SignedMap m;
     if (n->op == TG_Add)
         visit_sum(p, n);
-    else if (n->op == TG_RotaryEmbedding)
-        rotate_merged_heads(p, n);
+    else if (n->op == TG_RotaryEmbedding && (rotate_merged_heads(p, n) || rotate_by_positions(p, n)))
+        return;
     else if (n->op == TG_Concat && (rotate_part(p, n) || rotate_pairs(p, n)))
         return;
     else if (n->op == TG_Reshape && rotate_pairs(p, n))

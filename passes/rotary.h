@@ -22,6 +22,8 @@ bool rotary_caches(TgPass *p, TgValue x, TgValue cos, TgValue sin, TableWidth wi
 bool rotate_pairs(TgPass *p, TgNodeInfo *n);
 /* rotary_heads.c. Node n is RotaryEmbedding of split heads: of the whole projection. */
 bool rotate_merged_heads(TgPass *p, TgNodeInfo *n);
+/* Node n is RotaryEmbedding of rows that were looked up for it: it does so itself. */
+bool rotate_by_positions(TgPass *p, TgNodeInfo *n);
 /* Node n is Concat(RotaryEmbedding(first part), rest): one RotaryEmbedding. */
 bool rotate_part(TgPass *p, TgNodeInfo *n);
 

@@ -3,6 +3,7 @@
  *
  *   RotaryEmbedding(Transpose(Reshape(x)))   becomes   Transpose(Reshape(RotaryEmbedding(x; num_heads)))
  *   Concat(RotaryEmbedding(first part of x), rest of x)   becomes  RotaryEmbedding(x; rotary_embedding_dim)
+ *   RotaryEmbedding(x, Gather(cos, p), Gather(sin, p))    becomes  RotaryEmbedding(x, cos, sin, p)
  *
  * The views that split heads then lie behind the operator, where Attention takes them away. */
 #include "axes.h"
@@ -89,5 +90,33 @@ bool rotate_part(TgPass *p, TgNodeInfo *n)
         return false;
     pass_count(p, "partial-rotary");
     pass_replace(p, n->out[0], made, "partial-rotary");
+    return true;
+}
+
+/* --- positions -------------------------------------------------------------------------------------------- */
+
+/* The table whose rows v holds for positions [batch, length]; 0: it does not, or somebody else needs v. */
+static TgValue table_of(const TgGraph *g, TgValue v, TgValue *positions)
+{
+    const TgNodeInfo *n = tg_producer(g, v, TG_Gather);
+    if (!n || tg_attr_int(n, "axis") != 0 || pass_rank(g, n->in[0]) != 2 || pass_rank(g, n->in[1]) != 2 ||
+        !tg_used_once(g, v))
+        return 0;
+    *positions = n->in[1];
+    return n->in[0];
+}
+
+bool rotate_by_positions(TgPass *p, TgNodeInfo *n)
+{
+    TgValue rows = 0, others = 0;
+    TgValue cos = in(n, 3) ? 0 : table_of(p->g, n->in[1], &rows),
+            sin = cos ? table_of(p->g, n->in[2], &others) : 0;
+    if (!sin || rows != others || tg_type_of(p->g, rows)->dtype != TG_i64 || !pass_may(p))
+        return false;
+    TgValue made = pass_op(p, TG_RotaryEmbedding, n->attrs, 4, n->in[0], cos, sin, rows);
+    if (!made || !same_type(p->g, made, n->out[0]))
+        return false;
+    pass_count(p, "rotary-by-positions");
+    pass_replace(p, n->out[0], made, "rotary-by-positions");
     return true;
 }
