@@ -206,12 +206,15 @@ static uint32_t nodes_behind(TgPass *p, TgValue v)
     return count;
 }
 
-static uint32_t nodes_needed(const TgPass *p, const Piece *piece, uint32_t count)
+/* Operands that are used again keep alive what is behind them alone. */
+static uint32_t nodes_needed(TgPass *p, const Piece *piece, uint32_t count)
 {
     uint32_t needed = count > 1;
     for (uint32_t i = 0; i < count; i++)
         if (piece[i].kind == RUN)
             needed += has_shape_slices(p) ? 1 : 2;
+        else if (piece[i].kind == OPERAND && tg_used_once(p->g, piece[i].operand))
+            needed += nodes_behind(p, piece[i].operand);
     return needed;
 }
 
