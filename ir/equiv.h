@@ -59,8 +59,8 @@ typedef struct {
 TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options);
 void tg_checker_free(TgChecker *c); /* may be NULL */
 const TgEquivResult *tg_checker_result(const TgChecker *c); /* counts, the common bound */
-/* May `made` take the place of `old`? Both are values of g, and nothing is replaced yet. */
-TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, TgValue old, TgValue made, bool text,
+/* May made[i] take the place of old[i], for all n of them together? They are values of g; nothing is replaced yet. */
+TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgValue *old, const TgValue *made, bool text,
                                TgReplacement *result);
 
 /* Random inputs for a graph: sizes for its symbols from `seed`, values by element type, name and class. */

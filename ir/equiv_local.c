@@ -1,4 +1,7 @@
-/* One replacement within a graph: does the value that takes the place of another one compute the same?
+/* One replacement within a graph: do the values that take the place of others compute the same?
+ *
+ * Several values are asked about together where one operator gives them all (attention and its cache): alone, one
+ * of them may fail, for what another one needs, where the old one did not. What follows speaks of one.
  *
  * Both values stand in the same graph, so what they have in common cuts out a region. From the new value the
  * graph is walked back to values that the old one depends on: there it is cut, and cut values are any values.
@@ -18,7 +21,7 @@
 #include "equiv_parts.h"
 
 enum {
-    WIDENINGS = 5,
+    WIDENINGS = 10, /* masks are made in that many steps */
     MOST_VALUES = 600, /* of a cone */
     TIED_BYTES = 64 << 10
 };
@@ -45,7 +48,8 @@ struct TgChecker {
 typedef struct {
     TgChecker *c;
     TgGraph *g;
-    TgValue old, made;
+    uint32_t n;
+    const TgValue *old, *made;
     TgArena *arena;
     uint32_t ancestor, opened, cut, reach, seen; /* stamps */
     TgU32s cone;                                 /* what `old` depends on, nearest first */
@@ -96,10 +100,19 @@ static void add_to_cone(Region *r, TgValue v)
     TG_PUSH(r->arena, &r->cone, v);
 }
 
+static bool is_target(const Region *r, TgValue v)
+{
+    for (uint32_t i = 0; i < r->n; i++)
+        if (v == r->old[i])
+            return true;
+    return false;
+}
+
 static void find_cone(Region *r)
 {
     r->ancestor = ++r->c->stamp;
-    add_to_cone(r, r->old);
+    for (uint32_t i = 0; i < r->n; i++)
+        add_to_cone(r, r->old[i]);
     for (uint32_t i = 0; i < r->cone.n && r->cone.n < MOST_VALUES; i++) {
         const TgNodeInfo *n = producer(r->g, r->cone.at[i]);
         for (uint32_t k = 0; n && k < n->n_in; k++)
@@ -148,7 +161,7 @@ static bool stops(const Region *r, int side, TgValue v)
     const Mark *m = mark_of(r, v);
     if (is_given(r->g, v) || m->cut == r->cut)
         return true;
-    if (!is_real(r->g, v) || m->opened == r->opened || v == r->old)
+    if (!is_real(r->g, v) || m->opened == r->opened || is_target(r, v))
         return false;
     return side ? m->ancestor == r->ancestor : m->reach != r->reach;
 }
@@ -177,7 +190,8 @@ static void walk(Region *r, int side)
 {
     r->seen = ++r->c->stamp;
     r->stack.n = r->nodes[side].n = 0;
-    TG_PUSH(r->arena, &r->stack, side ? r->made : r->old);
+    for (uint32_t i = r->n; i-- > 0;)
+        TG_PUSH(r->arena, &r->stack, side ? r->made[i] : r->old[i]);
     while (r->stack.n && !r->overflow) {
         TgValue v = r->stack.at[r->stack.n - 1];
         Mark *m = mark_of(r, v);
@@ -225,7 +239,8 @@ static void forget(const Region *r, int side)
     TgValue *became = r->c->became[side];
     for (uint32_t i = 0; i < r->cuts.n; i++)
         became[r->cuts.at[i].a] = 0;
-    became[side ? r->made : r->old] = 0;
+    for (uint32_t i = 0; i < r->n; i++)
+        became[side ? r->made[i] : r->old[i]] = 0;
     for (uint32_t i = 0; i < r->nodes[side].n; i++) {
         const TgNodeInfo *n = tg_node(r->g, r->nodes[side].at[i]);
         for (uint32_t k = 0; k < n->n_in; k++)
@@ -328,14 +343,17 @@ const TgEquivResult *tg_checker_result(const TgChecker *c)
     return &c->result;
 }
 
-TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, TgValue old, TgValue made, bool text, TgReplacement *result)
+TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgValue *old, const TgValue *made, bool text,
+                               TgReplacement *result)
 {
     TgPlace place = *tg_place(c->tg);
     uint32_t checked = c->result.checked;
     make_room(c, g);
-    Region r = {.c = c, .g = g, .old = old, .made = made, .arena = tg_arena_new(c->tg)};
-    EquivPair target = {old, made};
-    TG_PUSH(r.arena, &r.targets, target);
+    Region r = {.c = c, .g = g, .n = n, .old = old, .made = made, .arena = tg_arena_new(c->tg)};
+    for (uint32_t i = 0; i < n; i++) {
+        EquivPair target = {old[i], made[i]};
+        TG_PUSH(r.arena, &r.targets, target);
+    }
     r.opened = ++c->stamp;
     find_cone(&r);
     EquivOutcome o = ask(&r);

@@ -22,12 +22,6 @@ static void combine_int(Combine how, void *to, const void *from, int64_t n)
         z[i] = COMBINE_INT(how, z[i], x[i]);
 }
 
-static void combine_string(Combine how, void *to, const void *from, int64_t n)
-{
-    (void)how; /* combiner refuses all but replacement */
-    memcpy(to, from, (size_t)n * sizeof(TgBytes));
-}
-
 static int compare_int(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -219,12 +213,19 @@ static bool combiner(TgEvalCall *c, Combine *how, Combiner *f)
         if (wanted == tg_name(c->tg, names[i]))
             *how = (Combine)i;
     *f = eval_is_real(c->in[0]) ? TG_BY_NUM(c, combine) : combine_int;
-    if (dtype == TG_str)
-        *f = combine_string;
     if (c->in[2]->dtype != dtype || (*how != COMBINE_NONE && dtype == TG_str) ||
         tg_dtype_class(dtype) == TG_CLASS_C)
         return eval_bad_type(c, c->in[2]->dtype);
     return true;
+}
+
+/* n elements of any carrier replace others; numbers may also be combined with them. */
+static void put(Combine how, Combiner f, void *to, const void *from, int64_t n, size_t element)
+{
+    if (how == COMBINE_NONE)
+        memcpy(to, from, (size_t)n * element);
+    else
+        f(how, to, from, n);
 }
 
 static bool copy_input(TgEvalCall *c)
@@ -256,8 +257,8 @@ bool eval_scatter_elements(TgEvalCall *c)
         int64_t k;
         if (!eval_index(c, eval_ints_of(at)[i], x->dim[axis], &k))
             return false;
-        f(how, (char *)c->out[0].data + (size_t)(e.offset + k * e.step) * element,
-          (const char *)from->data + (size_t)i * element, 1);
+        put(how, f, (char *)c->out[0].data + (size_t)(e.offset + k * e.step) * element,
+            (const char *)from->data + (size_t)i * element, 1, element);
     }
     return true;
 }
@@ -279,8 +280,8 @@ bool eval_scatter_nd(TgEvalCall *c)
     for (int64_t i = 0; i < t.tuples; i++) {
         if (!tuple_at(c, &t, i, &offset))
             return false;
-        f(how, (char *)c->out[0].data + (size_t)offset * element,
-          (const char *)from->data + (size_t)(i * t.block) * element, t.block);
+        put(how, f, (char *)c->out[0].data + (size_t)offset * element,
+            (const char *)from->data + (size_t)(i * t.block) * element, t.block, element);
     }
     return true;
 }

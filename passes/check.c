@@ -19,15 +19,15 @@ static TgName place_of(const TgPass *p, TgValue v)
     return node ? node : info->name ? info->name : "";
 }
 
-static bool find_equal(TgPass *p, TgValue old, TgValue made, const char *rewrite)
+static bool find_equal(TgPass *p, uint32_t n, const TgValue *old, const TgValue *made, const char *rewrite)
 {
     TgReport *r = p->report;
     TgApplication a = {.number = r->applied,
                        .pass = tg_name(p->tg, p->name),
                        .rewrite = tg_name(p->tg, rewrite ? rewrite : p->name),
-                       .place = place_of(p, old)};
+                       .place = place_of(p, old[0])};
     double start = now();
-    TgVerdict verdict = tg_check_replacement(p->options->checker, p->g, old, made, p->options->trace != NULL, &a.check);
+    TgVerdict verdict = tg_check_replacement(p->options->checker, p->g, n, old, made, p->options->trace != NULL, &a.check);
     r->check_seconds += now() - start;
     if (verdict == TG_DIFFERENT) {
         TG_PUSH(p->model->arena, &r->refusals, a);
@@ -41,13 +41,20 @@ static bool find_equal(TgPass *p, TgValue old, TgValue made, const char *rewrite
     return true;
 }
 
+bool pass_replace_all(TgPass *p, uint32_t n, const TgValue *old, const TgValue *made, const char *rewrite)
+{
+    if (p->options->checker && !find_equal(p, n, old, made, rewrite))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        const TgValueInfo *from = tg_value(p->g, old[i]), *to = tg_value(p->g, made[i]);
+        if (from->origin == TG_V_RESULT && to->origin == TG_V_RESULT)
+            tg_node_origin(p->g, to->node, tg_node(p->g, from->node), rewrite);
+        tg_replace(p->g, old[i], made[i]);
+    }
+    return true;
+}
+
 bool pass_replace(TgPass *p, TgValue old, TgValue made, const char *rewrite)
 {
-    if (p->options->checker && !find_equal(p, old, made, rewrite))
-        return false;
-    const TgValueInfo *from = tg_value(p->g, old), *to = tg_value(p->g, made);
-    if (from->origin == TG_V_RESULT && to->origin == TG_V_RESULT)
-        tg_node_origin(p->g, to->node, tg_node(p->g, from->node), rewrite);
-    tg_replace(p->g, old, made);
-    return true;
+    return pass_replace_all(p, 1, &old, &made, rewrite);
 }

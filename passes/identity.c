@@ -224,14 +224,41 @@ static TgValue concat_of_split(TgPass *p, TgNodeInfo *n)
     return split->in[0];
 }
 
+/* Nothing stands beside it: the others are empty along the axis. */
+static TgValue only_part(TgPass *p, TgNodeInfo *n)
+{
+    int64_t axis = tg_attr_int(n, "axis");
+    TgValue kept = 0;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (same_type(p->g, n->in[i], n->out[0]) && !kept)
+            kept = n->in[i];
+        else if (pass_dim(p->g, n->in[i], (int32_t)axis) != 0)
+            return 0;
+    return kept;
+}
+
 static TgValue concat(TgPass *p, TgNodeInfo *n)
 {
-    return n->n_in == 1 ? n->in[0] : concat_of_split(p, n);
+    TgValue kept = n->n_in == 1 ? n->in[0] : only_part(p, n);
+    return kept ? kept : concat_of_split(p, n);
+}
+
+/* Pad by nothing. */
+static TgValue pad(TgPass *p, TgNodeInfo *n)
+{
+    int64_t by[2 * TG_MAX_RANK];
+    uint32_t count;
+    if (!same_type(p->g, n->in[0], n->out[0]) || !tg_const_ints(p->g, n->in[1], 2 * TG_MAX_RANK, by, &count))
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (by[i] != 0)
+            return 0;
+    return n->in[0];
 }
 
 static TgValue split(TgPass *p, TgNodeInfo *n)
 {
-    return n->n_out == 1 ? same_shape(p, n) : 0;
+    return same_shape(p, n); /* the first part is all of it */
 }
 
 static TgValue dropout(TgPass *p, TgNodeInfo *n)
@@ -287,6 +314,7 @@ static const struct {
     {TG_Gather, gather, "drop-gather"},
     {TG_Concat, concat, "drop-concat"},
     {TG_Split, split, "drop-split"},
+    {TG_Pad, pad, "drop-pad"},
 };
 
 static void visit(TgPass *p, TgNode node, uint32_t row)

@@ -38,6 +38,8 @@ void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...) TG_PR
  * false: it does not, nothing was replaced (check.c). So one rewrite is one or more of these, each right by itself.
  * Provenance goes from the node of `old` to the node of `made`. */
 bool pass_replace(TgPass *p, TgValue old, TgValue made, const char *rewrite);
+/* The same for several results of one operator, which are right together or not at all. */
+bool pass_replace_all(TgPass *p, uint32_t n, const TgValue *old, const TgValue *made, const char *rewrite);
 /* The same for a node that reads `v` in place of its operand `slot`, and must compute what it did. */
 bool pass_replace_operand(TgPass *p, TgNode n, uint32_t slot, TgValue v, const char *rewrite);
 /* v computed anew with `to` in the place of `from`, on which it depends by way of operators of one result. 0: it does

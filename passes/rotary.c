@@ -227,6 +227,12 @@ static void visit(TgPass *p, TgNodeInfo *n)
     SignedMap m;
     if (n->op == TG_Add)
         visit_sum(p, n);
+    else if (n->op == TG_RotaryEmbedding && (rotate_merged_heads(p, n) || rotate_by_positions(p, n)))
+        return;
+    else if (n->op == TG_Concat && (rotate_part(p, n) || rotate_pairs(p, n)))
+        return;
+    else if (n->op == TG_Reshape && rotate_pairs(p, n))
+        return;
     else if (starts_permutation(p->g, n) && pass_rank(p->g, n->out[0]) >= 1 && tg_is_float(tg_type_of(p->g, n->out[0])->dtype) &&
              signed_map(p, n->out[0], 1, 0, &m) && !as_mul(p, n->out[0], &m))
         into_weights(p, n->out[0], &m, 1);

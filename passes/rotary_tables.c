@@ -48,63 +48,6 @@ static bool read_rotation(TgPass *p, TgNodeInfo *n, Rotation *r)
 
 /* --- RotaryEmbedding --------------------------------------------------------------------------------------------------------- */
 
-/* The first half of table t along the last axis, if the second one equals it; 0: not proved. Depth is bounded. */
-static TgValue half_of(TgPass *p, TgValue t, uint32_t depth);
-
-static TgValue half_of_constant(TgPass *p, TgValue t)
-{
-    const TgTensor *data = tg_const_of(p->g, t);
-    int64_t size = pass_dim(p->g, t, -1), half = size / 2;
-    if (data->payload == TG_RECIPE || data->count > 1 << 22 || size < 2 || size % 2)
-        return 0;
-    for (size_t i = 0; i < data->count; i++)
-        if ((int64_t)(i % (size_t)size) < half &&
-            tg_tensor_float(p->tg, data, i) != tg_tensor_float(p->tg, data, i + (size_t)half))
-            return 0;
-    int64_t axis = pass_rank(p->g, t) - 1;
-    return pass_op(p, TG_Slice, NULL, 4, t, pass_ints(p, 1, &(int64_t){0}), pass_ints(p, 1, &half), pass_ints(p, 1, &axis));
-}
-
-static TgValue half_of_binary(TgPass *p, const TgNodeInfo *n, uint32_t depth)
-{
-    for (uint32_t i = 0; i < 2; i++)
-        if (is_const(p->g, n->in[1 - i]) && (pass_rank(p->g, n->in[1 - i]) == 0 || pass_dim(p->g, n->in[1 - i], -1) == 1)) {
-            TgValue half = half_of(p, n->in[i], depth);
-            return !half ? 0 : i ? pass_op(p, n->op, n->attrs, 2, n->in[0], half) : pass_op(p, n->op, n->attrs, 2, half, n->in[1]);
-        }
-    return 0;
-}
-
-static TgValue half_of(TgPass *p, TgValue t, uint32_t depth)
-{
-    if (is_const(p->g, t))
-        return half_of_constant(p, t);
-    if (tg_value(p->g, t)->origin != TG_V_RESULT || depth == 0)
-        return 0;
-    const TgNodeInfo *n = tg_node(p->g, tg_value(p->g, t)->node);
-    int32_t rank = pass_rank(p->g, t);
-    if (n->op == TG_Concat) {
-        int64_t axis = tg_attr_int(n, "axis");
-        return n->n_in == 2 && n->in[0] == n->in[1] && (axis == -1 || axis == rank - 1) ? n->in[0] : 0;
-    }
-    if (n->op == TG_Cos || n->op == TG_Sin || n->op == TG_Cast || n->op == TG_Neg) {
-        TgValue half = half_of(p, n->in[0], depth - 1);
-        return half ? pass_op(p, n->op, n->attrs, 1, half) : 0;
-    }
-    if (n->op == TG_Unsqueeze) {
-        int64_t axes[TG_MAX_RANK];
-        uint32_t count;
-        if (!tg_const_ints(p->g, n->in[1], TG_MAX_RANK, axes, &count))
-            return 0;
-        for (uint32_t i = 0; i < count; i++)
-            if (axes[i] == -1 || axes[i] == rank - 1)
-                return 0;
-        TgValue half = half_of(p, n->in[0], depth - 1);
-        return half ? pass_op(p, TG_Unsqueeze, NULL, 2, half, n->in[1]) : 0;
-    }
-    return n->op == TG_Mul || n->op == TG_Div ? half_of_binary(p, n, depth - 1) : 0;
-}
-
 /* (-second half, first half) */
 static bool is_half_rotation(const SignedMap *m)
 {
@@ -115,22 +58,24 @@ static bool is_half_rotation(const SignedMap *m)
     return m->n % 2 == 0;
 }
 
-/* The table [batch, 1, positions, half] as the operator wants it: [batch, positions, half]; 0: it does not fit x. */
-static TgValue cache_of(TgPass *p, TgValue table, TgValue x)
+/* Neighbours: (-second, first) of every pair. */
+static bool is_pair_rotation(const SignedMap *m)
 {
-    const TgType *t = tg_type_of(p->g, table), *want = tg_type_of(p->g, x);
-    if (pass_rank(p->g, table) != 4 || !tg_dim_is(t->dim[1], 1) || t->dim[0] != want->dim[0] || t->dim[2] != want->dim[2])
-        return 0;
-    TgValue half = half_of(p, table, 8);
-    return half ? pass_op(p, TG_Squeeze, NULL, 2, half, pass_ints(p, 1, &(int64_t){1})) : 0;
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->index[i] != (i ^ 1) || m->factor[i] != (i % 2 ? 1 : -1))
+            return false;
+    return m->n % 2 == 0;
 }
 
 static TgValue as_operator(TgPass *p, const Rotation *r)
 {
-    if ((p->opset < 23 && !p->options->make_rotary) || pass_rank(p->g, r->x) != 4 || !is_half_rotation(&r->map))
+    RotaryCaches c;
+    bool half = is_half_rotation(&r->map), pair = is_pair_rotation(&r->map);
+    if (!rotary_allowed(p) || pass_rank(p->g, r->x) != 4 || (!half && !pair) ||
+        !rotary_caches(p, r->x, r->cos, r->sin, half ? TABLE_TWO_HALVES : TABLE_PAIRS, &c))
         return 0;
-    TgValue cos = cache_of(p, r->cos, r->x), sin = cos ? cache_of(p, r->sin, r->x) : 0;
-    return sin ? pass_op(p, TG_RotaryEmbedding, NULL, 3, r->x, cos, sin) : 0;
+    const TgAttrs *attrs = half ? NULL : tg_attrs(p->tg, TG_RotaryEmbedding, "interleaved=i", (int64_t)1);
+    return pass_op(p, TG_RotaryEmbedding, attrs, c.rows ? 4 : 3, r->x, c.cos, c.sin, c.rows);
 }
 
 /* --- signs into the table ------------------------------------------------------------------------------------------------------ */

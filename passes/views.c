@@ -3,9 +3,9 @@
  * to a constant where the sizes allow one (0 copies a size, -1 is the one that is left), Unsqueeze or Squeeze where only
  * sizes of 1 come or go. A Transpose that moves nothing but sizes of 1 is a view; two of them are one.
  * Needs: inferred types. Breaks: nothing. */
-#include "pass.h"
+#include "views.h"
 
-static bool is_view(TgOp op)
+bool is_view(TgOp op)
 {
     return op == TG_Reshape || op == TG_Flatten || op == TG_Squeeze || op == TG_Unsqueeze;
 }
@@ -20,8 +20,7 @@ static TgValue root_of(const TgGraph *g, TgValue v)
     }
 }
 
-/* The constant operand that makes Reshape give `to` from `from`, if there is one. */
-static bool constant_target(const TgType *from, const TgType *to, int64_t *target)
+bool constant_target(const TgType *from, const TgType *to, int64_t *target)
 {
     bool rest = false;
     for (int32_t i = 0; i < to->rank; i++) {
@@ -122,8 +121,7 @@ static void shorten(TgPass *p, TgNodeInfo *n)
 
 /* --- transpose --------------------------------------------------------------------------------------------------------- */
 
-/* perm of a Transpose, the default (reversal) included; false: rank unknown. */
-static bool permutation(const TgGraph *g, const TgNodeInfo *n, int64_t *perm, int32_t *rank)
+bool transpose_permutation(const TgGraph *g, const TgNodeInfo *n, int64_t *perm, int32_t *rank)
 {
     uint32_t count;
     const int64_t *given = tg_attr_ints(n, "perm", &count);
@@ -135,10 +133,10 @@ static bool permutation(const TgGraph *g, const TgNodeInfo *n, int64_t *perm, in
     return true;
 }
 
-static const TgAttrs *with_perm(TgPass *p, int32_t rank, const int64_t *perm)
+const TgAttrs *transpose_attrs(Tg *tg, int32_t rank, const int64_t *perm)
 {
     TgAttrBuild b;
-    tg_attrs_begin(&b, p->tg);
+    tg_attrs_begin(&b, tg);
     tg_attrs_ints(&b, "perm", (uint32_t)rank, perm);
     return tg_attrs_end(&b, TG_Transpose);
 }
@@ -148,11 +146,11 @@ static void compose(TgPass *p, TgNodeInfo *n)
     const TgNodeInfo *first = tg_producer(p->g, n->in[0], TG_Transpose);
     int64_t a[TG_MAX_RANK], b[TG_MAX_RANK], both[TG_MAX_RANK];
     int32_t rank;
-    if (!first || !permutation(p->g, first, a, &rank) || !permutation(p->g, n, b, &rank) || !pass_allow(p, "merge-transposes"))
+    if (!first || !transpose_permutation(p->g, first, a, &rank) || !transpose_permutation(p->g, n, b, &rank) || !pass_allow(p, "merge-transposes"))
         return;
     for (int32_t i = 0; i < rank; i++)
         both[i] = a[b[i]];
-    TgValue made = pass_op(p, TG_Transpose, with_perm(p, rank, both), 1, first->in[0]);
+    TgValue made = pass_op(p, TG_Transpose, transpose_attrs(p->tg, rank, both), 1, first->in[0]);
     if (made)
         pass_replace(p, n->out[0], made, "merge-transposes");
 }
@@ -161,7 +159,7 @@ static void transpose_as_view(TgPass *p, TgNodeInfo *n)
 {
     int64_t perm[TG_MAX_RANK], target[TG_MAX_RANK], last = -1;
     int32_t rank;
-    if (!permutation(p->g, n, perm, &rank))
+    if (!transpose_permutation(p->g, n, perm, &rank))
         return;
     const TgType *from = tg_type_of(p->g, n->in[0]), *to = tg_type_of(p->g, n->out[0]);
     for (int32_t i = 0; i < rank; i++)

@@ -72,6 +72,29 @@ static void test_output_without_type(void **state)
     assert_true(tg_is_tensor(tg_type_of(m->graph, y->value)));
 }
 
+/* One name for sizes is believed for the batch, for layers and for keys and values; not between a mask and ids. */
+static void test_sizes_of_layers_agree(void **state)
+{
+    static const struct {
+        const char *name, *type;
+    } inputs[] = {{"past.0.key", "f32[B,S]"},     {"past.0.value", "f32[B,S]"},
+                  {"past.1.key", "f32[B,S]"},     {"mask", "f32[B,S__2]"},
+                  {"ids", "f32[B,S__3]"},         {"past.1.other", "f32[B,S__4]"},
+                  {"past.2.other", "f32[B,S__4]"}};
+    Bench *b = *state;
+    char text[2048] = "";
+    enum { N = sizeof inputs / sizeof *inputs };
+    for (size_t i = 0; i < N; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "11:{1:'%s' 2:{1:{1:1 2:{1:{2:'B'} 1:{2:'S'}}}}} ", inputs[i].name);
+    snprintf(text + strlen(text), sizeof text - strlen(text), "12:{1:'mask'}");
+    TgModel *m = load_graph(b, text);
+    assert_loaded(b, m);
+    for (uint32_t i = 0; i < N; i++)
+        assert_string_equal(tg_type_text(b->tg, tg_type_of(m->graph, m->graph->inputs.at[i])),
+                            inputs[i].type);
+}
+
 static void test_types_of_all_kinds(void **state)
 {
     Bench *b = *state;
@@ -273,6 +296,7 @@ int main(void)
         TEST(test_model_fields),
         TEST(test_interface_keeps_its_spelling),
         TEST(test_output_without_type),
+        TEST(test_sizes_of_layers_agree),
         TEST(test_types_of_all_kinds),
         TEST(test_initializer_as_input),
         TEST(test_node_fields),

@@ -1,0 +1,151 @@
+/* Rotary embeddings written as complex numbers:  (c x1 - s x2, s x1 + c x2)  with x1, x2 the halves of
+ * x, or its even and odd elements; put together by Concat, or by Unsqueeze, Concat and Reshape. Heads
+ * before positions or behind them; the rest of x may follow unrotated. It is RotaryEmbedding. */
+#include "rotary.h"
+#include "signed_map.h"
+#include "views.h"
+
+typedef struct {
+    TgValue x, x1, x2, cos, sin;
+    bool interleaved;
+} Pairs;
+
+/* --- reading ------------------------------------------------------------------------------------------ */
+
+/* The two parts that v puts together along its last axis. */
+static bool parts_of(TgPass *p, TgValue v, TgValue part[2], bool *interleaved)
+{
+    const TgNodeInfo *n = tg_producer(p->g, v, TG_Concat);
+    *interleaved = n == NULL;
+    if (!n) {
+        const TgNodeInfo *reshape = tg_producer(p->g, v, TG_Reshape);
+        n = reshape ? tg_producer(p->g, reshape->in[0], TG_Concat) : NULL;
+        if (!n || pass_rank(p->g, n->out[0]) != pass_rank(p->g, v) + 1)
+            return false;
+    }
+    int64_t axis = tg_attr_int(n, "axis");
+    if (n->n_in != 2 || (axis != -1 && axis != pass_rank(p->g, n->out[0]) - 1))
+        return false;
+    for (uint32_t i = 0; i < 2; i++) {
+        const TgNodeInfo *unsqueeze = *interleaved ? tg_producer(p->g, n->in[i], TG_Unsqueeze) : NULL;
+        if (*interleaved && (!unsqueeze || pass_dim(p->g, n->in[i], -1) != 1 ||
+                             pass_rank(p->g, unsqueeze->in[0]) != pass_rank(p->g, v)))
+            return false;
+        part[i] = unsqueeze ? unsqueeze->in[0] : n->in[i];
+    }
+    return true;
+}
+
+/* v = table * x; either order. */
+static bool is_term(const TgGraph *g, TgValue v, TgValue table, TgValue x)
+{
+    const TgNodeInfo *n = tg_producer(g, v, TG_Mul);
+    return n && ((n->in[0] == table && n->in[1] == x) || (n->in[1] == table && n->in[0] == x));
+}
+
+/* real = c x1 - s x2, imaginary = s x1 + c x2 for some order of factors. */
+static bool read_rotation(const TgGraph *g, TgValue real, TgValue imaginary, Pairs *q)
+{
+    const TgNodeInfo *sub = tg_producer(g, real, TG_Sub), *add = tg_producer(g, imaginary, TG_Add);
+    const TgNodeInfo *a = sub ? tg_producer(g, sub->in[0], TG_Mul) : NULL,
+                     *b = sub ? tg_producer(g, sub->in[1], TG_Mul) : NULL;
+    for (uint32_t i = 0; a && b && add && i < 4; i++) {
+        q->cos = a->in[i & 1];
+        q->x1 = a->in[!(i & 1)];
+        q->sin = b->in[i >> 1];
+        q->x2 = b->in[!(i >> 1)];
+        for (uint32_t k = 0; k < 2; k++)
+            if (is_term(g, add->in[k], q->sin, q->x1) && is_term(g, add->in[1 - k], q->cos, q->x2))
+                return true;
+    }
+    return false;
+}
+
+/* v holds the elements start, start + step, ... of the last axis of x. */
+static bool is_stride(TgPass *p, TgValue v, TgValue x, uint32_t start, uint32_t step)
+{
+    SignedMap m;
+    if (!signed_map(p, v, 1, x, &m) || m.source != x || m.tail != 1)
+        return false;
+    for (uint32_t i = 0; i < m.n; i++)
+        if (m.index[i] != start + i * step || m.factor[i] != 1)
+            return false;
+    return true;
+}
+
+/* x, of the type of `like`, of which x1 and x2 are halves (or even and odd elements) of the first `size`
+ * ones; 0: they are not. */
+static TgValue common_source(TgPass *p, const Pairs *q, uint32_t size, TgValue like)
+{
+    uint32_t step = q->interleaved ? 2 : 1, second = q->interleaved ? 1 : size / 2;
+    TgValue x = q->x1;
+    for (uint32_t i = 0; i < 3; i++) {
+        const TgValueInfo *info = tg_value(p->g, x);
+        const TgNodeInfo *n = info->origin == TG_V_RESULT ? tg_node(p->g, info->node) : NULL;
+        if (!n || (n->op != TG_Slice && n->op != TG_Split))
+            return 0;
+        x = n->in[0];
+        if (same_type(p->g, x, like) && is_stride(p, q->x1, x, 0, step) &&
+            is_stride(p, q->x2, x, second, step))
+            return x;
+    }
+    return 0;
+}
+
+/* v is the rotation of x, or of its first part where `like`, which has the type of x, is larger. */
+static bool read_pairs(TgPass *p, TgValue v, TgValue like, Pairs *q)
+{
+    TgValue part[2];
+    int64_t size = pass_dim(p->g, v, -1);
+    if (pass_rank(p->g, v) != 4 || size < 2 || size % 2 || !parts_of(p, v, part, &q->interleaved) ||
+        !read_rotation(p->g, part[0], part[1], q))
+        return false;
+    q->x = common_source(p, q, (uint32_t)size, like);
+    return q->x && pass_rank(p->g, q->cos) == 4 && pass_rank(p->g, q->sin) == 4;
+}
+
+/* --- writing ------------------------------------------------------------------------------------------ */
+
+static TgValue exchange_axes(TgPass *p, TgValue v)
+{
+    return pass_op(p, TG_Transpose, transpose_attrs(p->tg, 4, (int64_t[]){0, 2, 1, 3}), 1, v);
+}
+
+/* `out` is the rotation of x, or of its first `part` elements (0: of all). */
+static bool write_pairs(TgPass *p, Pairs q, TgValue out, int64_t part)
+{
+    RotaryCaches c;
+    bool heads_first = tg_dim_is(tg_type_of(p->g, q.cos)->dim[1], 1);
+    if (!pass_may(p))
+        return false;
+    if (!heads_first) {
+        q.x = exchange_axes(p, q.x);
+        q.cos = q.x ? exchange_axes(p, q.cos) : 0;
+        q.sin = q.cos ? exchange_axes(p, q.sin) : 0;
+    }
+    if (!q.sin || !q.cos || !rotary_caches(p, q.x, q.cos, q.sin, TABLE_ONE_HALF, &c))
+        return false;
+    const TgAttrs *attrs = tg_attrs(p->tg, TG_RotaryEmbedding, "interleaved=i rotary_embedding_dim=i",
+                                    (int64_t)q.interleaved, part);
+    TgValue made = pass_op(p, TG_RotaryEmbedding, attrs, c.rows ? 4 : 3, q.x, c.cos, c.sin, c.rows);
+    if (made && !heads_first)
+        made = exchange_axes(p, made);
+    if (!made || !same_type(p->g, made, out))
+        return false;
+    pass_count(p, "rotary-pairs");
+    pass_replace(p, out, made, "rotary-pairs");
+    return true;
+}
+
+bool rotate_pairs(TgPass *p, TgNodeInfo *n)
+{
+    Pairs q;
+    if (!rotary_allowed(p) || pass_rank(p->g, n->out[0]) != 4)
+        return false;
+    if (read_pairs(p, n->out[0], n->out[0], &q))
+        return write_pairs(p, q, n->out[0], 0);
+    int64_t size = n->op == TG_Concat && n->n_in == 2 ? pass_dim(p->g, n->in[0], -1) : 0;
+    if (size < 2 || !read_pairs(p, n->in[0], n->out[0], &q))
+        return false;
+    return is_stride(p, n->in[1], q.x, (uint32_t)size, 1) && write_pairs(p, q, n->out[0], size);
+}
