@@ -86,9 +86,12 @@ static const TgTensor *moved(TgArena *arena, const TgTensor *t, uint64_t seed)
 }
 #undef NUDGE
 
+/* What was moved, to be put back: a constant, or the attributes of a node. */
 typedef struct {
     TgValueInfo *value;
     const TgTensor *tensor;
+    TgNodeInfo *node;
+    const TgAttrs *attrs;
 } Saved;
 
 typedef struct {
@@ -99,6 +102,29 @@ typedef struct {
     saved;
 } Move;
 
+static bool has_attrs(const TgGraph *g, const TgAttrs *attrs)
+{
+    for (TgNode n = 1; n < g->nodes.n; n++)
+        if (tg_node(g, n)->attrs == attrs)
+            return true;
+    return false;
+}
+
+/* Numbers among the attributes (scale, alpha) are constants as well. */
+static void move_attributes(Move *m, TgNodeInfo *n, uint64_t seed)
+{
+    TgAttrBuild build;
+    Saved before = {.node = n, .attrs = n->attrs};
+    tg_attrs_from(&build, m->s->tg, n->attrs);
+    for (uint32_t i = 0; i < n->attrs->n; i++) {
+        const TgAttr *a = &n->attrs->at[i];
+        if (a->kind == TG_A_FLOAT && a->u.f != 0 && isfinite(a->u.f))
+            tg_attrs_float(&build, a->name, nextafterf(a->u.f, coin(seed, i) ? INFINITY : -INFINITY));
+    }
+    n->attrs = tg_attrs_end(&build, n->op);
+    TG_PUSH(m->arena, &m->saved, before);
+}
+
 static void move_constants(Move *m, TgGraph *g, const TgGraph *other)
 {
     for (TgValue v = 1; v < g->values.n; v++) {
@@ -108,13 +134,27 @@ static void move_constants(Move *m, TgGraph *g, const TgGraph *other)
             continue;
         if (has_tensor(m->s->tg, other, t))
             continue;
-        Saved before = {info, t};
+        Saved before = {.value = info, .tensor = t};
         TG_PUSH(m->arena, &m->saved, before);
         info->tensor = moved(m->arena, t, tg_mix(m->seed, v));
     }
-    for (TgNode n = 1; n < g->nodes.n; n++)
+    for (TgNode n = 1; n < g->nodes.n; n++) {
+        if (tg_node(g, n)->attrs->n && !has_attrs(other, tg_node(g, n)->attrs))
+            move_attributes(m, tg_node(g, n), tg_mix(m->seed, n));
         for (uint32_t s = 0; s < tg_node(g, n)->n_sub; s++)
             move_constants(m, tg_node(g, n)->sub[s].graph, other);
+    }
+}
+
+static void put_back(Move *m)
+{
+    while (m->saved.n-- > 0) {
+        const Saved *before = &m->saved.at[m->saved.n];
+        if (before->node)
+            before->node->attrs = before->attrs;
+        else
+            before->value->tensor = before->tensor;
+    }
 }
 
 /* How far output `output` of a graph goes when its own constants move; `value`: where it is. */
@@ -134,8 +174,7 @@ static double sensitivity(EquivSolve *s, bool of_b, const TgArray *in, uint32_t 
     }
     tg_evaluator_drop(s->evaluator);
     s->evaluator = own;
-    while (m.saved.n-- > 0)
-        m.saved.at[m.saved.n].value->tensor = m.saved.at[m.saved.n].tensor;
+    put_back(&m);
     tg_arena_free(m.arena);
     return distance;
 }
