@@ -33,7 +33,8 @@ scores: all ## write tests/SCORES.md from the corpora (see tests/README.md)
 
 bench: all ## measure times beside those of rivals: make bench MODELS=FOLDER (of models of real size)
 	@tools/bench/run $(BUILD)/tgopt
-	@cmake --build $(BUILD) --target bench_rules > /dev/null && $(BUILD)/bench_rules
+	@cmake --build $(BUILD) --target bench_rules bench_checks > /dev/null && $(BUILD)/bench_rules
+	@$(BUILD)/bench_checks $(wildcard $(MODELS)/*.onnx)
 ifdef MODELS
 	@tools/bench/rivals $(BUILD)/tgopt $(MODELS)
 else

@@ -172,7 +172,9 @@ EquivOutcome equiv_only_second_fails(EquivSolve *s)
 static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_SHIFTED,
                                        TG_IN_LARGE,  TG_IN_ZERO,   TG_IN_TINY,     TG_IN_TIES,
                                        TG_IN_FAR,    TG_IN_ODD};
-enum { DRAWS = sizeof classes / sizeof *classes, ALL_ONE = 3 /* way of sizes, see equiv_input.c */ };
+/* Ways of sizes that are tried whether others run or not, see equiv_input.c: all one, all the same, an empty past. */
+static const uint32_t special[] = {3, 2, 5};
+enum { DRAWS = sizeof classes / sizeof *classes, SPECIAL = sizeof special / sizeof *special };
 
 static double input_elements(const TgGraph *g)
 {
@@ -246,7 +248,7 @@ static EquivOutcome compare_floats(EquivSolve *s, bool *excused)
             if (i && o.verdict == TG_UNDECIDED)
                 o.verdict = TG_EQUAL; /* only one way of sizes runs: then that one */
         } else {
-            s->attempt = i == 2 ? ALL_ONE : good[i % 2];
+            s->attempt = i - 2 < SPECIAL ? special[i - 2] : good[i % 2];
             o = equiv_draw_floats(s, excused);
             if (o.verdict == TG_UNDECIDED)
                 o.verdict = TG_EQUAL; /* these values do not suit the model */
