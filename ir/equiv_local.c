@@ -90,6 +90,15 @@ static bool is_real(const TgGraph *g, TgValue v)
     return tg_is_tensor(t) && tg_is_float(t->dtype);
 }
 
+/* Both are the same result of equal nodes over the same operands. */
+static bool is_twin(const TgGraph *g, TgValue old, TgValue made)
+{
+    const TgNodeInfo *x = producer(g, old), *y = producer(g, made);
+    return x && y && !is_given(g, old) && x->op == y->op && x->attrs == y->attrs && x->n_in == y->n_in && !x->n_sub &&
+           !y->n_sub && tg_value(g, old)->index == tg_value(g, made)->index &&
+           memcmp(x->in, y->in, x->n_in * sizeof *x->in) == 0;
+}
+
 /* --- the old side's cone -------------------------------------------------------------------------------- */
 
 static void add_to_cone(Region *r, TgValue v)
@@ -348,6 +357,12 @@ TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgVal
 {
     TgPlace place = *tg_place(c->tg);
     uint32_t checked = c->result.checked;
+    if (n == 1 && !text && is_twin(g, old[0], made[0])) {
+        c->result.regions++;
+        c->result.reused++;
+        *result = (TgReplacement){.verdict = TG_EQUAL, .proved = true, .bound = -1074, .reused = true};
+        return TG_EQUAL;
+    }
     make_room(c, g);
     Region r = {.c = c, .g = g, .n = n, .old = old, .made = made, .arena = tg_arena_new(c->tg)};
     for (uint32_t i = 0; i < n; i++) {
