@@ -456,11 +456,13 @@ void tg_replace(TgGraph *g, TgValue old, TgValue new_value_)
         TG_PUSH(g->arena, &to->uses, use);
     }
     from->uses.n = 0;
-    for (uint32_t i = 0; from->returned && i < g->outputs.n; i++)
-        if (g->outputs.at[i].value == old)
-            g->outputs.at[i].value = new_value_;
-    to->returned += from->returned;
-    from->returned = 0;
+    for (uint32_t i = 0; from->returned && i < g->outputs.n; i++) { /* stops at the last one: graphs may have thousands */
+        if (g->outputs.at[i].value != old)
+            continue;
+        g->outputs.at[i].value = new_value_;
+        from->returned--;
+        to->returned++;
+    }
     if (to->origin == TG_V_RESULT && !to->name && from->origin == TG_V_RESULT) {
         to->name = from->name;
         to->declared = to->declared ? to->declared : from->declared;
