@@ -211,6 +211,28 @@ static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n)
     return true;
 }
 
+/* How many bytes were copied by way of a buffer that stays in the cache. Pieces end at pages of the output. Where the
+ * places in both files differ by no whole pages, the kernel's own copy would touch every page twice. */
+static size_t copy_through_buffer(TgOutput *out, int fd, off_t at, size_t n)
+{
+    enum { PIECE = 128 << 10, PAGE = 4096 };
+    uint8_t *piece = tg_heap_new(out->tg, PIECE);
+    size_t done = 0;
+    while (done < n && !out->failed) {
+        size_t most = PIECE - (out->offset + done) % PAGE, left = n - done;
+        ssize_t got = pread(fd, piece, left < most ? left : most, at + (off_t)done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        struct iovec part = {piece, (size_t)got};
+        if (write_all(out, &part, 1))
+            done += (size_t)got;
+    }
+    tg_heap_free(out->tg, piece);
+    return done;
+}
+
 /* How many bytes the kernel copied by itself: file to file (perhaps shared blocks), else file to anything. */
 static size_t copy_in_kernel(TgOutput *out, int fd, off_t at, size_t n)
 {
@@ -238,7 +260,12 @@ bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n)
         return tg_output_write(out, from->bytes + offset, n);
     if (out->failed || !flush(out))
         return false;
-    size_t done = from->fd >= 0 ? copy_in_kernel(out, from->fd, (off_t)offset, n) : 0;
+    bool aligned = offset % 4096 == out->offset % 4096;
+    size_t done = from->fd < 0 ? 0
+                  : aligned    ? copy_in_kernel(out, from->fd, (off_t)offset, n)
+                               : copy_through_buffer(out, from->fd, (off_t)offset, n);
+    if (out->failed)
+        return false;
     out->offset += done;
     return copy_mapped(out, from->bytes + offset + done, n - done);
 }
