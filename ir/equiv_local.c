@@ -308,6 +308,14 @@ static void detach(TgGraph *g)
     }
 }
 
+/* What became an input has no name; the text form wants one, and inputs are paired by it. */
+static void name_inputs(TgGraph *g)
+{
+    for (uint32_t i = 0; i < g->inputs.n; i++)
+        if (!tg_value(g, g->inputs.at[i])->name)
+            tg_value(g, g->inputs.at[i])->name = tg_name_format(g->tg, "any %u", i);
+}
+
 /* The two graphs as text, in the form that was answered: what a certificate shows, and what reproduces a refusal. */
 static void print_region(Region *r, int form, TgArena *arena, TgReplacement *result)
 {
@@ -318,6 +326,8 @@ static void print_region(Region *r, int form, TgArena *arena, TgReplacement *res
     equiv_dummies_to_inputs(&p);
     detach(p.a->graph);
     detach(p.b->graph);
+    name_inputs(p.a->graph);
+    name_inputs(p.b->graph);
     tg_text_init(&text, arena);
     tg_print_graph(p.a->graph, &text);
     result->before = text.at;
