@@ -71,7 +71,7 @@ static size_t changed_model(Change *c, uint8_t *out, size_t most)
 {
     size_t n = 0;
     c->tg = tg_open(NULL);
-    tg_set_memory_limit(c->tg, FUZZ_MEMORY);
+    tg_set_limit(c->tg, TG_LIMIT_memory, FUZZ_MEMORY);
     (void)tg_protect(c->tg, change, c);
     if (c->made.n && c->made.n <= most) {
         n = c->made.n;
