@@ -267,7 +267,7 @@ static EquivOutcome both(const EquivOutcome *proof, const EquivOutcome *floats, 
     if (proof->verdict == TG_DIFFERENT && !excused)
         return *proof;
     EquivOutcome o = proof->verdict == TG_EQUAL ? *proof : *floats;
-    o.proved = proof->verdict == TG_EQUAL;
+    o.proved = proof->verdict == TG_EQUAL && proof->proved;
     return o;
 }
 

@@ -3,7 +3,8 @@
  * Ring operations are exact; so are moves. exp, sqrt, sin and cos keep the laws that field.h names. Every
  * other function is one of which only congruence is known: equal operands give equal results, nothing else
  * follows (`hashed` says that this happened, so that unequal results decide nothing). Comparisons go by an
- * order that is the usual one on small integers.
+ * order that is the usual one on small integers; elsewhere they, and all that has few different results, are
+ * `coarse`: equal results may be so by luck, and no chance is known for it.
  *
  * A kernel serves here in one of four ways: it has an instance for the field (eval_num.h) or only moves
  * elements, and runs as it is; it is replaced by a function of this file; it has no real operand, and runs in
@@ -59,9 +60,16 @@ static TgFelt odd_function(TgField *f, uint64_t key, TgFelt x)
     return minus ? tg_felt_neg(y) : y;
 }
 
+/* What follows depends on an order that the field does not have. */
+static void decide_by_order(TgField *f)
+{
+    f->hashed = f->coarse = true;
+}
+
 static TgFelt sign_of(TgField *f, TgFelt x)
 {
-    f->hashed |= !tg_felt_is_small(x);
+    if (!tg_felt_is_small(x) && !tg_felt_is_odd(x))
+        decide_by_order(f);
     if (TG_FELT_KIND(x) == TG_FELT_NAN)
         return x;
     return tg_felt_int(tg_felt_less(x, tg_felt_int(0)) ? -1 : tg_felt_less(tg_felt_int(0), x));
@@ -116,7 +124,8 @@ static bool field_unary(TgEvalCall *c)
 static TgFelt extreme(TgField *f, bool greatest, TgFelt x, TgFelt y)
 {
     bool known = tg_felt_is_odd(x) || tg_felt_is_odd(y) || tg_felt_is_small(tg_felt_sub(x, y));
-    f->hashed |= !known;
+    if (!known)
+        decide_by_order(f);
     return greatest ? tg_felt_max(x, y) : tg_felt_min(x, y);
 }
 
@@ -130,7 +139,7 @@ static TgFelt binary_function(TgField *f, TgOp op, TgFelt x, TgFelt y)
     case TG_Pow: return tg_felt_pow(f, x, y);
     case TG_Max: return extreme(f, true, x, y);
     case TG_Min: return extreme(f, false, x, y);
-    default: return tg_felt_hash(f, (uint64_t)op << 8 ^ y.p * 31, x);
+    default: return tg_felt_hash(f, tg_mix((uint64_t)op << 8, y.p + TG_FELT_KIND(y)), x);
     }
 }
 
@@ -142,7 +151,10 @@ static bool is_comparison(TgOp op)
 static bool compare(TgField *f, TgOp op, TgFelt x, TgFelt y)
 {
     bool equal = tg_felt_equal(x, y), less = tg_felt_less(x, y);
-    f->hashed |= op != TG_Equal && !equal && !(tg_felt_is_small(x) && tg_felt_is_small(y));
+    bool known = op == TG_Equal || equal || tg_felt_is_odd(x) || tg_felt_is_odd(y) ||
+                 (tg_felt_is_small(x) && tg_felt_is_small(y));
+    if (!known)
+        decide_by_order(f);
     switch (op) {
     case TG_Equal: return equal;
     case TG_Less: return less;
@@ -230,7 +242,7 @@ static int64_t to_integer(TgField *f, TgFelt x)
 {
     if (tg_felt_is_small(x))
         return tg_felt_center(x);
-    f->hashed = true;
+    decide_by_order(f);
     return tg_felt_is_odd(x) ? 0 : tg_felt_center(x) % 4;
 }
 
@@ -240,7 +252,6 @@ static TgFelt rounded(TgField *f, TgDtype to, TgFelt x)
     int64_t most = to == TG_f32 ? 1 << 24 : to == TG_f16 ? 1 << 11 : to == TG_bf16 ? 1 << 8 : 0, n = tg_felt_center(x);
     return tg_felt_is_odd(x) || (n <= most && n >= -most) ? x : tg_felt_hash(f, (uint64_t)to << 16, x);
 }
-
 
 static bool field_cast(TgEvalCall *c)
 {
@@ -359,7 +370,8 @@ static bool through_f64(TgEvalCall *c, Kernel kernel, bool hashed)
     bool exact = true; /* on small integers these functions are what they are */
     for (uint32_t i = 0; i < c->n->n_in; i++)
         exact = exact && all_small(c->in[i]);
-    field_of(c)->hashed |= hashed && !exact;
+    if (hashed && !exact)
+        decide_by_order(field_of(c));
     return ok;
 }
 
@@ -409,22 +421,54 @@ TgDegree tg_degree_of_difference(TgDegree a, TgDegree b)
     return sum_of(a, b);
 }
 
-/* How many numbers are added up for one element of the result, where the operator adds. */
+/* The most numbers that are added or multiplied for one element of the result, where the operator does so. */
 static double terms_added(const TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
     if (c->n->op == TG_MatMul)
         return x->rank ? (double)x->dim[x->rank - 1] : 1;
-    double most = 1;
+    if (c->n->op != TG_Einsum)
+        return (double)x->count;
+    double all = 1; /* every index of the result names one of each operand, at most */
     for (uint32_t i = 0; i < c->n->n_in; i++)
-        if (c->in[i] && (double)c->in[i]->count > most)
-            most = (double)c->in[i]->count;
-    return most;
+        all *= (double)c->in[i]->count;
+    return c->out[0].count > 0 ? all / (double)c->out[0].count : 1;
 }
 
+/* Of n equal factors; n below 0: of their inverse. */
+static TgDegree power_of(TgDegree a, double n)
+{
+    double times = fabs(n);
+    TgDegree d = {times * a.over, times * a.under, times * a.terms_over, times * a.terms_under};
+    return n < 0 ? inverse_of(d) : d;
+}
+
+/* Integers are repeated products, halves roots, all else an unknown function (tg_felt_pow). */
+static TgDegree power_of_any(TgDegree a, const TgArray *exponent)
+{
+    double most = 1, least = 0;
+    for (int64_t i = 0; i < exponent->count; i++) {
+        int64_t n = eval_is_real(exponent) ? tg_felt_center(felts(exponent)[i]) : eval_ints_of(exponent)[i];
+        if (n > (int64_t)most && n <= TG_FELT_POWERS)
+            most = (double)n;
+        if (n < (int64_t)least)
+            least = n >= -TG_FELT_POWERS ? (double)n : fmin(least, -1);
+    }
+    return worst_of(power_of(a, most), power_of(a, least));
+}
+
+/* The numerator of what is under an exponential over its denominator, in one term, beside those that it had. */
+static TgDegree exponential_of(TgDegree a, double terms)
+{
+    double degree = fmax(1, a.over + a.under), had = a.terms_over + a.terms_under;
+    return (TgDegree){degree, degree, terms + had, terms + had};
+}
+
+/* A function of which nothing is known is an indeterminate of its own, at least as bad as what it is of; so is a
+ * root. Softmax and what is made of one exponential are quotients of sums of them. */
 static TgDegree degree_of(const TgEvalCall *c)
 {
-    static const TgDegree fresh = {1, 0, 0, 0}, sigmoid_like = {1, 1, 1, 1}, exponential = {1, 0, 0, 0};
+    static const TgDegree fresh = {1, 0, 0, 0};
     TgDegree a = c->n->n_in && c->in[0] ? c->in[0]->degree : (TgDegree){0};
     TgDegree b = c->n->n_in > 1 && c->in[1] ? c->in[1]->degree : (TgDegree){0}, all = a;
     for (uint32_t i = 1; i < c->n->n_in; i++)
@@ -436,18 +480,22 @@ static TgDegree degree_of(const TgEvalCall *c)
     case TG_Mul: return product_of(a, b);
     case TG_Div: return product_of(a, inverse_of(b));
     case TG_Reciprocal: return inverse_of(a);
-    case TG_Pow: return product_of(a, a); /* powers above two are rare, and then bounded by `fresh` below */
+    case TG_Sqrt: return product_of(worst_of(fresh, a), fresh); /* with the factor of odd roots */
+    case TG_Pow: return worst_of(worst_of(fresh, all), power_of_any(a, c->in[1]));
     case TG_MatMul: return many(product_of(a, b), terms_added(c));
-    case TG_Einsum: return many(product_of(a, all), terms_added(c));
+    case TG_Einsum: return many(power_of(all, c->n->n_in), terms_added(c));
     case TG_ReduceSum:
     case TG_ReduceMean:
     case TG_CumSum: return many(a, terms_added(c));
     case TG_ReduceProd:
-    case TG_CumProd: return (TgDegree){a.over * terms_added(c), a.under * terms_added(c), 0, 0};
-    case TG_Exp: return worst_of(exponential, (TgDegree){a.over, 0, 0, 0});
+    case TG_CumProd: return power_of(a, terms_added(c));
+    case TG_Exp: {
+        TgDegree e = exponential_of(a, 0);
+        return (TgDegree){e.over, 0, e.terms_over, 0};
+    }
     case TG_Sigmoid:
-    case TG_Tanh: return worst_of(sigmoid_like, (TgDegree){a.over, 0, 0, 0});
-    case TG_Softmax: return (TgDegree){a.over + 1, a.over + 1, 0, log2(terms_added(c))};
+    case TG_Tanh: return exponential_of(a, 1);
+    case TG_Softmax: return exponential_of(a, log2(fmax(1, terms_added(c))));
     default: return worst_of(fresh, all);
     }
 }
@@ -500,7 +548,8 @@ static bool run(TgEvalCall *c, Kernel kernel)
             return replaced[i].instead(c);
     for (size_t i = 0; i < sizeof as_they_are / sizeof *as_they_are; i++)
         if (as_they_are[i] == kernel) {
-            field_of(c)->hashed |= c->n->op == TG_ReduceMax || c->n->op == TG_ReduceMin;
+            if ((c->n->op == TG_ReduceMax || c->n->op == TG_ReduceMin) && !all_small(c->in[0]))
+                decide_by_order(field_of(c));
             return kernel(c);
         }
     return through_f64(c, kernel, true);

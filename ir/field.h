@@ -156,7 +156,9 @@ static inline TgFelt tg_felt_min(TgFelt a, TgFelt b)
 typedef struct TgField {
     uint64_t power[16][16]; /* w^(j 16^i) */
     bool large_is_infinite; /* constants beyond 1e30 are infinities (masks) */
+    TgFelt odd_root;        /* a factor of roots of nonsquares, see tg_felt_sqrt */
     bool hashed;            /* a function of which only congruence is known was applied: unequal means little */
+    bool coarse;            /* so was one with few results (an order, a rounding): equal means little as well */
     bool root_of_nonsquare; /* a square root had no root here: draw again before believing a difference */
 } TgField;
 
@@ -164,7 +166,10 @@ void tg_field_draw(TgField *f, uint64_t seed);
 TgFelt tg_felt_random(uint64_t key); /* uniform in both residues */
 TgFelt tg_felt_hash(TgField *f, uint64_t key, TgFelt a); /* an unknown function of a, one per key */
 TgFelt tg_felt_exp(TgField *f, TgFelt a);
+/* The root that is a square itself. Where a has none it is that of -a times an element drawn at random, so that
+ * sqrt(a c^2) = c sqrt(a) holds, but not sqrt(a)^2 = -a, which no real number obeys. */
 TgFelt tg_felt_sqrt(TgField *f, TgFelt a);
+enum { TG_FELT_POWERS = 64 }; /* integer exponents up to this are repeated products */
 TgFelt tg_felt_pow(TgField *f, TgFelt a, TgFelt b);
 TgFelt tg_felt_sin(TgField *f, TgFelt a); /* a point of the unit circle per |a| */
 TgFelt tg_felt_cos(TgField *f, TgFelt a);
