@@ -48,6 +48,10 @@ void equiv_dummies(TgArena *arena, const EquivDummies *dummies, const EquivSizes
 bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, uint32_t attempt,
                   uint64_t seed, TgInputClass cls, TgArray *in);
 
+/* What to call input `index` that stands for t: NULL, or a name that makes equiv_inputs draw a mask for it, where t
+ * has infinities or numbers that stand for them. */
+TgName equiv_mask_name(Tg *tg, const TgTensor *t, uint32_t index);
+
 /* --- one output (equiv_compare.c) ----------------------------------------------------------------------- */
 
 /* The same output four times: of each graph, in each precision. */
@@ -207,6 +211,8 @@ typedef struct {
     EquivTensors same;
 } Equiv;
 
+/* The same operator with the same attributes and bodies. */
+bool equiv_same_node(Equiv *e, const TgNodeInfo *x, const TgNodeInfo *y);
 /* Removes from `wanted` what is computed in the same way on both sides. */
 void equiv_drop_identical(Equiv *e);
 EquivOutcome equiv_by_regions(Equiv *e);

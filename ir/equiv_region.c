@@ -145,6 +145,15 @@ static void begin(Regions *r, Equiv *e)
     deep_hashes(r, 1);
 }
 
+bool equiv_same_node(Equiv *e, const TgNodeInfo *x, const TgNodeInfo *y)
+{
+    Regions r = {.e = e, .arena = tg_arena_new(e->tg)};
+    tg_map_init(&r.recipes, r.arena);
+    bool same = node_hash(&r, x) == node_hash(&r, y);
+    tg_arena_free(r.arena);
+    return same;
+}
+
 static bool same_deep(const Regions *r, EquivPair p)
 {
     return r->side[0].deep[p.a] == r->side[1].deep[p.b];

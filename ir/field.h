@@ -155,7 +155,6 @@ static inline TgFelt tg_felt_min(TgFelt a, TgFelt b)
 /* One draw: the base of exponentials, and what happened on the way. */
 typedef struct TgField {
     uint64_t power[16][16]; /* w^(j 16^i) */
-    bool large_is_infinite; /* constants beyond 1e30 are infinities (masks) */
     TgFelt odd_root;        /* a factor of roots of nonsquares, see tg_felt_sqrt */
     bool hashed;            /* a function of which only congruence is known was applied: unequal means little */
     bool coarse;            /* so was one with few results (an order, a rounding): equal means little as well */
