@@ -53,7 +53,8 @@ typedef struct {
     TgName why;                /* different: the witness; undecided: the reason */
     bool proved, reused;       /* equal in the finite field as well; answered before */
     double bound;              /* log2 of the chance that it is not */
-    const char *before, *after; /* the region as text, where asked for or different; owned by the checker */
+    const char *before, *after; /* the region as text, where asked for or different; different: as long as the
+                                   checker lives, else until its next question; NULL: too large, or not asked for */
 } TgReplacement;
 
 TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options);

@@ -34,7 +34,7 @@ typedef struct {
 
 struct TgChecker {
     Tg *tg;
-    TgArena *arena;
+    TgArena *arena, *texts; /* texts: of the last question */
     TgEquivOptions options;
     TgEquivResult result;
     EquivMemo memo;
@@ -345,6 +345,7 @@ TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options)
     TgChecker *c = TG_NEW(arena, TgChecker);
     c->tg = tg;
     c->arena = arena;
+    c->texts = tg_arena_new(tg);
     c->options = *options;
     equiv_tensors_init(&c->same, tg, arena, TIED_BYTES);
     equiv_memo_init(&c->memo, tg, arena, &c->options, &c->result);
@@ -353,8 +354,10 @@ TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options)
 
 void tg_checker_free(TgChecker *c)
 {
-    if (c)
-        tg_arena_free(c->arena);
+    if (!c)
+        return;
+    tg_arena_free(c->texts);
+    tg_arena_free(c->arena);
 }
 
 const TgEquivResult *tg_checker_result(const TgChecker *c)
@@ -384,8 +387,10 @@ TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgVal
     EquivOutcome o = ask(&r);
     *result = (TgReplacement){
         .verdict = o.verdict, .why = o.why, .proved = o.proved, .bound = o.bound, .reused = checked == c->result.checked};
+    tg_arena_free(c->texts);
+    c->texts = tg_arena_new(c->tg);
     if ((text || o.verdict == TG_DIFFERENT) && !r.overflow)
-        print_region(&r, o.form, c->arena, result);
+        print_region(&r, o.form, o.verdict == TG_DIFFERENT ? c->arena : c->texts, result);
     tg_arena_free(r.arena);
     *tg_place(c->tg) = place;
     return o.verdict;

@@ -60,16 +60,16 @@ static TgFelt odd_function(TgField *f, uint64_t key, TgFelt x)
     return minus ? tg_felt_neg(y) : y;
 }
 
-/* What follows depends on an order that the field does not have. */
-static void decide_by_order(TgField *f)
+/* What follows depends on an order that the field does not have, but for infinities. */
+static void decide_by_order(TgField *f, bool unknown, bool infinite)
 {
-    f->hashed = f->coarse = true;
+    f->hashed |= unknown;
+    f->coarse |= unknown && !infinite;
 }
 
 static TgFelt sign_of(TgField *f, TgFelt x)
 {
-    if (!tg_felt_is_small(x) && !tg_felt_is_odd(x))
-        decide_by_order(f);
+    decide_by_order(f, !tg_felt_is_small(x), tg_felt_is_odd(x));
     if (TG_FELT_KIND(x) == TG_FELT_NAN)
         return x;
     return tg_felt_int(tg_felt_less(x, tg_felt_int(0)) ? -1 : tg_felt_less(tg_felt_int(0), x));
@@ -123,9 +123,8 @@ static bool field_unary(TgEvalCall *c)
 /* Max, Min: whoever is chosen is one of them, by an order that means something on small integers only. */
 static TgFelt extreme(TgField *f, bool greatest, TgFelt x, TgFelt y)
 {
-    bool known = tg_felt_is_odd(x) || tg_felt_is_odd(y) || tg_felt_is_small(tg_felt_sub(x, y));
-    if (!known)
-        decide_by_order(f);
+    bool infinite = tg_felt_is_odd(x) || tg_felt_is_odd(y);
+    decide_by_order(f, !infinite && !tg_felt_is_small(tg_felt_sub(x, y)), infinite);
     return greatest ? tg_felt_max(x, y) : tg_felt_min(x, y);
 }
 
@@ -151,10 +150,8 @@ static bool is_comparison(TgOp op)
 static bool compare(TgField *f, TgOp op, TgFelt x, TgFelt y)
 {
     bool equal = tg_felt_equal(x, y), less = tg_felt_less(x, y);
-    bool known = op == TG_Equal || equal || tg_felt_is_odd(x) || tg_felt_is_odd(y) ||
-                 (tg_felt_is_small(x) && tg_felt_is_small(y));
-    if (!known)
-        decide_by_order(f);
+    bool known = op == TG_Equal || equal || (tg_felt_is_small(x) && tg_felt_is_small(y));
+    decide_by_order(f, !known, tg_felt_is_odd(x) || tg_felt_is_odd(y));
     switch (op) {
     case TG_Equal: return equal;
     case TG_Less: return less;
@@ -242,7 +239,7 @@ static int64_t to_integer(TgField *f, TgFelt x)
 {
     if (tg_felt_is_small(x))
         return tg_felt_center(x);
-    decide_by_order(f);
+    decide_by_order(f, true, tg_felt_is_odd(x));
     return tg_felt_is_odd(x) ? 0 : tg_felt_center(x) % 4;
 }
 
@@ -370,8 +367,7 @@ static bool through_f64(TgEvalCall *c, Kernel kernel, bool hashed)
     bool exact = true; /* on small integers these functions are what they are */
     for (uint32_t i = 0; i < c->n->n_in; i++)
         exact = exact && all_small(c->in[i]);
-    if (hashed && !exact)
-        decide_by_order(field_of(c));
+    decide_by_order(field_of(c), hashed && !exact, false);
     return ok;
 }
 
@@ -548,8 +544,8 @@ static bool run(TgEvalCall *c, Kernel kernel)
             return replaced[i].instead(c);
     for (size_t i = 0; i < sizeof as_they_are / sizeof *as_they_are; i++)
         if (as_they_are[i] == kernel) {
-            if ((c->n->op == TG_ReduceMax || c->n->op == TG_ReduceMin) && !all_small(c->in[0]))
-                decide_by_order(field_of(c));
+            if (c->n->op == TG_ReduceMax || c->n->op == TG_ReduceMin)
+                decide_by_order(field_of(c), true, all_small(c->in[0]));
             return kernel(c);
         }
     return through_f64(c, kernel, true);

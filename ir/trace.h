@@ -2,7 +2,9 @@
  *
  * The first line names the source by the hash of its bytes, the last one the result and the number of steps; each
  * line between is one replacement with its region before and after in the text form, self-contained. Every line ends
- * with the hash of itself and of all lines before it, so that none can be changed, dropped or moved unnoticed.
+ * with the hash of itself and of all lines before it, so that none is changed, dropped or moved by accident. That is no
+ * signature: who writes a trace anew can write any. So replaying asks about every pair of regions again; that the
+ * steps lead from one model to the other is said by whole models, which `tgopt verify` compares as well.
  *
  * Replaying trusts the text form, the evaluator and the check of equivalence; neither passes nor rules take part. */
 #ifndef TG_TRACE_H

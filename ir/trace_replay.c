@@ -36,11 +36,29 @@ static bool skip(Reader *r, const char *text)
 
 static bool read_number(Reader *r, int64_t *n)
 {
+    bool fits = true;
     *n = 0;
     const char *start = r->at;
-    for (; r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - start < 18; r->at++)
-        *n = *n * 10 + (*r->at - '0');
+    for (; r->at < r->end && *r->at >= '0' && *r->at <= '9' && fits; r->at++)
+        fits = !__builtin_mul_overflow(*n, 10, n) && !__builtin_add_overflow(*n, *r->at - '0', n);
+    return (r->at > start && fits) || wrong(r, "a number is missing or too large");
+}
+
+/* What the writer claims of its check: "true" or "false", and a bound. It is asked again, whatever it was. */
+static bool read_claim(Reader *r)
+{
+    bool proved = r->at < r->end && *r->at == 't';
+    if (!skip(r, proved ? "true,\"bound_log2\":" : "false,\"bound_log2\":"))
+        return false;
+    const char *start = r->at;
+    while (r->at < r->end && ((*r->at >= '0' && *r->at <= '9') || *r->at == '-' || *r->at == '.'))
+        r->at++;
     return r->at > start || wrong(r, "a number is missing");
+}
+
+static bool at_end(Reader *r)
+{
+    return r->at == r->end || wrong(r, "more than a trace says here");
 }
 
 static int hex_digit(char c)
@@ -173,12 +191,8 @@ static bool read_step(Reader *r)
                 read_string(r, &word) && skip(r, ",\"proved\":");
     if (good && number != r->replay->steps + 1)
         return wrong(r, "a step is missing");
-    while (good && r->at < r->end && *r->at != '"') /* true or false, and the bound: what the writer claims */
-        r->at++;
-    good = good && skip(r, "\"bound_log2\":");
-    while (good && r->at < r->end && *r->at != '"')
-        r->at++;
-    good = good && skip(r, "\"before\":") && read_string(r, &before) && skip(r, ",\"after\":") && read_string(r, &after);
+    good = good && read_claim(r) && skip(r, ",\"before\":") && read_string(r, &before) && skip(r, ",\"after\":") &&
+           read_string(r, &after) && at_end(r);
     if (!good || !ask(r, &before, &after))
         return false;
     r->replay->steps++;
@@ -187,10 +201,11 @@ static bool read_step(Reader *r)
 
 static bool read_head(Reader *r, uint64_t source)
 {
+    TgText version;
     uint64_t hash;
     int64_t seed;
     if (!skip(r, "{\"schema\":\"tgopt.trace/1\",\"source\":\"") || !read_hex(r, 16, &hash) || !skip(r, "\",\"seed\":") ||
-        !read_number(r, &seed))
+        !read_number(r, &seed) || !skip(r, ",\"version\":") || !read_string(r, &version) || !at_end(r))
         return false;
     r->seed = (uint64_t)seed;
     return hash == source || wrong(r, "the trace begins with another model");
@@ -200,7 +215,8 @@ static bool read_tail(Reader *r, uint64_t result)
 {
     int64_t steps;
     uint64_t hash;
-    if (!skip(r, "{\"steps\":") || !read_number(r, &steps) || !skip(r, ",\"result\":\"") || !read_hex(r, 16, &hash))
+    if (!skip(r, "{\"steps\":") || !read_number(r, &steps) || !skip(r, ",\"result\":\"") || !read_hex(r, 16, &hash) ||
+        !skip(r, "\"") || !at_end(r))
         return false;
     if (steps != r->replay->steps)
         return wrong(r, "steps are missing");
@@ -221,7 +237,8 @@ static void replay_all(Reader *r, const char *text_end, const TgModel *source, c
         TgMark mark = tg_mark(tg_scratch(r->tg));
         bool good = next_line(r, text_end) ? unseal(r) : wrong(r, "the last line is missing");
         bool last = good && is_tail(r);
-        if (good && last && read_tail(r, tg_model_hash(result)))
+        if (good && last && read_tail(r, tg_model_hash(result)) &&
+            (!next_line(r, text_end) || wrong(r, "something follows the last line")))
             r->replay->verdict = TG_EQUAL;
         good = good && !last && read_step(r);
         tg_release(tg_scratch(r->tg), mark);

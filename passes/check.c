@@ -34,10 +34,11 @@ static bool find_equal(TgPass *p, uint32_t n, const TgValue *old, const TgValue 
         p->refused++;
         return false;
     }
-    if (verdict == TG_UNDECIDED)
-        TG_PUSH(p->model->arena, &r->undecided, a);
     if (p->options->trace)
         p->options->trace(p->options->user, &a);
+    a.check.before = a.check.after = NULL; /* theirs until the next question */
+    if (verdict == TG_UNDECIDED)
+        TG_PUSH(p->model->arena, &r->undecided, a);
     return true;
 }
 

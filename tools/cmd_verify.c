@@ -25,7 +25,7 @@ static bool write_verdict(Run *run, const TgEquivResult *e, const char *path) {
     return write_text(run->tg, path, &j.text);
 }
 
-/* --trace: every step of the certificate is checked again, and that it leads from one model to the other. */
+/* --trace: every step of the certificate is checked again, and that it is one of these two models. */
 static bool replay(Run *run, const TgModel *first, const TgModel *second, const char *path) {
     const TgFile *file = tg_file_map(run->tg, path);
     TgReplay result;

@@ -160,6 +160,14 @@ static void one_output_stood_for_two(void **state)
     assert_int_equal(r.verdict, TG_DIFFERENT);
 }
 
+static void strings_were_always_equal(void **state)
+{
+    const char *a = "%s = const str[2] {\"a\",\"b\"} return Identity(%s) as \"y\"";
+    const char *b = "%s = const str[2] {\"a\",\"c\"} return Identity(%s) as \"y\"";
+    assert_int_equal(compare(*state, a, a, 0).verdict, TG_EQUAL);
+    assert_int_not_equal(compare(*state, a, b, 0).verdict, TG_EQUAL);
+}
+
 /* In the general form 16 became 3, and 20 became 4. */
 static void small_size_met_another_number(void **state)
 {
@@ -323,6 +331,7 @@ int main(void)
                                        TEST(bodies_of_uninterpreted_operators_were_not_compared),
                                        TEST(absent_operand_matched_any),
                                        TEST(one_output_stood_for_two),
+                                       TEST(strings_were_always_equal),
                                        TEST(small_size_met_another_number),
                                        TEST(infinite_mask_was_drawn_finite),
                                        TEST(root_of_nonsquare_is_no_law),
