@@ -13,6 +13,7 @@ TgNode *pass_nodes(TgPass *p, uint32_t *n)
     return nodes;
 }
 
+/* Operands that are made in the call are made in an order that C leaves open: name them before it. */
 TgValue pass_op(TgPass *p, TgOp op, const TgAttrs *attrs, uint32_t n_in, ...)
 {
     TgValue operands[8] = {0};
@@ -111,6 +112,14 @@ TgValue pass_ints(TgPass *p, uint32_t n, const int64_t *values)
 TgValue pass_int(TgPass *p, int64_t value)
 {
     return tg_graph_const(p->g, tg_tensor_scalar_int(p->g->arena, TG_i64, value), NULL);
+}
+
+/* Constants are made one after another, in the same order whatever the compiler: they are numbered as they come. */
+TgValue pass_slice(TgPass *p, TgValue v, int64_t start, int64_t end, int64_t axis, int64_t step)
+{
+    TgValue steps = step == 1 ? 0 : pass_ints(p, 1, &step);
+    TgValue axes = pass_ints(p, 1, &axis), ends = pass_ints(p, 1, &end), starts = pass_ints(p, 1, &start);
+    return pass_op(p, TG_Slice, NULL, steps ? 5 : 4, v, starts, ends, axes, steps);
 }
 
 TgValue pass_float_like(TgPass *p, TgValue like, double value)
