@@ -46,8 +46,7 @@ static bool share_a_name(const Equiv *e, const TgNodeInfo *x, const TgNodeInfo *
 }
 
 /* The twin among the nodes of b that have none yet: 0 if there is none. */
-static TgNode twin(Equiv *e, const TgNodeInfo *n, const TgNode *order, uint32_t count,
-                   const uint8_t *taken)
+static TgNode twin(Equiv *e, const TgNodeInfo *n, const TgNode *order, uint32_t count, const uint8_t *taken)
 {
     TgNode first = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -219,11 +218,8 @@ bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgE
 {
     static const TgEquivOptions defaults = {.seed = 1};
     TgPlace place = *tg_place(tg);
-    Equiv e = {.tg = tg,
-               .a = a->graph,
-               .b = b->graph,
-               .options = options ? options : &defaults,
-               .result = result};
+    Equiv e = {
+        .tg = tg, .a = a->graph, .b = b->graph, .options = options ? options : &defaults, .result = result};
     *result = (TgEquivResult){.verdict = TG_UNDECIDED};
     bool ok = tg_protect(tg, equiv_body, &e);
     tg_arena_free(e.arena);

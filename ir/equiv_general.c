@@ -1,32 +1,34 @@
 /* The general form of a question: large weights are any weights, large sizes are small ones.
  *
  * If two graphs agree for all weights (masks, lists of indices), they agree for those of the model, so
- * constants of many different elements become inputs; what a rewrite folded is a recipe over them and follows.
- * The answer then holds for every layer that asks the same question, whatever its weights. One tensor is one
- * input, in both graphs and wherever it stands, and different tensors are different inputs, so nothing that the
- * graphs do with them is lost. What holds for all finite numbers need not hold for infinite ones: x + m - m is x
- * only where m is finite. So constants with infinities, or with numbers that stand for them, are drawn as masks.
+ * constants of many different elements become inputs; what a rewrite folded is a recipe over them and
+ * follows. The answer then holds for every layer that asks the same question, whatever its weights. One
+ * tensor is one input, in both graphs and wherever it stands, and different tensors are different inputs,
+ * so nothing that the graphs do with them is lost. What holds for all finite numbers need not hold for
+ * infinite ones: x + m - m is x only where m is finite. So constants with infinities, or with numbers that
+ * stand for them, are drawn as masks.
  *
  * Fixed sizes are replaced by small ones: a map f of the numbers that occur as sizes, applied to types and
  * to integer constants, such that what operators demand of sizes still holds: a Reshape keeps its product
- * (768 = 12 * 64), Concat and Split their sums, Slices their ends. Numbers below FIXED (axes, small shapes)
- * and those in attributes (heads) stay. Then everything is inferred anew: a graph whose types are not the
- * images of its old types is not the same question, and is asked in its own size.
+ * (768 = 12 * 64), Concat and Split their sums, Slices their ends. Numbers below FIXED (axes, small
+ * shapes) and those in attributes (heads) stay. Then everything is inferred anew: a graph whose types are
+ * not the images of its old types is not the same question, and is asked in its own size.
  *
- * The map must not make equal what was different, or one graph could take the first 16 of something and the
- * other one the first 3, where 16 becomes 3. So f is injective on all integers that occur in types, attributes
- * and constants of at most VALUES elements, whether mapped or not. Nor may it meet a number by accident: a mean
- * over 768 is no sum divided by 12, although 768 may become 12; so no image is x, 1/x, x^2 or 1/x^2 for a float
- * constant or attribute x (scales, divisors, their roots). What is left is a graph whose numbers agree by an
- * expression of sizes that the map breaks: that turns "equal" into "different", and the question is asked again.
+ * The map must not make equal what was different, or one graph could take the first 16 of something and
+ * the other one the first 3, where 16 becomes 3. So f is injective on all integers that occur in types,
+ * attributes and constants of at most VALUES elements, whether mapped or not. Nor may it meet a number by
+ * accident: a mean over 768 is no sum divided by 12, although 768 may become 12; so no image is x, 1/x,
+ * x^2 or 1/x^2 for a float constant or attribute x (scales, divisors, their roots). What is left is a
+ * graph whose numbers agree by an expression of sizes that the map breaks: that turns "equal" into
+ * "different", and the question is asked again.
  *
- * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles of a
- * rotation) or makes lists of indices needs them as they are: the second form keeps all but the large ones, and
- * with them the sizes that they have. The third form keeps all of them.
+ * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles
+ * of a rotation) or makes lists of indices needs them as they are: the second form keeps all but the large
+ * ones, and with them the sizes that they have. The third form keeps all of them.
  *
- * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the sizes
- * as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general form is no
- * verdict: the question is asked again as it stands. */
+ * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the
+ * sizes as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general
+ * form is no verdict: the question is asked again as it stands. */
 #include <math.h>
 #include <string.h>
 
@@ -218,7 +220,8 @@ static int64_t size_at(const TgType *t, int64_t axis)
 }
 
 /* whole = the sum of the parts along the axis */
-static void relate_parts(Shrink *s, const TgGraph *g, TgValue whole, uint32_t n, const TgValue *part, int64_t axis)
+static void relate_parts(Shrink *s, const TgGraph *g, TgValue whole, uint32_t n, const TgValue *part,
+                         int64_t axis)
 {
     Relation r = {.sum = true};
     int64_t size = size_at(tg_type_of(g, whole), axis);
@@ -241,7 +244,8 @@ static void relate_slice(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
         k != m || k != l)
         return;
     for (uint32_t i = 0; i < k; i++) {
-        int64_t whole = size_at(tg_type_of(g, n->in[0]), axis[i]), size = size_at(tg_type_of(g, n->out[0]), axis[i]);
+        int64_t whole = size_at(tg_type_of(g, n->in[0]), axis[i]),
+                size = size_at(tg_type_of(g, n->out[0]), axis[i]);
         if (whole < 0 || size < 0 || start[i] == 0)
             continue;
         int64_t from = start[i] < 0 ? whole + start[i] : start[i], to = end[i] < 0 ? whole + end[i] : end[i];
@@ -356,7 +360,8 @@ static int64_t fold(const Relation *r, int64_t acc, int64_t x)
 }
 
 /* The side's value, with the unknown number `n` left out; false where another one is unknown too. */
-static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n, int64_t *value, uint32_t *unknown)
+static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n, int64_t *value,
+                       uint32_t *unknown)
 {
     const int64_t *list = left ? r->left : r->right;
     *value = r->sum ? 0 : 1;

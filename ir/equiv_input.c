@@ -192,7 +192,8 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
     }
     for (int64_t i = 0; i < flat.count; i++)
         tg_array_set_float(mode, &flat, i, tg_round_float(flat.dtype, real_value(cls, key, i), true));
-    for (int64_t i = 0; flat.dtype == TG_f64 && mode == TG_EVAL_F64 && i < flat.count; i++) /* digits that only it has */
+    bool more_digits = flat.dtype == TG_f64 && mode == TG_EVAL_F64; /* than float32 has */
+    for (int64_t i = 0; more_digits && i < flat.count; i++)
         ((double *)flat.data)[i] *= 1 + 1e-9 * normal(key + 1, i);
 }
 
@@ -229,7 +230,8 @@ static bool fill_mask(TgEvalMode mode, const char *name, TgArray *a)
 
 /* Positions count up; others are below the limit, or 0 and 1 where nothing is indexed or `small` ones are
  * wanted. Negative ones count from the end. */
-static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, bool negative, TgArray *a)
+static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, bool negative,
+                          TgArray *a)
 {
     int64_t below = limit == INT64_MAX || (small && limit > 2) ? 2 : limit;
     bool mask = strstr(name, "mask") != NULL, position = strstr(name, "position") != NULL;

@@ -42,7 +42,7 @@ typedef struct {
     TG_VEC(Target)
     targets;
     TgU32s queue;
-    uint8_t *closed;  /* by target: not a cut at the moment */
+    uint8_t *closed; /* by target: not a cut at the moment */
     TgMap recipes;   /* tensor -> number of what it is made of */
     EquivMemo memo;
 } Regions;

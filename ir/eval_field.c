@@ -144,7 +144,8 @@ static TgFelt binary_function(TgField *f, TgOp op, TgFelt x, TgFelt y)
 
 static bool is_comparison(TgOp op)
 {
-    return op == TG_Equal || op == TG_Less || op == TG_LessOrEqual || op == TG_Greater || op == TG_GreaterOrEqual;
+    return op == TG_Equal || op == TG_Less || op == TG_LessOrEqual || op == TG_Greater ||
+           op == TG_GreaterOrEqual;
 }
 
 static bool compare(TgField *f, TgOp op, TgFelt x, TgFelt y)
@@ -203,7 +204,7 @@ static bool field_binary(TgEvalCall *c)
     int32_t rank = c->in[0]->rank;
     memcpy(dim, c->in[0]->dim, sizeof dim);
     TgDtype dtype = is_comparison(c->n->op) ? TG_bool : c->in[0]->dtype;
-    bool mixed = eval_is_real(c->in[0]) != eval_is_real(c->in[1]); /* Pow may; then its base is the real one */
+    bool mixed = eval_is_real(c->in[0]) != eval_is_real(c->in[1]); /* Pow's base may be the real one */
     if (mixed && (c->n->op != TG_Pow || !eval_is_real(c->in[0])))
         return eval_bad_type(c, c->in[1]->dtype);
     if (!broadcast_with(c, 1, &rank, dim) || !eval_out(c, 0, dtype, rank, dim))
@@ -246,7 +247,8 @@ static int64_t to_integer(TgField *f, TgFelt x)
 /* What a narrower type makes of a number that it does not hold for certain: some function. */
 static TgFelt rounded(TgField *f, TgDtype to, TgFelt x)
 {
-    int64_t most = to == TG_f32 ? 1 << 24 : to == TG_f16 ? 1 << 11 : to == TG_bf16 ? 1 << 8 : 0, n = tg_felt_center(x);
+    int64_t n = tg_felt_center(x), most = 0;
+    most = to == TG_f32 ? 1 << 24 : to == TG_f16 ? 1 << 11 : to == TG_bf16 ? 1 << 8 : most;
     return tg_felt_is_odd(x) || (n <= most && n >= -most) ? x : tg_felt_hash(f, (uint64_t)to << 16, x);
 }
 
@@ -338,7 +340,8 @@ static TgArray image(const TgEvalCall *c, const TgArray *a, bool hashed)
     TgArray b = tg_array_new(c->tg, TG_EVAL_FIELD, a->dtype, a->rank, a->dim);
     for (int64_t i = 0; i < a->count; i++) {
         TgFelt x = tg_felt_float(((const double *)a->data)[i]);
-        felts(&b)[i] = hashed && !tg_felt_is_small(x) ? tg_felt_hash(field_of(c), (uint64_t)c->n->op << 8, x) : x;
+        felts(&b)[i] =
+            hashed && !tg_felt_is_small(x) ? tg_felt_hash(field_of(c), (uint64_t)c->n->op << 8, x) : x;
     }
     return b;
 }
@@ -453,15 +456,16 @@ static TgDegree power_of_any(TgDegree a, const TgArray *exponent)
     return worst_of(power_of(a, most), power_of(a, least));
 }
 
-/* The numerator of what is under an exponential over its denominator, in one term, beside those that it had. */
+/* The numerator of what is under an exponential over its denominator, in one term, beside those that it
+ * had. */
 static TgDegree exponential_of(TgDegree a, double terms)
 {
     double degree = fmax(1, a.over + a.under), had = a.terms_over + a.terms_under;
     return (TgDegree){degree, degree, terms + had, terms + had};
 }
 
-/* A function of which nothing is known is an indeterminate of its own, at least as bad as what it is of; so is a
- * root. Softmax and what is made of one exponential are quotients of sums of them. */
+/* A function of which nothing is known is an indeterminate of its own, at least as bad as what it is of;
+ * so is a root. Softmax and what is made of one exponential are quotients of sums of them. */
 static TgDegree degree_of(const TgEvalCall *c)
 {
     static const TgDegree fresh = {1, 0, 0, 0};
@@ -499,16 +503,34 @@ static TgDegree degree_of(const TgEvalCall *c)
 /* --- the door ------------------------------------------------------------------------------------------- */
 
 /* Kernels that move elements of any size, or have an instance for the field. */
-static const Kernel as_they_are[] = {eval_view,        eval_transpose,        eval_expand,     eval_tile,
-                                     eval_concat,      eval_split,            eval_slice,      eval_pad,
-                                     eval_trilu,       eval_reverse_sequence, eval_compress,   eval_gather,
-                                     eval_gather_elements, eval_gather_nd,    eval_where,      eval_mat_mul,
-                                     eval_reduce,      eval_cumulate,         eval_einsum,     eval_shape,
-                                     eval_non_zero,    eval_field_softmax};
+static const Kernel as_they_are[] = {eval_view,
+                                     eval_transpose,
+                                     eval_expand,
+                                     eval_tile,
+                                     eval_concat,
+                                     eval_split,
+                                     eval_slice,
+                                     eval_pad,
+                                     eval_trilu,
+                                     eval_reverse_sequence,
+                                     eval_compress,
+                                     eval_gather,
+                                     eval_gather_elements,
+                                     eval_gather_nd,
+                                     eval_where,
+                                     eval_mat_mul,
+                                     eval_reduce,
+                                     eval_cumulate,
+                                     eval_einsum,
+                                     eval_shape,
+                                     eval_non_zero,
+                                     eval_field_softmax};
 
 static const struct {
     Kernel kernel, instead;
-} replaced[] = {{eval_unary, field_unary}, {eval_binary, field_binary}, {eval_variadic, field_variadic},
+} replaced[] = {{eval_unary, field_unary},
+                {eval_binary, field_binary},
+                {eval_variadic, field_variadic},
                 {eval_cast, field_cast}};
 
 static bool has_reals(const TgEvalCall *c)

@@ -109,7 +109,8 @@ TgFelt tg_felt_inverse(TgFelt a)
 
 bool tg_felt_less(TgFelt a, TgFelt b)
 {
-    static const int rank[] = {[TG_FELT_LOW] = -1, [TG_FELT_FINITE] = 0, [TG_FELT_HIGH] = 1, [TG_FELT_NAN] = 2};
+    static const int rank[] = {
+        [TG_FELT_LOW] = -1, [TG_FELT_FINITE] = 0, [TG_FELT_HIGH] = 1, [TG_FELT_NAN] = 2};
     int x = rank[TG_FELT_KIND(a)], y = rank[TG_FELT_KIND(b)];
     return x != y ? x < y : x == 0 && tg_felt_center(a) < tg_felt_center(b);
 }

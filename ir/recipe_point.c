@@ -1,14 +1,16 @@
-/* Single elements of recipes in float64, by another way than recipe_box.c: what a folded weight is checked against
- * while it is written.
+/* Single elements of recipes in float64, by another way than recipe_box.c: what a folded weight is checked
+ * against while it is written.
  *
- * An element is followed through the recipe to the stored numbers that it depends on. Beside its value the size of the
- * terms is carried, |a| + |b| for a sum and |a| |b| for a product, so that the bound holds under cancellation:
+ * An element is followed through the recipe to the stored numbers that it depends on. Beside its value the
+ * size of the terms is carried, |a| + |b| for a sum and |a| |b| for a product, so that the bound holds
+ * under cancellation:
  *
  *     |stored - value| <= u |value| + u (steps + 8 sqrt(k)) size
  *
- * with u the unit roundoff of the widest rounding on the way and k the length of dot products; the factor 8 fails with
- * a chance below 1e-9 (Higham and Mary 2019; Ipsen and Zhou, arXiv 1906.10465). Recipes of operators that are not
- * followed here are not checked, nor are elements that depend on too many numbers (products of products). */
+ * with u the unit roundoff of the widest rounding on the way and k the length of dot products; the factor
+ * 8 fails with a chance below 1e-9 (Higham and Mary 2019; Ipsen and Zhou, arXiv 1906.10465). Recipes of
+ * operators that are not followed here are not checked, nor are elements that depend on too many numbers
+ * (products of products). */
 #include <math.h>
 
 #include "recipe.h"
@@ -89,14 +91,18 @@ static Point arithmetic(TgOp op, const Point *a, const Point *b)
     case TG_Add: return combined(a->value + b->value, a->size + b->size, a, b);
     case TG_Sub: return combined(a->value - b->value, a->size + b->size, a, b);
     case TG_Mul: return combined(a->value * b->value, a->size * b->size, a, b);
-    default: return combined(a->value / b->value, a->size / fabs(b->value) * (b->size / fabs(b->value)), a, b);
+    default:
+        return combined(a->value / b->value, a->size / fabs(b->value) * (b->size / fabs(b->value)), a, b);
     }
 }
 
 static Point function(TgOp op, Point x)
 {
-    double y = op == TG_Neg ? -x.value : op == TG_Reciprocal ? 1 / x.value : op == TG_Sqrt ? sqrt(x.value) : x.value;
-    double grows = x.value != 0 ? x.size / fabs(x.value) : 1; /* how much larger the terms are than their sum */
+    double y = op == TG_Neg          ? -x.value
+               : op == TG_Reciprocal ? 1 / x.value
+               : op == TG_Sqrt       ? sqrt(x.value)
+                                     : x.value;
+    double grows = x.value != 0 ? x.size / fabs(x.value) : 1; /* the terms against their sum */
     x.value = y;
     x.size = fabs(y) * grows;
     x.steps++;
@@ -116,7 +122,8 @@ static Point dot(Walk *w, const TgTensor *t, const int64_t *at, int depth)
         Point y = point_of(w, b, turned ? (int64_t[]){at[1], i} : (int64_t[]){i, at[1]}, depth);
         Point term = arithmetic(TG_Mul, &x, &y);
         term.steps = fmax(term.steps, sum.steps);
-        sum = (Point){sum.value + term.value, sum.size + term.size, term.steps, fmax(sum.unit, term.unit), term.known};
+        sum = (Point){sum.value + term.value, sum.size + term.size, term.steps, fmax(sum.unit, term.unit),
+                      term.known};
     }
     sum.steps += 8 * sqrt((double)k);
     return sum;
@@ -162,7 +169,9 @@ static Point gathered(Walk *w, const TgTensor *t, const int64_t *at, int depth)
         return unknown;
     int64_t which = tg_tensor_int(w->tg, index, flat_index(index, at + axis));
     for (int32_t k = 0; k < data->rank; k++)
-        there[k] = k < axis ? at[k] : k == axis ? (which < 0 ? which + data->dim[k] : which) : at[k + index->rank - 1];
+        there[k] = k < axis    ? at[k]
+                   : k == axis ? (which < 0 ? which + data->dim[k] : which)
+                               : at[k + index->rank - 1];
     return point_of(w, data, there, depth);
 }
 

@@ -1,7 +1,7 @@
 /* Checking certificates again; see trace.h.
  *
- * A line is read strictly, key after key as it was written, so that nothing in it goes unread. Steps whose regions
- * were asked about before (layers repeat) are not asked again. */
+ * A line is read strictly, key after key as it was written, so that nothing in it goes unread. Steps whose
+ * regions were asked about before (layers repeat) are not asked again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,7 +134,8 @@ static bool unseal(Reader *r)
     end.at = r->end - tail;
     r->end -= tail;
     r->chain = tg_hash(r->at, (size_t)(r->end - r->at), r->chain);
-    bool good = skip(&end, ",\"chain\":\"") && read_hex(&end, 16, &chain) && skip(&end, "\"}") && chain == r->chain;
+    bool good =
+        skip(&end, ",\"chain\":\"") && read_hex(&end, 16, &chain) && skip(&end, "\"}") && chain == r->chain;
     return good || wrong(r, "the line, or one before it, was changed");
 }
 
@@ -172,7 +173,8 @@ static bool ask(Reader *r, const TgText *before, const TgText *after)
     r->replay->checked++;
     bool good = b && tg_equiv(r->tg, a, b, &(TgEquivOptions){.seed = r->seed}, &result);
     if (!good)
-        wrong(r, tg_name_format(r->tg, "a region is no graph: %s", tg_diag(r->tg, tg_diag_count(r->tg) - 1)->message));
+        wrong(r, tg_name_format(r->tg, "a region is no graph: %s",
+                                tg_diag(r->tg, tg_diag_count(r->tg) - 1)->message));
     else if (result.verdict != TG_EQUAL)
         good = wrong(r, tg_name_format(r->tg, "the regions are not equal: %s", result.witness));
     tg_model_free(a);
@@ -185,14 +187,15 @@ static bool read_step(Reader *r)
     TgText word, before, after;
     int64_t number, rewrite;
     uint64_t hash;
-    bool good = skip(r, "{\"step\":") && read_number(r, &number) && skip(r, ",\"rewrite\":") && read_number(r, &rewrite) &&
-                skip(r, ",\"pass\":") && read_string(r, &word) && skip(r, ",\"rule\":") && read_string(r, &word) &&
-                skip(r, ",\"rule_hash\":\"") && read_hex(r, 16, &hash) && skip(r, "\",\"place\":") &&
-                read_string(r, &word) && skip(r, ",\"proved\":");
+    bool good = skip(r, "{\"step\":") && read_number(r, &number) && skip(r, ",\"rewrite\":") &&
+                read_number(r, &rewrite) && skip(r, ",\"pass\":") && read_string(r, &word) &&
+                skip(r, ",\"rule\":") && read_string(r, &word) && skip(r, ",\"rule_hash\":\"") &&
+                read_hex(r, 16, &hash) && skip(r, "\",\"place\":") && read_string(r, &word) &&
+                skip(r, ",\"proved\":");
     if (good && number != r->replay->steps + 1)
         return wrong(r, "a step is missing");
-    good = good && read_claim(r) && skip(r, ",\"before\":") && read_string(r, &before) && skip(r, ",\"after\":") &&
-           read_string(r, &after) && at_end(r);
+    good = good && read_claim(r) && skip(r, ",\"before\":") && read_string(r, &before) &&
+           skip(r, ",\"after\":") && read_string(r, &after) && at_end(r);
     if (!good || !ask(r, &before, &after))
         return false;
     r->replay->steps++;
@@ -204,8 +207,9 @@ static bool read_head(Reader *r, uint64_t source)
     TgText version;
     uint64_t hash;
     int64_t seed;
-    if (!skip(r, "{\"schema\":\"tgopt.trace/1\",\"source\":\"") || !read_hex(r, 16, &hash) || !skip(r, "\",\"seed\":") ||
-        !read_number(r, &seed) || !skip(r, ",\"version\":") || !read_string(r, &version) || !at_end(r))
+    if (!skip(r, "{\"schema\":\"tgopt.trace/1\",\"source\":\"") || !read_hex(r, 16, &hash) ||
+        !skip(r, "\",\"seed\":") || !read_number(r, &seed) || !skip(r, ",\"version\":") ||
+        !read_string(r, &version) || !at_end(r))
         return false;
     r->seed = (uint64_t)seed;
     return hash == source || wrong(r, "the trace begins with another model");
@@ -215,8 +219,8 @@ static bool read_tail(Reader *r, uint64_t result)
 {
     int64_t steps;
     uint64_t hash;
-    if (!skip(r, "{\"steps\":") || !read_number(r, &steps) || !skip(r, ",\"result\":\"") || !read_hex(r, 16, &hash) ||
-        !skip(r, "\"") || !at_end(r))
+    if (!skip(r, "{\"steps\":") || !read_number(r, &steps) || !skip(r, ",\"result\":\"") ||
+        !read_hex(r, 16, &hash) || !skip(r, "\"") || !at_end(r))
         return false;
     if (steps != r->replay->steps)
         return wrong(r, "steps are missing");

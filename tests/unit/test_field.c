@@ -1,5 +1,5 @@
-/* The finite field: laws that hold there by construction, and 1,000 random graphs of + - * / and MatMul against
- * exact rational arithmetic done here, by another way. */
+/* The finite field: laws that hold there by construction, and 1,000 random graphs of + - * / and MatMul
+ * against exact rational arithmetic done here, by another way. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -150,7 +150,8 @@ static Rational reduced(Wide over, Wide under)
     if (!under || !d)
         return (Rational){0, under ? 1 : 0};
     Rational r = {under < 0 ? -over / d : over / d, under < 0 ? -under / d : under / d};
-    bool fits = r.over < most && r.over > -most && r.under < most; /* products of two then fit into 126 bits */
+    bool fits =
+        r.over < most && r.over > -most && r.under < most; /* products of two then fit into 126 bits */
     return fits ? r : (Rational){0, 0};
 }
 
@@ -255,9 +256,9 @@ static void thousand_graphs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(primes),       cmocka_unit_test(residues),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(primes),         cmocka_unit_test(residues),
                                        cmocka_unit_test(dyadic_numbers), cmocka_unit_test(exponentials),
-                                       cmocka_unit_test(roots),        cmocka_unit_test(infinities),
-                                       cmocka_unit_test(circle),       cmocka_unit_test(thousand_graphs)};
+                                       cmocka_unit_test(roots),          cmocka_unit_test(infinities),
+                                       cmocka_unit_test(circle),         cmocka_unit_test(thousand_graphs)};
     return cmocka_run_group_tests_name("field", tests, setup, teardown) != 0;
 }

@@ -1,5 +1,5 @@
-/* Replacements within one graph, asked about before they are made: right ones are equal, wrong ones differ and show
- * the two regions, whichever way the values reach the question. */
+/* Replacements within one graph, asked about before they are made: right ones are equal, wrong ones differ
+ * and show the two regions, whichever way the values reach the question. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,8 @@ static TgValue named(const TgGraph *g, const char *name)
     return 0;
 }
 
-static TgReplacement ask(TgChecker *c, TgGraph *g, uint32_t n, const char *const *old, const char *const *made)
+static TgReplacement ask(TgChecker *c, TgGraph *g, uint32_t n, const char *const *old,
+                         const char *const *made)
 {
     TgValue from[4], to[4];
     TgReplacement r;
@@ -64,7 +65,7 @@ static void verdict(Tg *tg, TgVerdict expected, const char *body)
     tg_checker_free(c);
 }
 
-#define W "%w = const f32[8,8] random(1) %v = const f32[8,8] random(2) "
+#define W    "%w = const f32[8,8] random(1) %v = const f32[8,8] random(2) "
 #define BOTH " return %old, %made"
 
 static void right_and_wrong(void **state)
@@ -90,8 +91,9 @@ static void wider_regions(void **state)
 {
     verdict(*state, TG_EQUAL, "%q = Mul(%x,%x) %made = Mul(%q, const f32[] 1) %old = Abs(%q)" BOTH);
     verdict(*state, TG_DIFFERENT, "%q = Mul(%x,%z) %made = Mul(%q, const f32[] 1) %old = Abs(%q)" BOTH);
-    verdict(*state, TG_EQUAL, "%p = Exp(%x) %q = Add(%p, const f32[] 1) %r = Sqrt(%q) %s = Add(%r,%q) %made = Relu(%s) "
-                              "%old = Mul(%s, const f32[] 1)" BOTH);
+    verdict(*state, TG_EQUAL,
+            "%p = Exp(%x) %q = Add(%p, const f32[] 1) %r = Sqrt(%q) %s = Add(%r,%q) %made = Relu(%s) "
+            "%old = Mul(%s, const f32[] 1)" BOTH);
 }
 
 /* Together: the second result is what the first one was. */
@@ -99,9 +101,10 @@ static void several_outputs(void **state)
 {
     static const char *const old[] = {"a", "b"}, *const made[] = {"s", "t"}, *const swapped[] = {"t", "s"};
     TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1});
-    TgGraph *g = parse(*state, "%a, %b = Split(%x; axis=2, num_outputs=2) "
-                               "%s = Slice(%x, const i64[1] {0}, const i64[1] {4}, const i64[1] {2}) "
-                               "%t = Slice(%x, const i64[1] {4}, const i64[1] {8}, const i64[1] {2}) return %a, %b, %s, %t");
+    TgGraph *g = parse(
+        *state, "%a, %b = Split(%x; axis=2, num_outputs=2) "
+                "%s = Slice(%x, const i64[1] {0}, const i64[1] {4}, const i64[1] {2}) "
+                "%t = Slice(%x, const i64[1] {4}, const i64[1] {8}, const i64[1] {2}) return %a, %b, %s, %t");
     assert_int_equal(ask(c, g, 2, old, made).verdict, TG_EQUAL);
     assert_int_equal(ask(c, g, 2, old, swapped).verdict, TG_DIFFERENT);
     tg_checker_free(c);
@@ -130,9 +133,11 @@ static void layers_are_asked_once(void **state)
 {
     static const char *const old[] = {"a", "b"}, *const made[] = {"s", "t"};
     TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1});
-    TgGraph *g = parse(*state, "%u = const f32[16,8] random(5) %w = const f32[8,16] random(1) %k = const f32[8,16] random(7) "
-                               "%l = const f32[16,8] random(9) %a = MatMul(MatMul(%x,%w),%u) %s = MatMul(%x,MatMul(%w,%u)) "
-                               "%b = MatMul(MatMul(%a,%k),%l) %t = MatMul(%a,MatMul(%k,%l)) return %a, %b, %s, %t");
+    TgGraph *g =
+        parse(*state,
+              "%u = const f32[16,8] random(5) %w = const f32[8,16] random(1) %k = const f32[8,16] random(7) "
+              "%l = const f32[16,8] random(9) %a = MatMul(MatMul(%x,%w),%u) %s = MatMul(%x,MatMul(%w,%u)) "
+              "%b = MatMul(MatMul(%a,%k),%l) %t = MatMul(%a,MatMul(%k,%l)) return %a, %b, %s, %t");
     TgReplacement first = ask(c, g, 1, old, made), second = ask(c, g, 1, old + 1, made + 1);
     assert_true(first.verdict == TG_EQUAL && first.proved && !first.reused);
     assert_true(second.verdict == TG_EQUAL && second.proved && second.reused);
@@ -144,7 +149,8 @@ static void layers_are_asked_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(right_and_wrong), TEST(constants_and_residuals), TEST(wider_regions),
-                                       TEST(several_outputs), TEST(subgraphs),               TEST(layers_are_asked_once)};
+    const struct CMUnitTest tests[] = {TEST(right_and_wrong), TEST(constants_and_residuals),
+                                       TEST(wider_regions),   TEST(several_outputs),
+                                       TEST(subgraphs),       TEST(layers_are_asked_once)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
