@@ -138,7 +138,7 @@ static TgFelt binary_function(TgField *f, TgOp op, TgFelt x, TgFelt y)
     case TG_Pow: return tg_felt_pow(f, x, y);
     case TG_Max: return extreme(f, true, x, y);
     case TG_Min: return extreme(f, false, x, y);
-    default: return tg_felt_hash(f, tg_mix((uint64_t)op << 8, y.p + TG_FELT_KIND(y)), x);
+    default: return tg_felt_hash(f, tg_mix((uint64_t)op << 8, tg_felt_key(y)), x);
     }
 }
 
@@ -249,7 +249,7 @@ static TgFelt rounded(TgField *f, TgDtype to, TgFelt x)
 {
     int64_t n = tg_felt_center(x), most = 0;
     most = to == TG_f32 ? 1 << 24 : to == TG_f16 ? 1 << 11 : to == TG_bf16 ? 1 << 8 : most;
-    return tg_felt_is_odd(x) || (n <= most && n >= -most) ? x : tg_felt_hash(f, (uint64_t)to << 16, x);
+    return tg_felt_is_odd(x) || (n <= most && n >= -most) ? x : tg_felt_hash(f, (uint64_t)to << 32, x);
 }
 
 static bool field_cast(TgEvalCall *c)

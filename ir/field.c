@@ -158,7 +158,7 @@ TgFelt tg_felt_hash(TgField *f, uint64_t key, TgFelt a)
     f->hashed = true;
     if (TG_FELT_KIND(a) == TG_FELT_NAN)
         return a;
-    return tg_felt_random(mix(key ^ mix(a.p + TG_FELT_KIND(a))));
+    return tg_felt_random(mix(key ^ mix(tg_felt_key(a))));
 }
 
 /* --- functions ------------------------------------------------------------------------------------------ */
@@ -212,7 +212,7 @@ TgFelt tg_felt_pow(TgField *f, TgFelt a, TgFelt b)
         if (b.p == negated(half, TG_FIELD_P))
             return tg_felt_inverse(tg_felt_sqrt(f, a));
     }
-    return tg_felt_hash(f, mix(KEY_POW + b.p + TG_FELT_KIND(b)), a);
+    return tg_felt_hash(f, mix(KEY_POW ^ mix(tg_felt_key(b))), a);
 }
 
 /* The rational parametrisation of the circle: ((1 - t^2) / (1 + t^2), 2 t / (1 + t^2)), t a hash of |a|. */

@@ -89,6 +89,11 @@ static inline TgFelt tg_felt_of_kind(unsigned kind)
     return (TgFelt){0, (uint64_t)kind << 61 | TG_FELT_LOST};
 }
 
+static inline uint64_t tg_felt_key(TgFelt a) /* one number per value: p is below 2^62 */
+{
+    return a.p | (uint64_t)TG_FELT_KIND(a) << 62;
+}
+
 TgFelt tg_felt_int(int64_t x);
 TgFelt tg_felt_float(double x); /* exact; infinities and NaN become their marks */
 TgFelt tg_felt_odd_add(TgFelt a, TgFelt b);

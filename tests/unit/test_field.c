@@ -93,6 +93,11 @@ static void roots(void **state)
     assert_false(f.root_of_nonsquare);
     tg_felt_sqrt(&f, tg_felt_int(-1));
     assert_true(f.root_of_nonsquare);
+    for (uint64_t k = 0; k < 20; k++) { /* sqrt(9 x) = 3 sqrt(x), but sqrt(x)^2 is never -x */
+        TgFelt x = tg_felt_random(k), r = tg_felt_sqrt(&f, x);
+        assert_int_equal(tg_felt_sqrt(&f, tg_felt_mul(tg_felt_int(9), x)).p, tg_felt_mul(tg_felt_int(3), r).p);
+        assert_int_not_equal(tg_felt_mul(r, r).p, tg_felt_neg(x).p);
+    }
 }
 
 static void infinities(void **state)
@@ -105,6 +110,9 @@ static void infinities(void **state)
     assert_same(tg_felt_exp(&f, low), tg_felt_int(0));
     assert_int_equal(TG_FELT_KIND(tg_felt_sub(low, low)), TG_FELT_NAN);
     assert_int_equal(TG_FELT_KIND(tg_felt_mul(low, tg_felt_int(-2))), TG_FELT_HIGH);
+    TgFelt one = tg_felt_int(1), high = tg_felt_float(INFINITY); /* the same key once made them the same to hashes */
+    assert_int_not_equal(tg_felt_hash(&f, 9, low).p, tg_felt_hash(&f, 9, one).p);
+    assert_int_not_equal(tg_felt_pow(&f, x, high).p, tg_felt_pow(&f, x, tg_felt_int(2)).p);
     assert_same(tg_felt_inverse(low), tg_felt_int(0));
     assert_true(tg_felt_less(low, x) && tg_felt_less(tg_felt_int(-5), tg_felt_int(3)));
     assert_int_equal(TG_FELT_KIND(tg_felt_div(x, tg_felt_int(0))), TG_FELT_NAN);
