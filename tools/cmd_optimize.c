@@ -205,6 +205,9 @@ static bool write_trace(Job *job, const char *result)
     TgModel *written = load_model(job->run, result);
     if (!written)
         return false;
+    if (job->report.undecided.n)
+        fprintf(stderr, "tgopt: warning: the trace will not hold: %u of its steps could not be checked\n",
+                job->report.undecided.n);
     tg_trace_end(&job->trace, tg_model_hash(written));
     return write_text(job->run->tg, text_of(&job->run->arguments, OPT_trace), &job->trace.text);
 }
