@@ -24,11 +24,15 @@ static bool is_interpreted(const TgNodeInfo *n)
     return true;
 }
 
-static bool same_function(const TgNodeInfo *x, const TgNodeInfo *y)
+/* Of the same operands, those that are left out included. */
+static bool same_function(Equiv *e, const TgNodeInfo *x, const TgNodeInfo *y)
 {
-    return x->op == y->op && x->op_name == y->op_name && x->domain == y->domain &&
-           x->overload == y->overload && x->attrs == y->attrs && x->n_in == y->n_in && x->n_out == y->n_out &&
-           x->n_sub == y->n_sub;
+    bool same = x->op == y->op && x->op_name == y->op_name && x->domain == y->domain &&
+                x->overload == y->overload && x->attrs == y->attrs && x->n_in == y->n_in &&
+                x->n_out == y->n_out && x->n_sub == y->n_sub;
+    for (uint32_t k = 0; same && k < x->n_in; k++)
+        same = !x->in[k] == !y->in[k];
+    return same && (!x->n_sub || equiv_same_node(e, x, y));
 }
 
 static bool share_a_name(const Equiv *e, const TgNodeInfo *x, const TgNodeInfo *y)
@@ -42,13 +46,12 @@ static bool share_a_name(const Equiv *e, const TgNodeInfo *x, const TgNodeInfo *
 }
 
 /* The twin among the nodes of b that have none yet: 0 if there is none. */
-static TgNode twin(const Equiv *e, const TgNodeInfo *n, const TgNode *order, uint32_t count,
-                   const uint8_t *taken)
+static TgNode twin(Equiv *e, const TgNodeInfo *n, const TgNode *order, uint32_t count, const uint8_t *taken)
 {
     TgNode first = 0;
     for (uint32_t i = 0; i < count; i++) {
         const TgNodeInfo *other = tg_node(e->b, order[i]);
-        if (taken[order[i]] || is_interpreted(other) || !same_function(n, other))
+        if (taken[order[i]] || other->op != n->op || is_interpreted(other) || !same_function(e, n, other))
             continue;
         if (share_a_name(e, n, other))
             return order[i];
@@ -83,7 +86,7 @@ static bool pair_uninterpreted(Equiv *e, TgName *why)
         const TgNodeInfo *y = tg_node(e->b, found);
         taken[found] = 1;
         for (uint32_t k = 0; k < x->n_in; k++)
-            if (x->in[k] && y->in[k])
+            if (x->in[k])
                 add_pair(e, &e->wanted, x->in[k], y->in[k]);
         for (uint32_t k = 0; k < x->n_out; k++)
             add_pair(e, &e->given, x->out[k], y->out[k]);
@@ -123,17 +126,27 @@ static bool pair_inputs(Equiv *e, TgName *why)
     return true;
 }
 
+static const TgReturn *output_named(const TgGraph *g, TgName name)
+{
+    for (uint32_t i = 0; name && i < g->outputs.n; i++)
+        if (g->outputs.at[i].name == name)
+            return &g->outputs.at[i];
+    return NULL;
+}
+
+/* All by name, or all by position: else two of a could be held against the same one of b. */
 static bool pair_outputs(Equiv *e, TgName *why)
 {
+    bool by_name = true;
     if (e->a->outputs.n != e->b->outputs.n) {
         *why = tg_name_format(e->tg, "%u outputs against %u", e->a->outputs.n, e->b->outputs.n);
         return false;
     }
+    for (uint32_t i = 0; i < e->a->outputs.n && by_name; i++)
+        by_name = output_named(e->b, e->a->outputs.at[i].name) != NULL;
     for (uint32_t i = 0; i < e->a->outputs.n; i++) {
-        const TgReturn *x = &e->a->outputs.at[i], *y = &e->b->outputs.at[i];
-        for (uint32_t k = 0; k < e->b->outputs.n && y->name != x->name; k++)
-            if (e->b->outputs.at[k].name == x->name)
-                y = &e->b->outputs.at[k];
+        const TgReturn *x = &e->a->outputs.at[i];
+        const TgReturn *y = by_name ? output_named(e->b, x->name) : &e->b->outputs.at[i];
         const TgType *s = tg_type_of(e->a, x->value), *t = tg_type_of(e->b, y->value);
         if (tg_is_tensor(s) && tg_is_tensor(t) && (s->dtype != t->dtype || s->rank != t->rank)) {
             *why = tg_name_format(e->tg, "output '%s' is %s against %s", x->name, tg_type_text(e->tg, s),
@@ -205,11 +218,8 @@ bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgE
 {
     static const TgEquivOptions defaults = {.seed = 1};
     TgPlace place = *tg_place(tg);
-    Equiv e = {.tg = tg,
-               .a = a->graph,
-               .b = b->graph,
-               .options = options ? options : &defaults,
-               .result = result};
+    Equiv e = {
+        .tg = tg, .a = a->graph, .b = b->graph, .options = options ? options : &defaults, .result = result};
     *result = (TgEquivResult){.verdict = TG_UNDECIDED};
     bool ok = tg_protect(tg, equiv_body, &e);
     tg_arena_free(e.arena);

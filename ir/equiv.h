@@ -16,7 +16,8 @@ typedef struct {
     TgCheckKind check;
     uint32_t draws;   /* assignments of symbolic dims x input classes; 0: default */
     double max_flops; /* models of more work are compared in regions cut at common values; 0: default */
-    /* What one run in a question may take; all questions together twice the operations. 0: see tg_equiv_means. */
+    /* What one run in a question may take; all questions together twice the operations. 0: see
+     * tg_equiv_means. */
     uint64_t most_bytes, most_operations;
     uint32_t threads;
     double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
@@ -30,38 +31,41 @@ typedef struct {
     uint32_t checked;        /* evaluated */
     uint32_t reused;         /* equal on sight, or answered before */
     uint32_t draws;
-    double work;             /* of the draws, estimated, in operations */
-    uint32_t proved;         /* of the regions: in the finite field as well */
-    double bound;            /* log2 of the chance that one of them is a false "equal" there; 0: no bound */
-    TgName witness; /* different: "'y' element [0,3]: 1.25 against 1.5, ... (seed 7, B=2)"; undecided: why */
-    TgName where;   /* different: first value where they part, if found */
+    double work;     /* of the draws, estimated, in operations */
+    uint32_t proved; /* of the regions: in the finite field as well */
+    double bound;    /* log2 of the chance that one of them is a false "equal" there; 0: no bound */
+    TgName witness;  /* different: "'y' element [0,3]: 1.25 against 1.5, ... (seed 7, B=2)"; undecided: why */
+    TgName where;    /* different: first value where they part, if found */
 } TgEquivResult;
 
-/* Sets those means as limits.def has them for the source `g`: they grow with its constants, so that no small file can
- * ask for large ones. */
+/* Sets those means as limits.def has them for the source `g`: they grow with its constants, so that no
+ * small file can ask for large ones. */
 void tg_equiv_means(const TgGraph *g, TgEquivOptions *options);
 /* Inputs and outputs are matched by name, else by position. False: recorded trouble (not a verdict). */
 bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgEquivResult *result);
 
-/* --- replacements within one graph, one by one as they are made (equiv_local.c) ------------------------------------ */
+/* --- replacements within one graph, one by one as they are made (equiv_local.c) ------------------------- */
 
 /* Remembers answers: what holds for any weights is asked once, whatever the number of layers. */
 typedef struct TgChecker TgChecker;
 
 typedef struct {
     TgVerdict verdict;
-    TgName why;                /* different: the witness; undecided: the reason */
-    bool proved, reused;       /* equal in the finite field as well; answered before */
-    double bound;              /* log2 of the chance that it is not */
-    const char *before, *after; /* the region as text, where asked for or different; owned by the checker */
+    TgName why;          /* different: the witness; undecided: the reason */
+    bool proved, reused; /* equal in the finite field as well; answered before */
+    double bound;        /* log2 of the chance that it is not */
+    /* The region as text, where asked for or different; NULL: too large. Of a difference as long as the
+     * checker lives, else until its next question. */
+    const char *before, *after;
 } TgReplacement;
 
 TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options);
-void tg_checker_free(TgChecker *c); /* may be NULL */
+void tg_checker_free(TgChecker *c);                         /* may be NULL */
 const TgEquivResult *tg_checker_result(const TgChecker *c); /* counts, the common bound */
-/* May made[i] take the place of old[i], for all n of them together? They are values of g; nothing is replaced yet. */
-TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgValue *old, const TgValue *made, bool text,
-                               TgReplacement *result);
+/* May made[i] take the place of old[i], for all n of them together? They are values of g; nothing is
+ * replaced yet. */
+TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgValue *old, const TgValue *made,
+                               bool text, TgReplacement *result);
 
 /* Random inputs for a graph: sizes for its symbols from `seed`, values by element type, name and class. */
 typedef enum {

@@ -50,9 +50,11 @@ static uint64_t graph_hash(TgGraph *g, bool structure)
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgValueInfo *info = tg_value(g, v);
         if (info->origin == TG_V_CONST && info->tensor)
-            h[v] = tg_mix(constant_hash(g->tg, info->tensor, structure), TG_KEY(info->type)); /* of dummies the type counts */
+            /* of dummies the type counts */
+            h[v] = tg_mix(constant_hash(g->tg, info->tensor, structure), TG_KEY(info->type));
         else if (info->origin == TG_V_INPUT || info->origin == TG_V_CAPTURE)
-            h[v] = tg_mix(tg_mix(2 + info->origin, info->index), tg_mix(TG_KEY(info->type), TG_KEY(info->initial)));
+            h[v] = tg_mix(tg_mix(2 + info->origin, info->index),
+                          tg_mix(TG_KEY(info->type), TG_KEY(info->initial)));
     }
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *info = tg_node(g, order[i]);
@@ -80,7 +82,8 @@ bool equiv_same_structure(const EquivProblem *p)
 
 /* --- asking --------------------------------------------------------------------------------------------- */
 
-void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions *options, TgEquivResult *result)
+void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions *options,
+                     TgEquivResult *result)
 {
     *m = (EquivMemo){.tg = tg, .arena = arena, .options = options, .result = result};
     tg_map_init(&m->solved, arena);
@@ -118,7 +121,8 @@ static EquivOutcome ask(EquivMemo *m, EquivProblem *p, double most_work, uint64_
     return *o;
 }
 
-EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough, double most_work)
+EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough,
+                          double most_work)
 {
     EquivOutcome o;
     m->result->regions++;
@@ -135,7 +139,8 @@ EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *
         if (equiv_generalize(&p, form) == EQUIV_GENERAL) {
             o = ask(m, &p, most_work, tg_mix(equiv_question(&p, 0), equiv_question(&p, 1)));
             o.form = (int)form;
-            if (o.verdict == TG_EQUAL || (o.verdict == TG_DIFFERENT && !thorough && form == EQUIV_TRUE_WEIGHTS))
+            if (o.verdict == TG_EQUAL ||
+                (o.verdict == TG_DIFFERENT && !thorough && form == EQUIV_TRUE_WEIGHTS))
                 return o;
         } else {
             equiv_problem_free(&p);

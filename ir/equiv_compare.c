@@ -7,6 +7,7 @@
  * out of the float64 run, exactly.
  */
 #include <math.h>
+#include <string.h>
 
 #include "equiv_parts.h"
 
@@ -49,6 +50,15 @@ static EquivMeasure integers(const EquivQuad *q)
     for (int64_t i = 0; i < q->a64->count; i++)
         if (tg_array_int(q->a64, i) != tg_array_int(q->b64, i))
             return broken("other integers", i);
+    return (EquivMeasure){.d32 = 0};
+}
+
+static EquivMeasure strings(const EquivQuad *q)
+{
+    const TgBytes *a = q->a64->data, *b = q->b64->data;
+    for (int64_t i = 0; i < q->a64->count; i++)
+        if (a[i].n != b[i].n || (a[i].n && memcmp(a[i].at, b[i].at, a[i].n) != 0))
+            return broken("other strings", i);
     return (EquivMeasure){.d32 = 0};
 }
 
@@ -109,7 +119,7 @@ EquivMeasure equiv_measure(const EquivQuad *q)
         return broken("other shapes or element types", 0);
     if (is_float(q->a64))
         return reals(q);
-    return q->a64->dtype == TG_str ? (EquivMeasure){.d32 = 0} : integers(q);
+    return q->a64->dtype == TG_str ? strings(q) : integers(q);
 }
 
 double equiv_distance(const TgArray *a, const TgArray *b)

@@ -86,7 +86,8 @@ static TgValue reshaped(Extract *x, const TgTensor *t, TgValue from)
 {
     TgTensor *shape = tg_tensor_ints(x->to->arena, (uint32_t)t->rank, t->dim);
     TgValue in[] = {from, tg_graph_const(x->to, shape, NULL)};
-    TgValue v = tg_node(x->to, tg_graph_add_raw(x->to, TG_Reshape, tg_attrs_none(x->to->tg), 2, in, 1))->out[0];
+    TgValue v =
+        tg_node(x->to, tg_graph_add_raw(x->to, TG_Reshape, tg_attrs_none(x->to->tg), 2, in, 1))->out[0];
     tg_value(x->to, v)->type = tg_tensor_type(x->to->tg, t);
     return v;
 }
@@ -196,8 +197,8 @@ static const char *name_of_output(const TgGraph *a, TgValue v)
 }
 
 /* Cuts become inputs, typed and named as those of a; targets become outputs. */
-static void extract(EquivProblem *p, EquivTensors *same, const EquivSource *a, const EquivSource *from, const EquivPairs *cuts,
-                    const EquivPairs *targets, bool trust_shapes)
+static void extract(EquivProblem *p, EquivTensors *same, const EquivSource *a, const EquivSource *from,
+                    const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes)
 {
     bool of_b = a != from;
     TgModel *m = of_b ? p->b : p->a;
@@ -213,7 +214,8 @@ static void extract(EquivProblem *p, EquivTensors *same, const EquivSource *a, c
         target[i] = side(targets->at[i], of_b);
     for (uint32_t i = 0; i < cuts->n; i++) {
         const TgValueInfo *like = tg_value(a->g, cuts->at[i].a);
-        TgValue in = tg_graph_input(x.to, type_in(a->g, like->type), like->name), cut = side(cuts->at[i], of_b);
+        TgValue in = tg_graph_input(x.to, type_in(a->g, like->type), like->name),
+                cut = side(cuts->at[i], of_b);
         tg_value(x.to, in)->initial = like->initial;
         if (cut)
             x.value[cut] = in;
@@ -233,8 +235,8 @@ EquivSource equiv_source(TgArena *arena, TgGraph *g)
     return s;
 }
 
-EquivProblem equiv_problem(EquivTensors *same, const EquivSource *a, const EquivSource *b, const EquivPairs *cuts,
-                           const EquivPairs *targets, bool trust_shapes)
+EquivProblem equiv_problem(EquivTensors *same, const EquivSource *a, const EquivSource *b,
+                           const EquivPairs *cuts, const EquivPairs *targets, bool trust_shapes)
 {
     Tg *tg = a->g->tg;
     EquivProblem p = {.a = tg_model_new(tg), .b = tg_model_new(tg)};
@@ -243,8 +245,8 @@ EquivProblem equiv_problem(EquivTensors *same, const EquivSource *a, const Equiv
     return p;
 }
 
-EquivProblem equiv_problem_of(EquivTensors *same, TgGraph *a, TgGraph *b, const EquivPairs *cuts, const EquivPairs *targets,
-                              bool trust_shapes)
+EquivProblem equiv_problem_of(EquivTensors *same, TgGraph *a, TgGraph *b, const EquivPairs *cuts,
+                              const EquivPairs *targets, bool trust_shapes)
 {
     TgArena *arena = tg_arena_new(a->tg);
     EquivSource x = equiv_source(arena, a), y = equiv_source(arena, b);

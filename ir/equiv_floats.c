@@ -180,12 +180,13 @@ static double sensitivity(EquivSolve *s, bool of_b, const TgArray *in, uint32_t 
 }
 
 /* One way to move them may cancel out by chance, several hardly. */
-static bool is_excused(EquivSolve *s, const EquivMeasure *m, const TgArray *in, uint32_t output, const TgArray *a64,
-                       const TgArray *b64)
+static bool is_excused(EquivSolve *s, const EquivMeasure *m, const TgArray *in, uint32_t output,
+                       const TgArray *a64, const TgArray *b64)
 {
     enum { WAYS = 4 };
     for (uint64_t seed = 0; seed < WAYS && !s->no_excuse; seed++)
-        if (m->d64 <= 4 * (sensitivity(s, true, in, output, b64, seed) + sensitivity(s, false, in, output, a64, seed)))
+        if (m->d64 <=
+            4 * (sensitivity(s, true, in, output, b64, seed) + sensitivity(s, false, in, output, a64, seed)))
             return true;
     return false;
 }
@@ -236,11 +237,14 @@ EquivOutcome equiv_draw_floats(EquivSolve *s, bool *excused)
     EquivOutcome o = {.verdict = TG_UNDECIDED};
     TgMark mark = tg_mark(s->arena);
     equiv_choose_sizes(s);
-    bool runs = equiv_make_inputs(s, TG_EVAL_F32, seed, &d.in32) && equiv_make_inputs(s, TG_EVAL_F64, seed, &d.in64) &&
-                equiv_evaluate(s, a, TG_EVAL_F32, d.in32, &d.a32) && equiv_evaluate(s, a, TG_EVAL_F64, d.in64, &d.a64);
+    bool runs = equiv_make_inputs(s, TG_EVAL_F32, seed, &d.in32) &&
+                equiv_make_inputs(s, TG_EVAL_F64, seed, &d.in64) &&
+                equiv_evaluate(s, a, TG_EVAL_F32, d.in32, &d.a32) &&
+                equiv_evaluate(s, a, TG_EVAL_F64, d.in64, &d.a64);
     if (!runs)
         o.why = s->reason;
-    else if (equiv_evaluate(s, b, TG_EVAL_F32, d.in32, &d.b32) && equiv_evaluate(s, b, TG_EVAL_F64, d.in64, &d.b64))
+    else if (equiv_evaluate(s, b, TG_EVAL_F32, d.in32, &d.b32) &&
+             equiv_evaluate(s, b, TG_EVAL_F64, d.in64, &d.b64))
         o = judge(s, &d, excused);
     else
         o = equiv_only_second_fails(s);

@@ -1,22 +1,35 @@
 /* The general form of a question: large weights are any weights, large sizes are small ones.
  *
  * If two graphs agree for all weights (masks, lists of indices), they agree for those of the model, so
- * constants of many different elements become inputs; what a rewrite folded is a recipe over them and follows. The answer then
- * holds for every layer that asks the same question, whatever its weights.
+ * constants of many different elements become inputs; what a rewrite folded is a recipe over them and
+ * follows. The answer then holds for every layer that asks the same question, whatever its weights. One
+ * tensor is one input, in both graphs and wherever it stands, and different tensors are different inputs,
+ * so nothing that the graphs do with them is lost. What holds for all finite numbers need not hold for
+ * infinite ones: x + m - m is x only where m is finite. So constants with infinities, or with numbers that
+ * stand for them, are drawn as masks.
  *
  * Fixed sizes are replaced by small ones: a map f of the numbers that occur as sizes, applied to types and
  * to integer constants, such that what operators demand of sizes still holds: a Reshape keeps its product
- * (768 = 12 * 64), Concat and Split their sums, Slices their ends. Numbers below FIXED (axes, small shapes)
- * and those in attributes (heads) stay. Then everything is inferred anew: a graph whose types are not the
- * images of its old types is not the same question, and is asked in its own size.
+ * (768 = 12 * 64), Concat and Split their sums, Slices their ends. Numbers below FIXED (axes, small
+ * shapes) and those in attributes (heads) stay. Then everything is inferred anew: a graph whose types are
+ * not the images of its old types is not the same question, and is asked in its own size.
  *
- * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles of a
- * rotation) or makes lists of indices needs them as they are: the second form keeps all but the large ones, and
- * with them the sizes that they have. The third form keeps all of them.
+ * The map must not make equal what was different, or one graph could take the first 16 of something and
+ * the other one the first 3, where 16 becomes 3. So f is injective on all integers that occur in types,
+ * attributes and constants of at most VALUES elements, whether mapped or not. Nor may it meet a number by
+ * accident: a mean over 768 is no sum divided by 12, although 768 may become 12; so no image is x, 1/x,
+ * x^2 or 1/x^2 for a float constant or attribute x (scales, divisors, their roots). What is left is a
+ * graph whose numbers agree by an expression of sizes that the map breaks: that turns "equal" into
+ * "different", and the question is asked again.
  *
- * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the sizes
- * as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general form is no
- * verdict: the question is asked again as it stands. */
+ * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles
+ * of a rotation) or makes lists of indices needs them as they are: the second form keeps all but the large
+ * ones, and with them the sizes that they have. The third form keeps all of them.
+ *
+ * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the
+ * sizes as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general
+ * form is no verdict: the question is asked again as it stands. */
+#include <math.h>
 #include <string.h>
 
 #include "equiv_parts.h"
@@ -27,8 +40,10 @@ enum {
     TABLE = 8192, /* ... or, in the second form, those of more than these */
     NUMBERS = 24, /* different large sizes in one question */
     RELATIONS = 64,
-    SIDE = 8,                /* numbers on each side of a relation */
-    MOST = 1 << 30           /* larger integers are no sizes (ends of Slices) */
+    SIDE = 8,       /* numbers on each side of a relation */
+    MOST = 1 << 30, /* larger integers are no sizes (ends of Slices) */
+    IMAGES = 1024,  /* those of sizes that change are below */
+    STARTS = 6      /* ways to choose them */
 };
 
 /* left[0] op left[1] op ... = right[0] op right[1] op ... */
@@ -43,6 +58,7 @@ typedef struct {
     Tg *tg;
     uint32_t n, n_relations;
     int64_t from[NUMBERS], to[NUMBERS]; /* ascending; to is 0 until chosen */
+    bool occurs[IMAGES];                /* in the graphs, by itself or in the value of a float */
     Relation relation[RELATIONS];
     bool failed;
 } Shrink;
@@ -62,9 +78,10 @@ static void free_tensor(EquivProblem *p, const TgTensor *t)
 {
     const TgType *type = tg_tensor_type(p->a->tg, t);
     TgGraph *const graphs[] = {p->a->graph, p->b->graph};
+    TgName name = equiv_mask_name(p->a->tg, t, p->a->graph->inputs.n);
     for (int i = 0; i < 2; i++) {
         TgGraph *g = graphs[i];
-        TgValue in = tg_graph_input(g, type, NULL);
+        TgValue in = tg_graph_input(g, type, name);
         for (TgValue v = 1; v < in; v++)
             if (is_weight(g, v) && tg_value(g, v)->tensor == t)
                 tg_replace(g, v, in);
@@ -109,12 +126,45 @@ static void add_number(Shrink *s, int64_t n)
     s->from[i] = n;
 }
 
+/* n stays what it is, unless it is a size as well. */
+static void occurs(Shrink *s, int64_t n)
+{
+    if (magnitude(n) < IMAGES)
+        s->occurs[magnitude(n)] = true;
+}
+
+/* Integers that x may stand for: a scale is often the inverse of a size, or of its root. */
+static void occurs_in(Shrink *s, double x)
+{
+    const double forms[] = {fabs(x), 1 / fabs(x), x * x, 1 / (x * x)};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (forms[i] > 0.5 && forms[i] < IMAGES - 1 && fabs(forms[i] - rint(forms[i])) < 1e-6 * forms[i])
+            occurs(s, (int64_t)rint(forms[i]));
+}
+
 static void add_sizes(Shrink *s, const TgType *t)
 {
     int64_t n;
-    for (int32_t i = 0; t->kind == TG_TENSOR && i < t->rank; i++)
-        if (tg_dim_known(t->dim[i], &n))
-            add_number(s, n);
+    for (int32_t i = 0; t->kind == TG_TENSOR && i < t->rank; i++) {
+        if (!tg_dim_known(t->dim[i], &n))
+            continue;
+        add_number(s, n);
+        occurs(s, n);
+    }
+}
+
+static void add_elements(Shrink *s, const TgTensor *t)
+{
+    size_t n = t->payload == TG_SPLAT && t->count ? 1 : t->count;
+    bool real = tg_is_float(t->dtype);
+    if (n > VALUES || t->payload == TG_RECIPE || (!real && !tg_is_integer(t->dtype)))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (real)
+            occurs_in(s, tg_tensor_float(s->tg, t, i));
+        else
+            occurs(s, tg_tensor_int(s->tg, t, i));
+    }
 }
 
 static void add_relation(Shrink *s, const Relation *r)
@@ -170,7 +220,8 @@ static int64_t size_at(const TgType *t, int64_t axis)
 }
 
 /* whole = the sum of the parts along the axis */
-static void relate_parts(Shrink *s, const TgGraph *g, TgValue whole, uint32_t n, const TgValue *part, int64_t axis)
+static void relate_parts(Shrink *s, const TgGraph *g, TgValue whole, uint32_t n, const TgValue *part,
+                         int64_t axis)
 {
     Relation r = {.sum = true};
     int64_t size = size_at(tg_type_of(g, whole), axis);
@@ -193,7 +244,8 @@ static void relate_slice(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
         k != m || k != l)
         return;
     for (uint32_t i = 0; i < k; i++) {
-        int64_t whole = size_at(tg_type_of(g, n->in[0]), axis[i]), size = size_at(tg_type_of(g, n->out[0]), axis[i]);
+        int64_t whole = size_at(tg_type_of(g, n->in[0]), axis[i]),
+                size = size_at(tg_type_of(g, n->out[0]), axis[i]);
         if (whole < 0 || size < 0 || start[i] == 0)
             continue;
         int64_t from = start[i] < 0 ? whole + start[i] : start[i], to = end[i] < 0 ? whole + end[i] : end[i];
@@ -225,6 +277,7 @@ static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
 
 static void keep(Shrink *s, int64_t n)
 {
+    occurs(s, n);
     add_number(s, magnitude(n));
     int32_t i = index_of(s, magnitude(n));
     if (i >= 0)
@@ -235,6 +288,8 @@ static void keep_attributes(Shrink *s, const TgNodeInfo *n)
 {
     for (uint32_t i = 0; i < n->attrs->n; i++) {
         const TgAttr *a = &n->attrs->at[i];
+        if (a->kind == TG_A_FLOAT)
+            occurs_in(s, a->u.f);
         if (a->kind == TG_A_INT)
             keep(s, a->u.i);
         for (uint32_t k = 0; a->kind == TG_A_INTS && k < a->n; k++)
@@ -266,11 +321,25 @@ static void keep_tables(Shrink *s, const TgGraph *g)
     }
 }
 
+static bool is_dummy(const EquivProblem *p, const TgGraph *g, TgValue v)
+{
+    for (uint32_t i = 0; i < p->dummies.n; i++)
+        if (p->dummies.at[i].g == g && p->dummies.at[i].v == v)
+            return true;
+    return false;
+}
+
 static void collect(Shrink *s, TgGraph *g)
 {
-    for (TgValue v = 1; v < g->values.n; v++)
-        if (tg_value(g, v)->origin != TG_V_CONST || tg_value(g, v)->uses.n)
-            add_sizes(s, tg_type_of(g, v));
+    for (TgValue v = 1; v < g->values.n; v++) {
+        const TgValueInfo *info = tg_value(g, v);
+        bool constant = info->origin == TG_V_CONST;
+        if (constant && !info->uses.n && !info->returned)
+            continue;
+        add_sizes(s, info->type);
+        if (constant && info->tensor && !is_dummy(s->p, g, v))
+            add_elements(s, info->tensor);
+    }
     for (TgNode i = 1; i < g->nodes.n; i++) {
         s->failed |= tg_node(g, i)->n_sub != 0;
         relate(s, g, tg_node(g, i));
@@ -291,7 +360,8 @@ static int64_t fold(const Relation *r, int64_t acc, int64_t x)
 }
 
 /* The side's value, with the unknown number `n` left out; false where another one is unknown too. */
-static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n, int64_t *value, uint32_t *unknown)
+static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n, int64_t *value,
+                       uint32_t *unknown)
 {
     const int64_t *list = left ? r->left : r->right;
     *value = r->sum ? 0 : 1;
@@ -327,10 +397,20 @@ static int64_t demanded(const Shrink *s, const Relation *r, int64_t n)
     return times == 1 && here > 0 && there % here == 0 && there > 0 ? there / here : -1;
 }
 
-/* Ascending, so that large sizes follow from the small ones that they are made of. */
-static bool choose(Shrink *s)
+/* Something else in the graphs is that number, or becomes it. */
+static bool is_taken(const Shrink *s, uint32_t i, int64_t image)
 {
-    int64_t last = 2;
+    if (image == s->from[i])
+        return false;
+    for (uint32_t k = 0; k < s->n; k++)
+        if (k != i && s->to[k] == image)
+            return true;
+    return image >= IMAGES || (s->occurs[image] && index_of(s, image) < 0);
+}
+
+/* Ascending, so that large sizes follow from the small ones that they are made of. */
+static bool choose_above(Shrink *s, int64_t last)
+{
     for (uint32_t i = 0; i < s->n; i++) {
         int64_t want = s->to[i];
         for (uint32_t k = 0; k < s->n_relations && !s->to[i]; k++) {
@@ -339,10 +419,12 @@ static bool choose(Shrink *s)
                 return false;
             want = d ? d : want;
         }
-        s->to[i] = want ? want : last + 1;
-        if (s->to[i] > s->from[i] || s->to[i] < 1)
+        for (int64_t next = last + 1; !want; next++)
+            want = next >= s->from[i] || !is_taken(s, i, next) ? next : 0;
+        if (want > s->from[i] || want < 1 || is_taken(s, i, want))
             return false;
-        last = s->to[i] > last && s->to[i] < s->from[i] ? s->to[i] : last;
+        s->to[i] = want;
+        last = want > last && want < s->from[i] ? want : last;
     }
     for (uint32_t k = 0; k < s->n_relations; k++) {
         int64_t left, right;
@@ -353,6 +435,19 @@ static bool choose(Shrink *s)
             return false;
     }
     return true;
+}
+
+/* Products may meet a number that is there: then others are tried. */
+static bool choose(Shrink *s)
+{
+    int64_t kept[NUMBERS];
+    memcpy(kept, s->to, sizeof kept);
+    for (int64_t start = 2; start < 2 + STARTS; start++) {
+        memcpy(s->to, kept, sizeof kept);
+        if (choose_above(s, start))
+            return true;
+    }
+    return false;
 }
 
 /* --- applying ------------------------------------------------------------------------------------------- */
@@ -438,14 +533,6 @@ static bool infer_again(Shrink *s, TgGraph *g)
     }
     tg_diag_forget(s->tg, diags);
     return same;
-}
-
-static bool is_dummy(const EquivProblem *p, const TgGraph *g, TgValue v)
-{
-    for (uint32_t i = 0; i < p->dummies.n; i++)
-        if (p->dummies.at[i].g == g && p->dummies.at[i].v == v)
-            return true;
-    return false;
 }
 
 static bool shrink_graph(Shrink *s, TgGraph *g)

@@ -192,7 +192,8 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
     }
     for (int64_t i = 0; i < flat.count; i++)
         tg_array_set_float(mode, &flat, i, tg_round_float(flat.dtype, real_value(cls, key, i), true));
-    for (int64_t i = 0; flat.dtype == TG_f64 && mode == TG_EVAL_F64 && i < flat.count; i++) /* digits that only it has */
+    bool more_digits = flat.dtype == TG_f64 && mode == TG_EVAL_F64; /* than float32 has */
+    for (int64_t i = 0; more_digits && i < flat.count; i++)
         ((double *)flat.data)[i] *= 1 + 1e-9 * normal(key + 1, i);
 }
 
@@ -203,9 +204,34 @@ static int64_t mask_value(const TgArray *a, int64_t i)
     return i % n < n - padding;
 }
 
+static const char mask_of_infinity[] = "mask of -inf, ", mask_of_lowest[] = "mask of lowest, ";
+
+TgName equiv_mask_name(Tg *tg, const TgTensor *t, uint32_t index)
+{
+    enum { LOOK = 509 }; /* elements: of a mask at least one in a hundred shuts something out */
+    double largest = 0;
+    size_t step = t->count / LOOK + 1;
+    for (size_t i = 0; tg_is_float(t->dtype) && i < t->count; i += step)
+        largest = fmax(largest, fabs(tg_tensor_float(tg, t, i)));
+    const char *name = isinf(largest) ? mask_of_infinity : largest > 1e30 ? mask_of_lowest : NULL;
+    return name ? tg_name_format(tg, "%s%u", name, index) : NULL;
+}
+
+static bool fill_mask(TgEvalMode mode, const char *name, TgArray *a)
+{
+    bool infinite = strncmp(name, mask_of_infinity, strlen(mask_of_infinity)) == 0;
+    if (!infinite && strncmp(name, mask_of_lowest, strlen(mask_of_lowest)) != 0)
+        return false;
+    double out = tg_round_float(a->dtype, infinite ? -INFINITY : -3e38, true);
+    for (int64_t i = 0; i < a->count; i++)
+        tg_array_set_float(mode, a, i, mask_value(a, i) ? 0 : out);
+    return true;
+}
+
 /* Positions count up; others are below the limit, or 0 and 1 where nothing is indexed or `small` ones are
  * wanted. Negative ones count from the end. */
-static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, bool negative, TgArray *a)
+static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, bool negative,
+                          TgArray *a)
 {
     int64_t below = limit == INT64_MAX || (small && limit > 2) ? 2 : limit;
     bool mask = strstr(name, "mask") != NULL, position = strstr(name, "position") != NULL;
@@ -276,6 +302,8 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
     TgClass class = tg_dtype_class(a->dtype);
     if (mode == TG_EVAL_FIELD && class == TG_CLASS_C)
         return tg_array_drop(tg, a), no_values(tg, name, info->type);
+    if (class == TG_CLASS_F && fill_mask(mode, name, a))
+        return true;
     if (class == TG_CLASS_F || class == TG_CLASS_C) {
         bool parameter = a->count == 1 && cls == TG_IN_FAR; /* a step of a Range, not data */
         fill_reals(mode, parameter ? TG_IN_LARGE : cls, key, a);

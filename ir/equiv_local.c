@@ -1,17 +1,18 @@
 /* One replacement within a graph: do the values that take the place of others compute the same?
  *
- * Several values are asked about together where one operator gives them all (attention and its cache): alone, one
- * of them may fail, for what another one needs, where the old one did not. What follows speaks of one.
+ * Several values are asked about together where one operator gives them all (attention and its cache):
+ * alone, one of them may fail, for what another one needs, where the old one did not. What follows speaks
+ * of one.
  *
- * Both values stand in the same graph, so what they have in common cuts out a region. From the new value the
- * graph is walked back to values that the old one depends on: there it is cut, and cut values are any values.
- * The old side is walked back to the same cuts; a float that depends on none of them is any value as well.
- * Integers and bools are never cut (as random numbers they would be no indices, no shapes) but walked
- * through; where only the shape of a value is asked, its inferred shape answers.
+ * Both values stand in the same graph, so what they have in common cuts out a region. From the new value
+ * the graph is walked back to values that the old one depends on: there it is cut, and cut values are any
+ * values. The old side is walked back to the same cuts; a float that depends on none of them is any value
+ * as well. Integers and bools are never cut (as random numbers they would be no indices, no shapes) but
+ * walked through; where only the shape of a value is asked, its inferred shape answers.
  *
- * Any values may be too many: the two sides may agree only because a cut value is a square root, or because
- * two cut values depend on each other. So a region that is not shown equal is widened, by what makes its cut
- * values, and asked again, a few times. Not equal in the widest region is a refusal.
+ * Any values may be too many: the two sides may agree only because a cut value is a square root, or
+ * because two cut values depend on each other. So a region that is not shown equal is widened, by what
+ * makes its cut values, and asked again, a few times. Not equal in the widest region is a refusal.
  *
  * The work is that of the region, not of the graph: marks are stamps in arrays that live as long as the
  * checker. */
@@ -21,7 +22,7 @@
 #include "equiv_parts.h"
 
 enum {
-    WIDENINGS = 10, /* masks are made in that many steps */
+    WIDENINGS = 10,    /* masks are made in that many steps */
     MOST_VALUES = 600, /* of a cone */
     TIED_BYTES = 64 << 10
 };
@@ -34,7 +35,7 @@ typedef struct {
 
 struct TgChecker {
     Tg *tg;
-    TgArena *arena;
+    TgArena *arena, *texts; /* texts: of the last question */
     TgEquivOptions options;
     TgEquivResult result;
     EquivMemo memo;
@@ -94,8 +95,8 @@ static bool is_real(const TgGraph *g, TgValue v)
 static bool is_twin(const TgGraph *g, TgValue old, TgValue made)
 {
     const TgNodeInfo *x = producer(g, old), *y = producer(g, made);
-    return x && y && !is_given(g, old) && x->op == y->op && x->attrs == y->attrs && x->n_in == y->n_in && !x->n_sub &&
-           !y->n_sub && tg_value(g, old)->index == tg_value(g, made)->index &&
+    return x && y && !is_given(g, old) && x->op == y->op && x->attrs == y->attrs && x->n_in == y->n_in &&
+           !x->n_sub && !y->n_sub && tg_value(g, old)->index == tg_value(g, made)->index &&
            memcmp(x->in, y->in, x->n_in * sizeof *x->in) == 0;
 }
 
@@ -265,8 +266,7 @@ static EquivProblem make_problem(void *user)
     Region *r = user;
     EquivSource source[2];
     for (int side = 0; side < 2; side++)
-        source[side] = (EquivSource){
-            r->g, r->nodes[side].at, r->nodes[side].n, r->c->became[side], true};
+        source[side] = (EquivSource){r->g, r->nodes[side].at, r->nodes[side].n, r->c->became[side], true};
     EquivProblem p = equiv_problem(&r->c->same, &source[0], &source[1], &r->cuts, &r->targets, true);
     forget(r, 0);
     forget(r, 1);
@@ -316,7 +316,8 @@ static void name_inputs(TgGraph *g)
             tg_value(g, g->inputs.at[i])->name = tg_name_format(g->tg, "any %u", i);
 }
 
-/* The two graphs as text, in the form that was answered: what a certificate shows, and what reproduces a refusal. */
+/* The two graphs as text, in the form that was answered: what a certificate shows, and what reproduces a
+ * refusal. */
 static void print_region(Region *r, int form, TgArena *arena, TgReplacement *result)
 {
     EquivProblem p = make_problem(r);
@@ -345,6 +346,7 @@ TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options)
     TgChecker *c = TG_NEW(arena, TgChecker);
     c->tg = tg;
     c->arena = arena;
+    c->texts = tg_arena_new(tg);
     c->options = *options;
     equiv_tensors_init(&c->same, tg, arena, TIED_BYTES);
     equiv_memo_init(&c->memo, tg, arena, &c->options, &c->result);
@@ -353,8 +355,10 @@ TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options)
 
 void tg_checker_free(TgChecker *c)
 {
-    if (c)
-        tg_arena_free(c->arena);
+    if (!c)
+        return;
+    tg_arena_free(c->texts);
+    tg_arena_free(c->arena);
 }
 
 const TgEquivResult *tg_checker_result(const TgChecker *c)
@@ -362,8 +366,8 @@ const TgEquivResult *tg_checker_result(const TgChecker *c)
     return &c->result;
 }
 
-TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgValue *old, const TgValue *made, bool text,
-                               TgReplacement *result)
+TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgValue *old, const TgValue *made,
+                               bool text, TgReplacement *result)
 {
     TgPlace place = *tg_place(c->tg);
     uint32_t checked = c->result.checked;
@@ -382,10 +386,15 @@ TgVerdict tg_check_replacement(TgChecker *c, TgGraph *g, uint32_t n, const TgVal
     r.opened = ++c->stamp;
     find_cone(&r);
     EquivOutcome o = ask(&r);
-    *result = (TgReplacement){
-        .verdict = o.verdict, .why = o.why, .proved = o.proved, .bound = o.bound, .reused = checked == c->result.checked};
+    *result = (TgReplacement){.verdict = o.verdict,
+                              .why = o.why,
+                              .proved = o.proved,
+                              .bound = o.bound,
+                              .reused = checked == c->result.checked};
+    tg_arena_free(c->texts);
+    c->texts = tg_arena_new(c->tg);
     if ((text || o.verdict == TG_DIFFERENT) && !r.overflow)
-        print_region(&r, o.form, c->arena, result);
+        print_region(&r, o.form, o.verdict == TG_DIFFERENT ? c->arena : c->texts, result);
     tg_arena_free(r.arena);
     *tg_place(c->tg) = place;
     return o.verdict;

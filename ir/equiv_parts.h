@@ -25,8 +25,7 @@ typedef struct {
     bool only_mask; /* no input but masks has it */
 } EquivSize;
 
-typedef TG_VEC(EquivSize)
-EquivSizes;
+typedef TG_VEC(EquivSize) EquivSizes;
 
 enum { EQUIV_ATTEMPTS = 24 }; /* ways to choose sizes */
 
@@ -36,8 +35,7 @@ typedef struct {
     TgValue v;
 } EquivDummy;
 
-typedef TG_VEC(EquivDummy)
-EquivDummies;
+typedef TG_VEC(EquivDummy) EquivDummies;
 
 /* Sizes for all symbols of the inputs of g and of dummies (NULL: none), in the `attempt`-th way. */
 void equiv_sizes(TgArena *arena, const TgGraph *g, const EquivDummies *dummies, uint32_t attempt,
@@ -47,6 +45,10 @@ void equiv_dummies(TgArena *arena, const EquivDummies *dummies, const EquivSizes
  */
 bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, uint32_t attempt,
                   uint64_t seed, TgInputClass cls, TgArray *in);
+
+/* What to call input `index` that stands for t: NULL, or a name that makes equiv_inputs draw a mask for
+ * it, where t has infinities or numbers that stand for them. */
+TgName equiv_mask_name(Tg *tg, const TgTensor *t, uint32_t index);
 
 /* --- one output (equiv_compare.c) ----------------------------------------------------------------------- */
 
@@ -72,8 +74,7 @@ typedef struct {
     TgValue a, b; /* 0: that side does not have it */
 } EquivPair;
 
-typedef TG_VEC(EquivPair)
-EquivPairs;
+typedef TG_VEC(EquivPair) EquivPairs;
 
 /* Two models whose inputs, and whose outputs, correspond one to one. */
 typedef struct {
@@ -91,7 +92,8 @@ typedef struct {
 
 void equiv_tensors_init(EquivTensors *same, Tg *tg, TgArena *arena, size_t budget);
 const TgTensor *equiv_first(EquivTensors *same, const TgTensor *t); /* t itself: no other one is known */
-const TgTensor *equiv_unshaped(EquivTensors *same, const TgTensor *t); /* the first one over its bytes, of any shape */
+/* The first one over its bytes, of any shape. */
+const TgTensor *equiv_unshaped(EquivTensors *same, const TgTensor *t);
 
 /* Where one of the graphs comes from: nodes in order, and room to note what each value became. */
 typedef struct {
@@ -109,7 +111,8 @@ EquivProblem equiv_problem(EquivTensors *same, const EquivSource *a, const Equiv
 EquivProblem equiv_problem_of(EquivTensors *same, TgGraph *a, TgGraph *b, const EquivPairs *cuts,
                               const EquivPairs *targets, bool trust_shapes); /* of whole graphs */
 bool equiv_only_shape(const TgGraph *g, const TgNodeInfo *n, uint32_t slot); /* such an operand */
-void equiv_dummies_to_inputs(EquivProblem *p); /* so that the graphs can be printed: any value of that shape */
+/* So that the graphs can be printed: any value of that shape. */
+void equiv_dummies_to_inputs(EquivProblem *p);
 void equiv_problem_free(EquivProblem *p);
 double equiv_work(TgGraph *g); /* of one run at the small sizes chosen here, in operations */
 
@@ -120,7 +123,8 @@ typedef enum {
     EQUIV_SPOILED  /* sizes could not be made small: make the problem anew */
 } EquivGeneral;
 
-typedef enum { /* which constants are free */
+/* Which constants are free. */
+typedef enum {
     EQUIV_ANY_TABLES,   /* all but those of a few elements */
     EQUIV_TRUE_TABLES,  /* the large ones */
     EQUIV_TRUE_WEIGHTS, /* none: only sizes are made small */
@@ -167,13 +171,14 @@ void equiv_choose_sizes(EquivSolve *s);
 bool equiv_make_inputs(EquivSolve *s, TgEvalMode mode, uint64_t seed, TgArray **in);
 bool equiv_evaluate(EquivSolve *s, TgGraph *g, TgEvalMode mode, const TgArray *in, TgArray **out);
 void equiv_drop(EquivSolve *s, TgArray *arrays, uint32_t n); /* arrays may be NULL */
-EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b, int64_t element,
-                           const char *why);
+EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b,
+                           int64_t element, const char *why);
 EquivOutcome equiv_only_second_fails(EquivSolve *s);
 
 /* In the finite field (equiv_proof.c): equal with a bound, different, or not decided. */
 EquivOutcome equiv_prove(EquivSolve *s);
-/* One draw in two precisions (equiv_floats.c). *excused: equal only if the constants of b are rounded ones. */
+/* One draw in two precisions (equiv_floats.c). *excused: equal only if the constants of b are rounded
+ * ones. */
 EquivOutcome equiv_draw_floats(EquivSolve *s, bool *excused);
 
 /* Questions asked so far (equiv_answer.c). */
@@ -185,7 +190,8 @@ typedef struct {
     TgMap solved; /* hash of a question -> EquivOutcome */
 } EquivMemo;
 
-void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions *options, TgEquivResult *result);
+void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions *options,
+                     TgEquivResult *result);
 uint64_t equiv_question(const EquivProblem *p, int side); /* hash of one graph, names aside */
 bool equiv_same_structure(const EquivProblem *p);         /* but for what constants hold */
 void equiv_note(TgEquivResult *r, const EquivOutcome *o); /* adds its bound to that of the result */
@@ -207,6 +213,8 @@ typedef struct {
     EquivTensors same;
 } Equiv;
 
+/* The same operator with the same attributes and bodies. */
+bool equiv_same_node(Equiv *e, const TgNodeInfo *x, const TgNodeInfo *y);
 /* Removes from `wanted` what is computed in the same way on both sides. */
 void equiv_drop_identical(Equiv *e);
 EquivOutcome equiv_by_regions(Equiv *e);

@@ -1,18 +1,25 @@
-/* The check in the finite field: both graphs are evaluated at random points of F_p x F_q (field.h), and every
- * element of every output is compared.
+/* The check in the finite field: both graphs are evaluated at random points of F_p x F_q (field.h), and
+ * every element of every output is compared.
  *
  * Unequal is a difference over the reals, unless a function of which only congruence is known took part
- * (then nothing follows), or a square root that does not exist at this point (then another point is drawn).
- * Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw: deg the degree of the numerator of
- * the difference (Schwartz and Zippel), k the number of exponentials in it. The second term assumes that the
- * minors of the Fourier matrix of F_q do not vanish mod p, as they do not over C (Tao 2005); without that
- * assumption a draw of k exponentials is only known to fail with probability 1 / k. */
+ * (then nothing follows), or a square root that does not exist at this point (then another point is
+ * drawn). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw: deg the degree of the
+ * numerator of the difference (Schwartz and Zippel), k the number of exponentials in it. The second term
+ * assumes that the minors of the Fourier matrix of F_q do not vanish mod p, as they do not over C (Tao
+ * 2005); without that assumption a draw of k exponentials is only known to fail with probability 1 / k.
+ * Roots are counted as indeterminates of their own. The bound speaks of elements that are defined, at the
+ * sizes drawn first: what agrees there only because it is undefined on both sides, or differs at other
+ * sizes only, the floats have to see.
+ *
+ * Where an order or a rounding of residues took part (`coarse`), agreement may be luck: more points are
+ * drawn, and the outcome is no proof. */
 #include <math.h>
 
 #include "equiv_parts.h"
 
 enum {
     DRAWS = 2,   /* at the first way of sizes, where the work is small; one at the second */
+    COARSE = 12, /* instead, where agreement says little */
     REDRAWS = 40 /* for square roots: with m of them one of 2^m points has all */
 };
 
@@ -20,8 +27,9 @@ static const double heavy = 3e5; /* multiplications from which one draw must do,
 
 typedef struct {
     EquivSolve *s;
-    uint32_t draws;
-    double chance; /* log2, of one draw: the worst */
+    double chance; /* log2, of the last draw: its worst output */
+    double bound;  /* log2, of all draws at the first sizes */
+    bool coarse;   /* in some draw */
 } Proof;
 
 static double log2_sum(double a, double b)
@@ -77,6 +85,7 @@ static Finding compare_arrays(const TgArray *a, const TgArray *b, int64_t *eleme
 static Finding compare(Proof *p, const TgArray *a, const TgArray *b, uint32_t *output, int64_t *element)
 {
     const TgField *f = p->s->field;
+    p->chance = -1074;
     for (*output = 0; *output < p->s->p->a->graph->outputs.n; ++*output) {
         Finding found = compare_arrays(&a[*output], &b[*output], element);
         if (found == DIFFERS && f->hashed)
@@ -110,6 +119,7 @@ static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
         else if (found == DIFFERS && !*again)
             o = equiv_differs(s, output, NULL, NULL, element, "not equal in the finite field");
     }
+    p->coarse |= s->field->coarse;
     equiv_drop(s, in, a->inputs.n);
     equiv_drop(s, x, a->outputs.n);
     equiv_drop(s, y, b->outputs.n);
@@ -117,14 +127,15 @@ static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
     return o;
 }
 
-/* Points until one tells. */
+/* Points until one tells; each of them was a chance to agree. */
 static EquivOutcome draw_until(Proof *p, uint64_t seed, bool *runs)
 {
     EquivOutcome o;
     bool again = true;
-    for (uint64_t k = 0; again && k < REDRAWS; k++)
-        o = draw(p, tg_mix(seed, k), runs, &again);
-    p->draws++;
+    uint32_t points = 0;
+    while (again && points < REDRAWS)
+        o = draw(p, tg_mix(seed, points++), runs, &again);
+    p->chance = fmin(0, p->chance + log2(points));
     return o;
 }
 
@@ -143,7 +154,7 @@ static EquivOutcome ties(Proof *p, EquivOutcome so_far)
 
 EquivOutcome equiv_prove(EquivSolve *s)
 {
-    Proof p = {.s = s, .chance = -1074};
+    Proof p = {.s = s};
     EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "too much work for the field"};
     double work = equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph);
     uint32_t most = work > heavy ? 1 : DRAWS, ways = 0;
@@ -153,13 +164,14 @@ EquivOutcome equiv_prove(EquivSolve *s)
     for (s->attempt = 0; s->attempt < EQUIV_ATTEMPTS && ways < 2 && !s->exhausted; s->attempt++) {
         bool runs = true;
         uint64_t seed = tg_mix(s->options->seed, s->attempt);
-        for (uint32_t i = 0; i < (ways ? 1 : most) && runs; i++) {
+        for (uint32_t i = 0; i < (ways ? 1 : p.coarse && i ? COARSE : most) && runs; i++) {
             EquivOutcome now = draw_until(&p, tg_mix(seed, i), &runs);
             if (!runs)
                 break;
             o = now;
             if (o.verdict != TG_EQUAL)
                 return o;
+            p.bound += ways ? 0 : p.chance;
         }
         ways += runs;
         if (work > heavy && ways)
@@ -169,8 +181,8 @@ EquivOutcome equiv_prove(EquivSolve *s)
         o = ties(&p, o);
     if (o.verdict == TG_EQUAL) {
         o.why = NULL;
-        o.proved = true;
-        o.bound = p.chance * p.draws;
+        o.proved = !p.coarse;
+        o.bound = p.coarse ? 0 : p.bound;
     }
     return o;
 }

@@ -42,7 +42,7 @@ typedef struct {
     TG_VEC(Target)
     targets;
     TgU32s queue;
-    uint8_t *closed;  /* by target: not a cut at the moment */
+    uint8_t *closed; /* by target: not a cut at the moment */
     TgMap recipes;   /* tensor -> number of what it is made of */
     EquivMemo memo;
 } Regions;
@@ -143,6 +143,15 @@ static void begin(Regions *r, Equiv *e)
     equiv_memo_init(&r->memo, e->tg, r->arena, e->options, e->result);
     deep_hashes(r, 0);
     deep_hashes(r, 1);
+}
+
+bool equiv_same_node(Equiv *e, const TgNodeInfo *x, const TgNodeInfo *y)
+{
+    Regions r = {.e = e, .arena = tg_arena_new(e->tg)};
+    tg_map_init(&r.recipes, r.arena);
+    bool same = node_hash(&r, x) == node_hash(&r, y);
+    tg_arena_free(r.arena);
+    return same;
 }
 
 static bool same_deep(const Regions *r, EquivPair p)

@@ -141,8 +141,8 @@ static double number_at(const TgArray *a, int64_t element)
 }
 
 /* "'y' element [0,3]: 1.25 against 1.5, why (seed 7, batch=2)"; a and b are float64 results, or NULL. */
-EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b, int64_t element,
-                           const char *why)
+EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b,
+                           int64_t element, const char *why)
 {
     TgText text;
     tg_text_init(&text, s->arena);
@@ -169,10 +169,10 @@ EquivOutcome equiv_only_second_fails(EquivSolve *s)
 
 /* --- all draws ------------------------------------------------------------------------------------------ */
 
-static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_SHIFTED,
-                                       TG_IN_LARGE,  TG_IN_ZERO,   TG_IN_TINY,     TG_IN_TIES,
-                                       TG_IN_FAR,    TG_IN_ODD};
-/* Ways of sizes that are tried whether others run or not, see equiv_input.c: all one, all the same, an empty past. */
+static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_SHIFTED, TG_IN_LARGE,
+                                       TG_IN_ZERO,   TG_IN_TINY,   TG_IN_TIES,     TG_IN_FAR,     TG_IN_ODD};
+/* Ways of sizes that are tried whether others run or not, see equiv_input.c: all one, all the same, an
+ * empty past. */
 static const uint32_t special[] = {3, 2, 5};
 enum { DRAWS = sizeof classes / sizeof *classes, SPECIAL = sizeof special / sizeof *special };
 
@@ -267,7 +267,7 @@ static EquivOutcome both(const EquivOutcome *proof, const EquivOutcome *floats, 
     if (proof->verdict == TG_DIFFERENT && !excused)
         return *proof;
     EquivOutcome o = proof->verdict == TG_EQUAL ? *proof : *floats;
-    o.proved = proof->verdict == TG_EQUAL;
+    o.proved = proof->verdict == TG_EQUAL && proof->proved;
     return o;
 }
 

@@ -3,7 +3,8 @@
  * Ring operations are exact; so are moves. exp, sqrt, sin and cos keep the laws that field.h names. Every
  * other function is one of which only congruence is known: equal operands give equal results, nothing else
  * follows (`hashed` says that this happened, so that unequal results decide nothing). Comparisons go by an
- * order that is the usual one on small integers.
+ * order that is the usual one on small integers; elsewhere they, and all that has few different results, are
+ * `coarse`: equal results may be so by luck, and no chance is known for it.
  *
  * A kernel serves here in one of four ways: it has an instance for the field (eval_num.h) or only moves
  * elements, and runs as it is; it is replaced by a function of this file; it has no real operand, and runs in
@@ -59,9 +60,16 @@ static TgFelt odd_function(TgField *f, uint64_t key, TgFelt x)
     return minus ? tg_felt_neg(y) : y;
 }
 
+/* What follows depends on an order that the field does not have, but for infinities. */
+static void decide_by_order(TgField *f, bool unknown, bool infinite)
+{
+    f->hashed |= unknown;
+    f->coarse |= unknown && !infinite;
+}
+
 static TgFelt sign_of(TgField *f, TgFelt x)
 {
-    f->hashed |= !tg_felt_is_small(x);
+    decide_by_order(f, !tg_felt_is_small(x), tg_felt_is_odd(x));
     if (TG_FELT_KIND(x) == TG_FELT_NAN)
         return x;
     return tg_felt_int(tg_felt_less(x, tg_felt_int(0)) ? -1 : tg_felt_less(tg_felt_int(0), x));
@@ -115,8 +123,8 @@ static bool field_unary(TgEvalCall *c)
 /* Max, Min: whoever is chosen is one of them, by an order that means something on small integers only. */
 static TgFelt extreme(TgField *f, bool greatest, TgFelt x, TgFelt y)
 {
-    bool known = tg_felt_is_odd(x) || tg_felt_is_odd(y) || tg_felt_is_small(tg_felt_sub(x, y));
-    f->hashed |= !known;
+    bool infinite = tg_felt_is_odd(x) || tg_felt_is_odd(y);
+    decide_by_order(f, !infinite && !tg_felt_is_small(tg_felt_sub(x, y)), infinite);
     return greatest ? tg_felt_max(x, y) : tg_felt_min(x, y);
 }
 
@@ -130,19 +138,21 @@ static TgFelt binary_function(TgField *f, TgOp op, TgFelt x, TgFelt y)
     case TG_Pow: return tg_felt_pow(f, x, y);
     case TG_Max: return extreme(f, true, x, y);
     case TG_Min: return extreme(f, false, x, y);
-    default: return tg_felt_hash(f, (uint64_t)op << 8 ^ y.p * 31, x);
+    default: return tg_felt_hash(f, tg_mix((uint64_t)op << 8, tg_felt_key(y)), x);
     }
 }
 
 static bool is_comparison(TgOp op)
 {
-    return op == TG_Equal || op == TG_Less || op == TG_LessOrEqual || op == TG_Greater || op == TG_GreaterOrEqual;
+    return op == TG_Equal || op == TG_Less || op == TG_LessOrEqual || op == TG_Greater ||
+           op == TG_GreaterOrEqual;
 }
 
 static bool compare(TgField *f, TgOp op, TgFelt x, TgFelt y)
 {
     bool equal = tg_felt_equal(x, y), less = tg_felt_less(x, y);
-    f->hashed |= op != TG_Equal && !equal && !(tg_felt_is_small(x) && tg_felt_is_small(y));
+    bool known = op == TG_Equal || equal || (tg_felt_is_small(x) && tg_felt_is_small(y));
+    decide_by_order(f, !known, tg_felt_is_odd(x) || tg_felt_is_odd(y));
     switch (op) {
     case TG_Equal: return equal;
     case TG_Less: return less;
@@ -194,7 +204,7 @@ static bool field_binary(TgEvalCall *c)
     int32_t rank = c->in[0]->rank;
     memcpy(dim, c->in[0]->dim, sizeof dim);
     TgDtype dtype = is_comparison(c->n->op) ? TG_bool : c->in[0]->dtype;
-    bool mixed = eval_is_real(c->in[0]) != eval_is_real(c->in[1]); /* Pow may; then its base is the real one */
+    bool mixed = eval_is_real(c->in[0]) != eval_is_real(c->in[1]); /* Pow's base may be the real one */
     if (mixed && (c->n->op != TG_Pow || !eval_is_real(c->in[0])))
         return eval_bad_type(c, c->in[1]->dtype);
     if (!broadcast_with(c, 1, &rank, dim) || !eval_out(c, 0, dtype, rank, dim))
@@ -230,17 +240,17 @@ static int64_t to_integer(TgField *f, TgFelt x)
 {
     if (tg_felt_is_small(x))
         return tg_felt_center(x);
-    f->hashed = true;
+    decide_by_order(f, true, tg_felt_is_odd(x));
     return tg_felt_is_odd(x) ? 0 : tg_felt_center(x) % 4;
 }
 
 /* What a narrower type makes of a number that it does not hold for certain: some function. */
 static TgFelt rounded(TgField *f, TgDtype to, TgFelt x)
 {
-    int64_t most = to == TG_f32 ? 1 << 24 : to == TG_f16 ? 1 << 11 : to == TG_bf16 ? 1 << 8 : 0, n = tg_felt_center(x);
-    return tg_felt_is_odd(x) || (n <= most && n >= -most) ? x : tg_felt_hash(f, (uint64_t)to << 16, x);
+    int64_t n = tg_felt_center(x), most = 0;
+    most = to == TG_f32 ? 1 << 24 : to == TG_f16 ? 1 << 11 : to == TG_bf16 ? 1 << 8 : most;
+    return tg_felt_is_odd(x) || (n <= most && n >= -most) ? x : tg_felt_hash(f, (uint64_t)to << 32, x);
 }
-
 
 static bool field_cast(TgEvalCall *c)
 {
@@ -330,7 +340,8 @@ static TgArray image(const TgEvalCall *c, const TgArray *a, bool hashed)
     TgArray b = tg_array_new(c->tg, TG_EVAL_FIELD, a->dtype, a->rank, a->dim);
     for (int64_t i = 0; i < a->count; i++) {
         TgFelt x = tg_felt_float(((const double *)a->data)[i]);
-        felts(&b)[i] = hashed && !tg_felt_is_small(x) ? tg_felt_hash(field_of(c), (uint64_t)c->n->op << 8, x) : x;
+        felts(&b)[i] =
+            hashed && !tg_felt_is_small(x) ? tg_felt_hash(field_of(c), (uint64_t)c->n->op << 8, x) : x;
     }
     return b;
 }
@@ -359,7 +370,7 @@ static bool through_f64(TgEvalCall *c, Kernel kernel, bool hashed)
     bool exact = true; /* on small integers these functions are what they are */
     for (uint32_t i = 0; i < c->n->n_in; i++)
         exact = exact && all_small(c->in[i]);
-    field_of(c)->hashed |= hashed && !exact;
+    decide_by_order(field_of(c), hashed && !exact, false);
     return ok;
 }
 
@@ -409,22 +420,55 @@ TgDegree tg_degree_of_difference(TgDegree a, TgDegree b)
     return sum_of(a, b);
 }
 
-/* How many numbers are added up for one element of the result, where the operator adds. */
+/* The most numbers that are added or multiplied for one element of the result, where the operator does so. */
 static double terms_added(const TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
     if (c->n->op == TG_MatMul)
         return x->rank ? (double)x->dim[x->rank - 1] : 1;
-    double most = 1;
+    if (c->n->op != TG_Einsum)
+        return (double)x->count;
+    double all = 1; /* every index of the result names one of each operand, at most */
     for (uint32_t i = 0; i < c->n->n_in; i++)
-        if (c->in[i] && (double)c->in[i]->count > most)
-            most = (double)c->in[i]->count;
-    return most;
+        all *= (double)c->in[i]->count;
+    return c->out[0].count > 0 ? all / (double)c->out[0].count : 1;
 }
 
+/* Of n equal factors; n below 0: of their inverse. */
+static TgDegree power_of(TgDegree a, double n)
+{
+    double times = fabs(n);
+    TgDegree d = {times * a.over, times * a.under, times * a.terms_over, times * a.terms_under};
+    return n < 0 ? inverse_of(d) : d;
+}
+
+/* Integers are repeated products, halves roots, all else an unknown function (tg_felt_pow). */
+static TgDegree power_of_any(TgDegree a, const TgArray *exponent)
+{
+    double most = 1, least = 0;
+    for (int64_t i = 0; i < exponent->count; i++) {
+        int64_t n = eval_is_real(exponent) ? tg_felt_center(felts(exponent)[i]) : eval_ints_of(exponent)[i];
+        if (n > (int64_t)most && n <= TG_FELT_POWERS)
+            most = (double)n;
+        if (n < (int64_t)least)
+            least = n >= -TG_FELT_POWERS ? (double)n : fmin(least, -1);
+    }
+    return worst_of(power_of(a, most), power_of(a, least));
+}
+
+/* The numerator of what is under an exponential over its denominator, in one term, beside those that it
+ * had. */
+static TgDegree exponential_of(TgDegree a, double terms)
+{
+    double degree = fmax(1, a.over + a.under), had = a.terms_over + a.terms_under;
+    return (TgDegree){degree, degree, terms + had, terms + had};
+}
+
+/* A function of which nothing is known is an indeterminate of its own, at least as bad as what it is of;
+ * so is a root. Softmax and what is made of one exponential are quotients of sums of them. */
 static TgDegree degree_of(const TgEvalCall *c)
 {
-    static const TgDegree fresh = {1, 0, 0, 0}, sigmoid_like = {1, 1, 1, 1}, exponential = {1, 0, 0, 0};
+    static const TgDegree fresh = {1, 0, 0, 0};
     TgDegree a = c->n->n_in && c->in[0] ? c->in[0]->degree : (TgDegree){0};
     TgDegree b = c->n->n_in > 1 && c->in[1] ? c->in[1]->degree : (TgDegree){0}, all = a;
     for (uint32_t i = 1; i < c->n->n_in; i++)
@@ -436,18 +480,22 @@ static TgDegree degree_of(const TgEvalCall *c)
     case TG_Mul: return product_of(a, b);
     case TG_Div: return product_of(a, inverse_of(b));
     case TG_Reciprocal: return inverse_of(a);
-    case TG_Pow: return product_of(a, a); /* powers above two are rare, and then bounded by `fresh` below */
+    case TG_Sqrt: return product_of(worst_of(fresh, a), fresh); /* with the factor of odd roots */
+    case TG_Pow: return worst_of(worst_of(fresh, all), power_of_any(a, c->in[1]));
     case TG_MatMul: return many(product_of(a, b), terms_added(c));
-    case TG_Einsum: return many(product_of(a, all), terms_added(c));
+    case TG_Einsum: return many(power_of(all, c->n->n_in), terms_added(c));
     case TG_ReduceSum:
     case TG_ReduceMean:
     case TG_CumSum: return many(a, terms_added(c));
     case TG_ReduceProd:
-    case TG_CumProd: return (TgDegree){a.over * terms_added(c), a.under * terms_added(c), 0, 0};
-    case TG_Exp: return worst_of(exponential, (TgDegree){a.over, 0, 0, 0});
+    case TG_CumProd: return power_of(a, terms_added(c));
+    case TG_Exp: {
+        TgDegree e = exponential_of(a, 0);
+        return (TgDegree){e.over, 0, e.terms_over, 0};
+    }
     case TG_Sigmoid:
-    case TG_Tanh: return worst_of(sigmoid_like, (TgDegree){a.over, 0, 0, 0});
-    case TG_Softmax: return (TgDegree){a.over + 1, a.over + 1, 0, log2(terms_added(c))};
+    case TG_Tanh: return exponential_of(a, 1);
+    case TG_Softmax: return exponential_of(a, log2(fmax(1, terms_added(c))));
     default: return worst_of(fresh, all);
     }
 }
@@ -455,16 +503,34 @@ static TgDegree degree_of(const TgEvalCall *c)
 /* --- the door ------------------------------------------------------------------------------------------- */
 
 /* Kernels that move elements of any size, or have an instance for the field. */
-static const Kernel as_they_are[] = {eval_view,        eval_transpose,        eval_expand,     eval_tile,
-                                     eval_concat,      eval_split,            eval_slice,      eval_pad,
-                                     eval_trilu,       eval_reverse_sequence, eval_compress,   eval_gather,
-                                     eval_gather_elements, eval_gather_nd,    eval_where,      eval_mat_mul,
-                                     eval_reduce,      eval_cumulate,         eval_einsum,     eval_shape,
-                                     eval_non_zero,    eval_field_softmax};
+static const Kernel as_they_are[] = {eval_view,
+                                     eval_transpose,
+                                     eval_expand,
+                                     eval_tile,
+                                     eval_concat,
+                                     eval_split,
+                                     eval_slice,
+                                     eval_pad,
+                                     eval_trilu,
+                                     eval_reverse_sequence,
+                                     eval_compress,
+                                     eval_gather,
+                                     eval_gather_elements,
+                                     eval_gather_nd,
+                                     eval_where,
+                                     eval_mat_mul,
+                                     eval_reduce,
+                                     eval_cumulate,
+                                     eval_einsum,
+                                     eval_shape,
+                                     eval_non_zero,
+                                     eval_field_softmax};
 
 static const struct {
     Kernel kernel, instead;
-} replaced[] = {{eval_unary, field_unary}, {eval_binary, field_binary}, {eval_variadic, field_variadic},
+} replaced[] = {{eval_unary, field_unary},
+                {eval_binary, field_binary},
+                {eval_variadic, field_variadic},
                 {eval_cast, field_cast}};
 
 static bool has_reals(const TgEvalCall *c)
@@ -500,7 +566,8 @@ static bool run(TgEvalCall *c, Kernel kernel)
             return replaced[i].instead(c);
     for (size_t i = 0; i < sizeof as_they_are / sizeof *as_they_are; i++)
         if (as_they_are[i] == kernel) {
-            field_of(c)->hashed |= c->n->op == TG_ReduceMax || c->n->op == TG_ReduceMin;
+            if (c->n->op == TG_ReduceMax || c->n->op == TG_ReduceMin)
+                decide_by_order(field_of(c), true, all_small(c->in[0]));
             return kernel(c);
         }
     return through_f64(c, kernel, true);

@@ -106,27 +106,31 @@ static bool one(TgEvalCall *c, uint32_t slot, const TgArray *a)
            eval_bad_shape(c, slot, "one number is needed");
 }
 
+/* An operand of one number; *a: NULL where it is absent. */
+static bool one_or_none(TgEvalCall *c, uint32_t slot, const TgArray **a)
+{
+    *a = eval_in(c, slot);
+    return !*a || one(c, slot, *a);
+}
+
 bool eval_one_int(TgEvalCall *c, uint32_t slot, int64_t otherwise, int64_t *value)
 {
-    const TgArray *a = eval_in(c, slot);
+    const TgArray *a;
     *value = otherwise;
-    if (!a)
-        return true;
-    if (!one(c, slot, a))
+    if (!one_or_none(c, slot, &a))
         return false;
-    *value = eval_is_real(a) ? tg_truncate(eval_real(c, a, 0)) : eval_ints_of(a)[0];
+    if (a)
+        *value = eval_is_real(a) ? tg_truncate(eval_real(c, a, 0)) : eval_ints_of(a)[0];
     return true;
 }
 
 bool eval_one_float(TgEvalCall *c, uint32_t slot, double otherwise, double *value)
 {
-    const TgArray *a = eval_in(c, slot);
+    const TgArray *a;
     *value = otherwise;
-    if (!a)
-        return true;
-    if (!one(c, slot, a))
+    if (!one_or_none(c, slot, &a))
         return false;
-    *value = eval_real(c, a, 0);
+    *value = a ? eval_real(c, a, 0) : otherwise;
     return true;
 }
 

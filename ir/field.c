@@ -109,12 +109,15 @@ TgFelt tg_felt_inverse(TgFelt a)
 
 bool tg_felt_less(TgFelt a, TgFelt b)
 {
-    static const int rank[] = {[TG_FELT_LOW] = -1, [TG_FELT_FINITE] = 0, [TG_FELT_HIGH] = 1, [TG_FELT_NAN] = 2};
+    static const int rank[] = {
+        [TG_FELT_LOW] = -1, [TG_FELT_FINITE] = 0, [TG_FELT_HIGH] = 1, [TG_FELT_NAN] = 2};
     int x = rank[TG_FELT_KIND(a)], y = rank[TG_FELT_KIND(b)];
     return x != y ? x < y : x == 0 && tg_felt_center(a) < tg_felt_center(b);
 }
 
 /* --- draws ---------------------------------------------------------------------------------------------- */
+
+enum { KEY_EXP = 1, KEY_ODD_ROOT, KEY_POW, KEY_CIRCLE }; /* of hashes; operators use larger ones */
 
 /* SplitMix64's finalizer (Steele, Lea, Flood 2014). */
 static uint64_t mix(uint64_t x)
@@ -145,7 +148,8 @@ void tg_field_draw(TgField *f, uint64_t seed)
             f->power[i][j] = tg_mul_p(f->power[i][j - 1], w);
         w = tg_mul_p(f->power[i][15], w);
     }
-    f->hashed = f->root_of_nonsquare = false;
+    f->odd_root = tg_felt_random(mix(seed ^ KEY_ODD_ROOT));
+    f->hashed = f->coarse = f->root_of_nonsquare = false;
 }
 
 /* Depends on the value alone, not on what is known of its exponent residue. */
@@ -154,12 +158,10 @@ TgFelt tg_felt_hash(TgField *f, uint64_t key, TgFelt a)
     f->hashed = true;
     if (TG_FELT_KIND(a) == TG_FELT_NAN)
         return a;
-    return tg_felt_random(mix(key ^ mix(a.p + TG_FELT_KIND(a))));
+    return tg_felt_random(mix(key ^ mix(tg_felt_key(a))));
 }
 
 /* --- functions ------------------------------------------------------------------------------------------ */
-
-enum { KEY_EXP = 1, KEY_ROOT, KEY_POW, KEY_CIRCLE }; /* of hashes; operators use larger ones */
 
 TgFelt tg_felt_exp(TgField *f, TgFelt a)
 {
@@ -183,9 +185,9 @@ TgFelt tg_felt_sqrt(TgField *f, TgFelt a)
         return kind == TG_FELT_LOW ? tg_felt_of_kind(TG_FELT_NAN) : a;
     uint64_t lost = a.q & TG_FELT_LOST, p = tg_pow_p(a.p, (TG_FIELD_P + 1) / 4);
     uint64_t q = lost ? lost : tg_pow_q(a.q, (TG_FIELD_Q + 1) / 4);
-    if (tg_mul_p(p, p) != a.p || (!lost && tg_mul_q(q, q) != a.q))
-        f->root_of_nonsquare = true;
-    return (TgFelt){p, q};
+    bool odd_p = tg_mul_p(p, p) != a.p, odd_q = !lost && tg_mul_q(q, q) != a.q;
+    f->root_of_nonsquare |= odd_p || odd_q;
+    return (TgFelt){odd_p ? tg_mul_p(p, f->odd_root.p) : p, odd_q ? tg_mul_q(q, f->odd_root.q) : q};
 }
 
 static TgFelt integer_power(TgFelt a, uint64_t n)
@@ -198,20 +200,19 @@ static TgFelt integer_power(TgFelt a, uint64_t n)
 
 TgFelt tg_felt_pow(TgField *f, TgFelt a, TgFelt b)
 {
-    enum { MOST = 64 };
     const uint64_t half = (TG_FIELD_P + 1) / 2;
     if (!tg_felt_is_odd(b)) {
         int64_t n = tg_felt_center(b);
-        if (n >= 0 && n <= MOST)
+        if (n >= 0 && n <= TG_FELT_POWERS)
             return integer_power(a, (uint64_t)n);
-        if (n < 0 && n >= -MOST)
+        if (n < 0 && n >= -TG_FELT_POWERS)
             return tg_felt_inverse(integer_power(a, (uint64_t)-n));
         if (b.p == half)
             return tg_felt_sqrt(f, a);
         if (b.p == negated(half, TG_FIELD_P))
             return tg_felt_inverse(tg_felt_sqrt(f, a));
     }
-    return tg_felt_hash(f, mix(KEY_POW + b.p + TG_FELT_KIND(b)), a);
+    return tg_felt_hash(f, mix(KEY_POW ^ mix(tg_felt_key(b))), a);
 }
 
 /* The rational parametrisation of the circle: ((1 - t^2) / (1 + t^2), 2 t / (1 + t^2)), t a hash of |a|. */

@@ -34,9 +34,9 @@ enum {
     TG_FELT_HIGH = 2, /* plus infinity */
     TG_FELT_NAN = 3
 };
-#define TG_FELT_LOST ((uint64_t)1 << 63) /* q means nothing */
+#define TG_FELT_LOST    ((uint64_t)1 << 63) /* q means nothing */
 #define TG_FELT_KIND(a) ((unsigned)((a).q >> 61 & 3))
-#define TG_FELT_ODD ((uint64_t)3 << 61)
+#define TG_FELT_ODD     ((uint64_t)3 << 61)
 
 /* --- residues ------------------------------------------------------------------------------------------- */
 
@@ -87,6 +87,11 @@ static inline uint64_t tg_felt_q(TgFelt a)
 static inline TgFelt tg_felt_of_kind(unsigned kind)
 {
     return (TgFelt){0, (uint64_t)kind << 61 | TG_FELT_LOST};
+}
+
+static inline uint64_t tg_felt_key(TgFelt a) /* one number per value: p is below 2^62 */
+{
+    return a.p | (uint64_t)TG_FELT_KIND(a) << 62;
 }
 
 TgFelt tg_felt_int(int64_t x);
@@ -155,16 +160,20 @@ static inline TgFelt tg_felt_min(TgFelt a, TgFelt b)
 /* One draw: the base of exponentials, and what happened on the way. */
 typedef struct TgField {
     uint64_t power[16][16]; /* w^(j 16^i) */
-    bool large_is_infinite; /* constants beyond 1e30 are infinities (masks) */
-    bool hashed;            /* a function of which only congruence is known was applied: unequal means little */
+    TgFelt odd_root;        /* a factor of roots of nonsquares, see tg_felt_sqrt */
+    bool hashed; /* a function of which only congruence is known was applied: unequal means little */
+    bool coarse; /* so was one with few results (an order, a rounding): equal means little as well */
     bool root_of_nonsquare; /* a square root had no root here: draw again before believing a difference */
 } TgField;
 
 void tg_field_draw(TgField *f, uint64_t seed);
-TgFelt tg_felt_random(uint64_t key); /* uniform in both residues */
+TgFelt tg_felt_random(uint64_t key);                     /* uniform in both residues */
 TgFelt tg_felt_hash(TgField *f, uint64_t key, TgFelt a); /* an unknown function of a, one per key */
 TgFelt tg_felt_exp(TgField *f, TgFelt a);
+/* The root that is a square itself. Where a has none it is that of -a times an element drawn at random, so
+ * that sqrt(a c^2) = c sqrt(a) holds, but not sqrt(a)^2 = -a, which no real number obeys. */
 TgFelt tg_felt_sqrt(TgField *f, TgFelt a);
+enum { TG_FELT_POWERS = 64 }; /* integer exponents up to this are repeated products */
 TgFelt tg_felt_pow(TgField *f, TgFelt a, TgFelt b);
 TgFelt tg_felt_sin(TgField *f, TgFelt a); /* a point of the unit circle per |a| */
 TgFelt tg_felt_cos(TgField *f, TgFelt a);

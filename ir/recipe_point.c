@@ -1,19 +1,26 @@
-/* Single elements of recipes in float64, by another way than recipe_box.c: what a folded weight is checked against
- * while it is written.
+/* Single elements of recipes in float64, by another way than recipe_box.c: what a folded weight is checked
+ * against while it is written.
  *
- * An element is followed through the recipe to the stored numbers that it depends on. Beside its value the size of the
- * terms is carried, |a| + |b| for a sum and |a| |b| for a product, so that the bound holds under cancellation:
+ * An element is followed through the recipe to the stored numbers that it depends on. Beside its value the
+ * size of the terms is carried, |a| + |b| for a sum and |a| |b| for a product, so that the bound holds
+ * under cancellation:
  *
  *     |stored - value| <= u |value| + u (steps + 8 sqrt(k)) size
  *
- * with u the unit roundoff of the widest rounding on the way and k the length of dot products; the factor 8 fails with
- * a chance below 1e-9 (Higham and Mary 2019; Ipsen and Zhou, arXiv 1906.10465). Recipes of operators that are not
- * followed here are not checked. */
+ * with u the unit roundoff of the widest rounding on the way and k the length of dot products; the factor
+ * 8 fails with a chance below 1e-9 (Higham and Mary 2019; Ipsen and Zhou, arXiv 1906.10465). Recipes of
+ * operators that are not followed here are not checked, nor are elements that depend on too many numbers
+ * (products of products). */
 #include <math.h>
 
 #include "recipe.h"
 
-enum { DEEPEST = 64, LONGEST = 1 << 14 /* terms of a dot product that is worth it */ };
+enum { DEEPEST = 64, MOST_POINTS = 1 << 16 /* on the way to one element */ };
+
+typedef struct {
+    Tg *tg;
+    uint32_t left; /* points that may still be looked at */
+} Walk;
 
 typedef struct {
     double value, size, steps, unit;
@@ -22,7 +29,7 @@ typedef struct {
 
 static const Point unknown;
 
-static Point point_of(Tg *tg, const TgTensor *t, const int64_t *at, int depth);
+static Point point_of(Walk *w, const TgTensor *t, const int64_t *at, int depth);
 
 static double unit_of(TgDtype t)
 {
@@ -64,13 +71,13 @@ static int64_t axis_of(const TgRecipe *r, int32_t rank, int64_t otherwise)
 /* --- arithmetic ----------------------------------------------------------------------------------------- */
 
 /* Operand i at the place that broadcasting gives for `at`. */
-static Point operand(Tg *tg, const TgTensor *t, uint32_t i, const int64_t *at, int depth)
+static Point operand(Walk *w, const TgTensor *t, uint32_t i, const int64_t *at, int depth)
 {
     const TgTensor *in = t->recipe->input[i];
     int64_t there[TG_BOX_RANK];
     for (int32_t k = 0; k < in->rank; k++)
         there[k] = in->dim[k] == 1 ? 0 : at[k + t->rank - in->rank];
-    return point_of(tg, in, there, depth);
+    return point_of(w, in, there, depth);
 }
 
 static Point combined(double value, double size, const Point *a, const Point *b)
@@ -84,14 +91,18 @@ static Point arithmetic(TgOp op, const Point *a, const Point *b)
     case TG_Add: return combined(a->value + b->value, a->size + b->size, a, b);
     case TG_Sub: return combined(a->value - b->value, a->size + b->size, a, b);
     case TG_Mul: return combined(a->value * b->value, a->size * b->size, a, b);
-    default: return combined(a->value / b->value, a->size / fabs(b->value) * (b->size / fabs(b->value)), a, b);
+    default:
+        return combined(a->value / b->value, a->size / fabs(b->value) * (b->size / fabs(b->value)), a, b);
     }
 }
 
 static Point function(TgOp op, Point x)
 {
-    double y = op == TG_Neg ? -x.value : op == TG_Reciprocal ? 1 / x.value : op == TG_Sqrt ? sqrt(x.value) : x.value;
-    double grows = x.value != 0 ? x.size / fabs(x.value) : 1; /* how much larger the terms are than their sum */
+    double y = op == TG_Neg          ? -x.value
+               : op == TG_Reciprocal ? 1 / x.value
+               : op == TG_Sqrt       ? sqrt(x.value)
+                                     : x.value;
+    double grows = x.value != 0 ? x.size / fabs(x.value) : 1; /* the terms against their sum */
     x.value = y;
     x.size = fabs(y) * grows;
     x.steps++;
@@ -99,19 +110,20 @@ static Point function(TgOp op, Point x)
 }
 
 /* A row of the first by a column of the second operand. */
-static Point dot(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
+static Point dot(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 {
     const TgRecipe *r = t->recipe;
     const TgTensor *a = r->input[0], *b = r->input[1];
     bool turned = r->op == TG_Gemm && int_attr(r, "transB", 0);
     int64_t k = a->rank == 2 ? a->dim[1] : 0;
-    Point sum = {.known = k > 0 && k <= LONGEST && b->rank == 2 && t->rank == 2};
+    Point sum = {.known = k > 0 && k <= w->left && b->rank == 2 && t->rank == 2};
     for (int64_t i = 0; i < k && sum.known; i++) {
-        Point x = point_of(tg, a, (int64_t[]){at[0], i}, depth);
-        Point y = point_of(tg, b, turned ? (int64_t[]){at[1], i} : (int64_t[]){i, at[1]}, depth);
+        Point x = point_of(w, a, (int64_t[]){at[0], i}, depth);
+        Point y = point_of(w, b, turned ? (int64_t[]){at[1], i} : (int64_t[]){i, at[1]}, depth);
         Point term = arithmetic(TG_Mul, &x, &y);
         term.steps = fmax(term.steps, sum.steps);
-        sum = (Point){sum.value + term.value, sum.size + term.size, term.steps, fmax(sum.unit, term.unit), term.known};
+        sum = (Point){sum.value + term.value, sum.size + term.size, term.steps, fmax(sum.unit, term.unit),
+                      term.known};
     }
     sum.steps += 8 * sqrt((double)k);
     return sum;
@@ -119,57 +131,59 @@ static Point dot(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
 
 /* --- moves ---------------------------------------------------------------------------------------------- */
 
-static Point transposed(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
+static Point transposed(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 {
     const TgTensor *in = t->recipe->input[0];
     const TgAttr *perm = tg_attr_find(t->recipe->attrs, "perm");
     int64_t there[TG_BOX_RANK];
     for (int32_t k = 0; k < t->rank; k++)
         there[perm ? perm->u.ints[k] : t->rank - 1 - k] = at[k];
-    return point_of(tg, in, there, depth);
+    return point_of(w, in, there, depth);
 }
 
-static Point reshaped(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
+static Point reshaped(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 {
     int64_t there[TG_BOX_RANK];
     unflatten(t->recipe->input[0], flat_index(t, at), there);
-    return point_of(tg, t->recipe->input[0], there, depth);
+    return point_of(w, t->recipe->input[0], there, depth);
 }
 
-static Point joined(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
+static Point joined(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 {
     int64_t axis = axis_of(t->recipe, t->rank, 0), there[TG_BOX_RANK];
     for (int32_t k = 0; k < t->rank; k++)
         there[k] = at[k];
     for (uint32_t i = 0; i < t->recipe->n; i++) {
         if (there[axis] < t->recipe->input[i]->dim[axis])
-            return point_of(tg, t->recipe->input[i], there, depth);
+            return point_of(w, t->recipe->input[i], there, depth);
         there[axis] -= t->recipe->input[i]->dim[axis];
     }
     return unknown;
 }
 
-static Point gathered(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
+static Point gathered(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 {
     const TgTensor *data = t->recipe->input[0], *index = t->recipe->input[1];
     int64_t axis = axis_of(t->recipe, data->rank, 0), there[TG_BOX_RANK];
     if (index->payload == TG_RECIPE)
         return unknown;
-    int64_t which = tg_tensor_int(tg, index, flat_index(index, at + axis));
+    int64_t which = tg_tensor_int(w->tg, index, flat_index(index, at + axis));
     for (int32_t k = 0; k < data->rank; k++)
-        there[k] = k < axis ? at[k] : k == axis ? (which < 0 ? which + data->dim[k] : which) : at[k + index->rank - 1];
-    return point_of(tg, data, there, depth);
+        there[k] = k < axis    ? at[k]
+                   : k == axis ? (which < 0 ? which + data->dim[k] : which)
+                               : at[k + index->rank - 1];
+    return point_of(w, data, there, depth);
 }
 
 /* --- an element ----------------------------------------------------------------------------------------- */
 
-static Point leaf(Tg *tg, const TgTensor *t, const int64_t *at)
+static Point leaf(Walk *w, const TgTensor *t, const int64_t *at)
 {
-    double x = tg_is_float(t->dtype) ? tg_tensor_float(tg, t, flat_index(t, at)) : NAN;
+    double x = tg_is_float(t->dtype) ? tg_tensor_float(w->tg, t, flat_index(t, at)) : NAN;
     return (Point){x, fabs(x), 0, unit_of(t->dtype), isfinite(x)};
 }
 
-static Point computed(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
+static Point computed(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 {
     const TgRecipe *r = t->recipe;
     TgOp op = (TgOp)r->op;
@@ -179,35 +193,36 @@ static Point computed(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
     case TG_Sub:
     case TG_Mul:
     case TG_Div:
-        a = operand(tg, t, 0, at, depth);
-        b = operand(tg, t, 1, at, depth);
+        a = operand(w, t, 0, at, depth);
+        b = operand(w, t, 1, at, depth);
         return arithmetic(op, &a, &b);
     case TG_Neg:
     case TG_Reciprocal:
     case TG_Sqrt:
     case TG_Identity:
     case TG_Cast:
-    case TG_Expand: return function(op, operand(tg, t, 0, at, depth));
-    case TG_Transpose: return transposed(tg, t, at, depth);
+    case TG_Expand: return function(op, operand(w, t, 0, at, depth));
+    case TG_Transpose: return transposed(w, t, at, depth);
     case TG_Reshape:
     case TG_Squeeze:
     case TG_Unsqueeze:
-    case TG_Flatten: return reshaped(tg, t, at, depth);
-    case TG_Concat: return joined(tg, t, at, depth);
-    case TG_Gather: return gathered(tg, t, at, depth);
-    case TG_MatMul: return dot(tg, t, at, depth);
+    case TG_Flatten: return reshaped(w, t, at, depth);
+    case TG_Concat: return joined(w, t, at, depth);
+    case TG_Gather: return gathered(w, t, at, depth);
+    case TG_MatMul: return dot(w, t, at, depth);
     case TG_Gemm:
-        return r->n == 2 && !has_attr(r, "alpha") && !has_attr(r, "transA") ? dot(tg, t, at, depth) : unknown;
+        return r->n == 2 && !has_attr(r, "alpha") && !has_attr(r, "transA") ? dot(w, t, at, depth) : unknown;
     default: return unknown;
     }
 }
 
-static Point point_of(Tg *tg, const TgTensor *t, const int64_t *at, int depth)
+static Point point_of(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 {
-    if (depth == DEEPEST || t->rank > TG_BOX_RANK)
+    if (depth == DEEPEST || t->rank > TG_BOX_RANK || !w->left)
         return unknown;
+    w->left--;
     bool recipe = t->payload == TG_RECIPE || (depth == 0 && t->recipe);
-    Point p = recipe ? computed(tg, t, at, depth + 1) : leaf(tg, t, at);
+    Point p = recipe ? computed(w, t, at, depth + 1) : leaf(w, t, at);
     p.unit = fmax(p.unit, unit_of(t->dtype));
     return p;
 }
@@ -219,7 +234,8 @@ bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored)
     if (!t->recipe || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16 || t->rank > TG_BOX_RANK)
         return true;
     unflatten(t, i, at);
-    Point p = point_of(tg, t, at, 0);
+    Walk walk = {tg, MOST_POINTS};
+    Point p = point_of(&walk, t, at, 0);
     if (!p.known || !isfinite(p.value) || fabs(p.value) > 1e30)
         return true;
     double unit = 2 * p.unit, bound = unit * fabs(p.value) + unit * (p.steps + 1) * p.size + smallest;

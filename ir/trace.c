@@ -32,10 +32,11 @@ void tg_trace_step(TgTrace *t, const TgTraceStep *s)
     tg_text_format(&t->text, "{\"step\":%lld,\"rewrite\":%lld", (long long)++t->steps, (long long)s->number);
     add_string(&t->text, "pass", s->pass);
     add_string(&t->text, "rule", s->rewrite);
-    tg_text_format(&t->text, ",\"rule_hash\":\"%016llx\"",
-                   (unsigned long long)tg_hash(s->rewrite, strlen(s->rewrite), tg_hash(s->pass, strlen(s->pass), 0)));
+    uint64_t rule = tg_hash(s->rewrite, strlen(s->rewrite), tg_hash(s->pass, strlen(s->pass), 0));
+    tg_text_format(&t->text, ",\"rule_hash\":\"%016llx\"", (unsigned long long)rule);
     add_string(&t->text, "place", s->place);
-    tg_text_format(&t->text, ",\"proved\":%s,\"bound_log2\":%.1f", s->proved ? "true" : "false", s->proved ? s->bound : 0);
+    tg_text_format(&t->text, ",\"proved\":%s,\"bound_log2\":%.1f", s->proved ? "true" : "false",
+                   s->proved ? s->bound : 0);
     add_string(&t->text, "before", s->before);
     add_string(&t->text, "after", s->after);
     seal(t, from);
@@ -44,7 +45,8 @@ void tg_trace_step(TgTrace *t, const TgTraceStep *s)
 void tg_trace_end(TgTrace *t, uint64_t result)
 {
     size_t from = t->text.n;
-    tg_text_format(&t->text, "{\"steps\":%lld,\"result\":\"%016llx\"", (long long)t->steps, (unsigned long long)result);
+    tg_text_format(&t->text, "{\"steps\":%lld,\"result\":\"%016llx\"", (long long)t->steps,
+                   (unsigned long long)result);
     seal(t, from);
 }
 
@@ -59,7 +61,8 @@ static bool add_file(TgMap *seen, const TgFile *file, uint64_t *hash)
     return true;
 }
 
-/* Tensors of subgraphs lie in the same files as others; those that only they use are few, and found as well. */
+/* Tensors of subgraphs lie in the same files as others; those that only they use are few, and found as
+ * well. */
 static void add_files(const TgGraph *g, TgMap *seen, uint64_t *hash)
 {
     for (TgValue v = 1; v < g->values.n; v++)

@@ -1,21 +1,26 @@
-/* Certificates: what was done to a model and how it was checked, as JSON lines that somebody else can check again.
+/* Certificates: what was done to a model and how it was checked, as JSON lines that somebody else can
+ * check again.
  *
- * The first line names the source by the hash of its bytes, the last one the result and the number of steps; each
- * line between is one replacement with its region before and after in the text form, self-contained. Every line ends
- * with the hash of itself and of all lines before it, so that none can be changed, dropped or moved unnoticed.
+ * The first line names the source by the hash of its bytes, the last one the result and the number of
+ * steps; each line between is one replacement with its region before and after in the text form,
+ * self-contained. Every line ends with the hash of itself and of all lines before it, so that none is
+ * changed, dropped or moved by accident. That is no signature: who writes a trace anew can write any. So
+ * replaying asks about every pair of regions again; that the steps lead from one model to the other is
+ * said by whole models, which `tgopt verify` compares as well.
  *
- * Replaying trusts the text form, the evaluator and the check of equivalence; neither passes nor rules take part. */
+ * Replaying trusts the text form, the evaluator and the check of equivalence; neither passes nor rules
+ * take part. */
 #ifndef TG_TRACE_H
 #define TG_TRACE_H
 
 #include "equiv.h"
 
 typedef struct {
-    int64_t number;                 /* of the rewrite */
+    int64_t number; /* of the rewrite */
     const char *pass, *rewrite, *place;
     bool proved;
-    double bound;                   /* log2 */
-    const char *before, *after;     /* text form */
+    double bound;               /* log2 */
+    const char *before, *after; /* text form */
 } TgTraceStep;
 
 typedef struct {
@@ -34,11 +39,11 @@ uint64_t tg_model_hash(const TgModel *model);
 typedef struct {
     int64_t steps, checked; /* in the trace; different ones, asked again */
     TgVerdict verdict;
-    TgName why;             /* not equal: which line, and what is wrong with it */
+    TgName why; /* not equal: which line, and what is wrong with it */
 } TgReplay;
 
-/* Checks the trace of `n` bytes against two models; `path` is for messages. False: recorded (out of memory ...); a trace
- * that is wrong is a verdict. */
+/* Checks the trace of `n` bytes against two models; `path` is for messages. False: recorded (out of memory
+ * ...); a trace that is wrong is a verdict. */
 bool tg_trace_replay(Tg *tg, const char *path, const char *text, size_t n, const TgModel *source,
                      const TgModel *result, TgReplay *replay);
 

@@ -1,7 +1,7 @@
 /* Checking certificates again; see trace.h.
  *
- * A line is read strictly, key after key as it was written, so that nothing in it goes unread. Steps whose regions
- * were asked about before (layers repeat) are not asked again. */
+ * A line is read strictly, key after key as it was written, so that nothing in it goes unread. Steps whose
+ * regions were asked about before (layers repeat) are not asked again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,11 +36,29 @@ static bool skip(Reader *r, const char *text)
 
 static bool read_number(Reader *r, int64_t *n)
 {
+    bool fits = true;
     *n = 0;
     const char *start = r->at;
-    for (; r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - start < 18; r->at++)
-        *n = *n * 10 + (*r->at - '0');
+    for (; r->at < r->end && *r->at >= '0' && *r->at <= '9' && fits; r->at++)
+        fits = !__builtin_mul_overflow(*n, 10, n) && !__builtin_add_overflow(*n, *r->at - '0', n);
+    return (r->at > start && fits) || wrong(r, "a number is missing or too large");
+}
+
+/* What the writer claims of its check: "true" or "false", and a bound. It is asked again, whatever it was. */
+static bool read_claim(Reader *r)
+{
+    bool proved = r->at < r->end && *r->at == 't';
+    if (!skip(r, proved ? "true,\"bound_log2\":" : "false,\"bound_log2\":"))
+        return false;
+    const char *start = r->at;
+    while (r->at < r->end && ((*r->at >= '0' && *r->at <= '9') || *r->at == '-' || *r->at == '.'))
+        r->at++;
     return r->at > start || wrong(r, "a number is missing");
+}
+
+static bool at_end(Reader *r)
+{
+    return r->at == r->end || wrong(r, "more than a trace says here");
 }
 
 static int hex_digit(char c)
@@ -116,7 +134,8 @@ static bool unseal(Reader *r)
     end.at = r->end - tail;
     r->end -= tail;
     r->chain = tg_hash(r->at, (size_t)(r->end - r->at), r->chain);
-    bool good = skip(&end, ",\"chain\":\"") && read_hex(&end, 16, &chain) && skip(&end, "\"}") && chain == r->chain;
+    bool good =
+        skip(&end, ",\"chain\":\"") && read_hex(&end, 16, &chain) && skip(&end, "\"}") && chain == r->chain;
     return good || wrong(r, "the line, or one before it, was changed");
 }
 
@@ -154,7 +173,8 @@ static bool ask(Reader *r, const TgText *before, const TgText *after)
     r->replay->checked++;
     bool good = b && tg_equiv(r->tg, a, b, &(TgEquivOptions){.seed = r->seed}, &result);
     if (!good)
-        wrong(r, tg_name_format(r->tg, "a region is no graph: %s", tg_diag(r->tg, tg_diag_count(r->tg) - 1)->message));
+        wrong(r, tg_name_format(r->tg, "a region is no graph: %s",
+                                tg_diag(r->tg, tg_diag_count(r->tg) - 1)->message));
     else if (result.verdict != TG_EQUAL)
         good = wrong(r, tg_name_format(r->tg, "the regions are not equal: %s", result.witness));
     tg_model_free(a);
@@ -167,18 +187,15 @@ static bool read_step(Reader *r)
     TgText word, before, after;
     int64_t number, rewrite;
     uint64_t hash;
-    bool good = skip(r, "{\"step\":") && read_number(r, &number) && skip(r, ",\"rewrite\":") && read_number(r, &rewrite) &&
-                skip(r, ",\"pass\":") && read_string(r, &word) && skip(r, ",\"rule\":") && read_string(r, &word) &&
-                skip(r, ",\"rule_hash\":\"") && read_hex(r, 16, &hash) && skip(r, "\",\"place\":") &&
-                read_string(r, &word) && skip(r, ",\"proved\":");
+    bool good = skip(r, "{\"step\":") && read_number(r, &number) && skip(r, ",\"rewrite\":") &&
+                read_number(r, &rewrite) && skip(r, ",\"pass\":") && read_string(r, &word) &&
+                skip(r, ",\"rule\":") && read_string(r, &word) && skip(r, ",\"rule_hash\":\"") &&
+                read_hex(r, 16, &hash) && skip(r, "\",\"place\":") && read_string(r, &word) &&
+                skip(r, ",\"proved\":");
     if (good && number != r->replay->steps + 1)
         return wrong(r, "a step is missing");
-    while (good && r->at < r->end && *r->at != '"') /* true or false, and the bound: what the writer claims */
-        r->at++;
-    good = good && skip(r, "\"bound_log2\":");
-    while (good && r->at < r->end && *r->at != '"')
-        r->at++;
-    good = good && skip(r, "\"before\":") && read_string(r, &before) && skip(r, ",\"after\":") && read_string(r, &after);
+    good = good && read_claim(r) && skip(r, ",\"before\":") && read_string(r, &before) &&
+           skip(r, ",\"after\":") && read_string(r, &after) && at_end(r);
     if (!good || !ask(r, &before, &after))
         return false;
     r->replay->steps++;
@@ -187,10 +204,12 @@ static bool read_step(Reader *r)
 
 static bool read_head(Reader *r, uint64_t source)
 {
+    TgText version;
     uint64_t hash;
     int64_t seed;
-    if (!skip(r, "{\"schema\":\"tgopt.trace/1\",\"source\":\"") || !read_hex(r, 16, &hash) || !skip(r, "\",\"seed\":") ||
-        !read_number(r, &seed))
+    if (!skip(r, "{\"schema\":\"tgopt.trace/1\",\"source\":\"") || !read_hex(r, 16, &hash) ||
+        !skip(r, "\",\"seed\":") || !read_number(r, &seed) || !skip(r, ",\"version\":") ||
+        !read_string(r, &version) || !at_end(r))
         return false;
     r->seed = (uint64_t)seed;
     return hash == source || wrong(r, "the trace begins with another model");
@@ -200,7 +219,8 @@ static bool read_tail(Reader *r, uint64_t result)
 {
     int64_t steps;
     uint64_t hash;
-    if (!skip(r, "{\"steps\":") || !read_number(r, &steps) || !skip(r, ",\"result\":\"") || !read_hex(r, 16, &hash))
+    if (!skip(r, "{\"steps\":") || !read_number(r, &steps) || !skip(r, ",\"result\":\"") ||
+        !read_hex(r, 16, &hash) || !skip(r, "\"") || !at_end(r))
         return false;
     if (steps != r->replay->steps)
         return wrong(r, "steps are missing");
@@ -221,7 +241,8 @@ static void replay_all(Reader *r, const char *text_end, const TgModel *source, c
         TgMark mark = tg_mark(tg_scratch(r->tg));
         bool good = next_line(r, text_end) ? unseal(r) : wrong(r, "the last line is missing");
         bool last = good && is_tail(r);
-        if (good && last && read_tail(r, tg_model_hash(result)))
+        if (good && last && read_tail(r, tg_model_hash(result)) &&
+            (!next_line(r, text_end) || wrong(r, "something follows the last line")))
             r->replay->verdict = TG_EQUAL;
         good = good && !last && read_step(r);
         tg_release(tg_scratch(r->tg), mark);

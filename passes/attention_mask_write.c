@@ -353,7 +353,8 @@ static TgValue write_layer(Writer *w, const Layer *l, bool flagged)
     if (!v || !l->slice)
         return v;
     int64_t axis = pass_rank(p->g, v) - 1, zero = 0;
-    return pass_op(p, TG_Slice, NULL, 4, v, pass_ints(p, 1, &zero), l->slice->in[2], pass_ints(p, 1, &axis));
+    TgValue axes = pass_ints(p, 1, &axis), starts = pass_ints(p, 1, &zero);
+    return pass_op(p, TG_Slice, NULL, 4, v, starts, l->slice->in[2], axes);
 }
 
 /* --- whole rows --------------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@ TgNode *pass_nodes(TgPass *p, uint32_t *n)
     return nodes;
 }
 
+/* Operands that are made in the call are made in an order that C leaves open: name them before it. */
 TgValue pass_op(TgPass *p, TgOp op, const TgAttrs *attrs, uint32_t n_in, ...)
 {
     TgValue operands[8] = {0};
@@ -113,6 +114,15 @@ TgValue pass_int(TgPass *p, int64_t value)
     return tg_graph_const(p->g, tg_tensor_scalar_int(p->g->arena, TG_i64, value), NULL);
 }
 
+/* Constants are made one after another, in the same order whatever the compiler: they are numbered as they
+ * come. */
+TgValue pass_slice(TgPass *p, TgValue v, int64_t start, int64_t end, int64_t axis, int64_t step)
+{
+    TgValue steps = step == 1 ? 0 : pass_ints(p, 1, &step);
+    TgValue axes = pass_ints(p, 1, &axis), ends = pass_ints(p, 1, &end), starts = pass_ints(p, 1, &start);
+    return pass_op(p, TG_Slice, NULL, steps ? 5 : 4, v, starts, ends, axes, steps);
+}
+
 TgValue pass_float_like(TgPass *p, TgValue like, double value)
 {
     TgDtype dtype = tg_type_of(p->g, like)->dtype;
@@ -123,8 +133,10 @@ bool is_splat(const TgGraph *g, TgValue v, double *x)
 {
     enum { LOOK = 1 << 16 }; /* elements that are worth reading to find out */
     const TgTensor *t = tg_const_of(g, v);
-    bool number = t && t->payload != TG_STRINGS && t->payload != TG_RECIPE && tg_dtype_class(t->dtype) != TG_CLASS_C;
-    return number && t->count > 0 && (t->payload == TG_SPLAT || t->count <= LOOK) && tg_tensor_is_splat(g->tg, t, x);
+    bool number =
+        t && t->payload != TG_STRINGS && t->payload != TG_RECIPE && tg_dtype_class(t->dtype) != TG_CLASS_C;
+    return number && t->count > 0 && (t->payload == TG_SPLAT || t->count <= LOOK) &&
+           tg_tensor_is_splat(g->tg, t, x);
 }
 
 bool is_splat_of(const TgGraph *g, TgValue v, double x)

@@ -1,6 +1,6 @@
-/* Every application of a rewrite is checked where it happened, before it is done: the value that takes the place of
- * another one must compute the same (ir/equiv_local.c). What is not found equal is not done, and reported as a defect
- * of the rewrite, with the two graphs that reproduce it. */
+/* Every application of a rewrite is checked where it happened, before it is done: the value that takes the
+ * place of another one must compute the same (ir/equiv_local.c). What is not found equal is not done, and
+ * reported as a defect of the rewrite, with the two graphs that reproduce it. */
 #include <time.h>
 
 #include "pass.h"
@@ -27,17 +27,19 @@ static bool find_equal(TgPass *p, uint32_t n, const TgValue *old, const TgValue 
                        .rewrite = tg_name(p->tg, rewrite ? rewrite : p->name),
                        .place = place_of(p, old[0])};
     double start = now();
-    TgVerdict verdict = tg_check_replacement(p->options->checker, p->g, n, old, made, p->options->trace != NULL, &a.check);
+    TgVerdict verdict =
+        tg_check_replacement(p->options->checker, p->g, n, old, made, p->options->trace != NULL, &a.check);
     r->check_seconds += now() - start;
     if (verdict == TG_DIFFERENT) {
         TG_PUSH(p->model->arena, &r->refusals, a);
         p->refused++;
         return false;
     }
-    if (verdict == TG_UNDECIDED)
-        TG_PUSH(p->model->arena, &r->undecided, a);
     if (p->options->trace)
         p->options->trace(p->options->user, &a);
+    a.check.before = a.check.after = NULL; /* theirs until the next question */
+    if (verdict == TG_UNDECIDED)
+        TG_PUSH(p->model->arena, &r->undecided, a);
     return true;
 }
 

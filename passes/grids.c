@@ -13,12 +13,11 @@
 static bool component(TgPass *p, const AxisMap *index, uint32_t i, AxisMap *part)
 {
     const TgNodeInfo *concat = tg_producer(p->g, index->v, TG_Concat);
-    int64_t axis = concat ? tg_attr_int(concat, "axis") : 0, at = i, end = at + 1, last = index->rank - 1;
+    int64_t axis = concat ? tg_attr_int(concat, "axis") : 0, last = index->rank - 1;
     *part = *index;
     part->axis[index->rank - 1] = (Word){0};
     if (is_const(p->g, index->v)) {
-        part->v = pass_op(p, TG_Slice, NULL, 4, index->v, pass_ints(p, 1, &at), pass_ints(p, 1, &end),
-                          pass_ints(p, 1, &last));
+        part->v = pass_slice(p, index->v, i, (int64_t)i + 1, last, 1);
         return part->v && is_const(p->g, part->v);
     }
     if (!concat || (axis != -1 && axis != last) || i >= concat->n_in ||
@@ -94,9 +93,8 @@ static TgValue cut_and_shape(TgPass *p, const Grid *grid, TgValue x)
         axes[i] = i;
     TgValue ends = sizes_of(p, grid, grid->n, grid->word);
     TgValue shape = ends ? sizes_of(p, grid, (uint32_t)grid->index.rank - 1, grid->index.axis) : 0;
-    TgValue part = shape ? pass_op(p, TG_Slice, NULL, 4, x, pass_ints(p, grid->n, zero), ends,
-                                   pass_ints(p, grid->n, axes))
-                         : 0;
+    TgValue all = pass_ints(p, grid->n, axes), starts = pass_ints(p, grid->n, zero);
+    TgValue part = shape ? pass_op(p, TG_Slice, NULL, 4, x, starts, ends, all) : 0;
     return part ? pass_op(p, TG_Reshape, NULL, 2, part, shape) : 0;
 }
 

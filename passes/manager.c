@@ -1,8 +1,8 @@
 /* Runs the passes of passes.def, in order, over every graph of the model, until nothing changes.
  *
- * After each pass, by option: structural check, timing, text, evaluation against the state before. Every application of
- * a rewrite is numbered; with a limit of N those after the Nth are not applied, so that a fault is found by bisection.
- */
+ * After each pass, by option: structural check, timing, text, evaluation against the state before. Every
+ * application of a rewrite is numbered; with a limit of N those after the Nth are not applied, so that a
+ * fault is found by bisection. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +33,8 @@ const TgPassInfo *tg_pass_info(uint32_t index)
     return &passes[index].info;
 }
 
-/* --- counting and explaining ------------------------------------------------------------------------------------------ */
+/* --- counting and explaining
+ * ------------------------------------------------------------------------------------------ */
 
 bool pass_may(TgPass *p)
 {
@@ -87,7 +88,8 @@ void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...)
     TG_PUSH(p->model->arena, &p->report->explanations, line);
 }
 
-/* --- one pass over one graph ------------------------------------------------------------------------------------------- */
+/* --- one pass over one graph
+ * ------------------------------------------------------------------------------------------- */
 
 static double now(void)
 {
@@ -96,7 +98,8 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Subgraphs first, so that an outer pass sees them as small as they get. Their nesting is bounded by the reader. */
+/* Subgraphs first, so that an outer pass sees them as small as they get. Their nesting is bounded by the
+ * reader. */
 static bool run_on(TgPass *p, TgGraph *g, uint32_t pass)
 {
     TgMark mark = tg_mark(tg_scratch(p->tg));
@@ -133,7 +136,8 @@ static bool wants_print(const TgPass *p)
     const char *which = p->options->print_after;
     if (!which || !p->options->print)
         return false;
-    return strcmp(which, "all") == 0 || (strcmp(which, "changed") == 0 ? p->changes > 0 : strcmp(which, p->name) == 0);
+    return strcmp(which, "all") == 0 ||
+           (strcmp(which, "changed") == 0 ? p->changes > 0 : strcmp(which, p->name) == 0);
 }
 
 static bool unchanged_meaning(TgPass *p, TgModel *before)
@@ -157,7 +161,8 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
         return false;
     if (p->changes)
         tg_remove_dead(p->model->graph);
-    p->changes -= p->refused < p->changes ? p->refused : p->changes; /* so that a refusal is not tried for ever */
+    p->changes -=
+        p->refused < p->changes ? p->refused : p->changes; /* so that a refusal is not tried for ever */
     TgPassTime *time = &p->report->passes.at[pass];
     time->seconds += now() - start;
     time->changes += p->changes;

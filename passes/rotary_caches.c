@@ -29,9 +29,7 @@ static TgValue half_of_constant(TgPass *p, TgValue t, TableWidth width)
             tg_tensor_float(p->tg, data, i) != tg_tensor_float(p->tg, data, twin))
             return 0;
     }
-    return pass_op(p, TG_Slice, NULL, 5, t, pass_ints(p, 1, &(int64_t){0}),
-                   pass_ints(p, 1, pairs ? &size : &half), pass_ints(p, 1, &axis),
-                   pass_ints(p, 1, &(int64_t){pairs ? 2 : 1}));
+    return pass_slice(p, t, 0, pairs ? size : half, axis, pairs ? 2 : 1);
 }
 
 /* Views and repetitions that end in the repetition of the last axis alone: what was repeated. */

@@ -104,8 +104,7 @@ static TgValue cut(TgPass *p, Run run)
     if (has_shape_slices(p))
         return pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", start, end), 1, run.input);
     TgValue shape = pass_op(p, TG_Shape, NULL, 1, run.input);
-    return shape ? pass_op(p, TG_Slice, NULL, 4, shape, pass_ints(p, 1, &start), pass_ints(p, 1, &end),
-                           pass_ints(p, 1, &(int64_t){0})) : 0;
+    return shape ? pass_slice(p, shape, start, end, 0, 1) : 0;
 }
 
 /* A way to write a vector: pieces that are constants, runs, or operands of the Concat that it came from. */

@@ -21,21 +21,25 @@ typedef struct {
     Summary summary;
 } Job;
 
-static void print_to_stderr(void *user, const char *text) {
+static void print_to_stderr(void *user, const char *text)
+{
     (void)user;
     fputs(text, stderr);
 }
 
-static void note_application(void *user, const TgApplication *a) {
+static void note_application(void *user, const TgApplication *a)
+{
     Job *job = user;
-    TgTraceStep step = {a->number, a->pass,         a->rewrite,     a->place, a->check.proved, a->check.bound,
-                        a->check.before, a->check.after};
+    TgTraceStep step = {a->number,       a->pass,        a->rewrite,      a->place,
+                        a->check.proved, a->check.bound, a->check.before, a->check.after};
     tg_trace_step(&job->trace, &step);
 }
 
 /* Reads what the command line says; nothing is opened yet. */
-static bool understand(Job *job) {
-    static const char *const places[] = {"auto", "keep", "all", "none"}, *const extents[] = {"auto", "full", "strict"};
+static bool understand(Job *job)
+{
+    static const char *const places[] = {"auto", "keep", "all", "none"}, *const extents[] = {"auto", "full",
+                                                                                             "strict"};
     const Arguments *a = &job->run->arguments;
     TgOptimizeOptions *o = &job->options;
     int64_t level = 2, threads = 1;
@@ -62,20 +66,23 @@ static bool understand(Job *job) {
     return fine;
 }
 
-static bool known_pass(const char *option, const char *name) {
+static bool known_pass(const char *option, const char *name)
+{
     bool known = !name || !*name;
     for (uint32_t i = 0; i < tg_pass_count() && !known; i++)
         known = strcmp(tg_pass_info(i)->name, name) == 0;
     return known || usage("--%s: there is no pass '%s'", option, name);
 }
 
-static bool known_passes(const Job *job) {
+static bool known_passes(const Job *job)
+{
     const char *print = job->options.print_after;
     bool special = print && (strcmp(print, "all") == 0 || strcmp(print, "changed") == 0);
     return known_pass("explain", job->options.explain) && (special || known_pass("print-after", print));
 }
 
-static bool load(Job *job) {
+static bool load(Job *job)
+{
     double start = seconds_now();
     job->source = load_model(job->run, job->run->arguments.operands.at[0]);
     if (!job->source || !fix_input_shapes(job->run, job->source))
@@ -84,7 +91,8 @@ static bool load(Job *job) {
     return true;
 }
 
-static bool optimize(Job *job) {
+static bool optimize(Job *job)
+{
     double start = seconds_now();
     TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
     options.tolerance = 1e-4; /* our own rewrites have no need to be less exact than what they replace */
@@ -108,33 +116,38 @@ static bool optimize(Job *job) {
 }
 
 /* What the check refused was not done; each is a defect of ours that the user should send. */
-static void report_refusals(Job *job) {
+static void report_refusals(Job *job)
+{
     const TgReport *r = &job->report;
     for (uint32_t i = 0; i < r->refusals.n; i++) {
         const TgApplication *a = &r->refusals.at[i];
-        fprintf(stderr, "tgopt: warning: rewrite '%s' at '%s' was refused by its check and not done: %s\n", a->rewrite,
-                a->place, a->check.why);
+        fprintf(stderr, "tgopt: warning: rewrite '%s' at '%s' was refused by its check and not done: %s\n",
+                a->rewrite, a->place, a->check.why);
         if (job->run->verbose && a->check.before)
             fprintf(stderr, "# before\n%s# after\n%s", a->check.before, a->check.after);
     }
     if (r->refusals.n)
-        fprintf(stderr, "tgopt: note: this is a defect of the rewrite, please report it with the output of -v\n");
+        fprintf(stderr,
+                "tgopt: note: this is a defect of the rewrite, please report it with the output of -v\n");
     if (r->refusals.n && job->extent == VERIFY_STRICT)
         job->run->code = EXIT_DIFFERENT;
 }
 
-static void report_undecided(const Job *job) {
+static void report_undecided(const Job *job)
+{
     const TgReport *r = &job->report;
     for (uint32_t i = 0; i < r->undecided.n && job->run->verbose; i++)
         fprintf(stderr, "tgopt: note: rewrite '%s' at '%s' could not be checked by itself: %s\n",
                 r->undecided.at[i].rewrite, r->undecided.at[i].place, r->undecided.at[i].check.why);
     if (r->undecided.n && !job->summary.equiv)
-        fprintf(stderr, "tgopt: warning: %u rewrites could not be checked; --verify=full compares the whole model\n",
+        fprintf(stderr,
+                "tgopt: warning: %u rewrites could not be checked; --verify=full compares the whole model\n",
                 r->undecided.n);
 }
 
 /* Rules that change results within a bound were allowed, and some applied: the model is not equal then. */
-static uint32_t count_approximate(const Job *job) {
+static uint32_t count_approximate(const Job *job)
+{
     uint32_t n = 0, rule;
     for (uint32_t i = 0; i < job->report.rewrites.n; i++)
         if (tg_book_find(job->options.book, job->report.rewrites.at[i].rewrite, &rule) &&
@@ -143,14 +156,17 @@ static uint32_t count_approximate(const Job *job) {
     return n;
 }
 
-/* The whole model against its source: where it is small, where asked, and where some application was not decided. */
-static bool verify_whole(Job *job) {
+/* The whole model against its source: where it is small, where asked, and where some application was not
+ * decided. */
+static bool verify_whole(Job *job)
+{
     static const double cheap = 2e6, affordable = 1e11; /* operations; bytes */
     double start = seconds_now();
     TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
     uint32_t approximate = count_approximate(job);
     if (approximate && !job->run->quiet)
-        fprintf(stderr, "tgopt: note: %u approximate rewrites: the whole was not compared with the source\n", approximate);
+        fprintf(stderr, "tgopt: note: %u approximate rewrites: the whole was not compared with the source\n",
+                approximate);
     if (approximate)
         return true;
     double work = tg_graph_cost(job->source->graph, 3).flops + 100 * tg_graph_const_bytes(job->source->graph);
@@ -168,7 +184,8 @@ static bool verify_whole(Job *job) {
     return true;
 }
 
-static bool write_model(Job *job, const char *path) {
+static bool write_model(Job *job, const char *path)
+{
     double start = seconds_now();
     const Arguments *a = &job->run->arguments;
     TgSaveOptions options = {.opset = job->options.opset,
@@ -183,21 +200,27 @@ static bool write_model(Job *job, const char *path) {
 }
 
 /* The certificate ends with the hash of what was written, read back. */
-static bool write_trace(Job *job, const char *result) {
+static bool write_trace(Job *job, const char *result)
+{
     TgModel *written = load_model(job->run, result);
     if (!written)
         return false;
+    if (job->report.undecided.n)
+        fprintf(stderr, "tgopt: warning: the trace will not hold: %u of its steps could not be checked\n",
+                job->report.undecided.n);
     tg_trace_end(&job->trace, tg_model_hash(written));
     return write_text(job->run->tg, text_of(&job->run->arguments, OPT_trace), &job->trace.text);
 }
 
-static void print_passes(const TgReport *report) {
+static void print_passes(const TgReport *report)
+{
     for (uint32_t i = 0; i < report->passes.n; i++)
         fprintf(stderr, "  %-14s%10.6f s %8u changes\n", report->passes.at[i].pass,
                 report->passes.at[i].seconds, report->passes.at[i].changes);
 }
 
-static bool conclude(Job *job) {
+static bool conclude(Job *job)
+{
     Run *run = job->run;
     Summary *s = &job->summary;
     s->source = run->arguments.operands.at[0];
@@ -216,7 +239,8 @@ static bool conclude(Job *job) {
     return !report || write_report(run, s, report);
 }
 
-bool optimize_command(Run *run) {
+bool optimize_command(Run *run)
+{
     Job job = {.run = run};
     const Arguments *a = &run->arguments;
     if (!understand(&job) || !known_passes(&job)) {

@@ -81,10 +81,8 @@ static void list_as_json(Run *run, const TgBook *book) {
             json_key(&j, texts[k][0]);
             json_string(&j, texts[k][1]);
         }
-        json_key(&j, "line");
-        json_int(&j, r->line);
-        json_key(&j, "bound");
-        json_number(&j, r->bound);
+        json_int_at(&j, "line", r->line);
+        json_number_at(&j, "bound", r->bound);
         json_key(&j, "on");
         json_bool(&j, r->on);
         json_close(&j, '}');

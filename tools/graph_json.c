@@ -10,10 +10,8 @@ static TgName value_name(Tg *tg, const TgGraph *g, TgValue v)
 static void typed(Json *j, Tg *tg, TgName name, const TgType *type)
 {
     json_open(j, '{');
-    json_key(j, "name");
-    json_string(j, name);
-    json_key(j, "type");
-    json_string(j, tg_type_text(tg, type));
+    json_string_at(j, "name", name);
+    json_string_at(j, "type", tg_type_text(tg, type));
     json_close(j, '}');
 }
 
@@ -62,12 +60,9 @@ static void names(Json *j, Tg *tg, const TgGraph *g, const char *key, uint32_t n
 static void node(Json *j, Tg *tg, const TgGraph *g, const TgNodeInfo *n)
 {
     json_open(j, '{');
-    json_key(j, "name");
-    json_string(j, n->name);
-    json_key(j, "op");
-    json_string(j, n->op == TG_opaque ? n->op_name : tg_op_info(n->op)->name);
-    json_key(j, "domain");
-    json_string(j, n->op == TG_opaque ? n->domain : tg_op_info(n->op)->domain);
+    json_string_at(j, "name", n->name);
+    json_string_at(j, "op", n->op == TG_opaque ? n->op_name : tg_op_info(n->op)->name);
+    json_string_at(j, "domain", n->op == TG_opaque ? n->domain : tg_op_info(n->op)->domain);
     names(j, tg, g, "inputs", n->n_formal, n->in);
     names(j, tg, g, "outputs", n->n_out, n->out);
     json_key(j, "types");
@@ -80,8 +75,7 @@ static void node(Json *j, Tg *tg, const TgGraph *g, const TgNodeInfo *n)
     for (uint32_t i = 0; i < n->attrs->n; i++)
         attribute(j, tg, &n->attrs->at[i]);
     json_close(j, '}');
-    json_key(j, "subgraphs");
-    json_int(j, n->n_sub);
+    json_int_at(j, "subgraphs", n->n_sub);
     json_close(j, '}');
 }
 
@@ -117,12 +111,9 @@ void json_model(Json *j, TgModel *model)
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
     json_open(j, '{');
-    json_key(j, "schema");
-    json_string(j, "tgopt.graph/1");
-    json_key(j, "graph");
-    json_string(j, g->name);
-    json_key(j, "opset");
-    json_int(j, tg_model_opset(model, ""));
+    json_string_at(j, "schema", "tgopt.graph/1");
+    json_string_at(j, "graph", g->name);
+    json_int_at(j, "opset", tg_model_opset(model, ""));
     interface(j, model->tg, g);
     constants(j, model->tg, g);
     json_key(j, "nodes");

@@ -80,6 +80,24 @@ void json_bool(Json *j, bool b)
     tg_text_add(&j->text, b ? "true" : "false");
 }
 
+void json_string_at(Json *j, const char *key, const char *s)
+{
+    json_key(j, key);
+    json_string(j, s);
+}
+
+void json_int_at(Json *j, const char *key, int64_t n)
+{
+    json_key(j, key);
+    json_int(j, n);
+}
+
+void json_number_at(Json *j, const char *key, double x)
+{
+    json_key(j, key);
+    json_number(j, x);
+}
+
 void json_end(Json *j)
 {
     tg_text_add(&j->text, "\n");

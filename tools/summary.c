@@ -201,16 +201,11 @@ static void json_figures(Json *j, const char *key, const Figures *f)
 {
     json_key(j, key);
     json_open(j, '{');
-    json_key(j, "nodes");
-    json_int(j, f->nodes);
-    json_key(j, "constant_bytes");
-    json_number(j, f->const_bytes);
-    json_key(j, "flops");
-    json_number(j, f->cost.flops);
-    json_key(j, "bytes_moved");
-    json_number(j, f->cost.bytes);
-    json_key(j, "launches");
-    json_number(j, f->cost.launches);
+    json_int_at(j, "nodes", f->nodes);
+    json_number_at(j, "constant_bytes", f->const_bytes);
+    json_number_at(j, "flops", f->cost.flops);
+    json_number_at(j, "bytes_moved", f->cost.bytes);
+    json_number_at(j, "launches", f->cost.launches);
     json_close(j, '}');
 }
 
@@ -237,10 +232,8 @@ static void json_rewrites(Json *j, const TgReport *r)
         json_int(j, r->rewrites.at[i].count);
     }
     json_close(j, '}');
-    json_key(j, "applied");
-    json_int(j, r->applied);
-    json_key(j, "stopped_by");
-    json_string(j, r->stop);
+    json_int_at(j, "applied", r->applied);
+    json_string_at(j, "stopped_by", r->stop);
     json_key(j, "refused");
     json_open(j, '[');
     for (uint32_t i = 0; i < r->explanations.n; i++)
@@ -256,24 +249,15 @@ static void json_equivalence(Json *j, const char *key, const TgEquivResult *e)
         return;
     }
     json_open(j, '{');
-    json_key(j, "verdict");
-    json_string(j, verdict_word(e->verdict));
-    json_key(j, "worst_float32");
-    json_number(j, e->worst32);
-    json_key(j, "worst_float64");
-    json_number(j, e->worst64);
-    json_key(j, "draws");
-    json_int(j, e->draws);
-    json_key(j, "regions");
-    json_int(j, e->regions);
-    json_key(j, "questions");
-    json_int(j, e->checked);
-    json_key(j, "proved");
-    json_int(j, e->proved);
-    json_key(j, "bound_log2");
-    json_number(j, e->bound);
-    json_key(j, "witness");
-    json_string(j, e->witness);
+    json_string_at(j, "verdict", verdict_word(e->verdict));
+    json_number_at(j, "worst_float32", e->worst32);
+    json_number_at(j, "worst_float64", e->worst64);
+    json_int_at(j, "draws", e->draws);
+    json_int_at(j, "regions", e->regions);
+    json_int_at(j, "questions", e->checked);
+    json_int_at(j, "proved", e->proved);
+    json_number_at(j, "bound_log2", e->bound);
+    json_string_at(j, "witness", e->witness);
     json_close(j, '}');
 }
 
@@ -281,14 +265,10 @@ static void json_times(Json *j, const Summary *s)
 {
     json_key(j, "seconds");
     json_open(j, '{');
-    json_key(j, "load");
-    json_number(j, s->load);
-    json_key(j, "optimize");
-    json_number(j, s->optimize);
-    json_key(j, "verify");
-    json_number(j, s->verify);
-    json_key(j, "write");
-    json_number(j, s->write);
+    json_number_at(j, "load", s->load);
+    json_number_at(j, "optimize", s->optimize);
+    json_number_at(j, "verify", s->verify);
+    json_number_at(j, "write", s->write);
     for (uint32_t i = 0; i < s->report->passes.n; i++) {
         json_key(j, s->report->passes.at[i].pass);
         json_number(j, s->report->passes.at[i].seconds);
@@ -301,12 +281,9 @@ bool write_report(Run *run, const Summary *s, const char *path)
     Json j;
     json_begin(&j, tg_forever(run->tg));
     json_open(&j, '{');
-    json_key(&j, "schema");
-    json_string(&j, "tgopt.report/1");
-    json_key(&j, "source");
-    json_string(&j, s->source);
-    json_key(&j, "target");
-    json_string(&j, s->target);
+    json_string_at(&j, "schema", "tgopt.report/1");
+    json_string_at(&j, "source", s->source);
+    json_string_at(&j, "target", s->target);
     json_figures(&j, "before", &s->before);
     json_figures(&j, "after", &s->after);
     json_operators(&j, s);

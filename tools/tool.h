@@ -102,6 +102,9 @@ void json_string(Json *j, const char *s); /* NULL: null */
 void json_int(Json *j, int64_t n);
 void json_number(Json *j, double x); /* no JSON number: null */
 void json_bool(Json *j, bool b);
+void json_string_at(Json *j, const char *key, const char *s); /* members of an object: key and value */
+void json_int_at(Json *j, const char *key, int64_t n);
+void json_number_at(Json *j, const char *key, double x);
 void json_end(Json *j);                   /* a newline */
 void json_model(Json *j, TgModel *model); /* graph_json.c */
 

@@ -1,5 +1,5 @@
-/* The finite field: laws that hold there by construction, and 1,000 random graphs of + - * / and MatMul against
- * exact rational arithmetic done here, by another way. */
+/* The finite field: laws that hold there by construction, and 1,000 random graphs of + - * / and MatMul
+ * against exact rational arithmetic done here, by another way. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,6 +93,11 @@ static void roots(void **state)
     assert_false(f.root_of_nonsquare);
     tg_felt_sqrt(&f, tg_felt_int(-1));
     assert_true(f.root_of_nonsquare);
+    for (uint64_t k = 0; k < 20; k++) { /* sqrt(9 x) = 3 sqrt(x), but sqrt(x)^2 is never -x */
+        TgFelt x = tg_felt_random(k), r = tg_felt_sqrt(&f, x);
+        assert_int_equal(tg_felt_sqrt(&f, tg_felt_mul(tg_felt_int(9), x)).p, tg_felt_mul(tg_felt_int(3), r).p);
+        assert_int_not_equal(tg_felt_mul(r, r).p, tg_felt_neg(x).p);
+    }
 }
 
 static void infinities(void **state)
@@ -105,6 +110,9 @@ static void infinities(void **state)
     assert_same(tg_felt_exp(&f, low), tg_felt_int(0));
     assert_int_equal(TG_FELT_KIND(tg_felt_sub(low, low)), TG_FELT_NAN);
     assert_int_equal(TG_FELT_KIND(tg_felt_mul(low, tg_felt_int(-2))), TG_FELT_HIGH);
+    TgFelt one = tg_felt_int(1), high = tg_felt_float(INFINITY); /* the same key once made them the same to hashes */
+    assert_int_not_equal(tg_felt_hash(&f, 9, low).p, tg_felt_hash(&f, 9, one).p);
+    assert_int_not_equal(tg_felt_pow(&f, x, high).p, tg_felt_pow(&f, x, tg_felt_int(2)).p);
     assert_same(tg_felt_inverse(low), tg_felt_int(0));
     assert_true(tg_felt_less(low, x) && tg_felt_less(tg_felt_int(-5), tg_felt_int(3)));
     assert_int_equal(TG_FELT_KIND(tg_felt_div(x, tg_felt_int(0))), TG_FELT_NAN);
@@ -150,7 +158,8 @@ static Rational reduced(Wide over, Wide under)
     if (!under || !d)
         return (Rational){0, under ? 1 : 0};
     Rational r = {under < 0 ? -over / d : over / d, under < 0 ? -under / d : under / d};
-    bool fits = r.over < most && r.over > -most && r.under < most; /* products of two then fit into 126 bits */
+    bool fits =
+        r.over < most && r.over > -most && r.under < most; /* products of two then fit into 126 bits */
     return fits ? r : (Rational){0, 0};
 }
 
@@ -255,9 +264,9 @@ static void thousand_graphs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(primes),       cmocka_unit_test(residues),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(primes),         cmocka_unit_test(residues),
                                        cmocka_unit_test(dyadic_numbers), cmocka_unit_test(exponentials),
-                                       cmocka_unit_test(roots),        cmocka_unit_test(infinities),
-                                       cmocka_unit_test(circle),       cmocka_unit_test(thousand_graphs)};
+                                       cmocka_unit_test(roots),          cmocka_unit_test(infinities),
+                                       cmocka_unit_test(circle),         cmocka_unit_test(thousand_graphs)};
     return cmocka_run_group_tests_name("field", tests, setup, teardown) != 0;
 }

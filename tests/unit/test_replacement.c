@@ -1,0 +1,157 @@
+/* Replacements within one graph, asked about before they are made: right ones are equal, wrong ones differ
+ * and show the two regions, whichever way the values reach the question. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "ir/ir.h"
+
+static int setup(void **state)
+{
+    return (*state = tg_open(NULL)) == NULL;
+}
+static int teardown(void **state)
+{
+    return tg_close(*state), 0;
+}
+
+static TgGraph *parse(Tg *tg, const char *body)
+{
+    TgName text = tg_name_format(tg, "graph @g(%%x: f32[B,S,8], %%z: f32[B,S,8], %%c: bool[]) { %s }", body);
+    TgModel *m = tg_parse(tg, "t.tg", text, strlen(text));
+    if (!m)
+        print_error("%s\n", tg_diag(tg, tg_diag_count(tg) - 1)->message);
+    assert_non_null(m);
+    return m->graph;
+}
+
+static TgValue named(const TgGraph *g, const char *name)
+{
+    for (TgValue v = 1; v < g->values.n; v++)
+        if (tg_value(g, v)->name && strcmp(tg_value(g, v)->name, name) == 0)
+            return v;
+    fail_msg("no value %s", name);
+    return 0;
+}
+
+static TgReplacement ask(TgChecker *c, TgGraph *g, uint32_t n, const char *const *old,
+                         const char *const *made)
+{
+    TgValue from[4], to[4];
+    TgReplacement r;
+    for (uint32_t i = 0; i < n; i++) {
+        from[i] = named(g, old[i]);
+        to[i] = named(g, made[i]);
+    }
+    TgVerdict verdict = tg_check_replacement(c, g, n, from, to, false, &r);
+    assert_int_equal(verdict, r.verdict);
+    assert_int_equal(tg_diag_count(g->tg), 0);
+    assert_true((r.before != NULL) == (r.verdict == TG_DIFFERENT) && (r.after != NULL) == (r.before != NULL));
+    assert_true(r.verdict == TG_EQUAL || r.why);
+    return r;
+}
+
+/* May %made take the place of %old? */
+static void expect(Tg *tg, TgVerdict expected, const char *body)
+{
+    static const char *const old[] = {"old"}, *const made[] = {"made"};
+    TgChecker *c = tg_checker_new(tg, &(TgEquivOptions){.seed = 1});
+    TgReplacement r = ask(c, parse(tg, body), 1, old, made);
+    if (r.verdict != expected)
+        print_error("%s: %s\n", body, r.why ? r.why : "equal");
+    assert_int_equal(r.verdict, expected);
+    tg_checker_free(c);
+}
+
+#define W    "%w = const f32[8,8] random(1) %v = const f32[8,8] random(2) "
+#define BOTH " return %old, %made"
+
+static void right_and_wrong(void **state)
+{
+    expect(*state, TG_EQUAL, W "%old = MatMul(MatMul(%x,%w),%v) %made = MatMul(%x,MatMul(%w,%v))" BOTH);
+    expect(*state, TG_DIFFERENT, W "%old = MatMul(MatMul(%x,%w),%v) %made = MatMul(%x,MatMul(%v,%w))" BOTH);
+    expect(*state, TG_EQUAL, "%old = Mul(%x, Sigmoid(%x)) %made = Swish(%x)" BOTH);
+    expect(*state, TG_DIFFERENT, "%old = Mul(%z, Sigmoid(%x)) %made = Swish(%x)" BOTH);
+    expect(*state, TG_DIFFERENT, "%old = Sub(%x,%z) %made = Add(%x,%z)" BOTH);
+}
+
+/* Small constants keep their values; what reads the old value may be made of it. */
+static void constants_and_residuals(void **state)
+{
+    expect(*state, TG_EQUAL, "%old = Mul(%x, const f32[] 2) %made = Add(%x,%x)" BOTH);
+    expect(*state, TG_DIFFERENT, "%old = Mul(%x, const f32[] 3) %made = Add(%x,%x)" BOTH);
+    expect(*state, TG_EQUAL, "%old = Neg(%x) %made = Neg(Neg(%old))" BOTH);
+    expect(*state, TG_DIFFERENT, "%old = Neg(%x) %made = Neg(%old)" BOTH);
+}
+
+/* Of any %q, |q| is not q; of a square it is. Nine steps down it still is. */
+static void wider_regions(void **state)
+{
+    expect(*state, TG_EQUAL, "%q = Mul(%x,%x) %made = Mul(%q, const f32[] 1) %old = Abs(%q)" BOTH);
+    expect(*state, TG_DIFFERENT, "%q = Mul(%x,%z) %made = Mul(%q, const f32[] 1) %old = Abs(%q)" BOTH);
+    expect(*state, TG_EQUAL,
+           "%p = Exp(%x) %q = Add(%p, const f32[] 1) %r = Sqrt(%q) %s = Add(%r,%q) %made = Relu(%s) "
+           "%old = Mul(%s, const f32[] 1)" BOTH);
+}
+
+/* Together: the second result is what the first one was. */
+static void several_outputs(void **state)
+{
+    static const char *const old[] = {"a", "b"}, *const made[] = {"s", "t"}, *const swapped[] = {"t", "s"};
+    TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1});
+    TgGraph *g = parse(
+        *state, "%a, %b = Split(%x; axis=2, num_outputs=2) "
+                "%s = Slice(%x, const i64[1] {0}, const i64[1] {4}, const i64[1] {2}) "
+                "%t = Slice(%x, const i64[1] {4}, const i64[1] {8}, const i64[1] {2}) return %a, %b, %s, %t");
+    assert_int_equal(ask(c, g, 2, old, made).verdict, TG_EQUAL);
+    assert_int_equal(ask(c, g, 2, old, swapped).verdict, TG_DIFFERENT);
+    tg_checker_free(c);
+}
+
+/* In a branch, over values of the outer graph. */
+static void subgraphs(void **state)
+{
+    static const char *const old[] = {"old"}, *const made[] = {"made"}, *const other[] = {"other"};
+    TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1});
+    TgGraph *g = parse(*state, "%h = Exp(%x) %p, %q, %r = If(%c; then_branch={ %old = Mul(%h, const f32[] 2) "
+                               "%made = Add(%h,%h) %other = Mul(%h,%h) return %old, %made, %other }, "
+                               "else_branch={ return %x, %x, %x }) return %p, %q, %r");
+    TgGraph *branch = NULL;
+    for (TgNode n = 1; n < g->nodes.n; n++)
+        if (tg_node(g, n)->op == TG_If)
+            branch = tg_node(g, n)->sub[0].graph;
+    assert_non_null(branch);
+    assert_int_equal(ask(c, branch, 1, old, made).verdict, TG_EQUAL);
+    assert_int_equal(ask(c, branch, 1, old, other).verdict, TG_DIFFERENT);
+    tg_checker_free(c);
+}
+
+/* The second layer asks what the first one asked. Answers keep what they show until the next one. */
+static void layers_are_asked_once(void **state)
+{
+    static const char *const old[] = {"a", "b"}, *const made[] = {"s", "t"};
+    TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1});
+    TgGraph *g =
+        parse(*state,
+              "%u = const f32[16,8] random(5) %w = const f32[8,16] random(1) %k = const f32[8,16] random(7) "
+              "%l = const f32[16,8] random(9) %a = MatMul(MatMul(%x,%w),%u) %s = MatMul(%x,MatMul(%w,%u)) "
+              "%b = MatMul(MatMul(%a,%k),%l) %t = MatMul(%a,MatMul(%k,%l)) return %a, %b, %s, %t");
+    TgReplacement first = ask(c, g, 1, old, made), second = ask(c, g, 1, old + 1, made + 1);
+    assert_true(first.verdict == TG_EQUAL && first.proved && !first.reused);
+    assert_true(second.verdict == TG_EQUAL && second.proved && second.reused);
+    assert_int_equal(tg_checker_result(c)->checked, 1);
+    tg_checker_free(c);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(right_and_wrong), TEST(constants_and_residuals),
+                                       TEST(wider_regions),   TEST(several_outputs),
+                                       TEST(subgraphs),       TEST(layers_are_asked_once)};
+    return cmocka_run_group_tests(tests, NULL, NULL) != 0;
+}
