@@ -30,6 +30,7 @@ static bool find_equal(TgPass *p, uint32_t n, const TgValue *old, const TgValue 
     TgVerdict verdict =
         tg_check_replacement(p->options->checker, p->g, n, old, made, p->options->trace != NULL, &a.check);
     r->check_seconds += now() - start;
+    r->checks++;
     if (verdict == TG_DIFFERENT) {
         TG_PUSH(p->model->arena, &r->refusals, a);
         p->refused++;

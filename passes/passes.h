@@ -47,6 +47,7 @@ typedef struct TgReport {
     TG_VEC(TgName) explanations; /* "merge-linear: node 'x': refused: weights are shared with node 'y'" */
     TG_VEC(TgApplication) refusals;  /* defects of rewrites: what the check did not find equal was not done */
     TG_VEC(TgApplication) undecided; /* done, but nobody could check them */
+    uint32_t checks;                 /* replacements that were checked */
     double check_seconds;
     int64_t applied;             /* rewrites numbered 1 .. applied; see rewrite_limit */
     const char *stop;            /* "fixed point", "rewrite limit", "iteration limit" */

@@ -169,7 +169,7 @@ static void print_checks(const Summary *s)
     const TgEquivResult *c = s->checks;
     if (c) {
         fprintf(stderr, "  %-*s%u replacements where they happened: %u questions, %u proved", LABEL,
-                "verified", c->regions, c->checked, c->proved);
+                "verified", s->report->checks, c->checked, c->proved);
         if (c->proved)
             fprintf(stderr, " (chance of an error below 2^%.0f)", c->bound);
         fprintf(stderr, ", %u refused\n", s->report->refusals.n);
