@@ -206,13 +206,21 @@ static int64_t mask_value(const TgArray *a, int64_t i)
 
 static const char mask_of_infinity[] = "mask of -inf, ", mask_of_lowest[] = "mask of lowest, ";
 
+/* The first and last elements, where a mask shuts out what lies ahead or behind, and some between: few places, because
+ * the pages of a large weight may have to come from the disk. */
+enum { EDGE = 256, INNER = 16 };
+
+static size_t place_to_look(size_t count, uint32_t k)
+{
+    size_t i = k < EDGE ? k : k < 2 * EDGE ? count - 1 - (k - EDGE) % count : count / INNER * (k - 2 * EDGE);
+    return i < count ? i : count - 1;
+}
+
 TgName equiv_mask_name(Tg *tg, const TgTensor *t, uint32_t index)
 {
-    enum { LOOK = 509 }; /* elements: of a mask at least one in a hundred shuts something out */
     double largest = 0;
-    size_t step = t->count / LOOK + 1;
-    for (size_t i = 0; tg_is_float(t->dtype) && i < t->count; i += step)
-        largest = fmax(largest, fabs(tg_tensor_float(tg, t, i)));
+    for (uint32_t k = 0; tg_is_float(t->dtype) && t->count && k < 2 * EDGE + INNER; k++)
+        largest = fmax(largest, fabs(tg_tensor_float(tg, t, place_to_look(t->count, k))));
     const char *name = isinf(largest) ? mask_of_infinity : largest > 1e30 ? mask_of_lowest : NULL;
     return name ? tg_name_format(tg, "%s%u", name, index) : NULL;
 }
