@@ -159,8 +159,7 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
     p->changes = p->refused = 0;
     if (!run_on(p, p->model->graph, pass))
         return false;
-    if (p->changes)
-        tg_remove_dead(p->model->graph);
+    tg_remove_dead(p->model->graph); /* also what was made for rewrites that then were not done */
     p->changes -=
         p->refused < p->changes ? p->refused : p->changes; /* so that a refusal is not tried for ever */
     TgPassTime *time = &p->report->passes.at[pass];
