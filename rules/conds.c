@@ -1,5 +1,6 @@
 /* Conditions: one small function per row of conds.def. Each looks at what the row names, and may say what it
  * wanted. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,12 @@ static bool cond_positive(Ask *a)
 {
     double x;
     return constant_number(a->g, a->v[0], &x) && x > 0;
+}
+
+static bool cond_finite(Ask *a)
+{
+    double x;
+    return constant_number(a->g, a->v[0], &x) && isfinite(x);
 }
 
 static bool cond_near(Ask *a)
@@ -114,6 +121,18 @@ static bool cond_last_axes(Ask *a)
     int64_t first;
     uint32_t n;
     return constant_axes(a->g, a->v[0], type_of(a, 1), &first, &n) && n == (uint32_t)-first;
+}
+
+static bool cond_sizes_from(Ask *a)
+{
+    const TgType *part = type_of(a, 0), *whole = type_of(a, 1);
+    if (part->kind != TG_TENSOR || whole->kind != TG_TENSOR || part->rank < 0 || whole->rank < 0)
+        return false;
+    int64_t first = a->i[2] + (a->i[2] < 0 ? whole->rank : 0);
+    bool same = first >= 0 && part->rank + first == whole->rank;
+    for (int32_t i = 0; same && i < part->rank; i++)
+        same = part->dim[i] == whole->dim[first + i];
+    return same;
 }
 
 static bool cond_distinct(Ask *a)
