@@ -110,7 +110,8 @@ void pass_rewrite(TgPass *p)
 {
     if (!p->options->book || !tg_book_count(p->options->book))
         return;
-    TgMatchOptions options = {.opset = p->opset, .make = make, .user = p};
+    TgTarget target = p->last ? p->options->target : TG_TARGET_ANY;
+    TgMatchOptions options = {.opset = p->opset, .target = target, .make = make, .user = p};
     Work w = {.p = p, .matcher = tg_matcher_new(p->options->book, p->g, &options)};
     tg_map_init(&w.waiting, tg_scratch(p->tg));
     uint32_t n;
