@@ -1,6 +1,7 @@
 /* Operators of ai.onnx that the opset of the model lacks, and that ONNX Runtime's CPU provider has under a name of its own
- * in any opset: so the model need not be raised for them. Swish has a kernel under no other name. Needs: what joins such an
- * operator with its neighbours was done. Breaks: nothing; no pass looks at these again. */
+ * in any opset: so the model need not be raised for them. Swish has a kernel under no other name. RMSNormalization is worth
+ * a newer opset: its other name, SimplifiedLayerNormalization, lies in the standard domain, where no checker knows it.
+ * Needs: what joins such an operator with its neighbours was done. Breaks: nothing; no pass looks at these again. */
 #include <string.h>
 
 #include "pass.h"
@@ -29,14 +30,6 @@ static TgValue swish(TgPass *p, const TgNodeInfo *n)
     return is_single(p, n) ? pass_op(p, TG_ms_QuickGelu, tg_attrs_end(&b, TG_ms_QuickGelu), 1, n->in[0]) : 0;
 }
 
-static TgValue rms_norm(TgPass *p, const TgNodeInfo *n)
-{
-    TgAttrBuild b;
-    tg_attrs_from(&b, p->tg, n->attrs);
-    return pass_op(p, TG_SimplifiedLayerNormalization, tg_attrs_end(&b, TG_SimplifiedLayerNormalization), 2, n->in[0],
-                   n->in[1]);
-}
-
 /* The one of com.microsoft looks the rows of its tables up itself. */
 static TgValue rotary(TgPass *p, const TgNodeInfo *n)
 {
@@ -58,7 +51,6 @@ static const struct {
 } table[] = {
     {TG_Gelu, false, gelu, "ort-gelu"},
     {TG_Swish, true, swish, "ort-swish"},
-    {TG_RMSNormalization, false, rms_norm, "ort-rms-norm"},
     {TG_RotaryEmbedding, false, rotary, "ort-rotary"},
 };
 
