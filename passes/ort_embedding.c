@@ -2,10 +2,10 @@
  *
  *     words[ids] + positions[0 .. S-1] + segments[segment ids]
  *
- * in any order, the segments being optional. Rows of positions that are 0 .. S-1, however they are counted (positions.h), are
- * the operator's own; others are handed to it. A constant [1, S, H] is a table of positions as well. Indices must not be
- * negative: the kernel does not count from the end as Gather does. Needs: LayerNormalization recognised. Breaks: nothing; no
- * pass looks into it again. */
+ * in any order, the segments being optional. Rows of positions that are 0 .. S-1, however they are counted
+ * (positions.h), are the operator's own; others are handed to it. A constant [1, S, H] is a table of positions
+ * as well. Indices must not be negative: the kernel does not count from the end as Gather does. Needs:
+ * LayerNormalization recognised. Breaks: nothing; no pass looks into it again. */
 #include "pass.h"
 #include "positions.h"
 
@@ -32,8 +32,9 @@ static bool counts(const Embedding *e, TgValue ids)
     AxisMap map;
     Position position;
     const TgType *t = tg_type_of(e->p->g, ids);
-    bool row = (t->rank == 1 || (t->rank == 2 && tg_dim_is(t->dim[0], 1))) && t->dim[t->rank - 1] == e->type->dim[1];
-    return row && axes_start(&abc, ids, &map) && position_of(&abc, &map, &position) && tg_dim_is(position.base, 0) &&
+    bool row = t->rank == 1 || (t->rank == 2 && tg_dim_is(t->dim[0], 1));
+    return row && t->dim[t->rank - 1] == e->type->dim[1] && axes_start(&abc, ids, &map) &&
+           position_of(&abc, &map, &position) && tg_dim_is(position.base, 0) &&
            position_is_index(&abc, &position, &map.axis[map.rank - 1]);
 }
 
@@ -51,9 +52,11 @@ static bool add_constant(Embedding *e, TgValue v)
 {
     TgPass *p = e->p;
     int32_t rank = pass_rank(p->g, v);
+    bool is_row = rank == 2 || (rank == 3 && pass_dim(p->g, v, 0) == 1);
+    if (!is_const(p->g, v) || !is_row)
+        return false;
     int64_t sizes[2] = {pass_dim(p->g, v, -2), pass_dim(p->g, v, -1)};
-    bool fits = rank == 2 || (rank == 3 && pass_dim(p->g, v, 0) == 1);
-    if (!is_const(p->g, v) || !fits || !tg_dim_is(e->type->dim[1], sizes[0]) || !tg_dim_is(e->type->dim[2], sizes[1]))
+    if (!tg_dim_is(e->type->dim[1], sizes[0]) || !tg_dim_is(e->type->dim[2], sizes[1]))
         return false;
     p->vouched = true;
     TgValue table = rank == 2 ? v : pass_op(p, TG_Reshape, NULL, 2, v, pass_ints(p, 2, sizes));
@@ -109,15 +112,27 @@ static bool make(const Embedding *e)
     TgPass *p = e->p;
     const TgNodeInfo *norm = e->norm;
     const Lookup *words = &e->rows[0], *segments = &e->rows[1];
-    TgValue in[9] = {narrow(p, words->ids), narrow(p, segments->ids), words->table, e->positions.table, segments->table,
-                     norm->in[1], norm->in[2], 0, narrow(p, e->positions.ids)};
-    const TgAttrs *attrs = tg_attrs(p->tg, TG_ms_EmbedLayerNormalization, "epsilon=f", tg_attr_float(norm, "epsilon"));
-    TgNode node = tg_graph_add(p->g, TG_ms_EmbedLayerNormalization, attrs, in[8] ? 9 : 7, in, 2);
+    TgValue operand[9] = {narrow(p, words->ids), narrow(p, segments->ids), words->table,
+                          e->positions.table,    segments->table,          norm->in[1],
+                          norm->in[2],           0,                        narrow(p, e->positions.ids)};
+    double epsilon = tg_attr_float(norm, "epsilon");
+    const TgAttrs *attrs = tg_attrs(p->tg, TG_ms_EmbedLayerNormalization, "epsilon=f", epsilon);
+    TgNode node = tg_graph_add(p->g, TG_ms_EmbedLayerNormalization, attrs, operand[8] ? 9 : 7, operand, 2);
     TgValue made = node ? tg_node(p->g, node)->out[0] : 0;
     if (!made || !same_type(p->g, made, norm->out[0]))
         return false;
     pass_count(p, "ort-embedding");
     return pass_replace(p, norm->out[0], made, "ort-embedding");
+}
+
+/* The kernel takes f32[batch, sequence, hidden] and wants a bias. */
+static bool fits(Embedding *e)
+{
+    const TgNodeInfo *n = e->norm;
+    int64_t axis = tg_attr_int(n, "axis");
+    e->type = tg_type_of(e->p->g, n->in[0]);
+    return n->n_out == 1 && in(n, 2) && is_read(e->p->g, n->out[0]) && tg_is_tensor(e->type) &&
+           e->type->rank == 3 && e->type->dtype == TG_f32 && (axis == -1 || axis == 2);
 }
 
 void pass_ort_embedding(TgPass *p)
@@ -126,12 +141,9 @@ void pass_ort_embedding(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *norm = tg_node(p->g, nodes[i]);
-        if (norm->dead || norm->op != TG_LayerNormalization || norm->n_out != 1 || !in(norm, 2) || !pass_may(p))
-            continue;
-        int64_t axis = tg_attr_int(norm, "axis");
-        Embedding e = {.p = p, .norm = norm, .type = tg_type_of(p->g, norm->in[0])};
-        bool fits = tg_is_tensor(e.type) && e.type->rank == 3 && e.type->dtype == TG_f32 && (axis == -1 || axis == 2);
-        if (fits && is_read(p->g, norm->out[0]) && read_sum(&e, norm->in[0]))
+        Embedding e = {.p = p, .norm = norm};
+        if (!norm->dead && norm->op == TG_LayerNormalization && fits(&e) && pass_may(p) &&
+            read_sum(&e, norm->in[0]))
             make(&e);
     }
 }

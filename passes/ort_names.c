@@ -1,16 +1,11 @@
-/* Operators of ai.onnx that the opset of the model lacks, and that ONNX Runtime's CPU provider has under a name of its own
- * in any opset: so the model need not be raised for them. Swish has a kernel under no other name. RMSNormalization is worth
- * a newer opset: its other name, SimplifiedLayerNormalization, lies in the standard domain, where no checker knows it.
- * Needs: what joins such an operator with its neighbours was done. Breaks: nothing; no pass looks at these again. */
+/* Operators of ai.onnx that the opset of the model lacks, and that ONNX Runtime's CPU provider has under a name
+ * of its own in any opset: so the model need not be raised for them. Swish has a kernel under no other name.
+ * RMSNormalization is worth a newer opset: its other name, SimplifiedLayerNormalization, lies in the standard
+ * domain, where no checker knows it. Needs: what joins such an operator with its neighbours was done. Breaks:
+ * nothing; no pass looks at these again. */
 #include <string.h>
 
 #include "pass.h"
-
-static TgAttrBuild *attrs_begin(TgPass *p, TgAttrBuild *b)
-{
-    tg_attrs_begin(b, p->tg);
-    return b;
-}
 
 static bool is_single(const TgPass *p, const TgNodeInfo *n)
 {
@@ -25,9 +20,8 @@ static TgValue gelu(TgPass *p, const TgNodeInfo *n)
 
 static TgValue swish(TgPass *p, const TgNodeInfo *n)
 {
-    TgAttrBuild b;
-    tg_attrs_float(attrs_begin(p, &b), "alpha", (float)tg_attr_float(n, "alpha"));
-    return is_single(p, n) ? pass_op(p, TG_ms_QuickGelu, tg_attrs_end(&b, TG_ms_QuickGelu), 1, n->in[0]) : 0;
+    const TgAttrs *attrs = tg_attrs(p->tg, TG_ms_QuickGelu, "alpha=f", tg_attr_float(n, "alpha"));
+    return is_single(p, n) ? pass_op(p, TG_ms_QuickGelu, attrs, 1, n->in[0]) : 0;
 }
 
 /* The one of com.microsoft looks the rows of its tables up itself. */
@@ -39,8 +33,8 @@ static TgValue rotary(TgPass *p, const TgNodeInfo *n)
     tg_attrs_from(&b, p->tg, n->attrs);
     if (!tg_attr_int(n, "rotary_embedding_dim"))
         tg_attrs_drop(&b, "num_heads");
-    return pass_op(p, TG_ms_RotaryEmbedding, tg_attrs_end(&b, TG_ms_RotaryEmbedding), 4, n->in[0], n->in[3], n->in[1],
-                   n->in[2]);
+    const TgAttrs *attrs = tg_attrs_end(&b, TG_ms_RotaryEmbedding);
+    return pass_op(p, TG_ms_RotaryEmbedding, attrs, 4, n->in[0], n->in[3], n->in[1], n->in[2]);
 }
 
 static const struct {
@@ -57,7 +51,8 @@ static const struct {
 static void rename_node(TgPass *p, const TgNodeInfo *n)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (n->op != table[i].op || (!table[i].always && tg_op_info(n->op)->since <= p->own_opset) || !pass_may(p))
+        bool has_kernel = !table[i].always && tg_op_info(n->op)->since <= p->own_opset;
+        if (n->op != table[i].op || has_kernel || !pass_may(p))
             continue;
         TgValue made = table[i].make(p, n);
         if (made && same_type(p->g, made, n->out[0])) {

@@ -1,5 +1,6 @@
-/* What the output is written for. ONNX Runtime reads newer opsets than most models have, and has operators of its own: for
- * it the passes may use all of them, and the opset is raised afterwards, as far as what they made needs it. */
+/* What the output is written for. ONNX Runtime reads newer opsets than most models have, and has operators of
+ * its own: for it the passes may use all of them, and the opset is raised afterwards, as far as what they made
+ * needs it. */
 #include <string.h>
 
 #include "pass.h"
