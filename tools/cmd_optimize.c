@@ -230,6 +230,8 @@ static bool conclude(Job *job)
     s->report = &job->report;
     s->before = figures_of(job->source);
     s->after = figures_of(job->model);
+    if (job->report.opset)
+        s->after.opset = job->report.opset;
     count_ops(run->tg, s, job->source, false);
     count_ops(run->tg, s, job->model, true);
     for (uint32_t i = 0; i < job->report.explanations.n; i++)

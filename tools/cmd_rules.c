@@ -199,7 +199,7 @@ static void print_words(const char *title, const TgRuleWord *words, uint32_t n) 
 static const char manual_head[] =
     ".TH TGOPT-RULES 5\n.SH NAME\ntgopt\\-rules \\- rewrites of tgopt as documents\n"
     ".SH SYNOPSIS\n.nf\n"
-    "<rules topic=\"...\" [level=\"1|2\"]>\n"
+    "<rules topic=\"...\" [level=\"1|2\"] [target=\"ort\"]>\n"
     "  <rule name=\"...\" class=\"exact|reassoc|approx\" [bound=\"...\"] [measure=\"...\"]>\n"
     "    <why>...</why>\n"
     "    <match>terms</match>\n"
