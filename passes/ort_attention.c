@@ -69,7 +69,8 @@ static bool hides_keys_only(const Mask *mask)
 
 static double filter_of(double hidden)
 {
-    return absorbs(hidden) ? -FLT_MAX : hidden; /* as exporters write it: these kernels need no other number */
+    return absorbs(hidden) ? -FLT_MAX
+                           : hidden; /* as exporters write it: these kernels need no other number */
 }
 
 static bool find_key_mask(Plan *plan, Attention *a)
@@ -303,8 +304,8 @@ static void pack(TgPass *p, const TgNodeInfo *mha)
         tg_attrs_ints(&b, "qkv_hidden_sizes", 3, widths);
     TgValue mask = in(mha, MHA_MASK), addend = in(mha, MHA_ADDEND);
     uint32_t n_in = addend ? 6 : mask ? 4 : fc.bias ? 3 : 2;
-    TgValue made = pass_op(p, TG_ms_Attention, tg_attrs_end(&b, TG_ms_Attention), n_in, fc.x, fc.weight, fc.bias,
-                           mask, (TgValue)0, addend);
+    TgValue made = pass_op(p, TG_ms_Attention, tg_attrs_end(&b, TG_ms_Attention), n_in, fc.x, fc.weight,
+                           fc.bias, mask, (TgValue)0, addend);
     if (!made || !same_type(p->g, made, mha->out[0]))
         return;
     pass_count(p, "ort-packed-attention");

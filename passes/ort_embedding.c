@@ -112,9 +112,15 @@ static bool make(const Embedding *e)
     TgPass *p = e->p;
     const TgNodeInfo *norm = e->norm;
     const Lookup *words = &e->rows[0], *segments = &e->rows[1];
-    TgValue operand[9] = {narrow(p, words->ids), narrow(p, segments->ids), words->table,
-                          e->positions.table,    segments->table,          norm->in[1],
-                          norm->in[2],           0,                        narrow(p, e->positions.ids)};
+    TgValue operand[9] = {narrow(p, words->ids),
+                          narrow(p, segments->ids),
+                          words->table,
+                          e->positions.table,
+                          segments->table,
+                          norm->in[1],
+                          norm->in[2],
+                          0,
+                          narrow(p, e->positions.ids)};
     double epsilon = tg_attr_float(norm, "epsilon");
     const TgAttrs *attrs = tg_attrs(p->tg, TG_ms_EmbedLayerNormalization, "epsilon=f", epsilon);
     TgNode node = tg_graph_add(p->g, TG_ms_EmbedLayerNormalization, attrs, operand[8] ? 9 : 7, operand, 2);

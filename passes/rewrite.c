@@ -100,8 +100,9 @@ static void explain(TgPass *p)
 {
     const TgBook *book = p->options->book;
     for (uint32_t i = 0; p->options->explain && i < tg_book_count(book); i++) {
-        Reasons reasons = {p, tg_book_rule(book, i)->name};
-        if (tg_book_rule(book, i)->on)
+        const TgRuleInfo *rule = tg_book_rule(book, i);
+        Reasons reasons = {p, rule->name};
+        if (rule->on && (rule->target == TG_TARGET_ANY || p->last))
             tg_rule_explain(book, i, p->g, p->opset, true, add_reason, &reasons);
     }
 }
