@@ -7,8 +7,6 @@
  * queries, T keys, H size of a head. */
 #include "define.h"
 
-#include <math.h>
-
 /* --- heads ---------------------------------------------------------------------------------------------- */
 
 /* [B, S, heads * H] -> [B, heads, S, H] */
@@ -111,10 +109,9 @@ static TgValue causal_term(TgDefine *d, TgValue q, TgValue k)
 
 static TgValue scores(TgDefine *d, TgValue q, TgValue k)
 {
-    double scale = attr_f(d, "scale");
-    if (scale == 0)
-        scale = 1 / sqrt((double)need_dim(d, q, 3));
-    return Mul(d, MatMul(d, q, SwapLast(d, k)), num(d, q, scale));
+    double given = attr_f(d, "scale");
+    TgValue scale = given != 0 ? num(d, q, given) : Reciprocal(d, Sqrt(d, num(d, q, (double)need_dim(d, q, 3))));
+    return Mul(d, MatMul(d, q, SwapLast(d, k)), scale);
 }
 
 /* q [B, N, S, H], k and v [B, N, T, H]; `bias` as ONNX Runtime adds it, 0: none. Result [B, S, N * H]. */

@@ -1,9 +1,9 @@
 /* The check in the finite field: both graphs are evaluated at random points of F_p x F_q (field.h), and
  * every element of every output is compared.
  *
- * Unequal is a difference over the reals, unless a function of which only congruence is known took part
- * (then nothing follows), or a square root that does not exist at this point (then another point is
- * drawn). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw: deg the degree of the
+ * Unequal is a difference over the reals, unless a function of which only congruence is known took part,
+ * or both have numbers that, for floats, absorb what is added to them (then nothing follows), or a square
+ * root that does not exist at this point (then another point is drawn). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw: deg the degree of the
  * numerator of the difference (Schwartz and Zippel), k the number of exponentials in it. The second term
  * assumes that the minors of the Fourier matrix of F_q do not vanish mod p, as they do not over C (Tao
  * 2005); without that assumption a draw of k exponentials is only known to fail with probability 1 / k.
@@ -30,7 +30,30 @@ typedef struct {
     double chance; /* log2, of the last draw: its worst output */
     double bound;  /* log2, of all draws at the first sizes */
     bool coarse;   /* in some draw */
+    bool absorbs;  /* numbers of masks, see has_absorbing */
 } Proof;
+
+/* Masks are sums with such numbers: whichever it is, floats do not tell. Nesting is bounded by the readers. */
+static bool has_absorbing(Tg *tg, const TgGraph *g)
+{
+    enum { FEW = 64 };
+    const double absorbing = 1e37;
+    for (TgValue v = 1; v < g->values.n; v++) {
+        const TgTensor *t = tg_value(g, v)->tensor;
+        bool seen = t && t->count && tg_is_float(t->dtype) && t->payload != TG_RECIPE;
+        uint64_t n = !seen ? 0 : t->payload == TG_SPLAT ? 1 : t->count <= FEW ? t->count : 0;
+        for (uint64_t i = 0; i < n; i++) {
+            double x = fabs(tg_tensor_float(tg, t, i));
+            if (x >= absorbing && isfinite(x))
+                return true;
+        }
+    }
+    for (TgNode n = 1; n < g->nodes.n; n++)
+        for (uint32_t s = 0; s < tg_node(g, n)->n_sub; s++)
+            if (has_absorbing(tg, tg_node(g, n)->sub[s].graph))
+                return true;
+    return false;
+}
 
 static double log2_sum(double a, double b)
 {
@@ -88,7 +111,7 @@ static Finding compare(Proof *p, const TgArray *a, const TgArray *b, uint32_t *o
     p->chance = -1074;
     for (*output = 0; *output < p->s->p->a->graph->outputs.n; ++*output) {
         Finding found = compare_arrays(&a[*output], &b[*output], element);
-        if (found == DIFFERS && f->hashed)
+        if (found == DIFFERS && (f->hashed || p->absorbs))
             return UNKNOWN;
         if (found != AGREES)
             return found;
@@ -155,6 +178,7 @@ static EquivOutcome ties(Proof *p, EquivOutcome so_far)
 EquivOutcome equiv_prove(EquivSolve *s)
 {
     Proof p = {.s = s};
+    p.absorbs = has_absorbing(s->tg, s->p->a->graph) && has_absorbing(s->tg, s->p->b->graph);
     EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "too much work for the field"};
     double work = equiv_work(s->p->a->graph) + equiv_work(s->p->b->graph);
     uint32_t most = work > heavy ? 1 : DRAWS, ways = 0;

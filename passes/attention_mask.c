@@ -165,6 +165,34 @@ static AxisMap below_casts(const Reader *r, AxisMap map)
     return map;
 }
 
+/* The same number, where it came from. */
+static AxisMap below_views(Reader *r, AxisMap map)
+{
+    AxisMap x;
+    for (uint32_t i = 0; i < DEEP; i++) {
+        map = below_casts(r, map);
+        if (!axes_back(&r->a->abc, &map, &x))
+            break;
+        map = x;
+    }
+    return map;
+}
+
+/* 1 - m, which is zero where the layer shows anything: it hides all but m = 1. */
+static bool is_zero_where_seen(Reader *r, AxisMap map)
+{
+    AxisMap x;
+    map = below_views(r, map);
+    const TgNodeInfo *n = producer(r, map.v);
+    if (!n || n->op != TG_Sub || !is_splat_of(r->p->g, n->in[0], 1) || !operand(r, &map, n, 1, &x))
+        return false;
+    Cond one = {.kind = COND_IS_ONE, .map = below_views(r, x)};
+    for (uint32_t i = 0; i < r->layer->n; i++)
+        if (same_cond(r->a, &r->layer->cond[i], &one))
+            return true;
+    return false;
+}
+
 /* The number at `map` is not zero. */
 static bool not_zero(Reader *r, const AxisMap *number, bool negated, uint32_t depth)
 {
@@ -180,7 +208,7 @@ static bool not_zero(Reader *r, const AxisMap *number, bool negated, uint32_t de
             return not_zero(r, &x, negated, depth);
     }
     if (n && n->op == TG_Sub && is_splat_of(r->p->g, n->in[0], 1) && operand(r, &map, n, 1, &x)) {
-        x = below_casts(r, x);
+        x = below_views(r, x);
         return dtype_of(r, x.v) == TG_bool ? conditions(r, &x, !negated, depth)
                                            : leaf(r, &x, COND_IS_ONE, !negated);
     }
@@ -246,6 +274,11 @@ static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t dep
     if (n->op == TG_Equal && is_splat_of(r->p->g, n->in[1], 0) && operand(r, map, n, 0, &x) &&
         dtype_of(r, x.v) != TG_bool)
         return not_zero(r, &x, !negated, depth);
+    if (n->op == TG_Equal && is_splat_of(r->p->g, n->in[1], 1) && operand(r, map, n, 0, &x) &&
+        dtype_of(r, x.v) != TG_bool) {
+        x = below_views(r, x);
+        return leaf(r, &x, COND_IS_ONE, negated);
+    }
     if (n->op == TG_Trilu && band_of_trilu(r, map, n, negated))
         return true;
     Layer before = *r->layer;
@@ -297,7 +330,7 @@ static bool where(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t d
     if (hides_else || !where_sum_is_zero(r, map, n, depth))
         if (!conditions(r, &c, !hides_else, depth))
             return false;
-    return addend(r, &x, depth);
+    return is_zero_where_seen(r, x) || addend(r, &x, depth);
 }
 
 /* Mul(Cast(c), min); Mul(1 - Cast(c), min) of a boolean c. */

@@ -1,4 +1,4 @@
-/* Runs the passes of passes.def, in order, over every graph of the model, until nothing changes.
+/* Runs the passes of passes.def, in order, over every graph of the model, until nothing changes; then those of a target.
  *
  * After each pass, by option: structural check, timing, text, evaluation against the state before. Every
  * application of a rewrite is numbered; with a limit of N those after the Nth are not applied, so that a
@@ -16,7 +16,7 @@ static const struct {
     TgPassInfo info;
     void (*run)(TgPass *p);
 } passes[] = {
-#define PASS(name, level, doc) {{#name, doc, level}, pass_##name},
+#define PASS(name, level, target, doc) {{#name, doc, level, TG_TARGET_##target}, pass_##name},
 #include "passes.def"
 #undef PASS
 };
@@ -182,37 +182,50 @@ typedef struct {
     TgReport *report;
 } Optimize;
 
+/* Repeats what is for every target, and in the last rounds what is for this one. False: recorded. */
+static bool run_rounds(TgPass *p)
+{
+    const TgOptimizeOptions *o = p->options;
+    p->report->stop = "iteration limit";
+    for (uint32_t round = 0; round < MAX_ROUNDS; round++) {
+        uint32_t changes = 0;
+        if (!tg_infer_graph(p->model->graph))
+            return false;
+        for (uint32_t i = 0; i < PASSES; i++) {
+            TgTarget target = passes[i].info.target;
+            bool meant = target == TG_TARGET_ANY || (p->last && target == o->target);
+            if (meant && passes[i].info.level <= o->level && !run_pass(p, i, &changes))
+                return false;
+        }
+        if (!changes)
+            p->report->stop = "fixed point";
+        if (!changes || strcmp(p->report->stop, "rewrite limit") == 0)
+            break;
+    }
+    return true;
+}
+
 static bool optimize(void *argument)
 {
     const Optimize *call = argument;
     TgModel *model = call->model;
-    const TgOptimizeOptions *options = call->options;
     TgReport *report = call->report;
     TgPass p = {.tg = model->tg,
                 .model = model,
-                .options = options,
+                .options = call->options,
                 .report = report,
-                .opset = options->opset ? options->opset : tg_model_opset(model, ""),
                 .const_bytes = tg_graph_const_bytes(model->graph)};
     for (uint32_t i = 0; i < PASSES; i++) {
         TgPassTime time = {tg_name(model->tg, passes[i].info.name), 0, 0};
         TG_PUSH(model->arena, &report->passes, time);
     }
-    report->stop = "iteration limit";
-    for (uint32_t round = 0; round < MAX_ROUNDS; round++) {
-        uint32_t changes = 0;
-        if (!tg_infer_graph(model->graph))
-            return false;
-        for (uint32_t i = 0; i < PASSES; i++)
-            if (passes[i].info.level <= options->level && !run_pass(&p, i, &changes))
-                return false;
-        if (!changes) {
-            report->stop = "fixed point";
-            break;
-        }
-        if (strcmp(report->stop, "rewrite limit") == 0)
-            break;
-    }
+    TgTargetStart start = target_begin(&p);
+    if (!run_rounds(&p))
+        return false;
+    p.last = call->options->target != TG_TARGET_ANY;
+    if (p.last && !run_rounds(&p))
+        return false;
+    report->opset = target_opset(&p, &start);
     return true;
 }
 

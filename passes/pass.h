@@ -11,7 +11,9 @@ typedef struct TgPass {
     const TgOptimizeOptions *options;
     TgReport *report;
     const char *name;                 /* of the pass */
-    int64_t opset;                    /* of the output: no operator newer than this */
+    int64_t opset;                    /* of the output, at most: no operator newer than this */
+    int64_t own_opset;                /* of the output, unless an operator is worth a newer one */
+    bool last;                        /* the rounds of the target's own passes and rules */
     uint32_t changes;                 /* applications so far in this run */
     uint32_t refused;                 /* of them, by the check */
     bool vouched;                     /* what is folded now replaces constants that will not be needed any more */
@@ -20,7 +22,7 @@ typedef struct TgPass {
     double grown;                     /* bytes by which folding has grown the constants so far */
 } TgPass;
 
-#define PASS(name, level, doc) void pass_##name(TgPass *p);
+#define PASS(name, level, target, doc) void pass_##name(TgPass *p);
 #include "passes.def"
 #undef PASS
 
@@ -66,6 +68,18 @@ bool is_splat_of(const TgGraph *g, TgValue v, double x);
 bool same_type(const TgGraph *g, TgValue a, TgValue b);               /* equal types: every size proved equal */
 int64_t pass_dim(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the end */
 int32_t pass_rank(const TgGraph *g, TgValue v);                         /* -1: unknown */
+
+/* --- target.c: what the output is written for ---------------------------------------------------------------------------- */
+
+/* Operators that the model came with. */
+typedef struct {
+    bool had[TG_OP_COUNT];
+} TgTargetStart;
+
+/* Sets the opsets of p, and imports the domain of the target. */
+TgTargetStart target_begin(TgPass *p);
+/* The opset to write: as old as the operators that were made allow. */
+int64_t target_opset(const TgPass *p, const TgTargetStart *start);
 
 /* --- control.c --------------------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@ typedef struct TgApplication {
 typedef struct TgPassInfo {
     const char *name, *doc;
     int level;          /* runs from this -O level on */
+    TgTarget target;    /* any, or the one that it is for */
 } TgPassInfo;
 
 uint32_t tg_pass_count(void);
@@ -22,7 +23,9 @@ const TgPassInfo *tg_pass_info(uint32_t index);
 
 typedef struct TgOptimizeOptions {
     int level;                  /* -O0 .. -O2 */
-    int64_t opset;              /* of the output: passes make no operator that it lacks; 0: the model's */
+    TgTarget target;
+    int64_t opset;              /* of the output: passes make no operator that it lacks; 0: the model's, or, for a target
+                                   that gains from a newer one, what the report says */
     bool check_each;            /* structural check after every pass */
     bool evaluate_each;         /* compare before and after every pass (slow: for tests) */
     int64_t rewrite_limit;      /* stop rewriting after this many applications; -1: none */
@@ -49,6 +52,7 @@ typedef struct TgReport {
     TG_VEC(TgApplication) undecided; /* done, but nobody could check them */
     uint32_t checks;                 /* replacements that were checked */
     double check_seconds;
+    int64_t opset;               /* to be written: the one asked for, else the model's, else what its operators need */
     int64_t applied;             /* rewrites numbered 1 .. applied; see rewrite_limit */
     const char *stop;            /* "fixed point", "rewrite limit", "iteration limit" */
 } TgReport;

@@ -100,8 +100,9 @@ static void explain(TgPass *p)
 {
     const TgBook *book = p->options->book;
     for (uint32_t i = 0; p->options->explain && i < tg_book_count(book); i++) {
-        Reasons reasons = {p, tg_book_rule(book, i)->name};
-        if (tg_book_rule(book, i)->on)
+        const TgRuleInfo *rule = tg_book_rule(book, i);
+        Reasons reasons = {p, rule->name};
+        if (rule->on && (rule->target == TG_TARGET_ANY || p->last))
             tg_rule_explain(book, i, p->g, p->opset, true, add_reason, &reasons);
     }
 }
@@ -110,7 +111,8 @@ void pass_rewrite(TgPass *p)
 {
     if (!p->options->book || !tg_book_count(p->options->book))
         return;
-    TgMatchOptions options = {.opset = p->opset, .make = make, .user = p};
+    TgTarget target = p->last ? p->options->target : TG_TARGET_ANY;
+    TgMatchOptions options = {.opset = p->opset, .target = target, .make = make, .user = p};
     Work w = {.p = p, .matcher = tg_matcher_new(p->options->book, p->g, &options)};
     tg_map_init(&w.waiting, tg_scratch(p->tg));
     uint32_t n;

@@ -30,6 +30,7 @@ typedef struct {
     XmlDoc doc;
     TgName topic;
     int level;
+    TgTarget target;
 } File;
 
 static bool bad(File *f, Spot spot, const char *what)
@@ -270,6 +271,7 @@ static void read_rule(File *f, uint32_t at)
     rule->info.line = e->spot.line;
     rule->info.column = e->spot.column;
     rule->info.level = f->level;
+    rule->info.target = f->target;
     rule->dropped = UINT32_MAX;
     read_rule_name(f, e, rule);
     read_class(f, e, rule);
@@ -306,6 +308,10 @@ static void read_root(File *f)
     static const char *const levels[] = {"1", "2"};
     int which = level ? word_of(f, level, "level", levels, 2, "it is 1 or 2 (default)") : 1;
     f->level = which == 0 ? 1 : 2;
+    const XmlAttr *target = attr_of(root, "target");
+    static const char *const targets[] = {"ort"};
+    bool for_ort = target && word_of(f, target, "target", targets, 1, "it is ort, or left out") == 0;
+    f->target = for_ort ? TG_TARGET_ORT : TG_TARGET_ANY;
     f->topic = topic ? topic->text : tg_name(f->book->tg, "");
     for (uint32_t i = 1; i < f->doc.elements.n; i++) {
         const XmlElement *e = f->doc.elements.at[i];

@@ -53,6 +53,11 @@ static bool classify(TgMatcher *m, TgNode node)
 
 /* --- the door -------------------------------------------------------------------------------------- */
 
+static bool is_meant(const Rule *rule, TgTarget target)
+{
+    return rule->info.target == TG_TARGET_ANY || rule->info.target == target;
+}
+
 TgMatcher *tg_matcher_new(const TgBook *book, TgGraph *g, const TgMatchOptions *options)
 {
     TgArena *arena = tg_arena_new(g->tg);
@@ -67,7 +72,8 @@ TgMatcher *tg_matcher_new(const TgBook *book, TgGraph *g, const TgMatchOptions *
     tg_map_init(&m->numbers, arena);
     m->usable = TG_NEW_N(arena, bool, book->rules.n + 1);
     for (uint32_t i = 0; i < book->rules.n; i++)
-        m->usable[i] = op_that_lacks(book->rules.at[i], g->model, m->options.opset) == TG_opaque;
+        m->usable[i] = is_meant(book->rules.at[i], m->options.target) &&
+                       op_that_lacks(book->rules.at[i], g->model, m->options.opset) == TG_opaque;
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
     for (uint32_t i = 0; i < n; i++)

@@ -17,6 +17,9 @@ typedef enum {
     TG_RULE_APPROX   /* within a relative bound; off unless allowed */
 } TgRuleClass;
 
+/* For whom the output is written: any reader of ONNX, or ONNX Runtime, which has operators of its own. */
+typedef enum { TG_TARGET_ANY, TG_TARGET_ORT } TgTarget;
+
 /* What a rule says of itself. */
 typedef struct {
     TgName name, topic, why, match, when, give; /* texts as written; when: "" for none */
@@ -25,6 +28,7 @@ typedef struct {
     TgRuleClass class;
     double bound; /* of an approx rule */
     int level;    /* used from this -O level on */
+    TgTarget target; /* used for it only, when all else is done; or for any */
     bool on;      /* takes part in matching */
 } TgRuleInfo;
 
@@ -50,6 +54,7 @@ bool tg_book_close(TgBook *book);
 
 typedef struct {
     int64_t opset; /* of the output, for conditions; 0: the newest */
+    TgTarget target; /* rules for it are used as well */
     /* Makes a node of g and gives its outputs; may answer with constants instead. False: recorded. NULL: just
      * the node. */
     bool (*make)(void *user, TgGraph *g, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *in,

@@ -49,12 +49,15 @@ static bool understand(Job *job)
     if (has(a, OPT_trace))
         o->trace = note_application;
     job->seed = 1;
+    static const char *const targets[] = {"onnx", "ort"};
+    int target = choice_of(a, OPT_target, targets, 2);
     int place = choice_of(a, OPT_external, places, 4), extent = choice_of(a, OPT_verify, extents, 3);
-    bool fine = emit_of(a, EMIT_ONNX, &job->emit) && place >= 0 && extent >= 0;
+    bool fine = emit_of(a, EMIT_ONNX, &job->emit) && place >= 0 && extent >= 0 && target >= 0;
     fine = fine && number_of(a, OPT_level, 0, 2, &level) && number_of(a, OPT_threads, 1, 1024, &threads);
     fine = fine && number_of(a, OPT_opset, 7, tg_newest_opset(), &o->opset);
     fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
     fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed) && conversion_of(a, &job->convert);
+    o->target = target == 1 ? TG_TARGET_ORT : TG_TARGET_ANY;
     job->external = (TgExternal)place;
     job->extent = (Extent)extent;
     o->evaluate_each = extent == VERIFY_FULL;
@@ -205,7 +208,7 @@ static bool write_model(Job *job, const char *path)
 {
     double start = seconds_now();
     const Arguments *a = &job->run->arguments;
-    TgSaveOptions options = {.opset = job->options.opset,
+    TgSaveOptions options = {.opset = job->report.opset,
                              .external = job->external,
                              .provenance = has(a, OPT_provenance),
                              .sync = has(a, OPT_sync)};
@@ -244,6 +247,8 @@ static bool conclude(Job *job)
     s->report = &job->report;
     s->before = figures_of(job->source);
     s->after = figures_of(job->model);
+    if (job->report.opset)
+        s->after.opset = job->report.opset;
     count_ops(run->tg, s, job->source, false);
     count_ops(run->tg, s, job->model, true);
     for (uint32_t i = 0; i < job->report.explanations.n; i++)

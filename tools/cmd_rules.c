@@ -165,7 +165,8 @@ static bool explain(Run *run) {
         return usage("there is no rule '%s'; tgopt rules list shows them", a->operands.at[1]);
     }
     TgModel *model = load_model(run, a->operands.at[2]);
-    TgOptimizeOptions options = {.level = 1, .rewrite_limit = -1, .book = book};
+    TgTarget target = tg_book_rule(book, rule)->target;
+    TgOptimizeOptions options = {.level = 1, .target = target, .rewrite_limit = -1, .book = book};
     TgReport report;
     if (!model || !number_of(a, OPT_opset, 7, tg_newest_opset(), &options.opset))
         return false;
@@ -199,7 +200,7 @@ static void print_words(const char *title, const TgRuleWord *words, uint32_t n) 
 static const char manual_head[] =
     ".TH TGOPT-RULES 5\n.SH NAME\ntgopt\\-rules \\- rewrites of tgopt as documents\n"
     ".SH SYNOPSIS\n.nf\n"
-    "<rules topic=\"...\" [level=\"1|2\"]>\n"
+    "<rules topic=\"...\" [level=\"1|2\"] [target=\"ort\"]>\n"
     "  <rule name=\"...\" class=\"exact|reassoc|approx\" [bound=\"...\"] [measure=\"...\"]>\n"
     "    <why>...</why>\n"
     "    <match>terms</match>\n"

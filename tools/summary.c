@@ -9,7 +9,8 @@
 
 Figures figures_of(TgModel *model)
 {
-    return (Figures){.nodes = tg_graph_count(model->graph, true),
+    return (Figures){.opset = tg_model_opset(model, ""),
+                     .nodes = tg_graph_count(model->graph, true),
                      .const_bytes = tg_graph_const_bytes(model->graph),
                      .cost = tg_graph_cost(model->graph, TYPICAL_SIZE)};
 }
@@ -105,6 +106,9 @@ static void print_figures(const Summary *s)
     bytes_text(a, sizeof a, s->before.cost.bytes);
     bytes_text(b, sizeof b, s->after.cost.bytes);
     change("traffic", a, b, s->before.cost.bytes, s->after.cost.bytes);
+    if (s->before.opset != s->after.opset)
+        fprintf(stderr, "  %-*s%10lld -> %lld\n", LABEL, "opset", (long long)s->before.opset,
+                (long long)s->after.opset);
 }
 
 /* A list that is broken before WIDTH. */
@@ -203,6 +207,7 @@ static void json_figures(Json *j, const char *key, const Figures *f)
 {
     json_key(j, key);
     json_open(j, '{');
+    json_int_at(j, "opset", f->opset);
     json_int_at(j, "nodes", f->nodes);
     json_number_at(j, "constant_bytes", f->const_bytes);
     json_number_at(j, "flops", f->cost.flops);

@@ -116,6 +116,7 @@ typedef struct {
 } OpCount;
 
 typedef struct {
+    int64_t opset; /* of ai.onnx; 0: none */
     uint32_t nodes;
     double const_bytes;
     TgCost cost; /* symbolic sizes count as TYPICAL_SIZE */

@@ -7,7 +7,7 @@ Wrong pairs must differ in float64 on the class of inputs that they name (# diff
 can explain; on small integers and zeros, where the sources of such pairs do not round, by anything. Unstable
 pairs agree in float64, and lose more than four times as much as the source in float32 on the class that they
 name (# loses:). Sizes may be fixed (# sizes: N=1). An operator that nobody knows stands for any function: for
-Tanh here.
+Tanh here. Operators of com.microsoft are ONNX Runtime's alone: what it says in float32 has to do for them.
 Needs Python with numpy, onnx and onnxruntime; not part of `make check`.
 """
 import pathlib
@@ -25,6 +25,7 @@ from onnx.reference import ReferenceEvaluator
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROUNDING = 2.0 ** -40  # of float64, after some hundred operations
+ROUNDING_OF_SINGLE = 1e-5
 OPSET = 21             # of exports whose text names none
 SIZES = {'B': 2, 'S': 3, 'T': 5, 'P': 4, 'N': 7, 'H': 2, 'Q': 3}
 
@@ -151,30 +152,33 @@ class Sides:
         before, after = graphs_of(pair)
         self.models = [export(tgopt, before, work / f'{pair.stem}_before'),
                        export(tgopt, after, work / f'{pair.stem}_after')]
+        foreign = any(node.domain == 'com.microsoft' for model in self.models for node in model.graph.node)
+        self.evaluate = by_runtime if foreign else by_reference
+        self.rounding = ROUNDING_OF_SINGLE if foreign else ROUNDING
 
     def gap(self, kind):
-        """How far the two are apart in float64."""
+        """How far the two are apart, in float64 where that can be."""
         feeds = inputs_for(self.models[0], kind, self.sizes)
-        return distance(*(by_reference(model, feeds) for model in self.models))
+        return distance(*(self.evaluate(model, feeds) for model in self.models))
 
     def errors(self, kind):
         """How far each of them is in float32 from the first one in float64."""
         feeds = inputs_for(self.models[0], kind, self.sizes)
-        exact = by_reference(self.models[0], feeds)
+        exact = self.evaluate(self.models[0], feeds)
         return [distance(exact, by_runtime(model, feeds)) for model in self.models]
 
 
 def trouble_with_wrong(sides, kind):
     kind = 'normal' if kind == 'by definition' else kind
     gap = sides.gap(kind)
-    floor = 0 if kind in ('integers', 'zero') else ROUNDING
+    floor = 0 if kind in ('integers', 'zero') else sides.rounding
     return '' if gap > floor else f'no difference in float64 on {kind} inputs: {gap:.1e}'
 
 
 def trouble_with_right(sides):
     for kind in ('normal', 'positive', 'ties'):
         gap, worst = sides.gap(kind), max(sides.errors(kind))
-        if not gap <= ROUNDING:
+        if not gap <= sides.rounding:
             return f'differs in float64 on {kind} inputs: {gap:.1e}'
         if not worst <= 1e-4:
             return f'ONNX Runtime is off by {worst:.1e} on {kind} inputs'
@@ -183,7 +187,7 @@ def trouble_with_right(sides):
 
 def trouble_with_unstable(sides, kind):
     gap, (had, lost) = sides.gap('normal'), sides.errors(kind)
-    if not gap <= ROUNDING:
+    if not gap <= sides.rounding:
         return f'differs in float64: {gap:.1e}'
     return '' if lost > 4 * max(had, 2.0 ** -22) else f'loses {lost:.1e} for {had:.1e} only'
 
