@@ -1,5 +1,6 @@
 /* Conditions: one small function per row of conds.def. Each looks at what the row names, and may say what it
  * wanted. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,12 @@ static bool cond_positive(Ask *a)
 {
     double x;
     return constant_number(a->g, a->v[0], &x) && x > 0;
+}
+
+static bool cond_finite(Ask *a)
+{
+    double x;
+    return constant_number(a->g, a->v[0], &x) && isfinite(x);
 }
 
 static bool cond_near(Ask *a)

@@ -139,7 +139,7 @@ static bool tail(const Give *b, const Term *t, TgValue *in, uint32_t *n)
     return true;
 }
 
-/* Numbers come last: they take the element type of the first operand that is none. */
+/* Numbers come last: they take the element type of the first operand that is none (the condition of Where apart). */
 static bool operands(Give *b, const Term *t, TgValue *in, uint32_t *n)
 {
     TgDtype like = TG_undefined;
@@ -152,7 +152,7 @@ static bool operands(Give *b, const Term *t, TgValue *in, uint32_t *n)
         *v = o->kind == T_VAR ? bound(b, o->slot) : 0;
         if ((o->kind == T_OP && !build(b, o, 1, v)) || (o->kind == T_LIST && !integers(b, o, v)))
             return false;
-        if (*v && !like && o->kind != T_LIST)
+        if (*v && !like && o->kind != T_LIST && !(t->op == TG_Where && i == 0))
             like = tg_type_of(b->m->g, *v)->dtype;
     }
     for (uint32_t i = 0; i < t->n; i++)

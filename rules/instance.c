@@ -288,7 +288,7 @@ static bool operands(Build *b, const Term *t, TgValue *in, uint32_t *n)
         TgValue *v = &in[(*n)++];
         if (!operand(b, o, v))
             return false;
-        if (*v && !like && o->kind != T_LIST)
+        if (*v && !like && o->kind != T_LIST && !(t->op == TG_Where && i == 0))
             like = tg_type_of(b->g, *v)->dtype;
     }
     for (uint32_t i = 0; i < t->n; i++)
