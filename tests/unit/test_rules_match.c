@@ -309,6 +309,7 @@ static void conditions(void **state)
         {"one_element(b)", "%b = const f32[1,1] 3", "%b = const f32[4] splat(3)"},
         {"splat(b)", "%b = const f32[4] splat(3)", "%b = const f32[4] {3,3,3,4}"},
         {"positive(b)", "%b = const f32[4] splat(3)", "%b = const f32[4] splat(0)"},
+        {"finite(b)", "%b = const f32[4] splat(3)", "%b = const f32[] -inf"},
         {"near(b, 0.1)", "%b = const f32[] 0.1", "%b = const f32[] 0.1001"},
         {"floating(b)", "%b = Exp(%y)", "%b = Shape(%y)"},
         {"dtype(b, i64)", "%b = Shape(%y)", "%b = Exp(%y)"},
