@@ -1,5 +1,6 @@
 /* --input-shape NAME:D,D...: fixes sizes of graph inputs. Where the model gives a size a name, every
- * other size that is an expression in that name follows; a question mark keeps a size as it is. */
+ * other size that is an expression in that name follows; a question mark keeps a size as it is.
+ * --fix-dim NAME=N: fixes the sizes of that name, wherever they are. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,28 +117,84 @@ static void substitute_all(Binding *b, TgGraph *g)
     }
 }
 
+/* One --input-shape. */
+static bool fix_input(Binding *b, TgGraph *g, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    int64_t size[TG_MAX_RANK];
+    int32_t n;
+    if (!colon || !read_sizes(colon + 1, size, &n))
+        return usage("--input-shape wants NAME:D,D..., not '%s'", text);
+    TgValue v = input_named(g, text, (size_t)(colon - text));
+    if (!v)
+        return usage("the model has no input '%.*s'", (int)(colon - text), text);
+    return fix(b, g, v, n, size);
+}
+
+typedef struct {
+    TgDim wanted;
+    bool found;
+} Search;
+
+static void compare(void *user, TgDim symbol)
+{
+    Search *s = user;
+    s->found = s->found || symbol == s->wanted;
+}
+
+static void search(Search *s, const TgType *type)
+{
+    for (int32_t i = 0; type && type->kind == TG_TENSOR && i < type->rank; i++)
+        tg_dim_symbols(type->dim[i], compare, s);
+}
+
+/* Some input or output has a size in which the name occurs. */
+static bool occurs(const TgGraph *g, TgDim symbol)
+{
+    Search s = {.wanted = symbol};
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        search(&s, tg_value(g, g->inputs.at[i])->type);
+        search(&s, tg_value(g, g->inputs.at[i])->declared);
+    }
+    for (uint32_t i = 0; i < g->outputs.n; i++)
+        search(&s, g->outputs.at[i].declared);
+    return s.found;
+}
+
+/* One --fix-dim. */
+static bool fix_dim(Binding *b, const TgGraph *g, const char *text)
+{
+    const char *equals = strrchr(text, '=');
+    int64_t n;
+    int32_t count;
+    if (!equals || equals == text || !read_sizes(equals + 1, &n, &count) || count != 1 || n < 0)
+        return usage("--fix-dim wants NAME=N, not '%s'", text);
+    TgDim symbol = tg_dim_symbol(b->tg, tg_name_format(b->tg, "%.*s", (int)(equals - text), text));
+    uint64_t before = 0;
+    if (!occurs(g, symbol))
+        return usage("no size of an input or output is called '%.*s' (tgopt inspect lists them)",
+                     (int)(equals - text), text);
+    if (tg_map_get(&b->sizes, TG_KEY(symbol), &before) && before != (uint64_t)n + 1)
+        return usage("'%.*s' would be %lld and %lld", (int)(equals - text), text, (long long)before - 1,
+                     (long long)n);
+    bind(b, symbol, n);
+    return true;
+}
+
 bool fix_input_shapes(Run *run, TgModel *model)
 {
     const Arguments *a = &run->arguments;
     Binding b = {.tg = run->tg};
     tg_map_init(&b.sizes, tg_forever(run->tg));
     for (uint32_t i = 0; i < a->given.n; i++) {
-        const char *text = a->given.at[i].value, *colon = text ? strrchr(text, ':') : NULL;
-        int64_t size[TG_MAX_RANK];
-        int32_t n;
-        if (a->given.at[i].id != OPT_input_shape)
-            continue;
+        const Given *given = &a->given.at[i];
         run->code = EXIT_USAGE;
-        if (!colon || !read_sizes(colon + 1, size, &n))
-            return usage("--input-shape wants NAME:D,D..., not '%s'", text);
-        TgValue v = input_named(model->graph, text, (size_t)(colon - text));
-        if (!v)
-            return usage("the model has no input '%.*s'", (int)(colon - text), text);
-        if (!fix(&b, model->graph, v, n, size))
+        if ((given->id == OPT_input_shape && !fix_input(&b, model->graph, given->value)) ||
+            (given->id == OPT_fix_dim && !fix_dim(&b, model->graph, given->value)))
             return false;
         run->code = EXIT_OK;
     }
-    if (!has(a, OPT_input_shape))
+    if (!has(a, OPT_input_shape) && !has(a, OPT_fix_dim))
         return true;
     substitute_all(&b, model->graph);
     return tg_infer_graph(model->graph);

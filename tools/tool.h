@@ -75,7 +75,7 @@ bool rules_command(Run *run);
 TgModel *load_model(Run *run, const char *path);
 void whatever_it_costs(Tg *tg, TgEquivOptions *options); /* --verify=full */
 TgBook *load_book(Run *run, int level); /* what --rules and its kin say, closed; NULL: refused and recorded, or said */
-bool fix_input_shapes(Run *run, TgModel *model); /* --input-shape */
+bool fix_input_shapes(Run *run, TgModel *model); /* --input-shape, --fix-dim */
 bool write_text(Tg *tg, const char *path, const TgText *text);
 double seconds_now(void);
 /* Writes the model in a format that is not ONNX. */
