@@ -56,6 +56,16 @@ typedef struct TgReport {
 /* Optimizes in place. The report lives in the model's arena. False: recorded. */
 bool tg_optimize(TgModel *model, const TgOptimizeOptions *options, TgReport *report);
 
+/* --- convert.c: 16 bits -------------------------------------------------------------------------------------------------- */
+
+typedef struct TgConvert {
+    TgDtype to;                 /* TG_f16 or TG_bf16 */
+    bool keep_io;               /* inputs and outputs stay in 32 bits */
+} TgConvert;
+
+/* Weights and compute in 16 bits, norms and softmax in 32. Changes what is computed: behind tg_optimize. False: recorded. */
+bool tg_convert(TgModel *model, TgConvert options);
+
 /* --- reduce.c: shrinking a model that shows something ------------------------------------------------------------------ */
 
 typedef enum { TG_REDUCE_NO, TG_REDUCE_YES, TG_REDUCE_STOP } TgReduceVerdict;

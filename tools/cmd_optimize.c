@@ -18,6 +18,8 @@ typedef struct {
     TgChecker *checker; /* NULL: --no-verify */
     TgTrace trace;
     TgEquivResult equiv;
+    TgConvert convert; /* to: TG_undefined, not at all */
+    Conversion conversion;
     Summary summary;
 } Job;
 
@@ -52,7 +54,7 @@ static bool understand(Job *job)
     fine = fine && number_of(a, OPT_level, 0, 2, &level) && number_of(a, OPT_threads, 1, 1024, &threads);
     fine = fine && number_of(a, OPT_opset, 7, tg_newest_opset(), &o->opset);
     fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
-    fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed);
+    fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed) && conversion_of(a, &job->convert);
     job->external = (TgExternal)place;
     job->extent = (Extent)extent;
     o->evaluate_each = extent == VERIFY_FULL;
@@ -184,6 +186,15 @@ static bool verify_whole(Job *job)
     return true;
 }
 
+/* Behind the checks: what was optimized is equal to the source, what is converted is measured against it. */
+static bool convert(Job *job)
+{
+    if (!convert_model(job->run, job->source, job->model, job->convert, (uint64_t)job->seed, &job->conversion))
+        return false;
+    job->summary.conversion = &job->conversion;
+    return true;
+}
+
 static bool write_model(Job *job, const char *path)
 {
     double start = seconds_now();
@@ -258,6 +269,8 @@ bool optimize_command(Run *run)
     if (job.checker && !verify_whole(&job))
         return false;
     report_undecided(&job);
+    if (job.convert.to && job.equiv.verdict != TG_DIFFERENT && !convert(&job))
+        return false;
     bool written = path && job.equiv.verdict != TG_DIFFERENT;
     if (written && !write_model(&job, path))
         return false;

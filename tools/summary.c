@@ -60,7 +60,7 @@ void count_ops(Tg *tg, Summary *s, const TgModel *model, bool after)
 
 /* --- for people --------------------------------------------------------------------------------------- */
 
-enum { LABEL = 12, WIDTH = 100 };
+enum { LABEL = SUMMARY_LABEL, WIDTH = 100 };
 
 static void scaled(char *text, size_t size, double x, double base, const char *const *units)
 {
@@ -191,6 +191,8 @@ void print_summary(const Run *run, const Summary *s)
         fprintf(stderr, "  %-*s%lld rewrites, until %s\n", LABEL, "applied", (long long)s->report->applied,
                 s->report->stop);
     print_checks(s);
+    if (s->conversion)
+        print_conversion(s->conversion);
     fprintf(stderr, "  %-*sload %.3f s, optimize %.3f s, verify %.3f s, write %.3f s\n", LABEL, "time",
             s->load, s->optimize, s->verify, s->write);
 }
@@ -290,6 +292,7 @@ bool write_report(Run *run, const Summary *s, const char *path)
     json_rewrites(&j, s->report);
     json_equivalence(&j, "replacements", s->checks);
     json_equivalence(&j, "verification", s->equiv);
+    json_conversion(&j, s->conversion);
     json_times(&j, s);
     json_close(&j, '}');
     json_end(&j);

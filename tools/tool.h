@@ -121,7 +121,15 @@ typedef struct {
     TgCost cost; /* symbolic sizes count as TYPICAL_SIZE */
 } Figures;
 
-enum { TYPICAL_SIZE = 128 };
+enum { TYPICAL_SIZE = 128, SUMMARY_LABEL = 12 /* width of the first column */ };
+
+typedef struct {
+    TgDtype to;
+    const TgGraph *graph; /* of the source: names of outputs */
+    uint32_t runs;        /* 0: not measured */
+    double worst, *errors; /* by output: largest difference, relative to the largest element */
+    TgName worst_output;
+} Conversion;
 
 typedef struct {
     const char *source, *target;
@@ -130,6 +138,7 @@ typedef struct {
     const TgReport *report;
     const TgEquivResult *checks;          /* of the single replacements; NULL: not verified */
     const TgEquivResult *equiv;           /* of the whole; NULL: not compared */
+    const Conversion *conversion;         /* NULL: none */
     double load, optimize, verify, write; /* seconds */
 } Summary;
 
@@ -138,5 +147,13 @@ void count_ops(Tg *tg, Summary *s, const TgModel *model, bool after);
 void print_summary(const Run *run, const Summary *s);
 void print_equivalence(FILE *to, const TgEquivResult *e);
 bool write_report(Run *run, const Summary *s, const char *path);
+
+/* --- convert.c: --convert ------------------------------------------------------------------------------- */
+
+bool conversion_of(const Arguments *a, TgConvert *convert); /* false: usage, already said */
+/* Converts the model and measures its error against the source. False: recorded. */
+bool convert_model(Run *run, TgModel *source, TgModel *model, TgConvert convert, uint64_t seed, Conversion *c);
+void print_conversion(const Conversion *c);
+void json_conversion(Json *j, const Conversion *c);
 
 #endif
