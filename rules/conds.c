@@ -123,6 +123,18 @@ static bool cond_last_axes(Ask *a)
     return constant_axes(a->g, a->v[0], type_of(a, 1), &first, &n) && n == (uint32_t)-first;
 }
 
+static bool cond_sizes_from(Ask *a)
+{
+    const TgType *part = type_of(a, 0), *whole = type_of(a, 1);
+    if (part->kind != TG_TENSOR || whole->kind != TG_TENSOR || part->rank < 0 || whole->rank < 0)
+        return false;
+    int64_t first = a->i[2] + (a->i[2] < 0 ? whole->rank : 0);
+    bool same = first >= 0 && part->rank + first == whole->rank;
+    for (int32_t i = 0; same && i < part->rank; i++)
+        same = part->dim[i] == whole->dim[first + i];
+    return same;
+}
+
 static bool cond_distinct(Ask *a)
 {
     return a->v[0] != a->v[1];
