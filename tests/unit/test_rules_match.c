@@ -322,7 +322,7 @@ static void conditions(void **state)
         {"last_axes(b, a)", "%b = const i64[1] {1}", "%b = const i64[1] {0}"},
         {"last_axes(b, a)", "%b = const i64[2] {1,-2}", "%b = const i64[2] {1,-1}"},
         {"equal(first_axis(b, a), -2)", "%b = const i64[2] {1,0}", "%b = const i64[1] {-1}"},
-        {"sizes_from(b, a, -1)", "%b = const f32[4] random(1)", "%b = const f32[2] random(1)"},
+        {"sizes_from(a, b, 1)", "%b = const f32[3,2,4] random(1)", "%b = const f32[3,4,2] random(1)"},
         {"distinct(a, b)", "%b = Exp(%y)", NULL},
         {"equal(dim(b, 0), 2)", "%b = Exp(%y)", "%b = const f32[4] random(1)"},
         {"less(rank(b), 2)", "%b = const f32[4] random(1)", "%b = Exp(%y)"},
