@@ -24,8 +24,8 @@ typedef struct Convert {
     struct Convert *around; /* of the graph that holds this one in its node `holder`, as number `sub` */
     TgNode holder;
     uint32_t sub;
-    bool *narrow;           /* by node */
-    TgMap half;             /* value of 32 bits -> the same of 16 */
+    bool *narrow; /* by node */
+    TgMap half;   /* value of 32 bits -> the same of 16 */
 } Convert;
 
 /* --- which ------------------------------------------------------------------------------------------------------- */
@@ -44,8 +44,8 @@ static bool is_product(TgOp op)
 /* Elementwise, but steep or curved enough to need 32 bits; or of a type of its own. */
 static bool needs_precision(TgOp op)
 {
-    return op == TG_Pow || op == TG_Exp || op == TG_Log || op == TG_Sqrt || op == TG_Reciprocal || op == TG_Cos ||
-           op == TG_Sin || op == TG_Cast || op == TG_CastLike || tg_op_has(op, TG_T_RANDOM);
+    return op == TG_Pow || op == TG_Exp || op == TG_Log || op == TG_Sqrt || op == TG_Reciprocal ||
+           op == TG_Cos || op == TG_Sin || op == TG_Cast || op == TG_CastLike || tg_op_has(op, TG_T_RANDOM);
 }
 
 static bool follows_operands(TgOp op)
@@ -56,7 +56,8 @@ static bool follows_operands(TgOp op)
 /* Results in 32 bits, and no operand of 64; of a standard operator that we know. */
 static bool may_be_narrow(const TgGraph *g, const TgNodeInfo *n)
 {
-    if (n->dead || n->op == TG_opaque || *tg_op_info(n->op)->domain || n->n_sub || !n->n_out || !is_wide(g, n->out[0]))
+    if (n->dead || n->op == TG_opaque || *tg_op_info(n->op)->domain || n->n_sub || !n->n_out ||
+        !is_wide(g, n->out[0]))
         return false;
     for (uint32_t i = 0; i < n->n_in; i++)
         if (n->in[i] && !is_wide(g, n->in[i]) && tg_is_float(tg_type_of(g, n->in[i])->dtype))
@@ -81,8 +82,8 @@ static bool is_statistic(const TgGraph *g, const TgNodeInfo *n, const bool *stat
 typedef struct {
     const TgNode *nodes; /* in order */
     uint32_t n;
-    bool *fixed;         /* by node: wide, whatever it reads */
-    bool *value;         /* by value: comes in 16 bits */
+    bool *fixed; /* by node: wide, whatever it reads */
+    bool *value; /* by value: comes in 16 bits */
 } Choice;
 
 /* Producers first: what follows its operands. */
@@ -165,7 +166,9 @@ static double held(TgDtype to, double x)
 
 static const TgTensor *narrow_tensor(Convert *c, const TgTensor *t)
 {
-    enum { LOOK = 1 << 16 }; /* elements: masks and numbers; larger tensors are weights, and computed when written */
+    enum {
+        LOOK = 1 << 16
+    }; /* elements: masks and numbers; larger tensors are weights, and computed when written */
     TgArena *arena = c->g->arena;
     TgDtype to = c->options.to;
     uint8_t element[2];
@@ -193,7 +196,8 @@ static TgValue half_of(Convert *c, TgValue v)
     TgValue made = 0;
     if (info->origin == TG_V_CONST) {
         const TgTensor *t = narrow_tensor(c, info->tensor);
-        TgName name = info->name ? tg_name_format(c->tg, "%s.%s", info->name, tg_dtype_text(c->options.to)) : NULL;
+        TgName name =
+            info->name ? tg_name_format(c->tg, "%s.%s", info->name, tg_dtype_text(c->options.to)) : NULL;
         made = t ? tg_graph_const(c->g, t, name) : 0;
     } else if (info->origin == TG_V_CAPTURE && c->around) {
         const TgNodeInfo *holder = tg_node(c->around->g, c->holder);
@@ -282,7 +286,8 @@ static bool narrow_output(Convert *c, uint32_t i)
         tg_value(g, half)->declared = NULL; /* it came with the name */
         tg_value(g, half)->type_wire = (TgBytes){0};
     }
-    if (out->declared && out->declared->kind == TG_TENSOR && out->declared->dtype == TG_f32 && out->declared->rank >= 0) {
+    if (out->declared && out->declared->kind == TG_TENSOR && out->declared->dtype == TG_f32 &&
+        out->declared->rank >= 0) {
         out->declared = tg_type(c->tg, c->options.to, out->declared->rank, out->declared->dim);
         out->type_wire = (TgBytes){0};
     }
@@ -304,7 +309,12 @@ static bool convert_graph(Convert *c)
     for (uint32_t i = 0; good && i < n_nodes; i++) {
         const TgNodeInfo *n = tg_node(g, nodes[i]);
         for (uint32_t s = 0; good && s < n->n_sub; s++) {
-            Convert inner = {.tg = c->tg, .g = n->sub[s].graph, .options = c->options, .around = c, .holder = nodes[i], .sub = s};
+            Convert inner = {.tg = c->tg,
+                             .g = n->sub[s].graph,
+                             .options = c->options,
+                             .around = c,
+                             .holder = nodes[i],
+                             .sub = s};
             good = convert_graph(&inner);
         }
         if (good && c->narrow[nodes[i]])

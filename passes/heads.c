@@ -13,7 +13,7 @@
 enum { MOST_PARTS = 16, ATTENTION_SINCE = 23 };
 
 typedef struct {
-    TgValue x;                 /* what is split, into n parts, along `axis` */
+    TgValue x; /* what is split, into n parts, along `axis` */
     uint32_t n;
     int64_t axis;
     TgNodeInfo *reader[MOST_PARTS]; /* the only one of each part: a Reshape, or a Transpose */
@@ -22,7 +22,8 @@ typedef struct {
 static bool read_parts(const TgPass *p, const TgNodeInfo *split, TgOp by, Parts *s)
 {
     const TgGraph *g = p->g;
-    if (split->dead || split->op != TG_Split || split->n_out < 2 || split->n_out > MOST_PARTS || pass_rank(g, split->in[0]) < 1)
+    if (split->dead || split->op != TG_Split || split->n_out < 2 || split->n_out > MOST_PARTS ||
+        pass_rank(g, split->in[0]) < 1)
         return false;
     *s = (Parts){.x = split->in[0], .n = split->n_out, .axis = tg_attr_int(split, "axis")};
     s->axis += s->axis < 0 ? pass_rank(g, s->x) : 0;
@@ -38,10 +39,12 @@ static bool read_parts(const TgPass *p, const TgNodeInfo *split, TgOp by, Parts 
 }
 
 /* The Split of `whole` along `axis` into sizes[i], whose parts take the places of to[i]. */
-static void split_later(TgPass *p, uint32_t n, TgValue whole, int64_t axis, const int64_t *sizes, TgValue *parts)
+static void split_later(TgPass *p, uint32_t n, TgValue whole, int64_t axis, const int64_t *sizes,
+                        TgValue *parts)
 {
     TgValue in[2] = {whole, pass_ints(p, n, sizes)};
-    TgNode made = whole ? tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", axis), 2, in, n) : 0;
+    TgNode made =
+        whole ? tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", axis), 2, in, n) : 0;
     for (uint32_t i = 0; i < n; i++)
         parts[i] = made ? tg_node(p->g, made)->out[i] : 0;
 }
@@ -65,7 +68,8 @@ static bool heads_of(const TgPass *p, const Parts *s, int64_t *heads, int64_t *a
     int32_t last = whole->rank - 1;
     *all = 0;
     for (uint32_t i = 0; i < s->n; i++) {
-        const TgType *to = tg_type_of(p->g, s->reader[i]->out[0]), *first = tg_type_of(p->g, s->reader[0]->out[0]);
+        const TgType *to = tg_type_of(p->g, s->reader[i]->out[0]),
+                     *first = tg_type_of(p->g, s->reader[0]->out[0]);
         bool alike = s->axis == last && to->rank == last + 2 && to->dim[last + 1] == first->dim[last + 1] &&
                      tg_dim_known(to->dim[last], &heads[i]) && pass_dim(p->g, s->reader[i]->out[0], -1) > 0;
         for (int32_t k = 0; alike && k < last; k++)
@@ -89,7 +93,8 @@ static void divide_before_split(TgPass *p, const Parts *s)
     const TgType *to = tg_type(p->tg, whole->dtype, part->rank, dim);
     if (!constant_target(whole, to, target))
         return;
-    TgValue parts[MOST_PARTS], view = pass_op(p, TG_Reshape, NULL, 2, s->x, pass_ints(p, (uint32_t)to->rank, target));
+    TgValue parts[MOST_PARTS],
+        view = pass_op(p, TG_Reshape, NULL, 2, s->x, pass_ints(p, (uint32_t)to->rank, target));
     split_later(p, s->n, view, whole->rank - 1, heads, parts);
     put_in_place(p, s, parts, "heads-before-split");
 }
@@ -140,7 +145,8 @@ static void transpose_before_split(TgPass *p, const TgNodeInfo *split, const Par
             return;
     while (perm[which][axis] != s->axis)
         axis++;
-    TgValue parts[MOST_PARTS], whole = pass_op(p, TG_Transpose, transpose_attrs(p->tg, rank, perm[which]), 1, s->x);
+    TgValue parts[MOST_PARTS],
+        whole = pass_op(p, TG_Transpose, transpose_attrs(p->tg, rank, perm[which]), 1, s->x);
     split_later(p, s->n, whole, axis, sizes, parts);
     for (uint32_t i = 0; i < s->n; i++)
         parts[i] = transpose_rest(p, parts[i], rank, perm[which], perm[i]);

@@ -91,8 +91,10 @@ static bool run_both(Tg *tg, TgModel *source, TgModel *model, uint64_t seed, Con
 {
     TgGraph *a = source->graph, *b = model->graph;
     TgArena *arena = tg_forever(tg);
-    TgArray *in = TG_NEW_N(arena, TgArray, a->inputs.n + 1), *narrow = TG_NEW_N(arena, TgArray, a->inputs.n + 1);
-    TgArray *out = TG_NEW_N(arena, TgArray, a->outputs.n + 1), *made = TG_NEW_N(arena, TgArray, a->outputs.n + 1);
+    TgArray *in = TG_NEW_N(arena, TgArray, a->inputs.n + 1),
+            *narrow = TG_NEW_N(arena, TgArray, a->inputs.n + 1);
+    TgArray *out = TG_NEW_N(arena, TgArray, a->outputs.n + 1),
+            *made = TG_NEW_N(arena, TgArray, a->outputs.n + 1);
     TgEvalOptions options = {.mode = MODE, .seed = 1, .max_flops = 1e11};
     if (!tg_random_inputs(tg, a, MODE, seed, TG_IN_NORMAL, in))
         return false;
@@ -129,8 +131,8 @@ void print_conversion(const Conversion *c)
 {
     fprintf(stderr, "  %-*sto %s, ", SUMMARY_LABEL, "converted", tg_dtype_text(c->to));
     if (c->runs && c->worst_output)
-        fprintf(stderr, "largest error %.1e of the largest element of '%s' (%u runs on random inputs)\n", c->worst,
-                c->worst_output, c->runs);
+        fprintf(stderr, "largest error %.1e of the largest element of '%s' (%u runs on random inputs)\n",
+                c->worst, c->worst_output, c->runs);
     else
         fputs("its error could not be measured: some operator is not evaluated, or takes too long\n", stderr);
 }
