@@ -79,7 +79,8 @@ bool splits_heads_downstream(const TgPass *p, TgValue projected);      /* a proj
 bool biases_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* what a projection of it adds, be it zeros */
 bool masks_downstream(const TgPass *p, const TgNodeInfo *n);           /* the second Unsqueeze of a mask [B,S] */
 bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n); /* 0 .. S-1 that select rows of a table */
-bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the scale or bias of a LayerNormalization */
+bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the scale or bias of a norm in pieces */
+bool ends_layer_norm_downstream(const TgPass *p, const TgNodeInfo *n); /* of one that no operator can be made of */
 
 /* --- fold.c ------------------------------------------------------------------------------------------------------------ */
 
