@@ -1,7 +1,7 @@
 /* What a runtime that fuses after us still has to find. ONNX Runtime's extended optimizations match operators
- * literally, so a rewrite that saves one node can cost it a fusion that saves twenty. Four places are
+ * literally, so a rewrite that saves one node can cost it a fusion that saves twenty. Six places are
  * therefore left as they are; tests/census.py counts what ONNX Runtime (1.32) finds before and after,
- * tests/golden/refuse_06_* keep them. Above -O1 attention and norms are ours to fuse. Each asks about the
+ * tests/golden/refuse_06_* keep them. Above -O1 attention is ours to fuse, and norms and GELU where the opset has them. Each asks about the
  * node where a pass would change something. */
 #include "pass.h"
 
@@ -115,6 +115,25 @@ bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n)
         const TgNodeInfo *sum = root ? tg_producer(g, root->in[0], TG_Add) : NULL;
         if (sum && (tg_producer(g, sum->in[0], TG_ReduceMean) || tg_producer(g, sum->in[1], TG_ReduceMean)))
             return pass_rank(g, n->in[1 - i]) == 1;
+    }
+    return false;
+}
+
+/* --- activations ------------------------------------------------------------------------------------- */
+
+/* From this opset on GELU is an operator. */
+enum { GELU_SINCE = 20 };
+
+bool ends_gelu_downstream(const TgPass *p, const TgNodeInfo *n)
+{
+    const TgGraph *g = p->g;
+    for (uint32_t i = 0; n->op == TG_Mul && p->opset < GELU_SINCE && i < 2; i++) {
+        const TgNodeInfo *product = is_splat_of(g, n->in[i], 0.5) ? tg_producer(g, n->in[1 - i], TG_Mul) : NULL;
+        for (uint32_t k = 0; product && k < 2; k++) {
+            const TgNodeInfo *sum = tg_producer(g, product->in[k], TG_Add);
+            if (sum && (tg_producer(g, sum->in[0], TG_Erf) || tg_producer(g, sum->in[1], TG_Erf)))
+                return true;
+        }
     }
     return false;
 }
