@@ -189,6 +189,12 @@ static bool verify_whole(Job *job)
 /* Behind the checks: what was optimized is equal to the source, what is converted is measured against it. */
 static bool convert(Job *job)
 {
+    enum { BF16_SINCE = 13 };
+    int64_t opset = job->options.opset ? job->options.opset : tg_model_opset(job->model, "");
+    if (job->convert.to == TG_bf16 && opset < BF16_SINCE) {
+        job->run->code = EXIT_USAGE;
+        return usage("opset %lld has no bf16: give --opset=%d or newer, or --convert=fp16", (long long)opset, BF16_SINCE);
+    }
     if (!convert_model(job->run, job->source, job->model, job->convert, (uint64_t)job->seed, &job->conversion))
         return false;
     job->summary.conversion = &job->conversion;
