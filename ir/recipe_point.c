@@ -229,7 +229,7 @@ static Point point_of(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 
 bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored)
 {
-    static const double smallest = 0x1p-126; /* below, numbers are spaced evenly */
+    double smallest = t->dtype == TG_f16 ? 0x1p-24 : 0x1p-126; /* numbers near zero are spaced evenly */
     int64_t at[TG_BOX_RANK];
     if (!t->recipe || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16 || t->rank > TG_BOX_RANK)
         return true;

@@ -4,7 +4,7 @@
  * First it is decided which nodes become narrow, then they are, producers first, with a Cast wherever a narrow value is
  * read in 32 bits or the other way round. Decided is
  *
- *   always narrow   products (MatMul, Gemm, Conv, Attention with its softmax in 32 bits), rows of a weight (Gather)
+ *   always narrow   products (MatMul, Gemm, Conv, Attention with its softmax in 32 bits), what moves a weight (Gather)
  *   as its operands what is computed element by element, or only moves elements: narrow where some operand is, wide where
  *                   nothing but wide nodes reads it (mask + scores in front of a Softmax, position * frequency in front of Cos)
  *   always wide     the others: norms, Softmax, reductions, exp, log, powers, sine, and what is computed with a
@@ -79,6 +79,14 @@ static bool is_statistic(const TgGraph *g, const TgNodeInfo *n, const bool *stat
     return only && any;
 }
 
+/* Rows of a table, or a weight laid out in another way: that matrix is stored in 16 bits. */
+static bool moves_weight(const TgGraph *g, const TgNodeInfo *n)
+{
+    const TgTensor *t =
+        tg_op_has(n->op, TG_T_MOVES) && is_wide(g, n->in[0]) ? tg_const_of(g, n->in[0]) : NULL;
+    return t && t->rank == 2;
+}
+
 typedef struct {
     const TgNode *nodes; /* in order */
     uint32_t n;
@@ -92,9 +100,9 @@ static void choose_forward(const Convert *c, Choice *s)
     const TgGraph *g = c->g;
     for (uint32_t i = 0; i < s->n; i++) {
         const TgNodeInfo *n = tg_node(g, s->nodes[i]);
-        bool narrow = false, weight = n->op == TG_Gather && is_wide(g, n->in[0]) && tg_const_of(g, n->in[0]);
+        bool narrow = false;
         if (may_be_narrow(g, n) && !s->fixed[s->nodes[i]]) {
-            narrow = is_product(n->op) || weight;
+            narrow = is_product(n->op) || moves_weight(g, n);
             for (uint32_t k = 0; k < n->n_in && follows_operands(n->op); k++)
                 narrow = narrow || (n->in[k] && s->value[n->in[k]]);
         }
@@ -110,7 +118,7 @@ static void choose_backward(const Convert *c, Choice *s)
     const TgGraph *g = c->g;
     for (uint32_t i = s->n; i-- > 0;) {
         const TgNodeInfo *n = tg_node(g, s->nodes[i]);
-        if (!c->narrow[s->nodes[i]] || is_product(n->op) || n->op == TG_Gather)
+        if (!c->narrow[s->nodes[i]] || is_product(n->op) || moves_weight(g, n))
             continue;
         bool narrow = false;
         for (uint32_t k = 0; k < n->n_out; k++) {

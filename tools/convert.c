@@ -8,7 +8,11 @@
 
 #include "tool.h"
 
-enum { RUNS = 3, ATTEMPTS = 9 /* sizes drawn at random may contradict each other */ };
+enum {
+    RUNS = 3,
+    ATTEMPTS = 9,    /* sizes drawn at random may contradict each other */
+    LARGE = 64 << 20 /* bytes of constants from which one run has to do */
+};
 
 static const TgEvalMode MODE = TG_EVAL_NATIVE;
 
@@ -119,8 +123,8 @@ bool convert_model(Run *run, TgModel *source, TgModel *model, TgConvert convert,
     c->errors = TG_NEW_N(tg_forever(tg), double, source->graph->outputs.n + 1);
     if (!tg_convert(model, convert))
         return false;
-    uint32_t said = tg_diag_count(tg);
-    for (uint64_t i = 0; i < ATTEMPTS && c->runs < RUNS; i++) {
+    uint32_t said = tg_diag_count(tg), runs = tg_graph_const_bytes(source->graph) < LARGE ? RUNS : 1;
+    for (uint64_t i = 0; i < ATTEMPTS && c->runs < runs; i++) {
         c->runs += run_both(tg, source, model, seed + i, c);
         tg_diag_forget(tg, said); /* what cannot be evaluated can be converted all the same */
     }
@@ -131,8 +135,8 @@ void print_conversion(const Conversion *c)
 {
     fprintf(stderr, "  %-*sto %s, ", SUMMARY_LABEL, "converted", tg_dtype_text(c->to));
     if (c->runs && c->worst_output)
-        fprintf(stderr, "largest error %.1e of the largest element of '%s' (%u runs on random inputs)\n",
-                c->worst, c->worst_output, c->runs);
+        fprintf(stderr, "largest error %.1e of the largest element of '%s' (%u run%s on random inputs)\n",
+                c->worst, c->worst_output, c->runs, c->runs > 1 ? "s" : "");
     else
         fputs("its error could not be measured: some operator is not evaluated, or takes too long\n", stderr);
 }

@@ -123,10 +123,25 @@ static void products_of_products_are_not_followed(void **state)
     tg_arena_free(arena);
 }
 
+/* Below 2^-14 numbers of f16 lie 2^-24 apart: half of that is lost by rounding, however small the number. */
+static void small_numbers_in_half(void **state)
+{
+    Tg *tg = *state;
+    TgArena *arena = tg_arena_new(tg);
+    double tiny = 1.5 * 0x1p-24 * 1.01; /* is rounded to 2 * 2^-24 */
+    const TgTensor *x = tg_tensor_scalar_float(arena, TG_f32, tiny);
+    const TgTensor *half = recipe(arena, TG_Cast, tg_attrs(tg, TG_Cast, "to=i", (int64_t)TG_f16), x, NULL);
+    assert_true(tg_recipe_agrees(tg, half, 0, 0x1p-23));
+    assert_false(tg_recipe_agrees(tg, half, 0, 0x1p-22));
+    tg_arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(arithmetic), cmocka_unit_test(moves),
                                        cmocka_unit_test(products), cmocka_unit_test(cancellation),
-                                       cmocka_unit_test(products_of_products_are_not_followed)};
+                                       cmocka_unit_test(products_of_products_are_not_followed),
+
+                                       cmocka_unit_test(small_numbers_in_half)};
     return cmocka_run_group_tests_name("folded", tests, setup, teardown) != 0;
 }
