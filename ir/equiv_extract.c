@@ -191,9 +191,12 @@ static TgValue side(EquivPair p, bool of_b)
     return of_b ? p.b : p.a;
 }
 
-static const char *name_of_output(const TgGraph *a, TgValue v)
+/* Target number i; several may be nameless. */
+static TgName name_of_output(const TgGraph *a, TgValue v, uint32_t i)
 {
-    return tg_value(a, v)->name ? tg_value(a, v)->name : "y";
+    if (tg_value(a, v)->name)
+        return tg_value(a, v)->name;
+    return i ? tg_name_format(a->tg, "y %u", i) : tg_name(a->tg, "y");
 }
 
 /* Cuts become inputs, typed and named as those of a; targets become outputs. */
@@ -225,7 +228,8 @@ static void extract(EquivProblem *p, EquivTensors *same, const EquivSource *a, c
         if (!node || node[i])
             copy_node(&x, tg_node(from->g, from->order[i]));
     for (uint32_t i = 0; i < targets->n; i++)
-        tg_graph_return(x.to, operand(&x, target[i]), name_of_output(a->g, targets->at[i].a), NULL);
+        tg_graph_return(x.to, operand(&x, target[i]), name_of_output(a->g, targets->at[i].a, i),
+                        NULL);
 }
 
 EquivSource equiv_source(TgArena *arena, TgGraph *g)

@@ -141,7 +141,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(arithmetic), cmocka_unit_test(moves),
                                        cmocka_unit_test(products), cmocka_unit_test(cancellation),
                                        cmocka_unit_test(products_of_products_are_not_followed),
-
                                        cmocka_unit_test(small_numbers_in_half)};
     return cmocka_run_group_tests_name("folded", tests, setup, teardown) != 0;
 }
