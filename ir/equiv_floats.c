@@ -183,7 +183,7 @@ static double sensitivity(EquivSolve *s, bool of_b, const TgArray *in, uint32_t 
 static bool is_excused(EquivSolve *s, const EquivMeasure *m, const TgArray *in, uint32_t output,
                        const TgArray *a64, const TgArray *b64)
 {
-    enum { WAYS = 4 };
+    enum { WAYS = 8 };
     for (uint64_t seed = 0; seed < WAYS && !s->no_excuse; seed++)
         if (m->d64 <=
             4 * (sensitivity(s, true, in, output, b64, seed) + sensitivity(s, false, in, output, a64, seed)))

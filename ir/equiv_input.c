@@ -297,7 +297,7 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
 {
     TgValue v = g->inputs.at[index];
     const TgValueInfo *info = tg_value(g, v);
-    const char *name = info->name ? info->name : "";
+    const char *name = info->name && !equiv_is_made_name(info->name) ? info->name : "";
     int64_t dim[16];
     if (info->initial) { /* what a caller gets who does not care */
         *a = tg_array_from_tensor(tg, mode, info->initial);

@@ -313,7 +313,7 @@ static void name_inputs(TgGraph *g)
 {
     for (uint32_t i = 0; i < g->inputs.n; i++)
         if (!tg_value(g, g->inputs.at[i])->name)
-            tg_value(g, g->inputs.at[i])->name = tg_name_format(g->tg, "any %u", i);
+            tg_value(g, g->inputs.at[i])->name = tg_name_format(g->tg, EQUIV_MADE_NAME "%u", i);
 }
 
 /* The two graphs as text, in the form that was answered: what a certificate shows, and what reproduces a

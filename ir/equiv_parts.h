@@ -15,6 +15,8 @@
 #ifndef TG_EQUIV_PARTS_H
 #define TG_EQUIV_PARTS_H
 
+#include <string.h>
+
 #include "equiv.h"
 
 /* --- sizes and values (equiv_input.c) ------------------------------------------------------------------- */
@@ -41,6 +43,14 @@ typedef TG_VEC(EquivDummy) EquivDummies;
 void equiv_sizes(TgArena *arena, const TgGraph *g, const EquivDummies *dummies, uint32_t attempt,
                  uint64_t seed, EquivSizes *sizes);
 void equiv_dummies(TgArena *arena, const EquivDummies *dummies, const EquivSizes *sizes);
+/* Names that nameless inputs get in texts: what is drawn for them must not depend on whether they have one, or a
+ * certificate would be checked with other numbers. */
+#define EQUIV_MADE_NAME "any "
+static inline bool equiv_is_made_name(const char *name)
+{
+    return strncmp(name, EQUIV_MADE_NAME, sizeof EQUIV_MADE_NAME - 1) == 0;
+}
+
 /* An array per input; integers of attempt 2 and on are smaller. False: recorded (a type that has no values).
  */
 bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, uint32_t attempt,
