@@ -136,9 +136,9 @@ static const DimAtom *atom_of(Tg *tg, DimAtom probe)
     probe.lower = range.lower;
     probe.upper = range.upper;
     DimAtom *made = tg_copy(arena, &probe, sizeof probe);
-    tg_interner_add(s->atoms, made, hash);
     const DimAtom *const self = made;
     made->self = node_of(tg, 1, &(DimTerm){1, product_of(tg, 1, &self)});
+    tg_interner_add(s->atoms, made, hash); /* last: what unwinds before leaves no half atom behind */
     return made;
 }
 

@@ -45,13 +45,22 @@ static bool share_a_name(const Equiv *e, const TgNodeInfo *x, const TgNodeInfo *
     return false;
 }
 
-/* The twin among the nodes of b that have none yet: 0 if there is none. */
-static TgNode twin(Equiv *e, const TgNodeInfo *n, const TgNode *order, uint32_t count, const uint8_t *taken)
+static bool may_be_twin(Equiv *e, const TgNodeInfo *n, const TgNodeInfo *other)
 {
-    TgNode first = 0;
+    return other->op == n->op && !is_interpreted(other) && same_function(e, n, other);
+}
+
+/* The twin among the nodes of b that have none yet: 0 if there is none. */
+static TgNode twin(Equiv *e, const TgNodeInfo *n, const TgNode *order, uint32_t count, const uint8_t *taken,
+                   uint32_t likely)
+{
+    TgNode first = 0, guess = likely < count ? order[likely] : 0;
+    if (guess && !taken[guess] && may_be_twin(e, n, tg_node(e->b, guess)) &&
+        share_a_name(e, n, tg_node(e->b, guess)))
+        return guess; /* it mostly stands at the same place */
     for (uint32_t i = 0; i < count; i++) {
         const TgNodeInfo *other = tg_node(e->b, order[i]);
-        if (taken[order[i]] || other->op != n->op || is_interpreted(other) || !same_function(e, n, other))
+        if (taken[order[i]] || !may_be_twin(e, n, other))
             continue;
         if (share_a_name(e, n, other))
             return order[i];
@@ -77,7 +86,7 @@ static bool pair_uninterpreted(Equiv *e, TgName *why)
         const TgNodeInfo *x = tg_node(e->a, order[i]);
         if (is_interpreted(x))
             continue;
-        TgNode found = twin(e, x, others, m, taken);
+        TgNode found = twin(e, x, others, m, taken, i);
         TgName op = x->op == TG_opaque ? x->op_name : tg_op_text(e->tg, x->op);
         if (!found)
             return *why =
@@ -126,9 +135,14 @@ static bool pair_inputs(Equiv *e, TgName *why)
     return true;
 }
 
-static const TgReturn *output_named(const TgGraph *g, TgName name)
+/* The output of that name, mostly number `likely`; NULL: none. */
+static const TgReturn *output_named(const TgGraph *g, TgName name, uint32_t likely)
 {
-    for (uint32_t i = 0; name && i < g->outputs.n; i++)
+    if (!name)
+        return NULL;
+    if (likely < g->outputs.n && g->outputs.at[likely].name == name)
+        return &g->outputs.at[likely];
+    for (uint32_t i = 0; i < g->outputs.n; i++)
         if (g->outputs.at[i].name == name)
             return &g->outputs.at[i];
     return NULL;
@@ -143,10 +157,10 @@ static bool pair_outputs(Equiv *e, TgName *why)
         return false;
     }
     for (uint32_t i = 0; i < e->a->outputs.n && by_name; i++)
-        by_name = output_named(e->b, e->a->outputs.at[i].name) != NULL;
+        by_name = output_named(e->b, e->a->outputs.at[i].name, i) != NULL;
     for (uint32_t i = 0; i < e->a->outputs.n; i++) {
         const TgReturn *x = &e->a->outputs.at[i];
-        const TgReturn *y = by_name ? output_named(e->b, x->name) : &e->b->outputs.at[i];
+        const TgReturn *y = by_name ? output_named(e->b, x->name, i) : &e->b->outputs.at[i];
         const TgType *s = tg_type_of(e->a, x->value), *t = tg_type_of(e->b, y->value);
         if (tg_is_tensor(s) && tg_is_tensor(t) && (s->dtype != t->dtype || s->rank != t->rank)) {
             *why = tg_name_format(e->tg, "output '%s' is %s against %s", x->name, tg_type_text(e->tg, s),

@@ -456,12 +456,14 @@ void tg_replace(TgGraph *g, TgValue old, TgValue new_value_)
         TG_PUSH(g->arena, &to->uses, use);
     }
     from->uses.n = 0;
-    for (uint32_t i = 0; from->returned && i < g->outputs.n; i++) { /* stops at the last one: graphs may have thousands */
-        if (g->outputs.at[i].value != old)
+    for (uint32_t i = g->next_return, n = g->outputs.n; from->returned; i++) { /* stops at the last one */
+        TgReturn *output = &g->outputs.at[i < n ? i : i % n];
+        if (output->value != old)
             continue;
-        g->outputs.at[i].value = new_value_;
+        output->value = new_value_;
         from->returned--;
         to->returned++;
+        g->next_return = (i + 1) % n;
     }
     if (to->origin == TG_V_RESULT && !to->name && from->origin == TG_V_RESULT) {
         to->name = from->name;

@@ -96,6 +96,7 @@ struct TgGraph {
     TG_VEC(TgReturn) outputs;
     TG_VEC(TgNode) order;          /* live nodes, producers first; see tg_graph_order */
     bool sorted;
+    uint32_t next_return;          /* where tg_replace looks first among the outputs: graphs may have thousands */
     TG_VEC(TgDim) equal;           /* pairs of sizes that some operator requires to be equal */
     TG_VEC(TgDim) facts;           /* what inference drew from them: pairs of an atom and what it is in this graph */
     TgBytes unknown;               /* unknown fields of the GraphProto; quantization annotations */

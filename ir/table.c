@@ -54,11 +54,14 @@ bool tg_map_get(const TgMap *map, uint64_t key, uint64_t *value) {
 
 static void grow_map(TgMap *map) {
     TgMap old = *map;
-    map->cap = old.cap ? 2 * old.cap : 16;
-    TG_CHECK(tg_arena_context(map->arena), map->cap > old.cap);
-    map->keys = TG_NEW_N(map->arena, uint64_t, map->cap);
-    map->values = TG_NEW_N(map->arena, uint64_t, map->cap);
-    map->full = TG_NEW_N(map->arena, uint8_t, map->cap);
+    uint32_t cap = old.cap ? 2 * old.cap : 16;
+    TG_CHECK(tg_arena_context(map->arena), cap > old.cap);
+    uint64_t *keys = TG_NEW_N(map->arena, uint64_t, cap), *values = TG_NEW_N(map->arena, uint64_t, cap);
+    uint8_t *full = TG_NEW_N(map->arena, uint8_t, cap); /* may unwind: until then nothing has changed */
+    map->cap = cap;
+    map->keys = keys;
+    map->values = values;
+    map->full = full;
     for (uint32_t i = 0; i < old.cap; i++) {
         if (!old.full[i])
             continue;
@@ -119,9 +122,10 @@ void tg_interner_add(TgInterner *in, const void *item, uint64_t hash) {
     if (in->n >= in->cap - in->cap / 4) {
         const Entry *old = in->at;
         uint32_t old_cap = in->cap;
-        in->cap = old_cap ? 2 * old_cap : 64;
-        TG_CHECK(tg_arena_context(in->arena), in->cap > old_cap);
-        in->at = TG_NEW_N(in->arena, Entry, in->cap);
+        uint32_t cap = old_cap ? 2 * old_cap : 64;
+        TG_CHECK(tg_arena_context(in->arena), cap > old_cap);
+        in->at = TG_NEW_N(in->arena, Entry, cap); /* may unwind: until then nothing has changed */
+        in->cap = cap;
         for (uint32_t i = 0; i < old_cap; i++)
             if (old[i].item)
                 place(in, old[i]);
