@@ -5,9 +5,7 @@
  * frame holds the arrays of one execution of a plan; an array is dropped after its last reader. Constants
  * are made at first use; those of bodies and definitions, which run again, stay in the plan.
  *
- * A composite operator is built by tg_define into a scratch model over inputs of the concrete shapes, small
- * integer operands (axes, shapes, ...) as constants, and that graph is run like any other. The scratch
- * model is kept for the rest of the run under what it depends on: operator, attributes, types, constants.
+ * A composite operator is run by its definition (eval_definition.c), a graph like any other.
  *
  * Number types: a node computes in one (float or double); TG_EVAL_NATIVE takes double where float64 is
  * involved, and the driver converts what does not fit. Rounding and wrapping to the element type happen
@@ -17,13 +15,10 @@
  */
 #include <string.h>
 
+#include "eval_definition.h"
 #include "eval_kernel.h"
 
-enum {
-    MAX_DEPTH = 120, /* of subgraphs and definitions within each other */
-    SMALL = 64,      /* integer operands of at most so many elements are constants of a definition */
-    SMALL_REALS = 8
-};
+enum { MAX_DEPTH = 120 /* of subgraphs and definitions within each other */ };
 
 typedef struct {
     TgGraph *g;
@@ -34,26 +29,12 @@ typedef struct {
     TgArray *kept[TG_EVAL_MODES]; /* by mode, then by value: these; made on demand */
 } Plan;
 
-/* A composite operator at certain types: `feed[i]` is the operand that goes into input i of the graph. */
-typedef struct {
-    TgModel *model;
-    uint32_t n_feed;
-    uint32_t *feed;
-} Definition;
-
-typedef struct {
-    const void *bytes;
-    size_t n;
-    const Definition *definition;
-} DefinitionKey;
-
 struct TgRun {
     Tg *tg;
     const TgEvalOptions *options;
     TgArena *arena;
     TgMap plans; /* TgGraph * -> Plan * */
-    TgInterner *definitions;
-    TG_VEC(TgModel *) models;
+    EvalDefinitions definitions;
     TG_VEC(Plan *) keepers; /* plans that hold constants */
     double flops;
     uint64_t steps; /* nodes run in rounds of Loop and Scan */
@@ -178,106 +159,6 @@ static bool run_kernel(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const 
 
 /* --- composite operators -------------------------------------------------------------------------------- */
 
-/* The operand's values are exactly those of its element type (TG_EVAL_F64 may hold others). */
-static bool is_exact(TgEvalMode mode, const TgArray *a)
-{
-    for (int64_t i = 0; i < a->count; i++) {
-        double x = tg_array_float(mode, a, i);
-        if (x != tg_round_float(a->dtype, x, false))
-            return false;
-    }
-    return true;
-}
-
-/* Operands that a definition may want to read: few integers; few floats where they are parameters. */
-static bool as_constant(const TgRun *run, TgOp op, const TgArray *a)
-{
-    if (a->kind != TG_TENSOR || a->dtype == TG_str || a->rank > 1 || a->count > SMALL)
-        return false;
-    if (!eval_is_real(a))
-        return true;
-    return run->options->mode != TG_EVAL_FIELD && a->count <= SMALL_REALS && !tg_op_has(op, TG_T_ELEMENTWISE) &&
-           tg_dtype_class(a->dtype) == TG_CLASS_F && is_exact(run->options->mode, a);
-}
-
-static void make_key(TgRun *run, const TgNodeInfo *n, const TgArray *const *in, TgText *key)
-{
-    tg_text_init(key, tg_scratch(run->tg));
-    uint64_t head[] = {n->op, TG_KEY(n->attrs), n->n_in, n->n_out};
-    tg_text_add_n(key, (const char *)head, sizeof head);
-    for (uint32_t i = 0; i < n->n_sub; i++)
-        tg_text_add_n(key, (const char *)&n->sub[i].graph, sizeof n->sub[i].graph);
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        bool constant = in[i] && as_constant(run, n->op, in[i]);
-        int64_t facts[] = {in[i] ? (int64_t)in[i]->dtype : -1, in[i] ? in[i]->rank : 0, constant};
-        tg_text_add_n(key, (const char *)facts, sizeof facts);
-        if (in[i])
-            tg_text_add_n(key, (const char *)in[i]->dim, (size_t)in[i]->rank * sizeof *in[i]->dim);
-        if (constant)
-            tg_text_add_n(key, (const char *)in[i]->data,
-                    (size_t)in[i]->count * tg_array_element(run->options->mode, in[i]->dtype));
-    }
-}
-
-static bool same_key(const void *a, const void *b)
-{
-    const DefinitionKey *x = a, *y = b;
-    return x->n == y->n && memcmp(x->bytes, y->bytes, x->n) == 0;
-}
-
-static const TgType *type_of(Tg *tg, const TgArray *a)
-{
-    if (a->kind == TG_TENSOR)
-        return tg_type_known(tg, a->dtype, a->rank, a->dim);
-    return tg_untyped(tg);
-}
-
-static bool build_definition(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in,
-                             Definition *d)
-{
-    TgGraph *into = d->model->graph;
-    TgValue *v = TG_NEW_N(d->model->arena, TgValue, n->n_in + 1);
-    TgValue *out = TG_NEW_N(d->model->arena, TgValue, n->n_out + 1);
-    d->feed = TG_NEW_N(d->model->arena, uint32_t, n->n_in + 1);
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        if (!in[i])
-            continue;
-        if (as_constant(run, n->op, in[i])) {
-            const TgTensor *t = tg_array_to_tensor(d->model->arena, run->options->mode, in[i]);
-            v[i] = tg_graph_const(into, t, NULL);
-        } else {
-            v[i] = tg_graph_input(into, type_of(run->tg, in[i]), NULL);
-            d->feed[d->n_feed++] = i;
-        }
-    }
-    if (!tg_define(into, g, n, v, out))
-        return false;
-    for (uint32_t i = 0; i < n->n_out; i++)
-        tg_graph_return(into, out[i], NULL, NULL);
-    return true;
-}
-
-static const Definition *definition_of(TgRun *run, const TgGraph *g, const TgNodeInfo *n,
-                                       const TgArray *const *in)
-{
-    TgText text;
-    make_key(run, n, in, &text);
-    DefinitionKey probe = {text.at, text.n, NULL};
-    uint64_t hash = tg_hash(text.at, text.n, 0);
-    const DefinitionKey *found = tg_interner_find(run->definitions, &probe, hash);
-    if (found)
-        return found->definition;
-    Definition *d = TG_NEW(run->arena, Definition);
-    d->model = tg_model_new(run->tg);
-    TG_PUSH(run->arena, &run->models, d->model);
-    if (!build_definition(run, g, n, in, d))
-        return NULL;
-    DefinitionKey *key = TG_NEW(run->arena, DefinitionKey);
-    *key = (DefinitionKey){tg_copy(run->arena, text.at, text.n), text.n, d};
-    tg_interner_add(run->definitions, key, hash);
-    return d;
-}
-
 /* A result that is a constant of the definition would die with it: it becomes a copy of its own. */
 static void detach(TgRun *run, TgArray *a)
 {
@@ -291,7 +172,7 @@ static void detach(TgRun *run, TgArray *a)
 static bool run_composite(TgRun *run, const TgGraph *g, const TgNodeInfo *n, const TgArray *const *in,
                           TgArray *out)
 {
-    const Definition *d = definition_of(run, g, n, in);
+    const EvalDefinition *d = eval_definition_of(&run->definitions, run->options->mode, g, n, in);
     if (!d)
         return false;
     const TgArray **feed = TG_NEW_N(tg_scratch(run->tg), const TgArray *, d->n_feed + 1);
@@ -578,7 +459,7 @@ static void run_begin(TgRun *run, Tg *tg, TgArena *arena)
 {
     *run = (TgRun){.tg = tg, .arena = arena};
     tg_map_init(&run->plans, run->arena);
-    run->definitions = tg_interner_new(run->arena, same_key);
+    eval_definitions_init(&run->definitions, tg, run->arena);
 }
 
 static void run_end(TgRun *run)
@@ -587,8 +468,7 @@ static void run_end(TgRun *run)
         for (int mode = 0; mode < TG_EVAL_MODES; mode++)
             if (run->keepers.at[i]->kept[mode])
                 drop_all(run->tg, run->keepers.at[i]->kept[mode], run->keepers.at[i]->g->values.n);
-    for (uint32_t i = 0; i < run->models.n; i++)
-        tg_model_free(run->models.at[i]);
+    eval_definitions_drop(&run->definitions);
 }
 
 TgEvaluator *tg_evaluator_new(Tg *tg)
@@ -601,8 +481,7 @@ TgEvaluator *tg_evaluator_new(Tg *tg)
 
 void tg_evaluator_abandon(TgEvaluator *e)
 {
-    for (uint32_t i = 0; i < e->models.n; i++)
-        tg_model_free(e->models.at[i]);
+    eval_definitions_drop(&e->definitions);
     tg_arena_free(e->arena);
 }
 
