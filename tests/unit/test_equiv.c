@@ -225,6 +225,32 @@ static void root_of_nonsquare_is_no_law(void **state)
     }
 }
 
+/* exp(s + c) / sum exp(s + c) is exp(s) / sum exp(s), also where s came from another Softmax and has no exponent:
+ * there the proof is cut, once per layer. */
+static void proof_is_cut_where_exponents_are_lost(void **state)
+{
+#define LAYER(x, y, shift) "%e" y " = Exp(Add(MatMul(%" x ", %w), " shift ")) %" y " = Div(%e" y ", " \
+                           "ReduceSum(%e" y ", const i64[1] {1}; keepdims=1)) "
+#define HEAD               "graph @g(%a: f32[3,4], %w: f32[4,4], %c: f32[1]) { "
+    static const char *const plain =
+        HEAD "%b = Softmax(MatMul(%a, %w); axis=1) %c2 = Softmax(MatMul(%b, %w); axis=1) "
+             "return Softmax(MatMul(%c2, %w); axis=1) as \"y\" }";
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        TgEquivOptions options = {.seed = seed, .check = TG_CHECK_FIELD};
+        TgEquivResult r = ask(*state, plain,
+                              HEAD LAYER("a", "b", "%c") LAYER("b", "c2", "%c") LAYER("c2", "y", "%c")
+                              "return %y as \"y\" }", options);
+        assert_int_equal(r.verdict, TG_EQUAL);
+        assert_int_equal(r.proved, 1);
+        assert_true(r.bound < -80 && r.bound > -122); /* two points of about 60 bits, less what degrees take */
+        /* the shift of the second layer differs by column */
+        r = ask(*state, plain,
+                HEAD LAYER("a", "b", "%c") LAYER("b", "c2", "ReduceSum(%w, const i64[1] {0}; keepdims=1)")
+                LAYER("c2", "y", "%c") "return %y as \"y\" }", options);
+        assert_int_not_equal(r.verdict, TG_EQUAL);
+    }
+}
+
 /* One number is positive half of the time, so agreement proves little, and no bound is claimed. */
 static void order_of_residues_is_no_proof(void **state)
 {
@@ -350,6 +376,7 @@ int main(void)
                                        TEST(small_size_met_another_number),
                                        TEST(infinite_mask_was_drawn_finite),
                                        TEST(root_of_nonsquare_is_no_law),
+        TEST(proof_is_cut_where_exponents_are_lost),
                                        TEST(order_of_residues_is_no_proof),
                                        TEST(bound_counts_points_and_powers)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
