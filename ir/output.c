@@ -15,7 +15,7 @@
 
 #include "context.h"
 
-enum { BUFFER = 1 << 20, SMALL_COPY = 64 << 10, CHUNK = 8 << 20 };
+enum { BUFFER = 128 << 10, SMALL_COPY = 64 << 10, CHUNK = 8 << 20 };
 
 struct TgOutput {
     Tg *tg;
@@ -215,7 +215,7 @@ static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n)
  * places in both files differ by no whole pages, the kernel's own copy would touch every page twice. */
 static size_t copy_through_buffer(TgOutput *out, int fd, off_t at, size_t n)
 {
-    enum { PIECE = 128 << 10, PAGE = 4096 };
+    enum { PIECE = 256 << 10, PAGE = 4096 };
     uint8_t *piece = tg_heap_new(out->tg, PIECE);
     size_t done = 0;
     while (done < n && !out->failed) {
