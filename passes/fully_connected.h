@@ -18,13 +18,23 @@ typedef struct {
 bool fc_at(TgPass *p, TgNode product, Fc *fc);
 /* Looks from a result backward. */
 bool fc_of(TgPass *p, TgValue out, Fc *fc);
+/* x W of that node, whatever a Gemm adds to it. */
+bool fc_without_sum(const TgPass *p, TgNodeInfo *n, Fc *fc);
 /* The weight (and bias) may be replaced without growing the model: nobody else reads them. Explains when not. */
 bool fc_owns_weight(TgPass *p, const Fc *fc);
+
+/* Over the reals all factors may change places; what overflows or divides by zero may not: inf * 0 is NaN. */
+bool is_sound_factor(const TgPass *p, TgValue constant, bool divides);
+/* A constant that nobody else reads. */
+bool is_alone(const TgGraph *g, TgValue v);
 
 /* Weights are changed by operators over constants; these become recipes. All take and give weights in the layout of fc. */
 TgValue fc_scale_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue by);  /* by: f[n] or f[] */
 TgValue fc_scale_rows(TgPass *p, const Fc *fc, TgValue weight, TgValue by);     /* by: f[k] or f[] */
 TgValue fc_permute_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue index); /* index: i64[n] */
+
+TgValue fc_weight_like(TgPass *p, const Fc *like, const Fc *fc); /* the weight of fc in the layout of `like` */
+TgValue fc_bias_vector(TgPass *p, const Fc *fc);                 /* f[n]: zeros where it has none */
 
 /* The result of the same kind of product over other operands. bias 0: none. */
 TgValue fc_make(TgPass *p, const Fc *like, TgValue x, TgValue weight, TgValue bias);

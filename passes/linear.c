@@ -48,14 +48,6 @@ static uint32_t group_of(TgPass *p, TgValue x, Fc *fc)
     return n;
 }
 
-static TgValue bias_of(TgPass *p, const Fc *fc)
-{
-    if (fc->bias && pass_rank(p->g, fc->bias) == 1)
-        return fc->bias;
-    TgValue one = fc->bias ? fc->bias : pass_float_like(p, fc->weight, 0);
-    return pass_op(p, TG_Expand, NULL, 2, one, pass_ints(p, 1, &fc->n));
-}
-
 static TgValue concat(TgPass *p, uint32_t n, const TgValue *parts, int64_t axis)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -77,7 +69,7 @@ static TgValue stack(TgPass *p, const Fc *fc, uint32_t n, TgValue *bias)
         any = any || fc[i].bias;
     }
     for (uint32_t i = 0; any && i < n; i++)
-        biases[i] = bias_of(p, &fc[i]);
+        biases[i] = fc_bias_vector(p, &fc[i]);
     *bias = any ? concat(p, n, biases, 0) : 0;
     return any && !*bias ? 0 : concat(p, n, weights, fc->transposed ? 0 : 1);
 }

@@ -8,8 +8,6 @@
  * One number commutes with everything linear in between: head splits (Reshape, Transpose ...), and the product of Q and
  * K, so that the scale of attention ends in the weights of Q. Reassociates: equal over the reals, rounding differs.
  * A weight that others read stays as it is (see --explain). */
-#include <math.h>
-
 #include "fully_connected.h"
 
 /* --- a constant after the FullyConnected -------------------------------------------------------------------------------- */
@@ -19,19 +17,6 @@ typedef struct {
     TgValue x, c;     /* its operands: the other one, the constant */
     bool reversed;    /* c - x */
 } Step;
-
-/* Over the reals all factors may change places; what overflows or divides by zero may not: inf * 0 is NaN. */
-static bool is_sound_factor(const TgPass *p, const Step *s)
-{
-    const TgTensor *t = tg_const_of(p->g, s->c);
-    size_t n = t->payload == TG_SPLAT && t->count ? 1 : t->count;
-    for (size_t i = 0; i < n; i++) {
-        double c = tg_tensor_float(p->tg, t, i);
-        if (!isfinite(s->node->op == TG_Div ? 1 / c : c))
-            return false;
-    }
-    return true;
-}
 
 /* Node n combines a value with a constant and keeps the type of the value. */
 static bool read_step(const TgPass *p, TgNodeInfo *n, Step *s)
@@ -204,7 +189,7 @@ void pass_scale(TgPass *p)
         Step s;
         if (!info->n_out || !is_read(p->g, info->out[0]) || !read_step(p, info, &s))
             continue;
-        if (is_factor(&s) && !is_sound_factor(p, &s))
+        if (is_factor(&s) && !is_sound_factor(p, s.c, info->op == TG_Div))
             continue;
         if (!absorb_after(p, &s) && !scale_far(p, &s))
             absorb_by_readers(p, &s);
