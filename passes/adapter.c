@@ -5,8 +5,7 @@
  * On the way from x there are two FullyConnecteds or more, and factors: numbers, or one for each column. With --merge-lora
  * the way goes into the weight: it costs nothing any more, and the model becomes smaller; but the adapter can no longer be
  * told from the weight. Without it the way stays as narrow as it is (scale.c has put s into the smaller of A and B); one that
- * is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). 16-bit weights are added in 32 bits,
- * and rounded once. A weight that others read stays as it is. Runs before FullyConnecteds are merged side by side, so
+ * is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A weight that others read stays as it is. Runs before FullyConnecteds are merged side by side, so
  * that queries, keys and values with adapters still become one product. Reassociates. */
 #include "fully_connected.h"
 
@@ -104,42 +103,24 @@ static bool read_adapter(TgPass *p, const Sum *sum, Fc *base, Way *way)
 
 /* --- merging ------------------------------------------------------------------------------------------------------------------ */
 
-static bool is_narrow(const TgPass *p, TgValue v)
-{
-    return tg_dtype_bits(tg_type_of(p->g, v)->dtype) < 32;
-}
-
-static TgValue cast(TgPass *p, TgValue v, TgDtype to)
-{
-    if (!v || tg_type_of(p->g, v)->dtype == to)
-        return v;
-    return pass_op(p, TG_Cast, tg_attrs(p->tg, TG_Cast, "to=i", (int64_t)to), 1, v);
-}
-
-static TgValue widen(TgPass *p, TgValue v)
-{
-    return v && is_narrow(p, v) ? cast(p, v, TG_f32) : v;
-}
-
 typedef struct {
-    TgValue weight, bias; /* in 32 bits at least; bias 0: none */
-} Wide;
+    TgValue weight, bias; /* in the layout of the weight that takes it; bias 0: none */
+} Side;
 
-static bool append_factor(TgPass *p, const Fc *like, const Step *s, Wide *w)
+static bool append_factor(TgPass *p, const Fc *like, const Step *s, Side *w)
 {
-    TgValue by = widen(p, s->factor);
-    by = by && s->divides ? pass_op(p, TG_Reciprocal, NULL, 1, by) : by;
+    TgValue by = s->divides ? pass_op(p, TG_Reciprocal, NULL, 1, s->factor) : s->factor;
     w->weight = by ? fc_scale_columns(p, like, w->weight, by) : 0;
     w->bias = w->bias && by ? pass_op(p, TG_Mul, NULL, 2, w->bias, by) : w->bias;
     return w->weight != 0;
 }
 
-static bool append_linear(TgPass *p, const Fc *like, const Fc *fc, Wide *w)
+static bool append_linear(TgPass *p, const Fc *like, const Fc *fc, Side *w)
 {
     bool flip = like->transposed;
-    TgValue weight = widen(p, fc_weight_like(p, like, fc)), bias = fc->bias ? widen(p, fc_bias_vector(p, fc)) : 0;
+    TgValue weight = fc_weight_like(p, like, fc), bias = fc->bias ? fc_bias_vector(p, fc) : 0;
     if (!w->weight) {
-        *w = (Wide){weight, bias};
+        *w = (Side){weight, bias};
         return weight != 0;
     }
     TgValue before = w->weight, shift = w->bias;
@@ -149,22 +130,15 @@ static bool append_linear(TgPass *p, const Fc *like, const Fc *fc, Wide *w)
     return w->weight != 0;
 }
 
-static TgValue add_narrowly(TgPass *p, TgValue narrow, TgValue wide)
-{
-    TgValue sum = narrow && wide ? pass_op(p, TG_Add, NULL, 2, widen(p, narrow), wide) : wide;
-    return sum && narrow ? cast(p, sum, tg_type_of(p->g, narrow)->dtype) : sum;
-}
-
 static TgValue merge(TgPass *p, const Fc *base, const Way *way)
 {
-    Wide w = {0};
+    Side w = {0};
     for (uint32_t i = way->n; i-- > 0;)
         if (way->step[i].is_linear ? !append_linear(p, base, &way->step[i].fc, &w)
                                    : !append_factor(p, base, &way->step[i], &w))
             return 0;
-    TgDtype dtype = tg_type_of(p->g, base->weight)->dtype;
-    TgValue weight = add_narrowly(p, base->weight, w.weight);
-    TgValue bias = w.bias ? cast(p, add_narrowly(p, base->bias, w.bias), dtype) : base->bias;
+    TgValue weight = pass_op(p, TG_Add, NULL, 2, base->weight, w.weight);
+    TgValue bias = w.bias && base->bias ? pass_op(p, TG_Add, NULL, 2, base->bias, w.bias) : base->bias ? base->bias : w.bias;
     bool constant = weight && is_const(p->g, weight) && (!bias || is_const(p->g, bias));
     return constant ? fc_make(p, base, base->x, weight, bias) : 0;
 }

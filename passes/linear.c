@@ -98,10 +98,28 @@ static bool may_move(const TgPass *p, const Fc *fc, uint32_t n)
     return p->options->level >= 2 || size <= CLEANING_MOVES;
 }
 
+/* Beside narrow ones (adapters) a wide one gains nothing: its part of the Split is copied, and its weight written anew. */
+static uint32_t leave_out_dominant(TgPass *p, Fc *fc, uint32_t n)
+{
+    enum { DOMINANT = 8 }; /* times as wide as all others together */
+    uint32_t widest = 0;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        widest = fc[i].n > fc[widest].n ? i : widest;
+        sum += fc[i].n;
+    }
+    if (n < 2 || fc[widest].n <= DOMINANT * (sum - fc[widest].n))
+        return n;
+    pass_explain(p, fc[widest].product, "refused: it is much wider than the others of its input together");
+    for (uint32_t i = widest; i + 1 < n; i++)
+        fc[i] = fc[i + 1];
+    return n - 1;
+}
+
 static void merge_side_by_side(TgPass *p, TgValue x)
 {
     Fc fc[MOST];
-    uint32_t n = group_of(p, x, fc);
+    uint32_t n = leave_out_dominant(p, fc, group_of(p, x, fc));
     if (n < 2 || !may_move(p, fc, n) || !pass_may(p))
         return;
     TgValue bias = 0;
