@@ -4,10 +4,13 @@
  *     (x W + b) + c = x W + (b + c)
  *     (x * c) W + b = x (diag(c) W) + b              for every reader of x * c
  *     (x + c) W + b = x W + (b + c W)                where there is a bias to take it
+ *     alpha x W + beta b = x (alpha W) + (beta b)    the factors of a Gemm
  *
  * One number commutes with everything linear in between: head splits (Reshape, Transpose ...), and the product of Q and
  * K, so that the scale of attention ends in the weights of Q. Reassociates: equal over the reals, rounding differs.
  * A weight that others read stays as it is (see --explain). */
+#include <math.h>
+
 #include "fully_connected.h"
 
 /* --- a constant after the FullyConnected -------------------------------------------------------------------------------- */
@@ -180,6 +183,38 @@ static bool absorb_by_readers(TgPass *p, const Step *s)
     return good;
 }
 
+/* --- factors of a Gemm ------------------------------------------------------------------------------------------------------ */
+
+static TgValue times(TgPass *p, TgValue v, float factor)
+{
+    TgValue by = v && factor != 1 ? pass_float_like(p, v, factor) : 0;
+    return by ? pass_op(p, TG_Mul, NULL, 2, v, by) : v;
+}
+
+/* alpha x W + beta b = x (alpha W) + (beta b): a plain Gemm is a FullyConnected. */
+static void take_factors(TgPass *p, TgNodeInfo *n)
+{
+    Fc fc = {.product = n, .weight = n->in[1]};
+    float alpha = (float)tg_attr_float(n, "alpha"), beta = in(n, 2) ? (float)tg_attr_float(n, "beta") : 1;
+    bool plain = alpha == 1 && beta == 1;
+    if (plain || !isfinite(alpha) || !isfinite(beta) || alpha == 0 || !is_const(p->g, fc.weight) ||
+        (beta != 1 && !is_const(p->g, in(n, 2))) || !fc_owns_weight(p, &fc) || !pass_may(p))
+        return;
+    TgAttrBuild attrs;
+    tg_attrs_from(&attrs, p->tg, n->attrs);
+    tg_attrs_float(&attrs, "alpha", 1);
+    tg_attrs_float(&attrs, "beta", 1);
+    fc.product = &(TgNodeInfo){.op = TG_Gemm, .attrs = tg_attrs_end(&attrs, TG_Gemm)};
+    p->vouched = true;
+    TgValue weight = times(p, fc.weight, alpha), bias = times(p, in(n, 2), beta);
+    p->vouched = false;
+    TgValue made = fc_make(p, &fc, n->in[0], weight, bias);
+    if (made && same_type(p->g, made, n->out[0])) {
+        pass_count(p, "factors-of-gemm-into-weight");
+        pass_replace(p, n->out[0], made, "factors-of-gemm-into-weight");
+    }
+}
+
 void pass_scale(TgPass *p)
 {
     uint32_t n;
@@ -187,7 +222,11 @@ void pass_scale(TgPass *p)
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
         Step s;
-        if (!info->n_out || !is_read(p->g, info->out[0]) || !read_step(p, info, &s))
+        if (!info->n_out || !is_read(p->g, info->out[0]))
+            continue;
+        if (info->op == TG_Gemm)
+            take_factors(p, info);
+        if (!read_step(p, info, &s))
             continue;
         if (is_factor(&s) && !is_sound_factor(p, s.c, info->op == TG_Div))
             continue;
