@@ -5,68 +5,67 @@
  * On the way from x there are two FullyConnecteds or more, and factors: numbers, or one for each column. With --merge-lora
  * the way goes into the weight: it costs nothing any more, and the model becomes smaller; but the adapter can no longer be
  * told from the weight. Without it the way stays as narrow as it is (scale.c has put s into the smaller of A and B); one that
- * is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A weight that others read stays as it is. Runs before FullyConnecteds are merged side by side, so
- * that queries, keys and values with adapters still become one product. Reassociates. */
+ * is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A weight that others read stays as it
+ * is. Runs before FullyConnecteds are merged side by side, so that queries, keys and values with adapters still become one
+ * product. Reassociates. */
 #include "fully_connected.h"
+#include "step.h"
 
-enum { LONGEST = 8 }; /* steps from x to the sum */
+enum { LONGEST = 8 }; /* stages from x to the sum */
 
+/* A FullyConnected, or a factor. */
 typedef struct {
     bool is_linear;
     Fc fc;
-    TgValue factor; /* f[n] or f[] */
-    bool divides;
-} Step;
+    Step factor; /* its constant is f[n] or f[] */
+} Stage;
 
 typedef struct {
     uint32_t n, linears;
-    Step step[LONGEST]; /* from the sum back to x */
-    int64_t rank;       /* of the narrowest place */
-    double products;    /* for each row of x */
+    Stage stage[LONGEST]; /* from the sum back to x */
+    int64_t rank;         /* of the narrowest place */
+    double products;      /* for each row of x */
 } Way;
 
 /* --- reading --------------------------------------------------------------------------------------------------------------- */
 
-/* n multiplies v by a constant that varies along the last axis at most. */
-static bool read_factor(TgPass *p, TgValue v, Step *s, TgValue *before)
+/* v is multiplied by a constant that varies along the last axis at most. */
+static bool read_factor(TgPass *p, TgValue v, Step *s)
 {
-    const TgNodeInfo *n = tg_producer(p->g, v, TG_Mul);
-    s->divides = !n && (n = tg_producer(p->g, v, TG_Div)) != NULL;
-    s->is_linear = false;
-    for (uint32_t i = 0; n && i < (s->divides ? 1u : 2u); i++)
-        if (!is_const(p->g, n->in[i]) && same_type(p->g, n->in[i], v)) {
-            s->factor = along_last_axis(p, n->in[1 - i], pass_dim(p->g, v, -1));
-            *before = n->in[i];
-            return s->factor != 0;
-        }
-    return false;
+    const TgValueInfo *info = tg_value(p->g, v);
+    if (info->origin != TG_V_RESULT || !read_step(p, tg_node(p->g, info->node), s) || !is_factor(s))
+        return false;
+    s->c = along_last_axis(p, s->c, pass_dim(p->g, v, -1));
+    return s->c && is_sound_factor(p, s);
 }
 
-static void add_step(Way *way, Step s)
+static void add_stage(Way *way, Stage s)
 {
     if (s.is_linear) {
         way->rank = way->linears && way->rank < s.fc.n ? way->rank : s.fc.n;
         way->products += (double)s.fc.k * (double)s.fc.n;
         way->linears++;
     }
-    way->step[way->n++] = s;
+    way->stage[way->n++] = s;
 }
 
 /* The way from x to v; nobody reads what lies on it. */
 static bool read_way(TgPass *p, TgValue v, TgValue x, Way *way)
 {
     while (v != x) {
-        Step s = {0};
+        Stage s = {0};
         if (way->n == LONGEST || (way->n && !tg_used_once(p->g, v)))
             return false;
         if (fc_of(p, v, &s.fc)) {
             s.is_linear = true;
             v = s.fc.x;
-        } else if (!read_factor(p, v, &s, &v))
+        } else if (read_factor(p, v, &s.factor))
+            v = s.factor.x;
+        else
             return false;
-        add_step(way, s);
+        add_stage(way, s);
     }
-    return way->linears >= 2 && way->step[way->n - 1].is_linear;
+    return way->linears >= 2 && way->stage[way->n - 1].is_linear;
 }
 
 /* A sum: Add, or a Gemm that adds what was computed. */
@@ -97,7 +96,7 @@ static bool read_adapter(TgPass *p, const Sum *sum, Fc *base, Way *way)
         return false;
     if (!sum->last.product)
         return same_type(p->g, sum->side, sum->base) && read_way(p, sum->side, base->x, way);
-    add_step(way, (Step){.is_linear = true, .fc = sum->last});
+    add_stage(way, (Stage){.is_linear = true, .fc = sum->last});
     return read_way(p, sum->last.x, base->x, way);
 }
 
@@ -109,7 +108,7 @@ typedef struct {
 
 static bool append_factor(TgPass *p, const Fc *like, const Step *s, Side *w)
 {
-    TgValue by = s->divides ? pass_op(p, TG_Reciprocal, NULL, 1, s->factor) : s->factor;
+    TgValue by = factor_of(p, s, s->c);
     w->weight = by ? fc_scale_columns(p, like, w->weight, by) : 0;
     w->bias = w->bias && by ? pass_op(p, TG_Mul, NULL, 2, w->bias, by) : w->bias;
     return w->weight != 0;
@@ -134,8 +133,8 @@ static TgValue merge(TgPass *p, const Fc *base, const Way *way)
 {
     Side w = {0};
     for (uint32_t i = way->n; i-- > 0;)
-        if (way->step[i].is_linear ? !append_linear(p, base, &way->step[i].fc, &w)
-                                   : !append_factor(p, base, &way->step[i], &w))
+        if (way->stage[i].is_linear ? !append_linear(p, base, &way->stage[i].fc, &w)
+                                    : !append_factor(p, base, &way->stage[i].factor, &w))
             return 0;
     TgValue weight = pass_op(p, TG_Add, NULL, 2, base->weight, w.weight);
     TgValue bias = w.bias && base->bias ? pass_op(p, TG_Add, NULL, 2, base->bias, w.bias) : base->bias ? base->bias : w.bias;

@@ -9,6 +9,7 @@
  * here, a FullyConnected in scale.c. Across a Transpose it meets the FullyConnected whose last axis are its channels.
  * Reassociates. Weights that others read stay as they are. */
 #include "fully_connected.h"
+#include "step.h"
 
 enum { MOST_READERS = 8 };
 
@@ -86,33 +87,6 @@ static TgValue conv_like(TgPass *p, const TgNodeInfo *n, TgValue x, TgValue weig
 
 /* --- steps --------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    TgNodeInfo *node; /* Mul, Div, Add or Sub */
-    TgValue x, c;     /* c along the channels */
-    bool reversed;    /* c - x */
-} Step;
-
-static bool is_factor(const Step *s)
-{
-    return s->node->op == TG_Mul || s->node->op == TG_Div;
-}
-
-static bool read_step(TgPass *p, TgNodeInfo *n, Step *s)
-{
-    bool arithmetic = n->op == TG_Mul || n->op == TG_Div || n->op == TG_Add || n->op == TG_Sub;
-    if (!arithmetic || n->dead || !tg_is_float(tg_type_of(p->g, n->out[0])->dtype) || pass_rank(p->g, n->out[0]) < 3)
-        return false;
-    bool right = is_const(p->g, n->in[1]);
-    *s = (Step){n, n->in[right ? 0 : 1], n->in[right ? 1 : 0], !right && n->op == TG_Sub};
-    return (right || n->op != TG_Div) && is_const(p->g, s->c) && !is_const(p->g, s->x) && same_type(p->g, s->x, n->out[0]) &&
-           (!is_factor(s) || is_sound_factor(p, s->c, n->op == TG_Div));
-}
-
-static TgValue factor_of(TgPass *p, const Step *s)
-{
-    return s->node->op == TG_Div ? pass_op(p, TG_Reciprocal, NULL, 1, s->c) : s->c;
-}
-
 /* conv * c, conv / c, conv + c, conv - c, c - conv. */
 static TgValue absorb_after(TgPass *p, const TgNodeInfo *conv, const Step *s)
 {
@@ -120,7 +94,7 @@ static TgValue absorb_after(TgPass *p, const TgNodeInfo *conv, const Step *s)
     int32_t axis = conv->op == TG_Conv ? 0 : 1, rank = pass_rank(p->g, weight);
     int64_t channels = pass_dim(p->g, conv->out[0], 1);
     if (is_factor(s) || s->reversed) {
-        TgValue by = is_factor(s) ? factor_of(p, s) : pass_float_like(p, s->c, -1);
+        TgValue by = is_factor(s) ? factor_of(p, s, s->c) : pass_float_like(p, s->c, -1);
         TgValue each = spread(p, by, axis, rank);
         weight = each ? pass_op(p, TG_Mul, NULL, 2, weight, each) : 0;
         bias = bias && by ? pass_op(p, TG_Mul, NULL, 2, bias, by) : bias;
@@ -168,7 +142,7 @@ static uint32_t conv_readers(const TgPass *p, TgValue v, bool unpadded, TgNodeIn
 static TgValue absorb_before(TgPass *p, const TgNodeInfo *conv, const Step *s)
 {
     TgValue weight = conv->in[1], bias = in(conv, 2);
-    TgValue each = spread(p, is_factor(s) ? factor_of(p, s) : s->c, 1, pass_rank(p->g, weight));
+    TgValue each = spread(p, is_factor(s) ? factor_of(p, s, s->c) : s->c, 1, pass_rank(p->g, weight));
     TgValue product = each ? pass_op(p, TG_Mul, NULL, 2, weight, each) : 0;
     if (is_factor(s))
         return conv_like(p, conv, s->x, product, bias);
@@ -309,7 +283,8 @@ void pass_channels(TgPass *p)
             continue;
         if (info->op == TG_BatchNormalization)
             split_norm(p, info);
-        else if (read_step(p, info, &s) && !into_conv(p, &s))
+        else if (read_step(p, info, &s) && pass_rank(p->g, s.x) >= 3 && (!is_factor(&s) || is_sound_factor(p, &s)) &&
+                 !into_conv(p, &s))
             into_next_conv(p, &s);
     }
 }

@@ -6,6 +6,7 @@
  *
  * A table that others read stays as it is: one that is tied to the last product stays tied. Reassociates. */
 #include "fully_connected.h"
+#include "step.h"
 
 enum { FARTHEST = 8 /* sums between a row and the table that takes it */, SMALL = 64 << 10 };
 
@@ -41,16 +42,12 @@ static bool put(TgPass *p, TgValue old, TgValue made, const char *rewrite)
 
 /* --- factors ---------------------------------------------------------------------------------------------------------------- */
 
-static bool scale_table(TgPass *p, const TgNodeInfo *n)
+static void scale_table(TgPass *p, const Step *s)
 {
-    for (uint32_t i = 0; i < (n->op == TG_Mul ? 2u : 1u); i++) {
-        const TgNodeInfo *lookup = is_const(p->g, n->in[1 - i]) ? lookup_at(p, n->in[i]) : NULL;
-        if (!lookup || !is_sound_factor(p, n->in[1 - i], n->op == TG_Div))
-            continue;
-        TgValue c = along_last_axis(p, n->in[1 - i], pass_dim(p->g, lookup->in[0], 1));
-        return c && pass_may(p) && put(p, n->out[0], look_up(p, lookup, n->op, c), "scale-into-table");
-    }
-    return false;
+    const TgNodeInfo *lookup = lookup_at(p, s->x);
+    TgValue c = lookup && is_sound_factor(p, s) ? along_last_axis(p, s->c, pass_dim(p->g, lookup->in[0], 1)) : 0;
+    if (c && pass_may(p))
+        put(p, s->node->out[0], look_up(p, lookup, s->node->op, c), "scale-into-table");
 }
 
 /* --- rows --------------------------------------------------------------------------------------------------------------------- */
@@ -84,24 +81,22 @@ static TgValue whole_sum(const TgPass *p, TgValue v)
     return v;
 }
 
-/* `from`, a sum with n in it, without what n adds, a constant, which goes into the smallest table. */
-static bool add_within(TgPass *p, TgValue from, const TgNodeInfo *n, TgValue sum, TgValue row)
+/* `from`, a sum with step s in it, without its constant, which goes into the smallest table. */
+static bool add_within(TgPass *p, TgValue from, const Step *s)
 {
     const TgNodeInfo *lookup = smallest_lookup(p, from);
     int64_t size = lookup ? pass_dim(p->g, lookup->in[0], 1) : -1;
-    TgValue c = lookup && size == pass_dim(p->g, from, -1) ? along_last_axis(p, row, size) : 0;
-    TgValue without = c ? pass_rebuild(p, from, n->out[0], sum) : 0;
+    TgValue c = lookup && size == pass_dim(p->g, from, -1) ? along_last_axis(p, s->c, size) : 0;
+    TgValue without = c ? pass_rebuild(p, from, s->node->out[0], s->x) : 0;
     TgValue rows = without ? look_up(p, lookup, TG_Add, c) : 0;
     return rows && put(p, from, pass_rebuild(p, without, lookup->out[0], rows), "row-into-table");
 }
 
-static bool add_to_table(TgPass *p, const TgNodeInfo *n)
+static void add_to_table(TgPass *p, const Step *s)
 {
-    bool right = is_const(p->g, n->in[1]);
-    TgValue sum = n->in[right ? 0 : 1], row = n->in[right ? 1 : 0], whole = whole_sum(p, n->out[0]);
-    if (!is_const(p->g, row) || is_const(p->g, sum) || !same_type(p->g, sum, n->out[0]) || !pass_may(p))
-        return false;
-    return add_within(p, whole, n, sum, row) || (whole != n->out[0] && add_within(p, n->out[0], n, sum, row));
+    TgValue sum = s->node->out[0], whole = whole_sum(p, sum);
+    if (pass_may(p) && !add_within(p, whole, s) && whole != sum)
+        add_within(p, sum, s);
 }
 
 /* --- the same row everywhere ------------------------------------------------------------------------------------------------------ */
@@ -143,9 +138,12 @@ void pass_embedding(TgPass *p)
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
         if (info->dead || info->n_out != 1 || !is_read(p->g, info->out[0]))
             continue;
-        if (info->op == TG_Mul || info->op == TG_Div)
-            scale_table(p, info);
-        else if (info->op == TG_Add && !add_one_row(p, info))
-            add_to_table(p, info);
+        Step s;
+        if (info->op == TG_Add && add_one_row(p, info))
+            continue;
+        if (read_step(p, info, &s) && is_factor(&s))
+            scale_table(p, &s);
+        else if (info->op == TG_Add && read_step(p, info, &s))
+            add_to_table(p, &s);
     }
 }

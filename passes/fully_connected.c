@@ -1,6 +1,4 @@
 /* Reading and writing FullyConnecteds, see fully_connected.h. */
-#include <math.h>
-
 #include "fully_connected.h"
 
 TgValue along_last_axis(TgPass *p, TgValue constant, int64_t size)
@@ -108,18 +106,6 @@ bool fc_owns_weight(TgPass *p, const Fc *fc)
         return true;
     pass_explain(p, fc->product, "refused: its weight is read elsewhere too, a changed copy would grow the model");
     return false;
-}
-
-bool is_sound_factor(const TgPass *p, TgValue constant, bool divides)
-{
-    const TgTensor *t = tg_const_of(p->g, constant);
-    size_t n = t->payload == TG_SPLAT && t->count ? 1 : t->count;
-    for (size_t i = 0; i < n; i++) {
-        double c = tg_tensor_float(p->tg, t, i);
-        if (!isfinite(divides ? 1 / c : c))
-            return false;
-    }
-    return true;
 }
 
 /* --- writing ----------------------------------------------------------------------------------------------------------- */

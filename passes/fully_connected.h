@@ -23,8 +23,6 @@ bool fc_without_sum(const TgPass *p, TgNodeInfo *n, Fc *fc);
 /* The weight (and bias) may be replaced without growing the model: nobody else reads them. Explains when not. */
 bool fc_owns_weight(TgPass *p, const Fc *fc);
 
-/* Over the reals all factors may change places; what overflows or divides by zero may not: inf * 0 is NaN. */
-bool is_sound_factor(const TgPass *p, TgValue constant, bool divides);
 /* A constant that nobody else reads. */
 bool is_alone(const TgGraph *g, TgValue v);
 

@@ -12,36 +12,9 @@
 #include <math.h>
 
 #include "fully_connected.h"
+#include "step.h"
 
 /* --- a constant after the FullyConnected -------------------------------------------------------------------------------- */
-
-typedef struct {
-    TgNodeInfo *node; /* Mul, Div, Add or Sub */
-    TgValue x, c;     /* its operands: the other one, the constant */
-    bool reversed;    /* c - x */
-} Step;
-
-/* Node n combines a value with a constant and keeps the type of the value. */
-static bool read_step(const TgPass *p, TgNodeInfo *n, Step *s)
-{
-    bool arithmetic = n->op == TG_Mul || n->op == TG_Div || n->op == TG_Add || n->op == TG_Sub;
-    if (!arithmetic || n->dead || !tg_is_float(tg_type_of(p->g, n->out[0])->dtype))
-        return false;
-    bool right = is_const(p->g, n->in[1]);
-    *s = (Step){n, n->in[right ? 0 : 1], n->in[right ? 1 : 0], !right && n->op == TG_Sub};
-    return (right || n->op != TG_Div) && is_const(p->g, s->c) && !is_const(p->g, s->x) && same_type(p->g, s->x, n->out[0]);
-}
-
-static bool is_factor(const Step *s)
-{
-    return s->node->op == TG_Mul || s->node->op == TG_Div;
-}
-
-/* c as a factor: 1 / c for a division. */
-static TgValue factor_of(TgPass *p, const Step *s, TgValue c)
-{
-    return s->node->op == TG_Div ? pass_op(p, TG_Reciprocal, NULL, 1, c) : c;
-}
 
 /* x W + b with the step done by weights and bias; 0: it cannot be. */
 static TgValue absorb(TgPass *p, const Fc *fc, const Step *s, TgValue c)
@@ -58,26 +31,6 @@ static TgValue absorb(TgPass *p, const Fc *fc, const Step *s, TgValue c)
     } else
         bias = pass_op(p, s->node->op, NULL, 2, bias, c);
     return weight ? fc_make(p, fc, fc->x, weight, bias) : 0;
-}
-
-static bool absorb_after(TgPass *p, const Step *s)
-{
-    Fc fc;
-    if (!tg_used_once(p->g, s->x) || !fc_of(p, s->x, &fc) || (!is_factor(s) && !fc.bias))
-        return false;
-    TgValue c = along_last_axis(p, s->c, fc.n);
-    bool changes_weight = is_factor(s) || s->reversed;
-    if (!c || (changes_weight && !fc_owns_weight(p, &fc)) || !pass_may(p))
-        return false;
-    p->vouched = true;
-    TgValue made = absorb(p, &fc, s, c);
-    p->vouched = false;
-    if (!made || !same_type(p->g, made, s->node->out[0]))
-        return false;
-    const char *name = is_factor(s) ? "mul-into-weight" : "add-into-bias";
-    pass_count(p, name);
-    pass_replace(p, s->node->out[0], made, name);
-    return true;
 }
 
 /* --- one number, further up ---------------------------------------------------------------------------------------------- */
@@ -108,20 +61,58 @@ static bool fc_behind(TgPass *p, TgValue v, Fc *fc, bool through_product)
     return false;
 }
 
+/* Multiplies by the number c at fc, from which the result of the step comes by way of what is linear. */
+static bool scale_at(TgPass *p, const Step *s, const Fc *fc, TgValue c)
+{
+    if (!fc_owns_weight(p, fc) || !pass_may(p))
+        return false;
+    p->vouched = true;
+    TgValue made = absorb(p, fc, s, c);
+    p->vouched = false;
+    if (!made || !same_type(p->g, made, fc->out))
+        return false;
+    pass_count(p, "scale-into-weight");
+    TgValue rebuilt = pass_rebuild(p, s->x, fc->out, made);
+    return rebuilt && pass_replace(p, s->node->out[0], rebuilt, "scale-into-weight");
+}
+
 static bool scale_far(TgPass *p, const Step *s)
 {
     Fc fc;
     TgValue c = is_factor(s) ? along_last_axis(p, s->c, 1) : 0;
-    if (!c || pass_rank(p->g, c) != 0 || !fc_behind(p, s->x, &fc, true) || !fc_owns_weight(p, &fc) || !pass_may(p))
+    return c && pass_rank(p->g, c) == 0 && fc_behind(p, s->x, &fc, true) && scale_at(p, s, &fc, c);
+}
+
+/* --- right after a FullyConnected ----------------------------------------------------------------------------------------- */
+
+/* Of two in a row, without a bias between step and weights, the smaller weight takes a number: less is written anew. */
+static bool scale_smaller_before(TgPass *p, const Step *s, const Fc *fc, TgValue c)
+{
+    Fc before;
+    return is_factor(s) && pass_rank(p->g, c) == 0 && !fc->bias && tg_used_once(p->g, fc->x) && fc_of(p, fc->x, &before) &&
+           before.k < fc->n && scale_at(p, s, &before, c);
+}
+
+static bool absorb_after(TgPass *p, const Step *s)
+{
+    Fc fc;
+    if (!tg_used_once(p->g, s->x) || !fc_of(p, s->x, &fc) || (!is_factor(s) && !fc.bias))
+        return false;
+    TgValue c = along_last_axis(p, s->c, fc.n);
+    bool changes_weight = is_factor(s) || s->reversed;
+    if (c && scale_smaller_before(p, s, &fc, c))
+        return true;
+    if (!c || (changes_weight && !fc_owns_weight(p, &fc)) || !pass_may(p))
         return false;
     p->vouched = true;
     TgValue made = absorb(p, &fc, s, c);
     p->vouched = false;
-    if (!made || !same_type(p->g, made, fc.out))
+    if (!made || !same_type(p->g, made, s->node->out[0]))
         return false;
-    pass_count(p, "scale-into-weight");
-    TgValue rebuilt = pass_rebuild(p, s->x, fc.out, made);
-    return rebuilt && pass_replace(p, s->node->out[0], rebuilt, "scale-into-weight");
+    const char *name = is_factor(s) ? "mul-into-weight" : "add-into-bias";
+    pass_count(p, name);
+    pass_replace(p, s->node->out[0], made, name);
+    return true;
 }
 
 /* --- a constant before FullyConnecteds ------------------------------------------------------------------------------------ */
@@ -228,7 +219,7 @@ void pass_scale(TgPass *p)
             take_factors(p, info);
         if (!read_step(p, info, &s))
             continue;
-        if (is_factor(&s) && !is_sound_factor(p, s.c, info->op == TG_Div))
+        if (is_factor(&s) && !is_sound_factor(p, &s))
             continue;
         if (!absorb_after(p, &s) && !scale_far(p, &s))
             absorb_by_readers(p, &s);
