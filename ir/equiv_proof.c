@@ -62,11 +62,11 @@ static double log2_sum(double a, double b)
 }
 
 /* log2 of the chance that these elements agree at a point although they differ. */
-static double chance_of(const TgArray *a, const TgArray *b)
+static double chance_of(const TgField *f, const TgArray *a, const TgArray *b)
 {
     TgDegree d = tg_degree_of_difference(a->degree, b->degree);
     double rational = d.over > 0 ? log2(d.over) - 62 : -1074;
-    double exponentials = d.terms_over > 0 ? d.terms_over - 61 : -1074;
+    double exponentials = f->exponentials && d.terms_over > 0 ? d.terms_over - 61 : -1074;
     return fmin(0, log2_sum(rational, exponentials));
 }
 
@@ -115,7 +115,7 @@ static Finding compare(Proof *p, const TgArray *a, const TgArray *b, uint32_t *o
             return UNKNOWN;
         if (found != AGREES)
             return found;
-        p->chance = fmax(p->chance, chance_of(&a[*output], &b[*output]));
+        p->chance = fmax(p->chance, chance_of(f, &a[*output], &b[*output]));
     }
     return AGREES;
 }

@@ -426,8 +426,10 @@ static double terms_added(const TgEvalCall *c)
     const TgArray *x = c->in[0];
     if (c->n->op == TG_MatMul)
         return x->rank ? (double)x->dim[x->rank - 1] : 1;
-    if (c->n->op == TG_Conv || c->n->op == TG_ConvTranspose) /* no weight counts twice */
-        return (double)c->in[1]->count;
+    if (c->n->op == TG_Conv && c->in[1]->dim[0] > 0) /* the weights of one output channel */
+        return (double)c->in[1]->count / (double)c->in[1]->dim[0];
+    if (c->n->op == TG_ConvTranspose && c->in[1]->dim[1] > 0)
+        return (double)c->in[1]->count / (double)c->in[1]->dim[1];
     if (c->n->op != TG_Einsum)
         return (double)x->count;
     double all = 1; /* every index of the result names one of each operand, at most */
