@@ -12,7 +12,7 @@ bool shrink_is_weight(const TgGraph *g, TgValue v)
            payload != TG_RECIPE && payload != TG_STRINGS && tg_dtype_class(info->tensor->dtype) != TG_CLASS_C;
 }
 
-/* --- which numbers there are ---------------------------------------------------------------------------- */
+/* --- which numbers there are --------------------------------------------------------------------- */
 
 int64_t shrink_magnitude(int64_t n)
 {
@@ -211,24 +211,32 @@ static void relate_window(Shrink *s, const TgGraph *g, const TgNodeInfo *n, int3
 {
     bool grows = n->op == TG_ConvTranspose;
     const TgType *x = tg_type_of(g, n->in[0]), *w = tg_type_of(g, n->in[1]), *y = tg_type_of(g, n->out[0]);
-    int64_t large = size_at(grows ? y : x, i + 2), small = size_at(grows ? x : y, i + 2), kernel = size_at(w, i + 2);
+    int64_t large = size_at(grows ? y : x, i + 2), small = size_at(grows ? x : y, i + 2),
+            kernel = size_at(w, i + 2);
     int64_t stride = listed(n, "strides", (uint32_t)i, 1);
     keep(s, kernel);
     if (large < 0 || small < 0 || stride < 1)
         return;
-    add_relation(s, &(Relation){.stride = stride, .rest = large - stride * small, .n_left = 1, .n_right = 1,
-                                .left = {large}, .right = {small}});
+    add_relation(s, &(Relation){.stride = stride,
+                                .rest = large - stride * small,
+                                .n_left = 1,
+                                .n_right = 1,
+                                .left = {large},
+                                .right = {small}});
 }
 
 /* Each group has its channels: the first two sizes of the weight, and that of x, are multiples of it. */
 static void relate_conv(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
 {
     const TgType *w = tg_type_of(g, n->in[1]), *x = tg_type_of(g, n->in[0]);
-    int64_t group = tg_attr_int(n, "group"), sizes[] = {size_at(w, 0), size_at(x, 1), size_at(tg_type_of(g, n->out[0]), 1)};
+    int64_t group = tg_attr_int(n, "group"),
+            sizes[] = {size_at(w, 0), size_at(x, 1), size_at(tg_type_of(g, n->out[0]), 1)};
     for (size_t i = 0; group > 1 && i < 3; i++)
         if (sizes[i] >= FIXED && sizes[i] % group == 0) {
             add_number(s, sizes[i] / group);
-            add_relation(s, &(Relation){.n_left = 1, .n_right = 2, .left = {sizes[i]}, .right = {group, sizes[i] / group}});
+            add_relation(
+                s, &(Relation){
+                       .n_left = 1, .n_right = 2, .left = {sizes[i]}, .right = {group, sizes[i] / group}});
         }
     for (int32_t i = 0; i + 2 < w->rank && w->kind == TG_TENSOR; i++)
         relate_window(s, g, n, i);

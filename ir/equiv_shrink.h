@@ -37,8 +37,8 @@ typedef struct {
 } Shrink;
 
 int64_t shrink_magnitude(int64_t n);
-int32_t shrink_index(const Shrink *s, int64_t n);     /* of the number n in `from`; -1: it is none of them */
-bool shrink_is_weight(const TgGraph *g, TgValue v);   /* a constant that any other may stand for */
+int32_t shrink_index(const Shrink *s, int64_t n);   /* of the number n in `from`; -1: it is none of them */
+bool shrink_is_weight(const TgGraph *g, TgValue v); /* a constant that any other may stand for */
 bool shrink_is_dummy(const EquivProblem *p, const TgGraph *g, TgValue v);
 /* Numbers and relations of both graphs; `tables`: constants keep their sizes. */
 void shrink_collect(Shrink *s, bool tables);

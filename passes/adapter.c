@@ -27,7 +27,7 @@ typedef struct {
     double products;      /* for each row of x */
 } Way;
 
-/* --- reading --------------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------- */
 
 /* v is multiplied by a constant that varies along the last axis at most. */
 static bool read_factor(TgPass *p, TgValue v, Step *s)
@@ -100,7 +100,7 @@ static bool read_adapter(TgPass *p, const Sum *sum, Fc *base, Way *way)
     return read_way(p, sum->last.x, base->x, way);
 }
 
-/* --- merging ------------------------------------------------------------------------------------------------------------------ */
+/* --- merging ------------------------------------------------------------------------------------- */
 
 typedef struct {
     TgValue weight, bias; /* in the layout of the weight that takes it; bias 0: none */
@@ -124,7 +124,8 @@ static bool append_linear(TgPass *p, const Fc *like, const Fc *fc, Side *w)
     }
     TgValue before = w->weight, shift = w->bias;
     w->weight = weight ? pass_op(p, TG_MatMul, NULL, 2, flip ? weight : before, flip ? before : weight) : 0;
-    shift = shift && weight ? pass_op(p, TG_MatMul, NULL, 2, flip ? weight : shift, flip ? shift : weight) : 0;
+    shift =
+        shift && weight ? pass_op(p, TG_MatMul, NULL, 2, flip ? weight : shift, flip ? shift : weight) : 0;
     w->bias = shift && bias ? pass_op(p, TG_Add, NULL, 2, shift, bias) : shift ? shift : bias;
     return w->weight != 0;
 }
@@ -137,7 +138,9 @@ static TgValue merge(TgPass *p, const Fc *base, const Way *way)
                                     : !append_factor(p, base, &way->stage[i].factor, &w))
             return 0;
     TgValue weight = pass_op(p, TG_Add, NULL, 2, base->weight, w.weight);
-    TgValue bias = w.bias && base->bias ? pass_op(p, TG_Add, NULL, 2, base->bias, w.bias) : base->bias ? base->bias : w.bias;
+    TgValue bias = w.bias && base->bias ? pass_op(p, TG_Add, NULL, 2, base->bias, w.bias)
+                   : base->bias         ? base->bias
+                                        : w.bias;
     bool constant = weight && is_const(p->g, weight) && (!bias || is_const(p->g, bias));
     return constant ? fc_make(p, base, base->x, weight, bias) : 0;
 }
@@ -146,7 +149,8 @@ static void explain(TgPass *p, const Sum *sum, const Fc *base, const Way *way, c
 {
     double weight = (double)base->k * (double)base->n;
     pass_explain(p, sum->node,
-                 "adapter of rank %lld: as it is %.0f products for each row, as one weight beside the other %.0f, in that "
+                 "adapter of rank %lld: as it is %.0f products for each row, as one weight beside the other "
+                 "%.0f, in that "
                  "weight none: %s",
                  (long long)way->rank, way->products, weight, decision);
 }
@@ -160,7 +164,8 @@ static bool merge_adapter(TgPass *p, TgNodeInfo *n, uint32_t way_round)
         return false;
     if (!p->options->merge_lora) {
         bool low = way.products < (double)base.k * (double)base.n;
-        explain(p, &sum, &base, &way, low ? "stays as it is (--merge-lora: into the weight)" : "into the weight, by way of one");
+        explain(p, &sum, &base, &way,
+                low ? "stays as it is (--merge-lora: into the weight)" : "into the weight, by way of one");
         return true;
     }
     if (!fc_owns_weight(p, &base) || !pass_may(p))

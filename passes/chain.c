@@ -13,9 +13,8 @@
 #include "chain.h"
 
 enum {
-    MOST = 16,        /* factors of a chain */
-    MOST_AXES = 8,
-    SMALL = 64 << 10  /* bytes by which a product of constants may be larger than what it replaces */
+    MOST = 16, /* factors of a chain */
+    MOST_AXES = 8
 };
 
 typedef struct {
@@ -40,12 +39,13 @@ typedef struct {
     TgPass *p;
     uint32_t n;
     TgValue factor[MOST];
-    double size[MOST][MOST_AXES + 1]; /* of the axes, counted from the end: 1 is the last; beyond the rank 1 */
+    double size[MOST]
+               [MOST_AXES + 1]; /* of the axes, counted from the end: 1 is the last; beyond the rank 1 */
     Order written;
-    Part part[MOST][MOST];            /* the product of the factors from .. to, in its best order */
+    Part part[MOST][MOST]; /* the product of the factors from .. to, in its best order */
 } Chain;
 
-/* --- reading ----------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------- */
 
 static bool typical(void *user, TgDim symbol, int64_t *n)
 {
@@ -70,7 +70,9 @@ static bool is_matrix(const TgGraph *g, TgValue v)
 static TgNodeInfo *product_at(const TgGraph *g, TgValue v)
 {
     TgNodeInfo *n = tg_producer(g, v, TG_MatMul);
-    return n && is_matrix(g, n->in[0]) && is_matrix(g, n->in[1]) && tg_is_float(tg_type_of(g, v)->dtype) ? n : NULL;
+    return n && is_matrix(g, n->in[0]) && is_matrix(g, n->in[1]) && tg_is_float(tg_type_of(g, v)->dtype)
+               ? n
+               : NULL;
 }
 
 static void add_factor(Chain *c, TgValue v)
@@ -98,7 +100,7 @@ static void read_factors(Chain *c, TgValue v, bool root, uint32_t room)
     c->written.at[c->written.n++] = (Product){from, cut, c->n - 1};
 }
 
-/* --- what it costs ------------------------------------------------------------------------------------------------------- */
+/* --- what it costs ------------------------------------------------------------------------------- */
 
 /* Elements of the product of the factors from .. to: what is in front of the matrices broadcasts. */
 static double count_of(const Chain *c, uint32_t from, uint32_t to)
@@ -120,7 +122,7 @@ static bool grows(const Chain *c, uint32_t from, uint32_t to)
     for (uint32_t i = from; i <= to; i++)
         if (is_alone(g, c->factor[i]))
             bytes -= (double)tg_const_of(g, c->factor[i])->size;
-    return bytes > SMALL;
+    return bytes > STORED_TWICE;
 }
 
 /* left times right, `steps` operations. */
@@ -177,7 +179,7 @@ static Part cost_as_written(const Chain *c)
     return sum;
 }
 
-/* --- for all sizes --------------------------------------------------------------------------------------------------------- */
+/* --- for all sizes ------------------------------------------------------------------------------- */
 
 static void list_best(const Chain *c, uint32_t from, uint32_t to, Order *order)
 {
@@ -204,7 +206,8 @@ static TgDim steps_of(const Chain *c, const Order *order)
         const Product *m = &order->at[k];
         if (c->part[m->from][m->to].constant)
             continue;
-        TgDim steps = tg_dim_mul(tg, axis_of(c, m->from, 2), tg_dim_mul(tg, axis_of(c, m->cut, 1), axis_of(c, m->to, 1)));
+        TgDim steps = tg_dim_mul(tg, axis_of(c, m->from, 2),
+                                 tg_dim_mul(tg, axis_of(c, m->cut, 1), axis_of(c, m->to, 1)));
         for (int32_t back = 3; back <= MOST_AXES; back++) {
             TgDim size = tg_dim(tg, 1);
             for (uint32_t i = m->from; i <= m->to; i++)
@@ -223,7 +226,7 @@ static bool is_cheaper_for_all_sizes(const Chain *c)
     return tg_dim_at_least(c->p->tg, steps_of(c, &c->written), steps_of(c, &best));
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------- */
 
 /* The product of the factors from .. to in its best order; 0: it cannot be made. */
 static TgValue make_best(const Chain *c, uint32_t from, uint32_t to)
@@ -259,9 +262,11 @@ static void explain_order(const Chain *c, const TgNodeInfo *root, const Part *wr
     tg_text_init(&text, tg_scratch(c->p->tg));
     print_order(c, 0, c->n - 1, &text);
     if (!changes)
-        pass_explain(c->p, root, "kept: no order of its %u factors takes less than %.4g operations", c->n, written->cost);
+        pass_explain(c->p, root, "kept: no order of its %u factors takes less than %.4g operations", c->n,
+                     written->cost);
     else
-        pass_explain(c->p, root, "computed as %s: %.4g operations instead of %.4g; %s", text.at, best->cost, written->cost,
+        pass_explain(c->p, root, "computed as %s: %.4g operations instead of %.4g; %s", text.at, best->cost,
+                     written->cost,
                      is_cheaper_for_all_sizes(c) ? "no more for any sizes" : "for some sizes it may be more");
     tg_release(tg_scratch(c->p->tg), mark);
 }
@@ -299,7 +304,8 @@ void pass_chain(TgPass *p)
         tg_node(p->g, nodes[i])->mark = 0; /* 1: part of a chain that ends further down */
     for (uint32_t i = n; i-- > 0;) {
         TgNodeInfo *root = tg_node(p->g, nodes[i]);
-        if (!root->dead && !root->mark && root->op == TG_MatMul && is_read(p->g, root->out[0]) && product_at(p->g, root->out[0]))
+        if (!root->dead && !root->mark && root->op == TG_MatMul && is_read(p->g, root->out[0]) &&
+            product_at(p->g, root->out[0]))
             reorder(c, root);
     }
     merge_linears_in_a_row(p);

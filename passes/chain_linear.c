@@ -4,10 +4,7 @@
 
 #include "chain.h"
 
-enum {
-    MOST = 16,
-    SMALL = 64 << 10 /* bytes by which a product of weights may be larger than what it replaces */
-};
+enum { MOST = 16 };
 
 typedef struct {
     TgPass *p;
@@ -44,7 +41,7 @@ static bool grows(const Row *row, uint32_t from, uint32_t to)
     for (uint32_t i = from; i <= to; i++)
         if (is_alone(g, row->fc[i].weight))
             bytes -= (double)tg_const_of(g, row->fc[i].weight)->size;
-    return from < to && bytes > SMALL;
+    return from < to && bytes > STORED_TWICE;
 }
 
 /* start[k]: where the last group of the best division of the first k begins. */
@@ -108,17 +105,21 @@ static void explain_row(const Row *row, double best)
     for (uint32_t i = 0; i < row->n; i++)
         written += elements(row, i, i);
     if (best < written)
-        pass_explain(row->p, last, "%u FullyConnecteds in a row: %.0f products for each row instead of %.0f", row->n, best, written);
+        pass_explain(row->p, last, "%u FullyConnecteds in a row: %.0f products for each row instead of %.0f",
+                     row->n, best, written);
     else
-        pass_explain(row->p, last, "kept: %u FullyConnecteds in a row take %.0f products for each row, one would take %.0f%s",
-                     row->n, written, one, one < written ? " (but somebody else reads a weight)" : "");
+        pass_explain(
+            row->p, last,
+            "kept: %u FullyConnecteds in a row take %.0f products for each row, one would take %.0f%s",
+            row->n, written, one, one < written ? " (but somebody else reads a weight)" : "");
 }
 
 static void merge_row(const Row *row)
 {
     uint32_t start[MOST + 1] = {0};
     explain_row(row, divide(row, start));
-    for (uint32_t end = row->n; end; end = start[end]) /* from the last: those before are its operands still */
+    for (uint32_t end = row->n; end;
+         end = start[end]) /* from the last: those before are its operands still */
         if (start[end] + 1 < end)
             merge_group(row, start[end], end - 1);
 }

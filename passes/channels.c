@@ -6,20 +6,14 @@
  *     Conv(x + s; W, b)     = Conv(x; W, b + sum W s)     where nothing is padded: padding is zero, not s
  *
  * A BatchNormalization is written as Mul and Add only where what is in front of it or behind it takes both: a convolution
- * here, a FullyConnected in scale.c. Across a Transpose it meets the FullyConnected whose last axis are its channels.
+ * here, a FullyConnected in scale.c. Across a Transpose it meets the FullyConnected whose columns are its channels.
  * Reassociates. Weights that others read stay as they are. */
 #include "fully_connected.h"
 #include "step.h"
 
 enum { MOST_READERS = 8 };
 
-static bool owns(const TgGraph *g, TgValue v)
-{
-    enum { SMALL = 64 << 10 }; /* bytes that may be stored twice */
-    return is_const(g, v) && (is_alone(g, v) || tg_const_of(g, v)->size <= SMALL);
-}
-
-/* --- constants -------------------------------------------------------------------------------------------------------------- */
+/* --- constants ----------------------------------------------------------------------------------- */
 
 /* A constant that varies along axis 1 of x at most, as f[C], or f[] for one number; 0: it is none. */
 static TgValue along_channels(TgPass *p, TgValue constant, TgValue x)
@@ -57,13 +51,13 @@ static TgValue as_vector(TgPass *p, TgValue v, int64_t n)
     return v && pass_rank(p->g, v) == 0 ? pass_op(p, TG_Expand, NULL, 2, v, pass_ints(p, 1, &n)) : v;
 }
 
-/* --- convolutions ------------------------------------------------------------------------------------------------------------ */
+/* --- convolutions -------------------------------------------------------------------------------- */
 
-/* A convolution whose weights (and bias) are constants that it alone reads; NULL: n is none. */
+/* A convolution whose weights may be changed, its bias a constant. */
 static bool is_conv(const TgGraph *g, const TgNodeInfo *n)
 {
     bool conv = n->op == TG_Conv || (n->op == TG_ConvTranspose && tg_attr_int(n, "group") == 1);
-    return conv && !n->dead && owns(g, n->in[1]) && (!in(n, 2) || is_const(g, in(n, 2))) &&
+    return conv && !n->dead && is_changeable(g, n->in[1]) && (!in(n, 2) || is_const(g, in(n, 2))) &&
            tg_is_tensor(tg_type_of(g, n->out[0])) && pass_rank(g, n->in[1]) >= 3;
 }
 
@@ -85,7 +79,7 @@ static TgValue conv_like(TgPass *p, const TgNodeInfo *n, TgValue x, TgValue weig
     return bias ? pass_op(p, n->op, n->attrs, 3, x, weight, bias) : pass_op(p, n->op, n->attrs, 2, x, weight);
 }
 
-/* --- steps --------------------------------------------------------------------------------------------------------------------- */
+/* --- steps --------------------------------------------------------------------------------------- */
 
 /* conv * c, conv / c, conv + c, conv - c, c - conv. */
 static TgValue absorb_after(TgPass *p, const TgNodeInfo *conv, const Step *s)
@@ -110,7 +104,8 @@ static bool into_conv(TgPass *p, Step *s)
 {
     TgNodeInfo *conv = tg_producer(p->g, s->x, TG_Conv);
     conv = conv ? conv : tg_producer(p->g, s->x, TG_ConvTranspose);
-    if (!conv || !is_conv(p->g, conv) || !tg_used_once(p->g, s->x) || !(s->c = along_channels(p, s->c, s->x)) || !pass_may(p))
+    if (!conv || !is_conv(p->g, conv) || !tg_used_once(p->g, s->x) ||
+        !(s->c = along_channels(p, s->c, s->x)) || !pass_may(p))
         return false;
     p->vouched = true;
     TgValue made = absorb_after(p, conv, s);
@@ -122,7 +117,7 @@ static bool into_conv(TgPass *p, Step *s)
     return true;
 }
 
-/* --- in front of convolutions ---------------------------------------------------------------------------------------------------- */
+/* --- in front of convolutions -------------------------------------------------------------------- */
 
 /* Every reader of v is a Conv of one group over it, without padding where asked. */
 static uint32_t conv_readers(const TgPass *p, TgValue v, bool unpadded, TgNodeInfo **conv)
@@ -151,7 +146,10 @@ static TgValue absorb_before(TgPass *p, const TgNodeInfo *conv, const Step *s)
     for (uint32_t i = 0; i < n; i++)
         axes[i] = i + 1;
     TgValue over = pass_ints(p, n, axes);
-    TgValue shift = product ? pass_op(p, TG_ReduceSum, tg_attrs(p->tg, TG_ReduceSum, "keepdims=i", (int64_t)0), 2, product, over) : 0;
+    TgValue shift = product
+                        ? pass_op(p, TG_ReduceSum, tg_attrs(p->tg, TG_ReduceSum, "keepdims=i", (int64_t)0), 2,
+                                  product, over)
+                        : 0;
     if (shift && s->node->op == TG_Sub)
         shift = pass_op(p, TG_Neg, NULL, 1, shift);
     bias = bias && shift ? pass_op(p, TG_Add, NULL, 2, bias, shift) : shift;
@@ -180,7 +178,7 @@ static bool into_next_conv(TgPass *p, Step *s)
     return good;
 }
 
-/* --- BatchNormalization ------------------------------------------------------------------------------------------------------------ */
+/* --- BatchNormalization -------------------------------------------------------------------------- */
 
 typedef struct {
     TgNodeInfo *node;
@@ -219,7 +217,8 @@ static bool is_over_linear(TgPass *p, Norm *m)
         m->axis = (int32_t)n - 1;
         m->behind = moved->attrs;
     }
-    return m->axis == pass_rank(p->g, m->x) - 1 && tg_used_once(p->g, m->x) && fc_of(p, m->x, &fc) && fc_owns_weight(p, &fc);
+    return m->axis == pass_rank(p->g, m->x) - 1 && tg_used_once(p->g, m->x) && fc_of(p, m->x, &fc) &&
+           fc_owns_weight(p, &fc);
 }
 
 static bool is_read_by_linears(TgPass *p, const Norm *m)
@@ -228,7 +227,8 @@ static bool is_read_by_linears(TgPass *p, const Norm *m)
     Fc fc;
     bool all = pass_rank(p->g, m->x) == 2 && !info->returned && info->uses.n;
     for (uint32_t i = 0; all && i < info->uses.n; i++)
-        all = info->uses.at[i].slot == 0 && fc_at(p, info->uses.at[i].node, &fc) && fc.bias && fc_owns_weight(p, &fc);
+        all = info->uses.at[i].slot == 0 && fc_at(p, info->uses.at[i].node, &fc) && fc.bias &&
+              fc_owns_weight(p, &fc);
     return all;
 }
 
@@ -239,7 +239,8 @@ static bool meets_taker(TgPass *p, Norm *m)
     conv = conv ? conv : tg_producer(p->g, m->x, TG_ConvTranspose);
     if (conv)
         return is_conv(p->g, conv) && tg_used_once(p->g, m->x);
-    return is_read_by_linears(p, m) || conv_readers(p, m->node->out[0], true, readers) || is_over_linear(p, m);
+    return is_read_by_linears(p, m) || conv_readers(p, m->node->out[0], true, readers) ||
+           is_over_linear(p, m);
 }
 
 static TgValue write_norm(TgPass *p, const Norm *m)
@@ -283,8 +284,8 @@ void pass_channels(TgPass *p)
             continue;
         if (info->op == TG_BatchNormalization)
             split_norm(p, info);
-        else if (read_step(p, info, &s) && pass_rank(p->g, s.x) >= 3 && (!is_factor(&s) || is_sound_factor(p, &s)) &&
-                 !into_conv(p, &s))
+        else if (read_step(p, info, &s) && pass_rank(p->g, s.x) >= 3 &&
+                 (!is_factor(&s) || is_sound_factor(p, &s)) && !into_conv(p, &s))
             into_next_conv(p, &s);
     }
 }

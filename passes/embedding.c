@@ -8,19 +8,18 @@
 #include "fully_connected.h"
 #include "step.h"
 
-enum { FARTHEST = 8 /* sums between a row and the table that takes it */, SMALL = 64 << 10 };
+enum { FARTHEST = 8 /* sums between a row and the table that takes it */ };
 
 /* v is rows of a constant matrix that may be changed; NULL: it is not. */
 static const TgNodeInfo *lookup_at(const TgPass *p, TgValue v)
 {
     const TgGraph *g = p->g;
     const TgNodeInfo *n = tg_producer(g, v, TG_Gather);
-    if (!n || !tg_used_once(g, v) || tg_attr_int(n, "axis") != 0 || !is_const(g, n->in[0]) || is_const(g, n->in[1]) ||
-        pass_rank(g, n->in[0]) != 2 || !tg_is_float(tg_type_of(g, n->in[0])->dtype) || pass_rank(g, n->in[1]) < 1)
+    if (!n || !tg_used_once(g, v) || tg_attr_int(n, "axis") != 0 || !is_const(g, n->in[0]) ||
+        is_const(g, n->in[1]) || pass_rank(g, n->in[0]) != 2 ||
+        !tg_is_float(tg_type_of(g, n->in[0])->dtype) || pass_rank(g, n->in[1]) < 1)
         return NULL;
-    if (is_alone(g, n->in[0]) || tg_const_of(g, n->in[0])->size <= SMALL)
-        return n;
-    return NULL;
+    return is_changeable(g, n->in[0]) ? n : NULL;
 }
 
 /* The same rows after the table was combined with c. */
@@ -40,17 +39,18 @@ static bool put(TgPass *p, TgValue old, TgValue made, const char *rewrite)
     return pass_replace(p, old, made, rewrite);
 }
 
-/* --- factors ---------------------------------------------------------------------------------------------------------------- */
+/* --- factors ------------------------------------------------------------------------------------- */
 
 static void scale_table(TgPass *p, const Step *s)
 {
     const TgNodeInfo *lookup = lookup_at(p, s->x);
-    TgValue c = lookup && is_sound_factor(p, s) ? along_last_axis(p, s->c, pass_dim(p->g, lookup->in[0], 1)) : 0;
+    TgValue c =
+        lookup && is_sound_factor(p, s) ? along_last_axis(p, s->c, pass_dim(p->g, lookup->in[0], 1)) : 0;
     if (c && pass_may(p))
         put(p, s->node->out[0], look_up(p, lookup, s->node->op, c), "scale-into-table");
 }
 
-/* --- rows --------------------------------------------------------------------------------------------------------------------- */
+/* --- rows ---------------------------------------------------------------------------------------- */
 
 /* The smallest table among the summands of v; nobody reads the sums in between. */
 static const TgNodeInfo *smallest_lookup(const TgPass *p, TgValue v)
@@ -61,7 +61,8 @@ static const TgNodeInfo *smallest_lookup(const TgPass *p, TgValue v)
         TgValue at = open[--n];
         bool below = at == v || tg_used_once(p->g, at);
         const TgNodeInfo *sum = below ? tg_producer(p->g, at, TG_Add) : NULL, *lookup = lookup_at(p, at);
-        if (lookup && (!best || tg_const_of(p->g, lookup->in[0])->size < tg_const_of(p->g, best->in[0])->size))
+        if (lookup &&
+            (!best || tg_const_of(p->g, lookup->in[0])->size < tg_const_of(p->g, best->in[0])->size))
             best = lookup;
         for (uint32_t i = 0; sum && i < 2 && n < FARTHEST; i++)
             open[n++] = sum->in[i];
@@ -99,7 +100,7 @@ static void add_to_table(TgPass *p, const Step *s)
         add_within(p, sum, s);
 }
 
-/* --- the same row everywhere ------------------------------------------------------------------------------------------------------ */
+/* --- the same row everywhere --------------------------------------------------------------------- */
 
 /* The one index that v repeats, as a constant of one element; 0: it does not. */
 static TgValue repeated_index(TgPass *p, TgValue v)
@@ -118,7 +119,9 @@ static bool add_one_row(TgPass *p, TgNodeInfo *n)
     for (uint32_t i = 0; i < 2; i++) {
         const TgNodeInfo *lookup = tg_producer(p->g, n->in[i], TG_Gather);
         TgValue index = lookup && tg_attr_int(lookup, "axis") == 0 && is_const(p->g, lookup->in[0]) &&
-                        pass_rank(p->g, lookup->in[0]) == 2 ? repeated_index(p, lookup->in[1]) : 0;
+                                pass_rank(p->g, lookup->in[0]) == 2
+                            ? repeated_index(p, lookup->in[1])
+                            : 0;
         TgValue flat = index ? pass_op(p, TG_Reshape, NULL, 2, index, pass_ints(p, 0, &(int64_t){0})) : 0;
         TgValue row = flat ? pass_op(p, TG_Gather, NULL, 2, lookup->in[0], flat) : 0;
         TgValue operand[2] = {n->in[0], n->in[1]};

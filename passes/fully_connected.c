@@ -99,10 +99,15 @@ bool is_alone(const TgGraph *g, TgValue v)
     return info->origin == TG_V_CONST && info->uses.n <= 1 && !info->returned;
 }
 
+bool is_changeable(const TgGraph *g, TgValue v)
+{
+    const TgTensor *t = tg_const_of(g, v);
+    return t && (is_alone(g, v) || t->size <= STORED_TWICE);
+}
+
 bool fc_owns_weight(TgPass *p, const Fc *fc)
 {
-    enum { SMALL = 64 << 10 }; /* bytes that may be stored twice */
-    if (is_alone(p->g, fc->weight) || tg_const_of(p->g, fc->weight)->size <= SMALL)
+    if (is_changeable(p->g, fc->weight))
         return true;
     pass_explain(p, fc->product, "refused: its weight is read elsewhere too, a changed copy would grow the model");
     return false;

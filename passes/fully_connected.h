@@ -23,8 +23,11 @@ bool fc_without_sum(const TgPass *p, TgNodeInfo *n, Fc *fc);
 /* The weight (and bias) may be replaced without growing the model: nobody else reads them. Explains when not. */
 bool fc_owns_weight(TgPass *p, const Fc *fc);
 
+enum { STORED_TWICE = 64 << 10 }; /* bytes by which a rewrite may make the model larger */
 /* A constant that nobody else reads. */
 bool is_alone(const TgGraph *g, TgValue v);
+/* The same, or so small that others may keep it as it was. */
+bool is_changeable(const TgGraph *g, TgValue v);
 
 /* Weights are changed by operators over constants; these become recipes. All take and give weights in the layout of fc. */
 TgValue fc_scale_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue by);  /* by: f[n] or f[] */

@@ -10,7 +10,8 @@ bool read_step(const TgPass *p, TgNodeInfo *n, Step *s)
         return false;
     bool right = is_const(p->g, n->in[1]);
     *s = (Step){n, n->in[right ? 0 : 1], n->in[right ? 1 : 0], !right && n->op == TG_Sub};
-    return (right || n->op != TG_Div) && is_const(p->g, s->c) && !is_const(p->g, s->x) && same_type(p->g, s->x, n->out[0]);
+    return (right || n->op != TG_Div) && is_const(p->g, s->c) && !is_const(p->g, s->x) &&
+           same_type(p->g, s->x, n->out[0]);
 }
 
 bool is_sound_factor(const TgPass *p, const Step *s)

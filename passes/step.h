@@ -13,7 +13,10 @@ typedef struct {
 
 /* Node n is one, over floats, and keeps the type of x. */
 bool read_step(const TgPass *p, TgNodeInfo *n, Step *s);
-static inline bool is_factor(const Step *s) { return s->node->op == TG_Mul || s->node->op == TG_Div; }
+static inline bool is_factor(const Step *s)
+{
+    return s->node->op == TG_Mul || s->node->op == TG_Div;
+}
 /* Over the reals all factors may change places; what overflows or divides by zero may not: inf * 0 is NaN. */
 bool is_sound_factor(const TgPass *p, const Step *s);
 /* c, in whatever shape, as a factor: 1 / c for a division. */
