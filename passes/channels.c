@@ -227,8 +227,8 @@ static bool is_read_by_linears(TgPass *p, const Norm *m)
     Fc fc;
     bool all = pass_rank(p->g, m->x) == 2 && !info->returned && info->uses.n;
     for (uint32_t i = 0; all && i < info->uses.n; i++)
-        all = info->uses.at[i].slot == 0 && fc_at(p, info->uses.at[i].node, &fc) && fc.bias &&
-              fc_owns_weight(p, &fc);
+        all = info->uses.at[i].slot == 0 && fc_at(p, info->uses.at[i].node, &fc) &&
+              fc_takes_summand(p, &fc, info->uses.n) && fc_owns_weight(p, &fc);
     return all;
 }
 

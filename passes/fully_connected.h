@@ -29,6 +29,13 @@ bool is_alone(const TgGraph *g, TgValue v);
 /* The same, or so small that others may keep it as it was. */
 bool is_changeable(const TgGraph *g, TgValue v);
 
+/* What was added to x may as well be added behind it: to its bias, or, where it alone reads the sum and all are matrices, by
+ * the Gemm that it then is. */
+static inline bool fc_takes_summand(const TgPass *p, const Fc *fc, uint32_t readers)
+{
+    return fc->bias || (readers == 1 && pass_rank(p->g, fc->x) == 2);
+}
+
 /* Weights are changed by operators over constants; these become recipes. All take and give weights in the layout of fc. */
 TgValue fc_scale_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue by);  /* by: f[n] or f[] */
 TgValue fc_scale_rows(TgPass *p, const Fc *fc, TgValue weight, TgValue by);     /* by: f[k] or f[] */

@@ -3,7 +3,7 @@
  *     (x W + b) * c = x (W diag(c)) + b * c          c varies along the last axis only, or is one number
  *     (x W + b) + c = x W + (b + c)
  *     (x * c) W + b = x (diag(c) W) + b              for every reader of x * c
- *     (x + c) W + b = x W + (b + c W)                where there is a bias to take it
+ *     (x + c) W + b = x W + (b + c W)                where there is a bias to take it, or a Gemm that can have one
  *     alpha x W + beta b = x (alpha W) + (beta b)    the factors of a Gemm
  *
  * One number commutes with everything linear in between: head splits (Reshape, Transpose ...), and the product of Q and
@@ -119,7 +119,7 @@ static bool absorb_after(TgPass *p, const Step *s)
 
 enum { MOST_READERS = 16 };
 
-/* Every reader of v is a FullyConnected over it that owns its weight (and, for sums, has a bias). */
+/* Every reader of v is a FullyConnected over it that owns its weight (and, for sums, takes them). */
 static uint32_t fc_readers(TgPass *p, TgValue v, bool need_bias, Fc *fc)
 {
     const TgValueInfo *info = tg_value(p->g, v);
@@ -127,7 +127,7 @@ static uint32_t fc_readers(TgPass *p, TgValue v, bool need_bias, Fc *fc)
         return 0;
     for (uint32_t i = 0; i < info->uses.n; i++) {
         TgUse use = info->uses.at[i];
-        if (use.slot != 0 || !fc_at(p, use.node, &fc[i]) || (need_bias && !fc[i].bias) || !fc_owns_weight(p, &fc[i]))
+        if (use.slot != 0 || !fc_at(p, use.node, &fc[i]) || (need_bias && !fc_takes_summand(p, &fc[i], info->uses.n)) || !fc_owns_weight(p, &fc[i]))
             return 0;
     }
     return info->uses.n;
@@ -145,7 +145,9 @@ static TgValue absorb_before(TgPass *p, const Fc *fc, const Step *s, TgValue c)
     TgValue shift = row ? pass_op(p, TG_Gemm, fc->transposed ? tg_attrs(p->tg, TG_Gemm, "transB=i", (int64_t)1) : NULL, 2,
                                   row, fc->weight) : 0;
     shift = shift ? pass_op(p, TG_Squeeze, NULL, 2, shift, pass_ints(p, 1, &(int64_t){0})) : 0;
-    TgValue bias = shift ? pass_op(p, s->node->op, NULL, 2, fc->bias, shift) : 0;
+    if (shift && !fc->bias && s->node->op == TG_Sub)
+        shift = pass_op(p, TG_Neg, NULL, 1, shift);
+    TgValue bias = shift && fc->bias ? pass_op(p, s->node->op, NULL, 2, fc->bias, shift) : shift;
     return bias ? fc_make(p, fc, s->x, fc->weight, bias) : 0;
 }
 
