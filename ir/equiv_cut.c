@@ -85,7 +85,7 @@ static void meet(EquivCuts *cuts, uint64_t key, TgDegree degree)
         cuts->alone = true;
         return;
     }
-    double chance = equiv_chance(cuts->seen.at[i].degree, degree);
+    double chance = equiv_chance(cuts->seen.at[i].degree, degree, true);
     if (!cuts->seen.at[i].met)
         cuts->chance = equiv_log2_sum(cuts->chance, chance);
     cuts->seen.at[i].met = true;

@@ -212,8 +212,9 @@ bool equiv_cuts_hold(const EquivCuts *cuts); /* after it: were both graphs cut a
 bool equiv_cuts_deepen(EquivCuts *cuts);     /* after it: are there new cuts for another one? */
 /* For TgEvalOptions.watch; `user`: the cuts. */
 void equiv_cuts_watch(void *user, const TgGraph *g, TgValue v, TgArray *value);
-/* log2 of the chance that values of these degrees agree at a point although they differ. */
-double equiv_chance(TgDegree a, TgDegree b);
+/* log2 of the chance that values of these degrees agree at a point although they differ. Terms count only where
+ * there are exponentials. */
+double equiv_chance(TgDegree a, TgDegree b, bool exponentials);
 double equiv_log2_sum(double a, double b);
 
 /* In the finite field (equiv_proof.c): equal with a bound, different, or not decided. */

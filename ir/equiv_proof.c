@@ -63,12 +63,12 @@ double equiv_log2_sum(double a, double b)
     return high + log2(1 + exp2(low - high));
 }
 
-double equiv_chance(TgDegree a, TgDegree b)
+double equiv_chance(TgDegree a, TgDegree b, bool exponentials)
 {
     TgDegree d = tg_degree_of_difference(a, b);
     double rational = d.over > 0 ? log2(d.over) - 62 : -1074;
-    double exponentials = d.terms_over > 0 ? d.terms_over - 61 : -1074;
-    return fmin(0, equiv_log2_sum(rational, exponentials));
+    double terms = exponentials && d.terms_over > 0 ? d.terms_over - 61 : -1074;
+    return fmin(0, equiv_log2_sum(rational, terms));
 }
 
 static bool same_shape(const TgArray *a, const TgArray *b)
@@ -123,7 +123,7 @@ static Finding compare(Proof *p, const TgArray *a, const TgArray *b, uint32_t *o
             return UNKNOWN;
         if (found != AGREES)
             return found;
-        double chance = equiv_chance(a[*output].degree, b[*output].degree);
+        double chance = equiv_chance(a[*output].degree, b[*output].degree, f->exponentials);
         p->chance = cuts ? equiv_log2_sum(p->chance, chance) : fmax(p->chance, chance);
     }
     return AGREES;

@@ -66,6 +66,7 @@ static bool understand(Job *job)
     o->check_each = has(a, OPT_check_each) || has(a, OPT_verify_each);
     o->evaluate_each |= has(a, OPT_verify_each);
     o->make_rotary = has(a, OPT_rotary);
+    o->merge_lora = has(a, OPT_merge_lora);
     o->print_after = text_of(a, OPT_print_after);
     o->explain = has(a, OPT_explain) ? word_of(a, OPT_explain, "") : NULL;
     return fine;
