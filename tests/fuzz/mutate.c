@@ -144,7 +144,7 @@ static TgTensor *any_tensor(Mutator *x, TgDtype t, int32_t rank, const int64_t *
     enum { WRITTEN = 256 };
     int64_t count = 1;
     for (int32_t i = 0; i < rank; i++)
-        count = count > WRITTEN ? count : count * dim[i];
+        count = count > WRITTEN || dim[i] > WRITTEN ? WRITTEN + 1 : count * dim[i];
     if (count > WRITTEN || one_in(x, 3)) {
         uint8_t element[16] = {0};
         fill(x, t, element, 1);
