@@ -393,7 +393,7 @@ static int64_t demanded(const Shrink *s, const Relation *r, int64_t n)
     if (!times)
         return 0;
     if (r->sum)
-        return !__builtin_sub_overflow(there, here, &rest) && rest > 0 && rest % times == 0 ? rest / times : -1;
+        return __builtin_sub_overflow(there, here, &rest) || rest <= 0 || rest % times ? -1 : rest / times;
     return times == 1 && here > 0 && there % here == 0 && there > 0 ? there / here : -1;
 }
 
