@@ -68,12 +68,13 @@ static int64_t mapped(const Shrink *s, int64_t n)
     return i < 0 ? n : n < 0 ? -s->to[i] : s->to[i];
 }
 
-static int64_t fold(const Relation *r, int64_t acc, int64_t x)
+static bool fold(const Relation *r, int64_t x, int64_t *value)
 {
-    return r->sum ? acc + x : acc * x;
+    return r->sum ? !__builtin_add_overflow(*value, x, value) : !__builtin_mul_overflow(*value, x, value);
 }
 
-/* The side's value, with the unknown number `n` left out; false where another one is unknown too. */
+/* The side's value, with the unknown number `n` left out; false where another one is unknown too
+ * or the value is none that can be counted. */
 static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n, int64_t *value,
                        uint32_t *unknown)
 {
@@ -86,9 +87,8 @@ static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n,
             continue;
         }
         int64_t x = mapped(s, list[i]);
-        if (list[i] >= FIXED && !x)
+        if ((list[i] >= FIXED && !x) || !fold(r, x, value))
             return false;
-        *value = fold(r, *value, x);
     }
     return true;
 }
@@ -114,12 +114,12 @@ static int64_t demanded(const Shrink *s, const Relation *r, int64_t n)
         return 0;
     if (in_left && in_right)
         return 0;
-    int64_t here = in_left ? left : right, there = in_left ? right : left;
+    int64_t here = in_left ? left : right, there = in_left ? right : left, rest;
     uint32_t times = in_left + in_right;
     if (!times)
         return 0;
     if (r->sum)
-        return there > here && (there - here) % times == 0 ? (there - here) / times : -1;
+        return __builtin_sub_overflow(there, here, &rest) || rest <= 0 || rest % times ? -1 : rest / times;
     return times == 1 && here > 0 && there % here == 0 && there > 0 ? there / here : -1;
 }
 
