@@ -80,6 +80,8 @@ typedef struct {
 TgTargetStart target_begin(TgPass *p);
 /* The opset to write: as old as the operators that were made allow. */
 int64_t target_opset(const TgPass *p, const TgTargetStart *start);
+/* The target computes `op` itself for elements like those of v. */
+bool target_has_kernel(const TgPass *p, TgOp op, TgValue v);
 
 /* --- control.c --------------------------------------------------------------------------------------------------------- */
 
