@@ -42,20 +42,15 @@ static TgValue along_keys(TgPass *p, Attention *a, const Cond *cond, const Word 
     return best < AXES_NO_WAY ? axes_arrange(p, &a->abc, &t.at[at], 2, axes) : 0;
 }
 
-static TgValue cast(TgPass *p, TgValue v, TgDtype to)
-{
-    return pass_op(p, TG_Cast, tg_attrs(p->tg, TG_Cast, "to=i", (int64_t)to), 1, v);
-}
-
 /* bool[batch, keys] */
 static TgValue seen(TgPass *p, Attention *a, const Cond *cond, const Word axes[2])
 {
     TgValue v = along_keys(p, a, cond, axes);
     if (v && cond->kind == COND_IS_ONE) {
-        TgValue one = cast(p, pass_int(p, 1), tg_type_of(p->g, v)->dtype);
+        TgValue one = pass_cast(p, pass_int(p, 1), tg_type_of(p->g, v)->dtype);
         v = pass_op(p, TG_Equal, NULL, 2, v, one);
     } else if (v && cond->kind == COND_NOT_ZERO) {
-        v = cast(p, v, TG_bool);
+        v = pass_cast(p, v, TG_bool);
     }
     return v && cond->negated ? pass_op(p, TG_Not, NULL, 1, v) : v;
 }
@@ -87,7 +82,7 @@ static bool find_key_mask(Plan *plan, Attention *a)
         plan->key_mask = plan->key_mask ? pass_op(p, TG_And, NULL, 2, plan->key_mask, v) : v;
     }
     plan->filter = filter_of(l->hidden);
-    return (plan->key_mask = cast(p, plan->key_mask, TG_i32)) != 0;
+    return (plan->key_mask = pass_cast(p, plan->key_mask, TG_i32)) != 0;
 }
 
 /* An input of integers that is called a mask holds zeros and ones: ONNX Runtime's own fusion takes it for that,
@@ -122,7 +117,7 @@ static bool find_padding(Plan *plan, Attention *a)
     attention_follow(&a->abc, &cond.map, false, &t);
     TgValue mask = holds_zeros_and_ones(p->g, t.at[t.n - 1].v) ? along_keys(p, a, &cond, axes) : 0;
     plan->filter = filter_of(c);
-    plan->key_mask = mask ? cast(p, mask, TG_i32) : 0;
+    plan->key_mask = mask ? pass_cast(p, mask, TG_i32) : 0;
     return plan->key_mask != 0;
 }
 

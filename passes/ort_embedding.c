@@ -104,7 +104,7 @@ static bool read_sum(Embedding *e, TgValue sum)
 static TgValue narrow(TgPass *p, TgValue ids)
 {
     bool is_narrow = !ids || tg_type_of(p->g, ids)->dtype == TG_i32;
-    return is_narrow ? ids : pass_op(p, TG_Cast, tg_attrs(p->tg, TG_Cast, "to=i", (int64_t)TG_i32), 1, ids);
+    return is_narrow ? ids : pass_cast(p, ids, TG_i32);
 }
 
 static bool make(const Embedding *e)
