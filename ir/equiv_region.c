@@ -43,6 +43,7 @@ typedef struct {
     targets;
     TgU32s queue;
     uint8_t *closed; /* by target: not a cut at the moment */
+    bool all_equal;  /* the outputs, asked together */
     TgMap recipes;   /* tensor -> number of what it is made of */
     EquivMemo memo;
 } Regions;
@@ -341,16 +342,34 @@ static EquivOutcome ask(Regions *r, uint32_t target, const Cut *cut)
     return equiv_answer(&r->memo, make_problem, &q, r->targets.at[target].is_output, 0);
 }
 
+/* All outputs at once, from the inputs: an output by itself may run with sizes that do not suit the model, where
+ * the other side computes it together with others that need them (a cache within Attention, and its mask). */
+static EquivOutcome ask_whole(Regions *r)
+{
+    Cut cut = {.cuts = r->e->given};
+    Question q = {.r = r, .cut = &cut, .wanted = r->e->wanted};
+    return equiv_answer(&r->memo, make_problem, &q, true, 0);
+}
+
+static EquivOutcome accused(Regions *r, EquivOutcome o)
+{
+    EquivOutcome whole = ask_whole(r);
+    r->all_equal = whole.verdict == TG_EQUAL;
+    return whole.verdict == TG_UNDECIDED ? o : whole;
+}
+
 /* Asks with the nearest cuts, then with those walked through; a candidate only once more, an output to the
- * inputs. */
+ * inputs, and before it is accused as part of the whole model. */
 static EquivOutcome answer(Regions *r, uint32_t target, Cut *cut)
 {
     EquivOutcome o;
     for (int depth = 0;; depth++) {
         find_cut(r, target, cut);
         o = ask(r, target, cut);
-        if (o.verdict == TG_EQUAL || !cut->targets.n)
+        if (o.verdict == TG_EQUAL)
             return o;
+        if (!cut->targets.n)
+            return o.verdict == TG_DIFFERENT && r->e->wanted.n > 1 ? accused(r, o) : o;
         if (depth >= 1 && !r->targets.at[target].is_output)
             return o;
         for (uint32_t i = 0; i < cut->targets.n; i++) {
@@ -399,7 +418,7 @@ EquivOutcome equiv_by_regions(Equiv *e)
         want(&r, i);
     EquivOutcome o = {.verdict = TG_EQUAL};
     TgName where = NULL; /* the last candidate found bad lies nearest to the inputs */
-    for (uint32_t i = 0; i < r.queue.n && o.verdict == TG_EQUAL; i++) {
+    for (uint32_t i = 0; i < r.queue.n && o.verdict == TG_EQUAL && !r.all_equal; i++) {
         uint32_t target = r.queue.at[i];
         Cut cut = {0};
         if (r.targets.at[target].state != WANTED)
