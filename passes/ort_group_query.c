@@ -14,11 +14,10 @@
  * as fast behind 500 to 2000 tokens; without a past 1.0 to 1.6 times; f16, where Attention has slower kernels, 1.0
  * to 4 times in every case). Needs: attention and rotary embeddings recognised, projections merged. Breaks:
  * nothing; no pass looks at these again. */
-#include "axes.h"
-#include "pass.h"
+#include "attention.h"
 #include "positions.h"
 
-enum { QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, NONPAD };
+enum { QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE };
 enum { SEQLENS = 5, TOTAL, COS, SIN, QUERY_LENGTHS = 16, OPERANDS };
 
 /* What is not read by heads: the numbers of tokens, i32. */
@@ -88,12 +87,6 @@ static bool read_past(Candidate *c)
         return refuse(c, "with a past, GroupQueryAttention of f32 is slower than Attention on the CPU");
     c->past = tg_type_of(c->p->g, key)->dim[2];
     return true;
-}
-
-static bool is_usual(const TgPass *p, const TgNodeInfo *n)
-{
-    bool softmax = !tg_attr_has(n->attrs, "softmax_precision") || tg_attr_int(n, "softmax_precision") == TG_f32;
-    return softmax && !in(n, NONPAD) && (n->n_out < 4 || !is_read(p->g, n->out[3]));
 }
 
 /* --- rotary embedding --------------------------------------------------------------------------------------- */
@@ -225,14 +218,14 @@ static void take_split(Candidate *c)
 static bool read(TgPass *p, TgNodeInfo *n, const Candidates *before, Candidate *c)
 {
     *c = (Candidate){.p = p, .n = n, .operand = {n->in[QUERY], n->in[KEY], n->in[VALUE]}};
-    if (!read_sizes(c) || !is_usual(p, n))
+    if (!read_sizes(c) || !attention_is_usual(p, n))
         return false;
-    if (!tg_attr_int(n, "is_causal"))
-        return c->groups != c->heads &&
-               refuse(c, "GroupQueryAttention hides what is ahead, and its mask hides more or less: padding may be on "
-                         "the left");
+    bool is_causal = tg_attr_int(n, "is_causal") || tg_dim_is(type_of(c, QUERY)->dim[1], 1); /* nothing is ahead of one */
     if (in(n, MASK))
-        return refuse(c, "GroupQueryAttention hides what is ahead and nothing else: padding may be on the left");
+        return (is_causal || c->groups != c->heads) &&
+               refuse(c, "GroupQueryAttention hides what is ahead and nothing else: padding may be on the left");
+    if (!is_causal)
+        return c->groups != c->heads && refuse(c, "GroupQueryAttention hides what is ahead, here all is seen");
     if (c->size % 8)
         return refuse(c, "GroupQueryAttention takes heads of multiples of 8 elements");
     if (!read_past(c))
