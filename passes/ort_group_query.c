@@ -36,11 +36,11 @@ typedef struct {
     TgPass *p;
     TgNodeInfo *n;
     int64_t heads, groups, size;
-    TgDim past;         /* 0: none is given */
-    TgValue operand[3]; /* as they are to be given; after packing only the first */
+    TgDim past;               /* 0: none is given */
+    TgValue operand[3];       /* as they are to be given; after packing only the first */
     const TgNodeInfo *rotary; /* of the queries, where both are taken in; or NULL */
-    Rows rows;         /* its own */
-    TgValue cos, sin;  /* the tables that they are of */
+    Rows rows;                /* its own */
+    TgValue cos, sin;         /* the tables that they are of */
 } Candidate;
 
 typedef TG_VEC(Candidate) Candidates;
@@ -63,7 +63,8 @@ static bool read_sizes(Candidate *c)
 {
     const TgNodeInfo *n = c->n;
     for (uint32_t i = 0; i < 3; i++)
-        if (pass_rank(c->p->g, n->in[i]) != 3 || !target_has_kernel(c->p, TG_ms_GroupQueryAttention, n->in[i]))
+        if (pass_rank(c->p->g, n->in[i]) != 3 ||
+            !target_has_kernel(c->p, TG_ms_GroupQueryAttention, n->in[i]))
             return false;
     c->heads = tg_attr_int(n, "q_num_heads");
     c->groups = tg_attr_int(n, "kv_num_heads");
@@ -165,7 +166,10 @@ static bool find_tables(Candidate *c, const Candidates *others)
         c->cos = rows->cos;
         c->sin = rows->sin;
     }
-    return c->sin && pass_rank(p->g, c->cos) == 2 && same_type(p->g, c->cos, c->sin);
+    bool found = c->sin && pass_rank(p->g, c->cos) == 2 && same_type(p->g, c->cos, c->sin);
+    if (!found)
+        c->cos = c->sin = 0;
+    return found;
 }
 
 static const TgNodeInfo *rotary_of(const Candidate *c, uint32_t slot)
@@ -184,7 +188,8 @@ static void take_rotary(Candidate *c, const Candidates *before)
     c->rows = rows_of(q);
     Rows of_keys = rows_of(k);
     int64_t half = pass_dim(p->g, c->rows.cos, -1), part = tg_attr_int(q, "rotary_embedding_dim");
-    bool alike = same_rows(&c->rows, &of_keys) && tg_attr_int(q, "interleaved") == tg_attr_int(k, "interleaved") &&
+    bool alike = same_rows(&c->rows, &of_keys) &&
+                 tg_attr_int(q, "interleaved") == tg_attr_int(k, "interleaved") &&
                  part == tg_attr_int(k, "rotary_embedding_dim");
     bool same_heads = tg_attr_int(q, "num_heads") == c->heads && tg_attr_int(k, "num_heads") == c->groups;
     if (!alike || !same_heads || (part ? part : c->size) != 2 * half)
@@ -192,7 +197,8 @@ static void take_rotary(Candidate *c, const Candidates *before)
     if (c->size % 16 || half % 8) {
         refuse(c, "GroupQueryAttention rotates heads of multiples of 16 elements, in multiples of 16");
     } else if (!find_tables(c, before)) {
-        refuse(c, "GroupQueryAttention rotates tokens by their places: nothing proves that these positions are");
+        refuse(c,
+               "GroupQueryAttention rotates tokens by their places: nothing proves that these positions are");
     } else {
         c->rotary = q;
         c->operand[QUERY] = q->in[0];
@@ -220,12 +226,15 @@ static bool read(TgPass *p, TgNodeInfo *n, const Candidates *before, Candidate *
     *c = (Candidate){.p = p, .n = n, .operand = {n->in[QUERY], n->in[KEY], n->in[VALUE]}};
     if (!read_sizes(c) || !attention_is_usual(p, n))
         return false;
-    bool is_causal = tg_attr_int(n, "is_causal") || tg_dim_is(type_of(c, QUERY)->dim[1], 1); /* nothing is ahead of one */
+    bool is_causal =
+        tg_attr_int(n, "is_causal") || tg_dim_is(type_of(c, QUERY)->dim[1], 1); /* nothing is ahead of one */
     if (in(n, MASK))
         return (is_causal || c->groups != c->heads) &&
-               refuse(c, "GroupQueryAttention hides what is ahead and nothing else: padding may be on the left");
+               refuse(c,
+                      "GroupQueryAttention hides what is ahead and nothing else: padding may be on the left");
     if (!is_causal)
-        return c->groups != c->heads && refuse(c, "GroupQueryAttention hides what is ahead, here all is seen");
+        return c->groups != c->heads &&
+               refuse(c, "GroupQueryAttention hides what is ahead, here all is seen");
     if (c->size % 8)
         return refuse(c, "GroupQueryAttention takes heads of multiples of 8 elements");
     if (!read_past(c))
@@ -259,7 +268,8 @@ static bool must_tell_lengths(const Candidate *c)
 {
     int64_t past;
     bool none = tg_dim_known(c->past, &past) && past == 0;
-    return !none && pass_dim(c->p->g, c->operand[QUERY], 0) != 1 && pass_dim(c->p->g, c->operand[QUERY], 1) != 1;
+    return !none && pass_dim(c->p->g, c->operand[QUERY], 0) != 1 &&
+           pass_dim(c->p->g, c->operand[QUERY], 1) != 1;
 }
 
 static bool make_tokens(const Candidate *c, Tokens *t)
@@ -269,7 +279,8 @@ static bool make_tokens(const Candidate *c, Tokens *t)
     TgValue length = past ? size_of(p, past, 2) : 0;
     TgValue all = past ? pass_op(p, TG_Add, NULL, 2, length, queries) : queries;
     TgValue one = pass_cast(p, pass_ints(p, 1, &(int64_t){1}), TG_i32);
-    *t = (Tokens){type_of(c, QUERY)->dim[0], type_of(c, QUERY)->dim[1], c->past, .total = pass_cast(p, all, TG_i32)};
+    *t = (Tokens){type_of(c, QUERY)->dim[0], type_of(c, QUERY)->dim[1], c->past,
+                  .total = pass_cast(p, all, TG_i32)};
     t->seqlens = for_every_entry(c, pass_op(p, TG_Sub, NULL, 2, t->total, one));
     if (must_tell_lengths(c))
         t->lengths = for_every_entry(c, pass_cast(p, queries, TG_i32));
@@ -309,8 +320,14 @@ static const TgAttrs *attributes(const Candidate *c)
 
 static uint32_t operands(const Candidate *c, const Tokens *t, TgValue operand[OPERANDS])
 {
-    const TgValue first[] = {c->operand[QUERY], c->operand[KEY], c->operand[VALUE], in(c->n, PAST_KEY),
-                             in(c->n, PAST_VALUE), t->seqlens,   t->total,          c->cos,
+    const TgValue first[] = {c->operand[QUERY],
+                             c->operand[KEY],
+                             c->operand[VALUE],
+                             in(c->n, PAST_KEY),
+                             in(c->n, PAST_VALUE),
+                             t->seqlens,
+                             t->total,
+                             c->cos,
                              c->sin};
     for (uint32_t i = 0; i < OPERANDS; i++)
         operand[i] = i < sizeof first / sizeof *first ? first[i] : 0;
@@ -324,8 +341,10 @@ static void write(const Candidate *c, const Tokens *t)
     const TgNodeInfo *n = c->n;
     TgValue operand[OPERANDS], old[3], by[3];
     uint32_t n_in = operands(c, t, operand), count = 0;
-    bool presents = in(n, PAST_KEY) || (n->n_out > 2 && (is_read(p->g, n->out[1]) || is_read(p->g, n->out[2])));
-    TgNode node = tg_graph_add(p->g, TG_ms_GroupQueryAttention, attributes(c), n_in, operand, presents ? 3 : 1);
+    bool presents =
+        in(n, PAST_KEY) || (n->n_out > 2 && (is_read(p->g, n->out[1]) || is_read(p->g, n->out[2])));
+    TgNode node =
+        tg_graph_add(p->g, TG_ms_GroupQueryAttention, attributes(c), n_in, operand, presents ? 3 : 1);
     for (uint32_t i = 0; node && i < 3 && i < n->n_out; i++) {
         if (!is_read(p->g, n->out[i]))
             continue;
@@ -347,7 +366,8 @@ static void write(const Candidate *c, const Tokens *t)
 static uint32_t count_needed(TgPass *p, const Candidates *found, const AllTokens *tokens)
 {
     TgArena *scratch = tg_scratch(p->tg);
-    bool *wanted = TG_NEW_N(scratch, bool, p->g->values.n), *replaced = TG_NEW_N(scratch, bool, p->g->nodes.n);
+    bool *wanted = TG_NEW_N(scratch, bool, p->g->values.n),
+         *replaced = TG_NEW_N(scratch, bool, p->g->nodes.n);
     uint32_t n, count = tokens ? found->n : 0;
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; tokens && i < found->n; i++) {
@@ -379,7 +399,8 @@ static void find(TgPass *p, Candidates *found)
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
         Candidate c;
-        if (!info->dead && info->op == TG_Attention && is_read(p->g, info->out[0]) && read(p, info, found, &c))
+        if (!info->dead && info->op == TG_Attention && is_read(p->g, info->out[0]) &&
+            read(p, info, found, &c))
             TG_PUSH(tg_scratch(p->tg), found, c);
     }
 }
