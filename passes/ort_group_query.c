@@ -5,7 +5,8 @@
  *
  * one operator is left, and what is new is little and shared by all layers: the numbers of tokens. It is made
  * where that leaves no more nodes than before (so all of a graph are weighed together), and where it means the
- * same. It hides what is ahead and nothing else; so whatever has a mask stays: padding may be on the left. It
+ * same. It hides what is ahead, or too far behind, and nothing else; so what has another mask stays: padding may
+ * be on the left. It
  * rotates token i by row i of its tables: so positions must be proved to be those, from the past on; a first
  * prompt may have any table that is the same for the whole batch.
  *
@@ -39,6 +40,7 @@ typedef struct {
     TgDim past;               /* 0: none is given */
     TgValue operand[3];       /* as they are to be given; after packing only the first */
     const TgNodeInfo *rotary; /* of the queries, where both are taken in; or NULL */
+    int64_t window;           /* keys that are seen up to one's own; 0: all */
     Rows rows;                /* its own */
     TgValue cos, sin;         /* the tables that they are of */
 } Candidate;
@@ -88,6 +90,43 @@ static bool read_past(Candidate *c)
         return refuse(c, "with a past, GroupQueryAttention of f32 is slower than Attention on the CPU");
     c->past = tg_type_of(c->p->g, key)->dim[2];
     return true;
+}
+
+/* --- windows ------------------------------------------------------------------------------------------------ */
+
+/* A condition that says  key > query + past - w;  0: another one. */
+static int64_t window_of(const Candidate *c, const Attention *a, const Cond *cond)
+{
+    Tg *tg = c->p->tg;
+    Alphabet abc = a->abc;
+    Position at;
+    int64_t size, sign = cond->negated ? -1 : 1;
+    if (cond->kind != COND_BOOL || !position_compared(&abc, &cond->map, &at))
+        return 0;
+    Word keys = axes_index(&abc, &a->keys, NULL), queries = axes_index(&abc, &a->queries, NULL);
+    for (uint32_t i = 0; i < at.n; i++)
+        if (at.times[i] && !axes_same(&abc, &at.word[i], &keys) && !axes_same(&abc, &at.word[i], &queries))
+            return 0;
+    bool behind =
+        sign * position_times(&abc, &at, &keys) == 1 && sign * position_times(&abc, &at, &queries) == -1;
+    TgDim none = tg_dim(tg, 0), one = tg_dim(tg, 1);
+    TgDim base = cond->negated ? tg_dim_sub(tg, tg_dim_sub(tg, none, at.base), one) : at.base;
+    TgDim w = tg_dim_add(tg, tg_dim_add(tg, base, c->past), one);
+    return behind && tg_dim_known(w, &size) && size > 0 ? size : 0;
+}
+
+/* The mask hides what is ahead, or the flag does, and what is too far behind, for good. No row is hidden whole. */
+static bool read_window(Candidate *c)
+{
+    Attention *a = TG_NEW(tg_scratch(c->p->tg), Attention);
+    if (!attention_read_operator(c->p, c->n, a) || a->mask.n != 1)
+        return false;
+    const Layer *l = &a->mask.layer[0];
+    bool ahead = l->has_band ? l->band == c->past : a->is_causal;
+    if (!ahead || l->n != 1 || l->has_bias || l->is_loose || l->slice || !absorbs(l->hidden))
+        return false;
+    c->window = window_of(c, a, &l->cond[0]);
+    return c->window > 0;
 }
 
 /* --- rotary embedding --------------------------------------------------------------------------------------- */
@@ -228,17 +267,19 @@ static bool read(TgPass *p, TgNodeInfo *n, const Candidates *before, Candidate *
         return false;
     bool is_causal =
         tg_attr_int(n, "is_causal") || tg_dim_is(type_of(c, QUERY)->dim[1], 1); /* nothing is ahead of one */
-    if (in(n, MASK))
-        return (is_causal || c->groups != c->heads) &&
-               refuse(c,
-                      "GroupQueryAttention hides what is ahead and nothing else: padding may be on the left");
-    if (!is_causal)
-        return c->groups != c->heads &&
-               refuse(c, "GroupQueryAttention hides what is ahead, here all is seen");
+    bool is_meant = is_causal || c->groups != c->heads;
+    if (!is_meant)
+        return false;
+    if (!is_causal && !in(n, MASK))
+        return refuse(c, "GroupQueryAttention hides what is ahead, here all is seen");
     if (c->size % 8)
         return refuse(c, "GroupQueryAttention takes heads of multiples of 8 elements");
     if (!read_past(c))
         return false;
+    if (in(n, MASK) && !read_window(c))
+        return refuse(c,
+                      "GroupQueryAttention hides what is ahead or too far behind, and nothing else: padding "
+                      "may be on the left");
     take_rotary(c, before);
     take_split(c);
     bool has_other = c->groups == c->heads && target_has_kernel(p, TG_ms_MultiHeadAttention, n->in[QUERY]);
@@ -311,6 +352,8 @@ static const TgAttrs *attributes(const Candidate *c)
         tg_attrs_float(&b, "scale", (float)tg_attr_float(c->n, "scale"));
     if (tg_attr_float(c->n, "softcap") != 0)
         tg_attrs_float(&b, "softcap", (float)tg_attr_float(c->n, "softcap"));
+    if (c->window)
+        tg_attrs_int(&b, "local_window_size", c->window);
     if (c->rotary)
         tg_attrs_int(&b, "do_rotary", 1);
     if (c->rotary && tg_attr_int(c->rotary, "interleaved"))
