@@ -65,8 +65,7 @@ static bool read_sizes(Candidate *c)
 {
     const TgNodeInfo *n = c->n;
     for (uint32_t i = 0; i < 3; i++)
-        if (pass_rank(c->p->g, n->in[i]) != 3 ||
-            !target_has_kernel(c->p, TG_ms_GroupQueryAttention, n->in[i]))
+        if (pass_rank(c->p->g, n->in[i]) != 3)
             return false;
     c->heads = tg_attr_int(n, "q_num_heads");
     c->groups = tg_attr_int(n, "kv_num_heads");
@@ -86,10 +85,14 @@ static bool read_past(Candidate *c)
         return true;
     if (!key || !value || !same_type(c->p->g, key, value))
         return refuse(c, "GroupQueryAttention wants a past of keys and of values of one length");
-    if (c->p->options->target == TG_TARGET_ORT && type_of(c, QUERY)->dtype == TG_f32)
-        return refuse(c, "with a past, GroupQueryAttention of f32 is slower than Attention on the CPU");
     c->past = tg_type_of(c->p->g, key)->dim[2];
     return true;
+}
+
+/* See above: measured. */
+static bool is_slower(const Candidate *c)
+{
+    return in(c->n, PAST_KEY) && c->p->options->target == TG_TARGET_ORT && type_of(c, QUERY)->dtype == TG_f32;
 }
 
 /* --- windows ------------------------------------------------------------------------------------------------ */
@@ -272,6 +275,8 @@ static bool read(TgPass *p, TgNodeInfo *n, const Candidates *before, Candidate *
         return false;
     if (!is_causal && !in(n, MASK))
         return refuse(c, "GroupQueryAttention hides what is ahead, here all is seen");
+    if (!target_has_kernel(p, TG_ms_GroupQueryAttention, n->in[QUERY]))
+        return refuse(c, "the target has no kernel of GroupQueryAttention for its elements");
     if (c->size % 8)
         return refuse(c, "GroupQueryAttention takes heads of multiples of 8 elements");
     if (!read_past(c))
@@ -280,6 +285,8 @@ static bool read(TgPass *p, TgNodeInfo *n, const Candidates *before, Candidate *
         return refuse(c,
                       "GroupQueryAttention hides what is ahead or too far behind, and nothing else: padding "
                       "may be on the left");
+    if (is_slower(c))
+        return refuse(c, "with a past, GroupQueryAttention of f32 is slower than Attention on the CPU");
     take_rotary(c, before);
     take_split(c);
     bool has_other = c->groups == c->heads && target_has_kernel(p, TG_ms_MultiHeadAttention, n->in[QUERY]);
