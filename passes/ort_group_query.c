@@ -6,9 +6,8 @@
  * one operator is left, and what is new is little and shared by all layers: the numbers of tokens. It is made
  * where that leaves no more nodes than before (so all of a graph are weighed together), and where it means the
  * same. It hides what is ahead, or too far behind, and nothing else; so what has another mask stays: padding may
- * be on the left. It
- * rotates token i by row i of its tables: so positions must be proved to be those, from the past on; a first
- * prompt may have any table that is the same for the whole batch.
+ * be on the left. It rotates token i by row i of its tables: so positions must be proved to be those, from the
+ * past on; a first prompt may have any table that is the same for the whole batch.
  *
  * On the CPU attention of f32 with a past stays as well: the operator copies the past once for every head of the
  * queries, and a step of one token takes longer than with Attention (measured, ONNX Runtime 1.32: 0.8 to 1.0 times
