@@ -113,6 +113,9 @@ bool attention_read(TgPass *p, TgNodeInfo *softmax, bool with_guard, Attention *
 
 /* attention_operator.c: an Attention that is there already. */
 bool attention_read_operator(TgPass *p, TgNodeInfo *node, Attention *a);
+/* It shows its result alone, knows no lengths of keys, and its Softmax has the precision of its operands: so the
+ * operators of com.microsoft have it, too. */
+bool attention_is_usual(const TgPass *p, const TgNodeInfo *node);
 
 /* attention_mask.c: the terms become layers. False: explained. */
 bool mask_read(TgPass *p, Attention *a);

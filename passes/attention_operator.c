@@ -179,3 +179,11 @@ bool attention_read_operator(TgPass *p, TgNodeInfo *node, Attention *a)
     }
     return false;
 }
+
+bool attention_is_usual(const TgPass *p, const TgNodeInfo *node)
+{
+    enum { SCORES = 3 };
+    TgDtype own = tg_type_of(p->g, node->in[0])->dtype;
+    bool same = !tg_attr_has(node->attrs, "softmax_precision") || tg_attr_int(node, "softmax_precision") == own;
+    return same && !in(node, NONPAD) && (node->n_out <= SCORES || !is_read(p->g, node->out[SCORES]));
+}

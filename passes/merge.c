@@ -37,7 +37,7 @@ static void add(Table *t, uint64_t hash, uint32_t item)
 static bool is_placeholder(Tg *tg, const TgTensor *t)
 {
     enum { LARGE = 1 << 20 };
-    return t->size > LARGE && tg_is_float(t->dtype) && tg_tensor_float(tg, t, 0) == 0 &&
+    return t->payload != TG_RECIPE && t->size > LARGE && tg_is_float(t->dtype) && tg_tensor_float(tg, t, 0) == 0 &&
            tg_tensor_float(tg, t, t->count / 2) == 0 && tg_tensor_float(tg, t, t->count - 1) == 0;
 }
 
@@ -56,8 +56,7 @@ static void merge_constants(Table *t)
     TgGraph *g = t->p->g;
     for (TgValue v = 1; v < g->values.n; v++) {
         TgValueInfo *info = tg_value(g, v);
-        if (info->origin != TG_V_CONST || !is_read(g, v) || info->tensor->payload == TG_RECIPE ||
-            is_placeholder(t->p->tg, info->tensor))
+        if (info->origin != TG_V_CONST || !is_read(g, v) || is_placeholder(t->p->tg, info->tensor))
             continue;
         uint64_t hash = tg_mix(TG_KEY(info->type), tg_tensor_hash(t->p->tg, info->tensor));
         Entry *e = find(t, hash);

@@ -247,21 +247,18 @@ static bool make(const Plan *plan)
 /* Neither groups of heads nor anything that these operators do not have. */
 static bool is_plain(const TgPass *p, const TgNodeInfo *n)
 {
-    int64_t precision = tg_attr_int(n, "softmax_precision");
     for (uint32_t i = 0; i < 3; i++)
         if (pass_rank(p->g, n->in[i]) != 3 || !target_has_kernel(p, TG_ms_MultiHeadAttention, n->in[i]))
             return false;
     bool grouped = tg_attr_int(n, "q_num_heads") != tg_attr_int(n, "kv_num_heads");
-    bool usual = tg_attr_float(n, "softcap") == 0 &&
-                 (!tg_attr_has(n->attrs, "softmax_precision") || precision == TG_f32);
-    return !grouped && usual && !in(n, 6) && (n->n_out < 4 || !is_read(p->g, n->out[3]));
+    return !grouped && tg_attr_float(n, "softcap") == 0 && attention_is_usual(p, n);
 }
 
 static void separate(TgPass *p, TgNodeInfo *n)
 {
     Plan plan = {.p = p, .n = n};
     if (!is_plain(p, n))
-        pass_explain(p, n, "it has groups of heads, a cap, or a type that there is no kernel for");
+        pass_explain(p, n, "it has groups of heads, a cap, a Softmax of another precision, or a type that there is no kernel for");
     else if (!find_mask(&plan))
         pass_explain(p, n, "its mask neither hides keys only, nor has the sizes of the scores");
     else

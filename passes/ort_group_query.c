@@ -5,20 +5,19 @@
  *
  * one operator is left, and what is new is little and shared by all layers: the numbers of tokens. It is made
  * where that leaves no more nodes than before (so all of a graph are weighed together), and where it means the
- * same. It hides what is ahead and nothing else; so whatever has a mask stays: padding may be on the left. It
- * rotates token i by row i of its tables: so positions must be proved to be those, from the past on; a first
- * prompt may have any table that is the same for the whole batch.
+ * same. It hides what is ahead, or too far behind, and nothing else; so what has another mask stays: padding may
+ * be on the left. It rotates token i by row i of its tables: so positions must be proved to be those, from the
+ * past on; a first prompt may have any table that is the same for the whole batch.
  *
  * On the CPU attention of f32 with a past stays as well: the operator copies the past once for every head of the
  * queries, and a step of one token takes longer than with Attention (measured, ONNX Runtime 1.32: 0.8 to 1.0 times
  * as fast behind 500 to 2000 tokens; without a past 1.0 to 1.6 times; f16, where Attention has slower kernels, 1.0
  * to 4 times in every case). Needs: attention and rotary embeddings recognised, projections merged. Breaks:
  * nothing; no pass looks at these again. */
-#include "axes.h"
-#include "pass.h"
+#include "attention.h"
 #include "positions.h"
 
-enum { QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE, NONPAD };
+enum { QUERY, KEY, VALUE, MASK, PAST_KEY, PAST_VALUE };
 enum { SEQLENS = 5, TOTAL, COS, SIN, QUERY_LENGTHS = 16, OPERANDS };
 
 /* What is not read by heads: the numbers of tokens, i32. */
@@ -37,11 +36,12 @@ typedef struct {
     TgPass *p;
     TgNodeInfo *n;
     int64_t heads, groups, size;
-    TgDim past;         /* 0: none is given */
-    TgValue operand[3]; /* as they are to be given; after packing only the first */
+    TgDim past;               /* 0: none is given */
+    TgValue operand[3];       /* as they are to be given; after packing only the first */
     const TgNodeInfo *rotary; /* of the queries, where both are taken in; or NULL */
-    Rows rows;         /* its own */
-    TgValue cos, sin;  /* the tables that they are of */
+    int64_t window;           /* keys that are seen up to one's own; 0: all */
+    Rows rows;                /* its own */
+    TgValue cos, sin;         /* the tables that they are of */
 } Candidate;
 
 typedef TG_VEC(Candidate) Candidates;
@@ -64,7 +64,7 @@ static bool read_sizes(Candidate *c)
 {
     const TgNodeInfo *n = c->n;
     for (uint32_t i = 0; i < 3; i++)
-        if (pass_rank(c->p->g, n->in[i]) != 3 || !target_has_kernel(c->p, TG_ms_GroupQueryAttention, n->in[i]))
+        if (pass_rank(c->p->g, n->in[i]) != 3)
             return false;
     c->heads = tg_attr_int(n, "q_num_heads");
     c->groups = tg_attr_int(n, "kv_num_heads");
@@ -84,16 +84,51 @@ static bool read_past(Candidate *c)
         return true;
     if (!key || !value || !same_type(c->p->g, key, value))
         return refuse(c, "GroupQueryAttention wants a past of keys and of values of one length");
-    if (c->p->options->target == TG_TARGET_ORT && type_of(c, QUERY)->dtype == TG_f32)
-        return refuse(c, "with a past, GroupQueryAttention of f32 is slower than Attention on the CPU");
     c->past = tg_type_of(c->p->g, key)->dim[2];
     return true;
 }
 
-static bool is_usual(const TgPass *p, const TgNodeInfo *n)
+/* See above: measured. */
+static bool is_slower(const Candidate *c)
 {
-    bool softmax = !tg_attr_has(n->attrs, "softmax_precision") || tg_attr_int(n, "softmax_precision") == TG_f32;
-    return softmax && !in(n, NONPAD) && (n->n_out < 4 || !is_read(p->g, n->out[3]));
+    return in(c->n, PAST_KEY) && c->p->options->target == TG_TARGET_ORT && type_of(c, QUERY)->dtype == TG_f32;
+}
+
+/* --- windows ------------------------------------------------------------------------------------------------ */
+
+/* A condition that says  key > query + past - w;  0: another one. */
+static int64_t window_of(const Candidate *c, const Attention *a, const Cond *cond)
+{
+    Tg *tg = c->p->tg;
+    Alphabet abc = a->abc;
+    Position at;
+    int64_t size, sign = cond->negated ? -1 : 1;
+    if (cond->kind != COND_BOOL || !position_compared(&abc, &cond->map, &at))
+        return 0;
+    Word keys = axes_index(&abc, &a->keys, NULL), queries = axes_index(&abc, &a->queries, NULL);
+    for (uint32_t i = 0; i < at.n; i++)
+        if (at.times[i] && !axes_same(&abc, &at.word[i], &keys) && !axes_same(&abc, &at.word[i], &queries))
+            return 0;
+    bool behind =
+        sign * position_times(&abc, &at, &keys) == 1 && sign * position_times(&abc, &at, &queries) == -1;
+    TgDim none = tg_dim(tg, 0), one = tg_dim(tg, 1);
+    TgDim base = cond->negated ? tg_dim_sub(tg, tg_dim_sub(tg, none, at.base), one) : at.base;
+    TgDim w = tg_dim_add(tg, tg_dim_add(tg, base, c->past), one);
+    return behind && tg_dim_known(w, &size) && size > 0 ? size : 0;
+}
+
+/* The mask hides what is ahead, or the flag does, and what is too far behind, for good. No row is hidden whole. */
+static bool read_window(Candidate *c)
+{
+    Attention *a = TG_NEW(tg_scratch(c->p->tg), Attention);
+    if (!attention_read_operator(c->p, c->n, a) || a->mask.n != 1)
+        return false;
+    const Layer *l = &a->mask.layer[0];
+    bool ahead = l->has_band ? l->band == c->past : a->is_causal;
+    if (!ahead || l->n != 1 || l->has_bias || l->is_loose || l->slice || !absorbs(l->hidden))
+        return false;
+    c->window = window_of(c, a, &l->cond[0]);
+    return c->window > 0;
 }
 
 /* --- rotary embedding --------------------------------------------------------------------------------------- */
@@ -172,7 +207,10 @@ static bool find_tables(Candidate *c, const Candidates *others)
         c->cos = rows->cos;
         c->sin = rows->sin;
     }
-    return c->sin && pass_rank(p->g, c->cos) == 2 && same_type(p->g, c->cos, c->sin);
+    bool found = c->sin && pass_rank(p->g, c->cos) == 2 && same_type(p->g, c->cos, c->sin);
+    if (!found)
+        c->cos = c->sin = 0;
+    return found;
 }
 
 static const TgNodeInfo *rotary_of(const Candidate *c, uint32_t slot)
@@ -191,7 +229,8 @@ static void take_rotary(Candidate *c, const Candidates *before)
     c->rows = rows_of(q);
     Rows of_keys = rows_of(k);
     int64_t half = pass_dim(p->g, c->rows.cos, -1), part = tg_attr_int(q, "rotary_embedding_dim");
-    bool alike = same_rows(&c->rows, &of_keys) && tg_attr_int(q, "interleaved") == tg_attr_int(k, "interleaved") &&
+    bool alike = same_rows(&c->rows, &of_keys) &&
+                 tg_attr_int(q, "interleaved") == tg_attr_int(k, "interleaved") &&
                  part == tg_attr_int(k, "rotary_embedding_dim");
     bool same_heads = tg_attr_int(q, "num_heads") == c->heads && tg_attr_int(k, "num_heads") == c->groups;
     if (!alike || !same_heads || (part ? part : c->size) != 2 * half)
@@ -199,7 +238,8 @@ static void take_rotary(Candidate *c, const Candidates *before)
     if (c->size % 16 || half % 8) {
         refuse(c, "GroupQueryAttention rotates heads of multiples of 16 elements, in multiples of 16");
     } else if (!find_tables(c, before)) {
-        refuse(c, "GroupQueryAttention rotates tokens by their places: nothing proves that these positions are");
+        refuse(c,
+               "GroupQueryAttention rotates tokens by their places: nothing proves that these positions are");
     } else {
         c->rotary = q;
         c->operand[QUERY] = q->in[0];
@@ -225,18 +265,27 @@ static void take_split(Candidate *c)
 static bool read(TgPass *p, TgNodeInfo *n, const Candidates *before, Candidate *c)
 {
     *c = (Candidate){.p = p, .n = n, .operand = {n->in[QUERY], n->in[KEY], n->in[VALUE]}};
-    if (!read_sizes(c) || !is_usual(p, n))
+    if (!read_sizes(c) || !attention_is_usual(p, n))
         return false;
-    if (!tg_attr_int(n, "is_causal"))
-        return c->groups != c->heads &&
-               refuse(c, "GroupQueryAttention hides what is ahead, and its mask hides more or less: padding may be on "
-                         "the left");
-    if (in(n, MASK))
-        return refuse(c, "GroupQueryAttention hides what is ahead and nothing else: padding may be on the left");
+    bool is_causal =
+        tg_attr_int(n, "is_causal") || tg_dim_is(type_of(c, QUERY)->dim[1], 1); /* nothing is ahead of one */
+    bool is_meant = is_causal || c->groups != c->heads;
+    if (!is_meant)
+        return false;
+    if (!is_causal && !in(n, MASK))
+        return refuse(c, "GroupQueryAttention hides what is ahead, here all is seen");
+    if (!target_has_kernel(p, TG_ms_GroupQueryAttention, n->in[QUERY]))
+        return refuse(c, "the target has no kernel of GroupQueryAttention for its elements");
     if (c->size % 8)
         return refuse(c, "GroupQueryAttention takes heads of multiples of 8 elements");
     if (!read_past(c))
         return false;
+    if (in(n, MASK) && !read_window(c))
+        return refuse(c,
+                      "GroupQueryAttention hides what is ahead or too far behind, and nothing else: padding "
+                      "may be on the left");
+    if (is_slower(c))
+        return refuse(c, "with a past, GroupQueryAttention of f32 is slower than Attention on the CPU");
     take_rotary(c, before);
     take_split(c);
     bool has_other = c->groups == c->heads && target_has_kernel(p, TG_ms_MultiHeadAttention, n->in[QUERY]);
@@ -266,7 +315,8 @@ static bool must_tell_lengths(const Candidate *c)
 {
     int64_t past;
     bool none = tg_dim_known(c->past, &past) && past == 0;
-    return !none && pass_dim(c->p->g, c->operand[QUERY], 0) != 1 && pass_dim(c->p->g, c->operand[QUERY], 1) != 1;
+    return !none && pass_dim(c->p->g, c->operand[QUERY], 0) != 1 &&
+           pass_dim(c->p->g, c->operand[QUERY], 1) != 1;
 }
 
 static bool make_tokens(const Candidate *c, Tokens *t)
@@ -276,7 +326,8 @@ static bool make_tokens(const Candidate *c, Tokens *t)
     TgValue length = past ? size_of(p, past, 2) : 0;
     TgValue all = past ? pass_op(p, TG_Add, NULL, 2, length, queries) : queries;
     TgValue one = pass_cast(p, pass_ints(p, 1, &(int64_t){1}), TG_i32);
-    *t = (Tokens){type_of(c, QUERY)->dim[0], type_of(c, QUERY)->dim[1], c->past, .total = pass_cast(p, all, TG_i32)};
+    *t = (Tokens){type_of(c, QUERY)->dim[0], type_of(c, QUERY)->dim[1], c->past,
+                  .total = pass_cast(p, all, TG_i32)};
     t->seqlens = for_every_entry(c, pass_op(p, TG_Sub, NULL, 2, t->total, one));
     if (must_tell_lengths(c))
         t->lengths = for_every_entry(c, pass_cast(p, queries, TG_i32));
@@ -307,6 +358,8 @@ static const TgAttrs *attributes(const Candidate *c)
         tg_attrs_float(&b, "scale", (float)tg_attr_float(c->n, "scale"));
     if (tg_attr_float(c->n, "softcap") != 0)
         tg_attrs_float(&b, "softcap", (float)tg_attr_float(c->n, "softcap"));
+    if (c->window)
+        tg_attrs_int(&b, "local_window_size", c->window);
     if (c->rotary)
         tg_attrs_int(&b, "do_rotary", 1);
     if (c->rotary && tg_attr_int(c->rotary, "interleaved"))
@@ -316,8 +369,14 @@ static const TgAttrs *attributes(const Candidate *c)
 
 static uint32_t operands(const Candidate *c, const Tokens *t, TgValue operand[OPERANDS])
 {
-    const TgValue first[] = {c->operand[QUERY], c->operand[KEY], c->operand[VALUE], in(c->n, PAST_KEY),
-                             in(c->n, PAST_VALUE), t->seqlens,   t->total,          c->cos,
+    const TgValue first[] = {c->operand[QUERY],
+                             c->operand[KEY],
+                             c->operand[VALUE],
+                             in(c->n, PAST_KEY),
+                             in(c->n, PAST_VALUE),
+                             t->seqlens,
+                             t->total,
+                             c->cos,
                              c->sin};
     for (uint32_t i = 0; i < OPERANDS; i++)
         operand[i] = i < sizeof first / sizeof *first ? first[i] : 0;
@@ -331,8 +390,10 @@ static void write(const Candidate *c, const Tokens *t)
     const TgNodeInfo *n = c->n;
     TgValue operand[OPERANDS], old[3], by[3];
     uint32_t n_in = operands(c, t, operand), count = 0;
-    bool presents = in(n, PAST_KEY) || (n->n_out > 2 && (is_read(p->g, n->out[1]) || is_read(p->g, n->out[2])));
-    TgNode node = tg_graph_add(p->g, TG_ms_GroupQueryAttention, attributes(c), n_in, operand, presents ? 3 : 1);
+    bool presents =
+        in(n, PAST_KEY) || (n->n_out > 2 && (is_read(p->g, n->out[1]) || is_read(p->g, n->out[2])));
+    TgNode node =
+        tg_graph_add(p->g, TG_ms_GroupQueryAttention, attributes(c), n_in, operand, presents ? 3 : 1);
     for (uint32_t i = 0; node && i < 3 && i < n->n_out; i++) {
         if (!is_read(p->g, n->out[i]))
             continue;
@@ -354,7 +415,8 @@ static void write(const Candidate *c, const Tokens *t)
 static uint32_t count_needed(TgPass *p, const Candidates *found, const AllTokens *tokens)
 {
     TgArena *scratch = tg_scratch(p->tg);
-    bool *wanted = TG_NEW_N(scratch, bool, p->g->values.n), *replaced = TG_NEW_N(scratch, bool, p->g->nodes.n);
+    bool *wanted = TG_NEW_N(scratch, bool, p->g->values.n),
+         *replaced = TG_NEW_N(scratch, bool, p->g->nodes.n);
     uint32_t n, count = tokens ? found->n : 0;
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; tokens && i < found->n; i++) {
@@ -386,7 +448,8 @@ static void find(TgPass *p, Candidates *found)
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
         Candidate c;
-        if (!info->dead && info->op == TG_Attention && is_read(p->g, info->out[0]) && read(p, info, found, &c))
+        if (!info->dead && info->op == TG_Attention && is_read(p->g, info->out[0]) &&
+            read(p, info, found, &c))
             TG_PUSH(tg_scratch(p->tg), found, c);
     }
 }

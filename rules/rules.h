@@ -32,7 +32,7 @@ typedef struct {
     TgRuleClass class;
     double bound; /* of an approx rule */
     int level;    /* used from this -O level on */
-    TgTarget target; /* used for it only, when all else is done; or for any */
+    TgTarget target; /* used for what takes it only (tg_target_takes), when all else is done; or for any */
     bool on;      /* takes part in matching */
 } TgRuleInfo;
 

@@ -26,7 +26,8 @@ const char *const *tg_target_names(int *n)
 
 bool tg_target_takes(TgTarget target, TgTarget meant)
 {
-    return meant == TG_TARGET_ANY || meant == target || (meant == TG_TARGET_ORT && target == TG_TARGET_ORT_CUDA);
+    return meant == TG_TARGET_ANY || meant == target ||
+           (meant == TG_TARGET_ORT && target == TG_TARGET_ORT_CUDA);
 }
 
 static unsigned bit_of(TgDtype dtype)
