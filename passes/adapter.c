@@ -68,36 +68,27 @@ static bool read_way(TgPass *p, TgValue v, TgValue x, Way *way)
     return way->linears >= 2 && way->stage[way->n - 1].is_linear;
 }
 
-/* A sum: Add, or a Gemm that adds what was computed. */
-typedef struct {
-    TgNodeInfo *node;
-    TgValue base, side;
-    Fc last; /* Gemm: the product itself, without what it adds; product NULL: Add */
-} Sum;
-
-static bool read_sum(const TgPass *p, TgNodeInfo *n, uint32_t way_round, Sum *sum)
-{
-    *sum = (Sum){.node = n};
-    if (n->op == TG_Add) {
-        sum->base = n->in[way_round];
-        sum->side = n->in[1 - way_round];
-        return sum->base != sum->side && tg_used_once(p->g, sum->base) && tg_used_once(p->g, sum->side);
-    }
-    if (n->op != TG_Gemm || way_round || !fc_without_sum(p, n, &sum->last) || is_const(p->g, in(n, 2)))
-        return false;
-    sum->base = in(n, 2);
-    return sum->base && tg_used_once(p->g, sum->base);
-}
-
-static bool read_adapter(TgPass *p, const Sum *sum, Fc *base, Way *way)
+/* n adds an adapter to a FullyConnected: Add, in either order; or a Gemm, whose own product is the FullyConnected, or
+ * the last one of the adapter. */
+static bool read_adapter(TgPass *p, TgNodeInfo *n, bool other, Fc *base, Way *way)
 {
     *way = (Way){0};
-    if (!same_type(p->g, sum->base, sum->node->out[0]) || !fc_of(p, sum->base, base))
+    if (n->op == TG_Add) {
+        TgValue first = n->in[other], side = n->in[!other];
+        return first != side && same_type(p->g, first, side) && tg_used_once(p->g, first) &&
+               tg_used_once(p->g, side) && fc_of(p, first, base) && read_way(p, side, base->x, way);
+    }
+    Fc product;
+    TgValue added = n->op == TG_Gemm ? in(n, 2) : 0;
+    if (!added || is_const(p->g, added) || !tg_used_once(p->g, added) || !same_type(p->g, added, n->out[0]) ||
+        !fc_without_sum(p, n, &product))
         return false;
-    if (!sum->last.product)
-        return same_type(p->g, sum->side, sum->base) && read_way(p, sum->side, base->x, way);
-    add_stage(way, (Stage){.is_linear = true, .fc = sum->last});
-    return read_way(p, sum->last.x, base->x, way);
+    if (other) {
+        *base = product;
+        return read_way(p, added, base->x, way);
+    }
+    add_stage(way, (Stage){.is_linear = true, .fc = product});
+    return fc_of(p, added, base) && read_way(p, product.x, base->x, way);
 }
 
 /* --- merging ------------------------------------------------------------------------------------- */
@@ -145,26 +136,25 @@ static TgValue merge(TgPass *p, const Fc *base, const Way *way)
     return constant ? fc_make(p, base, base->x, weight, bias) : 0;
 }
 
-static void explain(TgPass *p, const Sum *sum, const Fc *base, const Way *way, const char *decision)
+static void explain(TgPass *p, const TgNodeInfo *sum, const Fc *base, const Way *way, const char *decision)
 {
     double weight = (double)base->k * (double)base->n;
-    pass_explain(p, sum->node,
+    pass_explain(p, sum,
                  "adapter of rank %lld: as it is %.0f products for each row, as one weight beside the other "
-                 "%.0f, in that "
-                 "weight none: %s",
+                 "%.0f, in that weight none: %s",
                  (long long)way->rank, way->products, weight, decision);
 }
 
-static bool merge_adapter(TgPass *p, TgNodeInfo *n, uint32_t way_round)
+/* False: n adds none. */
+static bool merge_adapter(TgPass *p, TgNodeInfo *n, bool other)
 {
-    Sum sum;
     Fc base;
     Way way;
-    if (!read_sum(p, n, way_round, &sum) || !read_adapter(p, &sum, &base, &way))
+    if (!read_adapter(p, n, other, &base, &way))
         return false;
     if (!p->options->merge_lora) {
         bool low = way.products < (double)base.k * (double)base.n;
-        explain(p, &sum, &base, &way,
+        explain(p, n, &base, &way,
                 low ? "stays as it is (--merge-lora: into the weight)" : "into the weight, by way of one");
         return true;
     }
@@ -175,7 +165,7 @@ static bool merge_adapter(TgPass *p, TgNodeInfo *n, uint32_t way_round)
     p->vouched = false;
     if (!made || !same_type(p->g, made, n->out[0]))
         return true;
-    explain(p, &sum, &base, &way, "into the weight (--merge-lora)");
+    explain(p, n, &base, &way, "into the weight (--merge-lora)");
     pass_count(p, "merge-adapter");
     pass_replace(p, n->out[0], made, "merge-adapter");
     return true;
@@ -187,7 +177,7 @@ void pass_adapter(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        if (info->n_out && is_read(p->g, info->out[0]) && !merge_adapter(p, info, 0))
-            merge_adapter(p, info, 1);
+        if (info->n_out && is_read(p->g, info->out[0]) && !merge_adapter(p, info, false))
+            merge_adapter(p, info, true);
     }
 }

@@ -8,15 +8,26 @@ enum { MOST = 16 };
 
 /* --- sums ------------------------------------------------------------------------------------------------------------------ */
 
+/* n adds two of them: an Add, or a Gemm whose third operand is the other one. */
+static bool read_sum(TgPass *p, TgNodeInfo *n, Fc *a, Fc *b)
+{
+    if (n->op == TG_Add)
+        return n->in[0] != n->in[1] && tg_used_once(p->g, n->in[0]) && tg_used_once(p->g, n->in[1]) &&
+               fc_of(p, n->in[0], a) && fc_of(p, n->in[1], b);
+    TgValue other = n->op == TG_Gemm ? in(n, 2) : 0;
+    return other && tg_used_once(p->g, other) && same_type(p->g, other, n->out[0]) && fc_without_sum(p, n, a) &&
+           fc_of(p, other, b);
+}
+
 static void merge_sum(TgPass *p, TgNodeInfo *n)
 {
     Fc a, b;
-    if (n->in[0] == n->in[1] || !tg_used_once(p->g, n->in[0]) || !tg_used_once(p->g, n->in[1]) ||
-        !fc_of(p, n->in[0], &a) || !fc_of(p, n->in[1], &b) || a.x != b.x || a.transposed != b.transposed || a.n != b.n ||
-        a.product->op != b.product->op || !fc_owns_weight(p, &a) || !fc_owns_weight(p, &b) || !pass_may(p))
+    if (!read_sum(p, n, &a, &b) || a.x != b.x || a.n != b.n || !fc_owns_weight(p, &a) || !fc_owns_weight(p, &b) ||
+        !pass_may(p))
         return;
     p->vouched = true;
-    TgValue weight = pass_op(p, TG_Add, NULL, 2, a.weight, b.weight);
+    TgValue other = fc_weight_like(p, &a, &b);
+    TgValue weight = other ? pass_op(p, TG_Add, NULL, 2, a.weight, other) : 0;
     TgValue bias = a.bias && b.bias ? pass_op(p, TG_Add, NULL, 2, a.bias, b.bias) : a.bias ? a.bias : b.bias;
     TgValue made = fc_make(p, &a, a.x, weight, bias);
     p->vouched = false;
@@ -142,7 +153,7 @@ void pass_linear(TgPass *p)
     uint32_t n;
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; p->options->level >= 2 && i < n; i++) /* sums first: they need no Split */
-        if (tg_node(p->g, nodes[i])->op == TG_Add && is_read(p->g, tg_node(p->g, nodes[i])->out[0]))
+        if (tg_node(p->g, nodes[i])->n_out && is_read(p->g, tg_node(p->g, nodes[i])->out[0]))
             merge_sum(p, tg_node(p->g, nodes[i]));
     tg_remove_dead(p->g); /* what was summed must not be merged again */
     for (uint32_t i = 0; i < n; i++) {
