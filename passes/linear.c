@@ -106,11 +106,39 @@ static bool may_move(const TgPass *p, const Fc *fc, uint32_t n)
     return p->options->level >= 2 || size <= CLEANING_MOVES;
 }
 
+/* Every reader is a view: then one view in front of the Split does for all. */
+static bool is_only_viewed(const TgGraph *g, TgValue v)
+{
+    const TgValueInfo *info = tg_value(g, v);
+    for (uint32_t i = 0; i < info->uses.n; i++)
+        if (tg_node(g, info->uses.at[i].node)->op != TG_Reshape)
+            return false;
+    return info->uses.n && !info->returned;
+}
+
+/* A Split moves all that was computed once more. On a CPU that takes a twelfth of the time of the product itself (128 rows,
+ * 1024 to 5632 columns), so it must save a node. */
+static bool saves_nodes(TgPass *p, const Fc *fc, uint32_t n)
+{
+    uint32_t before = 0;
+    bool viewed = true, adds = false;
+    for (uint32_t i = 0; i < n; i++) {
+        bool add = fc[i].bias && fc[i].product->op == TG_MatMul;
+        before += 1u + add;
+        adds = adds || add;
+        viewed = viewed && is_only_viewed(p->g, fc[i].out);
+    }
+    if (before > 2u + adds || viewed)
+        return true;
+    pass_explain(p, fc->product, "refused: side by side they need a Split, which is no less work than they are");
+    return false;
+}
+
 static void merge_side_by_side(TgPass *p, TgValue x)
 {
     Fc fc[MOST];
     uint32_t n = group_of(p, x, fc);
-    if (n < 2 || !may_move(p, fc, n) || !pass_may(p))
+    if (n < 2 || !may_move(p, fc, n) || !saves_nodes(p, fc, n) || !pass_may(p))
         return;
     TgValue bias = 0;
     p->vouched = true;
