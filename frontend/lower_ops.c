@@ -103,22 +103,35 @@ bool lower_allow_zero(TgGraph *g, TgNode n)
 /* Sizes of `parts` parts of `size` elements, the last one smaller. */
 static void part_sizes(int64_t size, int64_t parts, int64_t *out)
 {
-    int64_t each = (size + parts - 1) / parts;
+    int64_t each = size / parts + (size % parts != 0);
     for (int64_t i = 0, left = size; i < parts; i++, left -= each)
         out[i] = left < 0 ? 0 : left < each ? left : each;
+}
+
+/* Attribute "axis", counted from the front; false: there is no such axis (of a scalar: 0), the node cannot run. */
+static bool axis_of(TgGraph *g, TgNode n, const TgType *type, int64_t *axis)
+{
+    int64_t least = type->rank ? -type->rank : -1, most = type->rank ? type->rank - 1 : 0;
+    *axis = tg_attr_int(tg_node(g, n), "axis");
+    if (*axis < least || *axis > most)
+        return false;
+    *axis += *axis < 0 ? -least : 0;
+    return true;
 }
 
 /* Parts were equal unless their sizes were given. */
 bool lower_split_count(TgGraph *g, TgNode n)
 {
     enum { MAX_PARTS = 256 };
-    int64_t size, axis = tg_attr_int(tg_node(g, n), "axis"), parts = tg_node(g, n)->n_out, sizes[MAX_PARTS];
+    int64_t size, axis, parts = tg_node(g, n)->n_out, sizes[MAX_PARTS];
     TgValue x = operand(g, n, 0);
     drop_attr(g, n, "num_outputs");
     if (operand(g, n, 1) || !type_known(g, x))
         return true;
-    axis += axis < 0 ? tg_type_of(g, x)->rank : 0;
-    if (!tg_dim_known(tg_type_of(g, x)->dim[axis], &size) || size % parts == 0)
+    const TgType *type = tg_type_of(g, x);
+    if (!type->rank || !axis_of(g, n, type, &axis))
+        return false;
+    if (!tg_dim_known(type->dim[axis], &size) || size % parts == 0)
         return true;
     if (parts > MAX_PARTS)
         return false;
@@ -324,13 +337,14 @@ bool lower_softmax(TgGraph *g, TgNode n)
         return axis == -1;
     }
     const TgType *type = tg_type_of(g, x);
-    axis += axis < 0 ? type->rank : 0;
+    if (!axis_of(g, n, type, &axis))
+        return false;
     if (axis == type->rank - 1 && unflatten(g, n))
         return true;
     for (int64_t i = axis + 1; i < type->rank; i++)
         if (!tg_dim_is(type->dim[i], 1))
             return swap_axes(g, n, type->rank, axis);
-    put_int(g, n, "axis", axis < 0 ? 0 : axis);
+    put_int(g, n, "axis", axis);
     return true;
 }
 

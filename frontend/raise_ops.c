@@ -38,7 +38,8 @@ bool raise_broadcast(TgGraph *g, TgNode n)
             return false;
         int32_t rank = tg_type_of(g, a)->rank;
         int64_t axis = int_attr(g, n, "axis", 0);
-        int64_t behind = rank - (axis < 0 ? axis + rank : axis) - tg_type_of(g, b)->rank;
+        axis += axis < 0 ? rank : 0;
+        int64_t behind = axis < 0 ? -1 : rank - axis - tg_type_of(g, b)->rank;
         if (behind < 0 || behind >= TG_MAX_RANK)
             return false;
         if (behind > 0 && !(b = append_ones(g, b, (int32_t)behind)))

@@ -5,6 +5,8 @@
  * in how q, k and v come about (projected here, given, packed; with a past in front), and in how masks are
  * spelt: everything that masks becomes one term that is added to the scores. Sizes: B batch, N heads, S
  * queries, T keys, H size of a head. */
+#include <math.h>
+
 #include "define.h"
 
 /* --- heads ---------------------------------------------------------------------------------------------- */
@@ -107,11 +109,12 @@ static TgValue causal_term(TgDefine *d, TgValue q, TgValue k)
 
 /* --- the common end ------------------------------------------------------------------------------------- */
 
+/* Kernels of 16 bits have scores of 32: what is scaled before the product overflows no earlier than it must. */
 static TgValue scores(TgDefine *d, TgValue q, TgValue k)
 {
     double given = attr_f(d, "scale");
     TgValue scale = given != 0 ? num(d, q, given) : Reciprocal(d, Sqrt(d, num(d, q, (double)need_dim(d, q, 3))));
-    return Mul(d, MatMul(d, q, SwapLast(d, k)), scale);
+    return MatMul(d, Mul(d, q, scale), SwapLast(d, k));
 }
 
 /* q [B, N, S, H], k and v [B, N, T, H]; `bias` as ONNX Runtime adds it, 0: none. Result [B, S, N * H]. */
@@ -236,10 +239,14 @@ bool define_ms_MultiHeadAttention(TgDefine *d)
 
 /* --- GroupQueryAttention -------------------------------------------------------------------------------- */
 
-/* Where the tokens of each batch entry stand. */
+enum { K_SCALE = 12, V_SCALE, Q_NORM, K_NORM, QUERY_LENGTHS };
+
+/* Where the tokens of each batch entry stand. What the operator leaves open, rows of a query or a cache behind the
+ * last token, is whatever comes out here. */
 typedef struct {
     TgValue longest; /* i64[1]: total_sequence_length */
-    TgValue past;    /* i64[B, 1]: tokens before this step */
+    TgValue fresh;   /* i64[B] or i64[1]: tokens of this step */
+    TgValue past;    /* i64[B, 1]: tokens before it */
     TgValue queries; /* i64[B, S]: positions of the new tokens */
     TgValue stored;  /* i64[C]: positions of the present, which may be a buffer with room to spare */
     TgValue keys;    /* i64[T]: those that may be seen */
@@ -248,11 +255,12 @@ typedef struct {
 static Places places(TgDefine *d, TgValue query)
 {
     Places p;
-    TgValue s = size_of(d, query, 1), zero = int0(d, 0);
+    TgValue s = size_of(d, query, 1), zero = int0(d, 0), given = arg(d, QUERY_LENGTHS);
     TgValue total = Add(d, Cast(d, Reshape(d, arg(d, 5), int1(d, -1)), TG_i64), int0(d, 1));
     p.longest = Reshape(d, Cast(d, arg(d, 6), TG_i64), int1(d, 1));
     TgValue length = arg(d, 3) ? size_op(d, TG_Max, p.longest, size_of(d, arg(d, 3), 2)) : p.longest;
-    p.past = Unsqueeze(d, Max(d, Sub(d, total, s), zero), 1);
+    p.fresh = given ? Cast(d, given, TG_i64) : s;
+    p.past = Unsqueeze(d, Max(d, Sub(d, total, p.fresh), zero), 1);
     p.queries = Add(d, p.past, Counting(d, s));
     p.stored = Counting(d, length);
     p.keys = Counting(d, p.longest);
@@ -260,12 +268,13 @@ static Places places(TgDefine *d, TgValue query)
 }
 
 /* Positions for the rotation. Those that the node is given hold for a later step; a first prompt, which is as
- * long as all of it, takes only the very first of them and counts on. */
+ * long as all of it, takes only the very first of them and counts on. Where the lengths of the queries are given, there
+ * is no first prompt. */
 static TgValue rotary_positions(TgDefine *d, const Places *p, TgValue query)
 {
     TgValue given = arg(d, 9), s = size_of(d, query, 1);
-    if (!given)
-        return p->queries;
+    if (!given || arg(d, QUERY_LENGTHS))
+        return given ? given : p->queries;
     TgValue start = Slice(d, Slice(d, given, 0, 0, 1), 1, 0, 1);
     return Where(d, Equal(d, p->longest, s), Add(d, start, Counting(d, s)), given);
 }
@@ -273,7 +282,7 @@ static TgValue rotary_positions(TgDefine *d, const Places *p, TgValue query)
 /* The past with the new tokens behind each entry's own length: [B, G, C, H]; zeros behind the last token. */
 static TgValue present(TgDefine *d, const Places *p, TgValue past, TgValue fresh)
 {
-    TgValue s = size_of(d, fresh, 2), all = past ? Concat2(d, 2, past, fresh) : fresh;
+    TgValue all = past ? Concat2(d, 2, past, fresh) : fresh;
     TgValue old = past ? size_of(d, past, 2) : int1(d, 0);
     TgValue last = size_sub(d, size_of(d, all, 2), int1(d, 1));
     TgValue moved = Add(d, Sub(d, p->stored, p->past), old);
@@ -282,7 +291,7 @@ static TgValue present(TgDefine *d, const Places *p, TgValue past, TgValue fresh
                             size_of(d, fresh, 3));
     TgValue index = Expand(d, Unsqueeze(d, Unsqueeze(d, source, 1), 3), shape);
     TgValue found = op_axis(d, TG_GatherElements, 2, 2, (TgValue[]){all, index});
-    TgValue filled = Less(d, p->stored, Add(d, p->past, s));
+    TgValue filled = Less(d, p->stored, Add(d, p->past, Unsqueeze(d, p->fresh, -1)));
     return Where(d, Unsqueeze(d, Unsqueeze(d, filled, 1), 3), found, num(d, found, 0));
 }
 
@@ -315,8 +324,8 @@ static TgValue softmax_with_sink(TgDefine *d, TgValue x)
     return Slice(d, Softmax(d, Concat2(d, 3, x, column), -1), 3, 0, -1);
 }
 
-/* Scores [B, N, S, T] with the soft cap and the bias; what is ahead of a query, or too far behind it, is
- * lowest. */
+/* Scores [B, N, S, T] with the soft cap and the bias; what is ahead of a query, or too far behind it, the
+ * kernels do not look at. */
 static TgValue windowed(TgDefine *d, const Places *p, TgValue x)
 {
     const double cap = attr_f(d, "softcap");
@@ -328,7 +337,7 @@ static TgValue windowed(TgDefine *d, const Places *p, TgValue x)
     TgValue query = Unsqueeze(d, p->queries, 2), seen = LessOrEqual(d, p->keys, query); /* [B, S, T] */
     if (window > 0)
         seen = And(d, seen, Greater(d, p->keys, Sub(d, query, int0(d, window))));
-    return Where(d, Unsqueeze(d, seen, 1), x, lowest(d, x));
+    return Where(d, Unsqueeze(d, seen, 1), x, num(d, x, -INFINITY));
 }
 
 static bool plain_group_query(TgDefine *d)
@@ -338,9 +347,11 @@ static bool plain_group_query(TgDefine *d)
     for (size_t i = 0; i < sizeof newer / sizeof *newer; i++)
         if (attr_given(d, newer[i]))
             return define_refuse(d, "an attribute of a newer version");
-    if (!attr_is(d, "k_quant_type", "NONE") || !attr_is(d, "v_quant_type", "NONE") || arg(d, 12)
-        || arg(d, 13))
+    if (!attr_is(d, "k_quant_type", "NONE") || !attr_is(d, "v_quant_type", "NONE") || arg(d, K_SCALE) ||
+        arg(d, V_SCALE))
         return define_refuse(d, "a quantized cache");
+    if (arg(d, Q_NORM) || arg(d, K_NORM))
+        return define_refuse(d, "norms of queries and keys");
     if (heads < 1 || groups < 1 || heads % groups != 0 || attr_i(d, "qk_output") || wants(d, 3))
         return define_refuse(d, "heads in uneven groups, or scores as an output");
     return true;

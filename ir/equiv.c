@@ -108,6 +108,8 @@ static bool pair_uninterpreted(Equiv *e, TgName *why)
 static TgValue input_like(const Equiv *e, uint32_t index)
 {
     TgName name = tg_value(e->a, e->a->inputs.at[index])->name;
+    if (name && index < e->b->inputs.n && tg_value(e->b, e->b->inputs.at[index])->name == name)
+        return e->b->inputs.at[index]; /* it mostly stands at the same place */
     for (uint32_t i = 0; name && i < e->b->inputs.n; i++)
         if (tg_value(e->b, e->b->inputs.at[i])->name == name)
             return e->b->inputs.at[i];

@@ -32,46 +32,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "equiv_parts.h"
-
-enum {
-    FIXED = 9,    /* numbers below stay what they are */
-    VALUES = 64,  /* constants of more elements are weights, masks or indices: any will do ... */
-    TABLE = 8192, /* ... or, in the second form, those of more than these */
-    NUMBERS = 24, /* different large sizes in one question */
-    RELATIONS = 64,
-    SIDE = 8,       /* numbers on each side of a relation */
-    MOST = 1 << 30, /* larger integers are no sizes (ends of Slices) */
-    IMAGES = 1024,  /* those of sizes that change are below */
-    STARTS = 6      /* ways to choose them */
-};
-
-/* left[0] op left[1] op ... = right[0] op right[1] op ... */
-typedef struct {
-    bool sum; /* else product */
-    uint32_t n_left, n_right;
-    int64_t left[SIDE], right[SIDE];
-} Relation;
-
-typedef struct {
-    EquivProblem *p;
-    Tg *tg;
-    uint32_t n, n_relations;
-    int64_t from[NUMBERS], to[NUMBERS]; /* ascending; to is 0 until chosen */
-    bool occurs[IMAGES];                /* in the graphs, by itself or in the value of a float */
-    Relation relation[RELATIONS];
-    bool failed;
-} Shrink;
+#include "equiv_shrink.h"
 
 /* --- any weights ---------------------------------------------------------------------------------------- */
-
-static bool is_weight(const TgGraph *g, TgValue v)
-{
-    const TgValueInfo *info = tg_value(g, v);
-    TgPayload payload = info->tensor ? info->tensor->payload : TG_SPLAT;
-    return info->origin == TG_V_CONST && (info->uses.n || info->returned) && payload != TG_SPLAT &&
-           payload != TG_RECIPE && payload != TG_STRINGS && tg_dtype_class(info->tensor->dtype) != TG_CLASS_C;
-}
 
 /* One input in both graphs for every tensor that one of them has; inputs stay paired by position. */
 static void free_tensor(EquivProblem *p, const TgTensor *t)
@@ -83,7 +46,7 @@ static void free_tensor(EquivProblem *p, const TgTensor *t)
         TgGraph *g = graphs[i];
         TgValue in = tg_graph_input(g, type, name);
         for (TgValue v = 1; v < in; v++)
-            if (is_weight(g, v) && tg_value(g, v)->tensor == t)
+            if (shrink_is_weight(g, v) && tg_value(g, v)->tensor == t)
                 tg_replace(g, v, in);
     }
 }
@@ -93,273 +56,25 @@ static void free_weights(EquivProblem *p, size_t more_than)
     TgGraph *const graphs[] = {p->a->graph, p->b->graph};
     for (int i = 0; i < 2; i++)
         for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++)
-            if (is_weight(graphs[i], v) && tg_value(graphs[i], v)->tensor->count > more_than)
+            if (shrink_is_weight(graphs[i], v) && tg_value(graphs[i], v)->tensor->count > more_than)
                 free_tensor(p, tg_value(graphs[i], v)->tensor);
-}
-
-/* --- which numbers there are ---------------------------------------------------------------------------- */
-
-static int64_t magnitude(int64_t n)
-{
-    return n == INT64_MIN ? INT64_MAX : n < 0 ? -n : n;
-}
-
-static int32_t index_of(const Shrink *s, int64_t n)
-{
-    for (uint32_t i = 0; i < s->n; i++)
-        if (s->from[i] == n)
-            return (int32_t)i;
-    return -1;
-}
-
-static void add_number(Shrink *s, int64_t n)
-{
-    if (n < FIXED || n > MOST || index_of(s, n) >= 0)
-        return;
-    if (s->n == NUMBERS) {
-        s->failed = true;
-        return;
-    }
-    uint32_t i = s->n++;
-    for (; i > 0 && s->from[i - 1] > n; i--)
-        s->from[i] = s->from[i - 1];
-    s->from[i] = n;
-}
-
-/* n stays what it is, unless it is a size as well. */
-static void occurs(Shrink *s, int64_t n)
-{
-    if (magnitude(n) < IMAGES)
-        s->occurs[magnitude(n)] = true;
-}
-
-/* Integers that x may stand for: a scale is often the inverse of a size, or of its root. */
-static void occurs_in(Shrink *s, double x)
-{
-    const double forms[] = {fabs(x), 1 / fabs(x), x * x, 1 / (x * x)};
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-        if (forms[i] > 0.5 && forms[i] < IMAGES - 1 && fabs(forms[i] - rint(forms[i])) < 1e-6 * forms[i])
-            occurs(s, (int64_t)rint(forms[i]));
-}
-
-static void add_sizes(Shrink *s, const TgType *t)
-{
-    int64_t n;
-    for (int32_t i = 0; t->kind == TG_TENSOR && i < t->rank; i++) {
-        if (!tg_dim_known(t->dim[i], &n))
-            continue;
-        add_number(s, n);
-        occurs(s, n);
-    }
-}
-
-static void add_elements(Shrink *s, const TgTensor *t)
-{
-    size_t n = t->payload == TG_SPLAT && t->count ? 1 : t->count;
-    bool real = tg_is_float(t->dtype);
-    if (n > VALUES || t->payload == TG_RECIPE || (!real && !tg_is_integer(t->dtype)))
-        return;
-    for (size_t i = 0; i < n; i++) {
-        if (real)
-            occurs_in(s, tg_tensor_float(s->tg, t, i));
-        else
-            occurs(s, tg_tensor_int(s->tg, t, i));
-    }
-}
-
-static void add_relation(Shrink *s, const Relation *r)
-{
-    bool trivial = r->n_left == 1 && r->n_right == 1 && r->left[0] == r->right[0];
-    if (trivial || !r->n_left || !r->n_right)
-        return;
-    if (s->n_relations == RELATIONS)
-        s->failed = true;
-    else
-        s->relation[s->n_relations++] = *r;
-}
-
-static bool put(int64_t *list, uint32_t *n, int64_t x)
-{
-    return *n < SIDE ? (list[(*n)++] = x, true) : false;
-}
-
-/* The fixed sizes of x that y does not have as well. */
-static bool rest_of(const TgType *x, const TgType *y, int64_t *list, uint32_t *n)
-{
-    bool taken[TG_MAX_RANK] = {false};
-    for (int32_t i = 0; i < x->rank; i++) {
-        int64_t size;
-        int32_t k = 0;
-        while (k < y->rank && (taken[k] || y->dim[k] != x->dim[i]))
-            k++;
-        if (k < y->rank)
-            taken[k] = true;
-        else if (tg_dim_known(x->dim[i], &size) && size != 1 && !put(list, n, size))
-            return false;
-    }
-    return true;
-}
-
-static void relate_reshape(Shrink *s, const TgType *x, const TgType *y)
-{
-    Relation r = {0};
-    if (x->kind != TG_TENSOR || y->kind != TG_TENSOR || x->rank < 0 || y->rank < 0)
-        return;
-    if (!rest_of(x, y, r.left, &r.n_left) || !rest_of(y, x, r.right, &r.n_right))
-        s->failed = true;
-    if (!r.n_left && r.n_right)
-        return; /* symbolic sizes take part: inference will tell */
-    add_relation(s, &r);
-}
-
-static int64_t size_at(const TgType *t, int64_t axis)
-{
-    int64_t n;
-    axis += axis < 0 ? t->rank : 0;
-    return t->kind == TG_TENSOR && axis >= 0 && axis < t->rank && tg_dim_known(t->dim[axis], &n) ? n : -1;
-}
-
-/* whole = the sum of the parts along the axis */
-static void relate_parts(Shrink *s, const TgGraph *g, TgValue whole, uint32_t n, const TgValue *part,
-                         int64_t axis)
-{
-    Relation r = {.sum = true};
-    int64_t size = size_at(tg_type_of(g, whole), axis);
-    bool fits = size >= 0 && put(r.left, &r.n_left, size);
-    for (uint32_t i = 0; i < n && fits; i++) {
-        size = size_at(tg_type_of(g, part[i]), axis);
-        fits = size >= 0 && put(r.right, &r.n_right, size);
-    }
-    if (fits)
-        add_relation(s, &r);
-}
-
-/* What a Slice leaves: end = start + size, counted from whichever side the start is. */
-static void relate_slice(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
-{
-    int64_t start[VALUES], end[VALUES], axis[VALUES];
-    uint32_t k, m, l;
-    if (n->n_in < 4 || !tg_const_ints(g, n->in[1], VALUES, start, &k) ||
-        !tg_const_ints(g, n->in[2], VALUES, end, &m) || !tg_const_ints(g, n->in[3], VALUES, axis, &l) ||
-        k != m || k != l)
-        return;
-    for (uint32_t i = 0; i < k; i++) {
-        int64_t whole = size_at(tg_type_of(g, n->in[0]), axis[i]),
-                size = size_at(tg_type_of(g, n->out[0]), axis[i]);
-        if (whole < 0 || size < 0 || start[i] == 0)
-            continue;
-        int64_t from = start[i] < 0 ? whole + start[i] : start[i], to = end[i] < 0 ? whole + end[i] : end[i];
-        to = to > whole ? whole : to;
-        Relation r = {.sum = true, .n_left = 1, .n_right = 2, .left = {to}, .right = {from, size}};
-        if (from > 0 && to - from == size) {
-            add_number(s, from);
-            add_relation(s, &r);
-        }
-    }
-}
-
-/* Sizes that attributes name stay, and what they split is a multiple of them. */
-static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
-{
-    static const char *const heads[] = {"q_num_heads", "num_heads", "kv_num_heads"};
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        int64_t by = tg_attr_has(n->attrs, heads[i]) ? tg_attr_int(n, heads[i]) : 0;
-        for (uint32_t k = 0; k < n->n_in && by > 1; k++) {
-            int64_t size = n->in[k] ? size_at(tg_type_of(g, n->in[k]), -1) : -1;
-            if (size < FIXED || size % by)
-                continue;
-            Relation r = {.n_left = 1, .n_right = 2, .left = {size}, .right = {by, size / by}};
-            add_number(s, size / by);
-            add_relation(s, &r);
-        }
-    }
-}
-
-static void keep(Shrink *s, int64_t n)
-{
-    occurs(s, n);
-    add_number(s, magnitude(n));
-    int32_t i = index_of(s, magnitude(n));
-    if (i >= 0)
-        s->to[i] = s->from[i];
-}
-
-static void keep_attributes(Shrink *s, const TgNodeInfo *n)
-{
-    for (uint32_t i = 0; i < n->attrs->n; i++) {
-        const TgAttr *a = &n->attrs->at[i];
-        if (a->kind == TG_A_FLOAT)
-            occurs_in(s, a->u.f);
-        if (a->kind == TG_A_INT)
-            keep(s, a->u.i);
-        for (uint32_t k = 0; a->kind == TG_A_INTS && k < a->n; k++)
-            keep(s, a->u.ints[k]);
-    }
-}
-
-static void relate(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
-{
-    switch (n->op) {
-    case TG_Reshape:
-    case TG_Flatten: relate_reshape(s, tg_type_of(g, n->in[0]), tg_type_of(g, n->out[0])); break;
-    case TG_Concat: relate_parts(s, g, n->out[0], n->n_in, n->in, tg_attr_int(n, "axis")); break;
-    case TG_Split: relate_parts(s, g, n->in[0], n->n_out, n->out, tg_attr_int(n, "axis")); break;
-    case TG_Slice: relate_slice(s, g, n); break;
-    default: relate_heads(s, g, n); break;
-    }
-}
-
-/* In the second form the constants that are left keep their elements, hence their sizes. */
-static void keep_tables(Shrink *s, const TgGraph *g)
-{
-    int64_t n;
-    for (TgValue v = 1; v < g->values.n; v++) {
-        const TgType *t = tg_type_of(g, v);
-        for (int32_t i = 0; is_weight(g, v) && i < t->rank; i++)
-            if (tg_dim_known(t->dim[i], &n))
-                keep(s, n);
-    }
-}
-
-static bool is_dummy(const EquivProblem *p, const TgGraph *g, TgValue v)
-{
-    for (uint32_t i = 0; i < p->dummies.n; i++)
-        if (p->dummies.at[i].g == g && p->dummies.at[i].v == v)
-            return true;
-    return false;
-}
-
-static void collect(Shrink *s, TgGraph *g)
-{
-    for (TgValue v = 1; v < g->values.n; v++) {
-        const TgValueInfo *info = tg_value(g, v);
-        bool constant = info->origin == TG_V_CONST;
-        if (constant && !info->uses.n && !info->returned)
-            continue;
-        add_sizes(s, info->type);
-        if (constant && info->tensor && !is_dummy(s->p, g, v))
-            add_elements(s, info->tensor);
-    }
-    for (TgNode i = 1; i < g->nodes.n; i++) {
-        s->failed |= tg_node(g, i)->n_sub != 0;
-        relate(s, g, tg_node(g, i));
-    }
 }
 
 /* --- choosing ------------------------------------------------------------------------------------------- */
 
 static int64_t mapped(const Shrink *s, int64_t n)
 {
-    int32_t i = index_of(s, magnitude(n));
+    int32_t i = shrink_index(s, shrink_magnitude(n));
     return i < 0 ? n : n < 0 ? -s->to[i] : s->to[i];
 }
 
-static int64_t fold(const Relation *r, int64_t acc, int64_t x)
+static bool fold(const Relation *r, int64_t x, int64_t *value)
 {
-    return r->sum ? acc + x : acc * x;
+    return r->sum ? !__builtin_add_overflow(*value, x, value) : !__builtin_mul_overflow(*value, x, value);
 }
 
-/* The side's value, with the unknown number `n` left out; false where another one is unknown too. */
+/* The side's value, with the unknown number `n` left out; false where another one is unknown too
+ * or the value is none that can be counted. */
 static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n, int64_t *value,
                        uint32_t *unknown)
 {
@@ -372,11 +87,20 @@ static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n,
             continue;
         }
         int64_t x = mapped(s, list[i]);
-        if (list[i] >= FIXED && !x)
+        if ((list[i] >= FIXED && !x) || !fold(r, x, value))
             return false;
-        *value = fold(r, *value, x);
     }
     return true;
+}
+
+static int64_t demanded_by_window(const Shrink *s, const Relation *r, int64_t n)
+{
+    int64_t large = mapped(s, r->left[0]), small = mapped(s, r->right[0]);
+    if (n == r->left[0] && small && n != r->right[0])
+        return r->stride * small + r->rest > 0 ? r->stride * small + r->rest : -1;
+    if (n == r->right[0] && large && n != r->left[0])
+        return large > r->rest && (large - r->rest) % r->stride == 0 ? (large - r->rest) / r->stride : -1;
+    return 0;
 }
 
 /* What the relation says about n where all its other numbers are known; 0: nothing. -1: nothing fits. */
@@ -384,16 +108,18 @@ static int64_t demanded(const Shrink *s, const Relation *r, int64_t n)
 {
     int64_t left, right;
     uint32_t in_left, in_right;
+    if (r->stride)
+        return demanded_by_window(s, r, n);
     if (!side_value(s, r, true, n, &left, &in_left) || !side_value(s, r, false, n, &right, &in_right))
         return 0;
     if (in_left && in_right)
         return 0;
-    int64_t here = in_left ? left : right, there = in_left ? right : left;
+    int64_t here = in_left ? left : right, there = in_left ? right : left, rest;
     uint32_t times = in_left + in_right;
     if (!times)
         return 0;
     if (r->sum)
-        return there > here && (there - here) % times == 0 ? (there - here) / times : -1;
+        return __builtin_sub_overflow(there, here, &rest) || rest <= 0 || rest % times ? -1 : rest / times;
     return times == 1 && here > 0 && there % here == 0 && there > 0 ? there / here : -1;
 }
 
@@ -405,7 +131,7 @@ static bool is_taken(const Shrink *s, uint32_t i, int64_t image)
     for (uint32_t k = 0; k < s->n; k++)
         if (k != i && s->to[k] == image)
             return true;
-    return image >= IMAGES || (s->occurs[image] && index_of(s, image) < 0);
+    return image >= IMAGES || (s->occurs[image] && shrink_index(s, image) < 0);
 }
 
 /* Ascending, so that large sizes follow from the small ones that they are made of. */
@@ -429,9 +155,9 @@ static bool choose_above(Shrink *s, int64_t last)
     for (uint32_t k = 0; k < s->n_relations; k++) {
         int64_t left, right;
         uint32_t none;
-        bool known = side_value(s, &s->relation[k], true, -1, &left, &none) &&
-                     side_value(s, &s->relation[k], false, -1, &right, &none);
-        if (!known || left != right)
+        const Relation *r = &s->relation[k];
+        bool known = side_value(s, r, true, -1, &left, &none) && side_value(s, r, false, -1, &right, &none);
+        if (!known || left != (r->stride ? r->stride * right + r->rest : right))
             return false;
     }
     return true;
@@ -539,7 +265,7 @@ static bool shrink_graph(Shrink *s, TgGraph *g)
 {
     for (TgValue v = 1, n = g->values.n; v < n; v++) {
         TgValueInfo *info = tg_value(g, v);
-        bool constant = info->origin == TG_V_CONST && !is_dummy(s->p, g, v);
+        bool constant = info->origin == TG_V_CONST && !shrink_is_dummy(s->p, g, v);
         if (info->initial)
             return false;
         if (info->origin == TG_V_RESULT || (constant && !info->uses.n && !info->returned))
@@ -563,7 +289,7 @@ static void free_resized(Shrink *s)
     TgGraph *const graphs[] = {s->p->a->graph, s->p->b->graph};
     for (int i = 0; i < 2; i++)
         for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++) {
-            if (!is_weight(graphs[i], v))
+            if (!shrink_is_weight(graphs[i], v))
                 continue;
             const TgType *t = tg_tensor_type(s->tg, tg_value(graphs[i], v)->tensor);
             if (small_type(s, t) != t)
@@ -579,16 +305,7 @@ EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form)
     s->tg = p->a->tg;
     if (form != EQUIV_TRUE_WEIGHTS)
         free_weights(p, form == EQUIV_ANY_TABLES ? VALUES : TABLE);
-    collect(s, p->a->graph);
-    collect(s, p->b->graph);
-    for (TgNode i = 1; i < p->a->graph->nodes.n; i++)
-        keep_attributes(s, tg_node(p->a->graph, i));
-    for (TgNode i = 1; i < p->b->graph->nodes.n; i++)
-        keep_attributes(s, tg_node(p->b->graph, i));
-    if (form != EQUIV_ANY_TABLES) {
-        keep_tables(s, p->a->graph);
-        keep_tables(s, p->b->graph);
-    }
+    shrink_collect(s, form != EQUIV_ANY_TABLES);
     EquivGeneral g = EQUIV_GENERAL;
     if (s->n) {
         g = EQUIV_SPOILED;

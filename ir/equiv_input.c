@@ -192,8 +192,12 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
         flat.dtype = a->dtype == TG_c64 ? TG_f32 : TG_f64;
         flat.count *= 2;
     }
-    for (int64_t i = 0; i < flat.count; i++)
-        tg_array_set_float(mode, &flat, i, tg_round_float(flat.dtype, real_value(cls, key, i), true));
+    double most = flat.dtype == TG_f16 ? 65504 : INFINITY; /* far is not infinite */
+    for (int64_t i = 0; i < flat.count; i++) {
+        double x = real_value(cls, key, i);
+        x = fabs(x) > most ? copysign(most, x) : x;
+        tg_array_set_float(mode, &flat, i, tg_round_float(flat.dtype, x, true));
+    }
     bool more_digits = flat.dtype == TG_f64 && mode == TG_EVAL_F64; /* than float32 has */
     for (int64_t i = 0; more_digits && i < flat.count; i++)
         ((double *)flat.data)[i] *= 1 + 1e-9 * normal(key + 1, i);

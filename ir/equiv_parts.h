@@ -8,6 +8,7 @@
  *   equiv_answer.c   asks first in general, then as it stands; remembers answers
  *   equiv_solve.c    one question: sizes, draws, and what follows from both checks
  *   equiv_proof.c    the check in the finite field
+ *   equiv_cut.c      cuts it where exponents are lost
  *   equiv_floats.c   the check in two precisions
  *   equiv_compare.c  compares the arrays of one output
  *   equiv_input.c    sizes for symbols, values for inputs
@@ -166,6 +167,7 @@ typedef struct {
     TgArena *arena;
     TgEvaluator *evaluator;
     TgField *field;
+    struct EquivCuts *cuts; /* in the field; NULL: none are made */
     size_t allowance; /* of memory, for tg_allow */
     TgName reason;    /* why the last run failed */
     bool unsupported; /* namely because nobody can run some operator, or because of a limit, */
@@ -184,6 +186,36 @@ void equiv_drop(EquivSolve *s, TgArray *arrays, uint32_t n); /* arrays may be NU
 EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b,
                            int64_t element, const char *why);
 EquivOutcome equiv_only_second_fails(EquivSolve *s);
+
+/* Cuts of one point of the finite field (equiv_cut.c). A round evaluates the first graph, then the second. */
+typedef struct {
+    TgDegree degree;
+    bool cut, met; /* the first graph is cut here; so is the second */
+} EquivCutValue;
+
+typedef struct EquivCuts {
+    TgArena *arena;
+    TgMap common; /* fingerprints of values at which both graphs are cut */
+    TgMap first;  /* of values of the first graph in this round -> index into seen */
+    TG_VEC(EquivCutValue)
+    seen;
+    TG_VEC(uint64_t)
+    found;         /* values of both: cuts from the next round on */
+    bool second;   /* it is the second graph that runs */
+    bool alone;    /* it was cut where the first one was not */
+    double chance; /* log2, that one of the cuts is equal by luck */
+} EquivCuts;
+
+void equiv_cuts_init(EquivCuts *cuts, TgArena *arena);
+void equiv_cuts_begin(EquivCuts *cuts);      /* a round */
+bool equiv_cuts_hold(const EquivCuts *cuts); /* after it: were both graphs cut at the same values? */
+bool equiv_cuts_deepen(EquivCuts *cuts);     /* after it: are there new cuts for another one? */
+/* For TgEvalOptions.watch; `user`: the cuts. */
+void equiv_cuts_watch(void *user, const TgGraph *g, TgValue v, TgArray *value);
+/* log2 of the chance that values of these degrees agree at a point although they differ. Terms count only where
+ * there are exponentials. */
+double equiv_chance(TgDegree a, TgDegree b, bool exponentials);
+double equiv_log2_sum(double a, double b);
 
 /* In the finite field (equiv_proof.c): equal with a bound, different, or not decided. */
 EquivOutcome equiv_prove(EquivSolve *s);

@@ -3,8 +3,9 @@
  *
  * Unequal is a difference over the reals, unless a function of which only congruence is known took part,
  * or both have numbers that, for floats, absorb what is added to them (then nothing follows), or a square
- * root that does not exist at this point (then another point is drawn). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw: deg the degree of the
- * numerator of the difference (Schwartz and Zippel), k the number of exponentials in it. The second term
+ * root that does not exist at this point (then another point is drawn), or an exponential of exponentials (then
+ * it is cut in pieces, see equiv_cut.c). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw:
+ * deg the degree of the numerator of the difference (Schwartz and Zippel), k the number of exponentials in it. The second term
  * assumes that the minors of the Fourier matrix of F_q do not vanish mod p, as they do not over C (Tao
  * 2005); without that assumption a draw of k exponentials is only known to fail with probability 1 / k.
  * Roots are counted as indeterminates of their own. The bound speaks of elements that are defined, at the
@@ -20,6 +21,7 @@
 enum {
     DRAWS = 2,   /* at the first way of sizes, where the work is small; one at the second */
     COARSE = 12, /* instead, where agreement says little */
+    ROUNDS = 16, /* of cuts, where exponents are lost: layers that one question may have */
     REDRAWS = 40 /* for square roots: with m of them one of 2^m points has all */
 };
 
@@ -55,19 +57,18 @@ static bool has_absorbing(Tg *tg, const TgGraph *g)
     return false;
 }
 
-static double log2_sum(double a, double b)
+double equiv_log2_sum(double a, double b)
 {
     double high = fmax(a, b), low = fmin(a, b);
     return high + log2(1 + exp2(low - high));
 }
 
-/* log2 of the chance that these elements agree at a point although they differ. */
-static double chance_of(const TgArray *a, const TgArray *b)
+double equiv_chance(TgDegree a, TgDegree b, bool exponentials)
 {
-    TgDegree d = tg_degree_of_difference(a->degree, b->degree);
+    TgDegree d = tg_degree_of_difference(a, b);
     double rational = d.over > 0 ? log2(d.over) - 62 : -1074;
-    double exponentials = d.terms_over > 0 ? d.terms_over - 61 : -1074;
-    return fmin(0, log2_sum(rational, exponentials));
+    double terms = exponentials && d.terms_over > 0 ? d.terms_over - 61 : -1074;
+    return fmin(0, equiv_log2_sum(rational, terms));
 }
 
 static bool same_shape(const TgArray *a, const TgArray *b)
@@ -80,8 +81,14 @@ static bool same_shape(const TgArray *a, const TgArray *b)
 
 typedef enum { AGREES, DIFFERS, UNKNOWN } Finding;
 
+/* Behind cuts the residues of exponents stand for any values: those of the values themselves decide. */
+static bool same_element(TgFelt x, TgFelt y, bool cut)
+{
+    return cut ? tg_felt_key(x) == tg_felt_key(y) : tg_felt_equal(x, y);
+}
+
 /* Undefined on both sides agrees, but at least one element must say something. */
-static Finding compare_arrays(const TgArray *a, const TgArray *b, int64_t *element)
+static Finding compare_arrays(const TgArray *a, const TgArray *b, bool cut, int64_t *element)
 {
     *element = 0;
     if (!same_shape(a, b))
@@ -98,7 +105,7 @@ static Finding compare_arrays(const TgArray *a, const TgArray *b, int64_t *eleme
             continue;
         }
         TgFelt x = ((const TgFelt *)a->data)[i], y = ((const TgFelt *)b->data)[i];
-        if (!tg_felt_equal(x, y))
+        if (!same_element(x, y, cut))
             return DIFFERS;
         telling |= TG_FELT_KIND(x) != TG_FELT_NAN;
     }
@@ -108,32 +115,32 @@ static Finding compare_arrays(const TgArray *a, const TgArray *b, int64_t *eleme
 static Finding compare(Proof *p, const TgArray *a, const TgArray *b, uint32_t *output, int64_t *element)
 {
     const TgField *f = p->s->field;
-    p->chance = -1074;
+    const EquivCuts *cuts = p->s->cuts;
+    p->chance = cuts ? cuts->chance : -1074;
     for (*output = 0; *output < p->s->p->a->graph->outputs.n; ++*output) {
-        Finding found = compare_arrays(&a[*output], &b[*output], element);
+        Finding found = compare_arrays(&a[*output], &b[*output], cuts != NULL, element);
         if (found == DIFFERS && (f->hashed || p->absorbs))
             return UNKNOWN;
         if (found != AGREES)
             return found;
-        p->chance = fmax(p->chance, chance_of(&a[*output], &b[*output]));
+        double chance = equiv_chance(a[*output].degree, b[*output].degree, f->exponentials);
+        p->chance = cuts ? equiv_log2_sum(p->chance, chance) : fmax(p->chance, chance);
     }
     return AGREES;
 }
 
-/* One point. *runs: a could be evaluated at these sizes. *again: another point may tell more. */
-static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
+/* Both graphs at the point at hand. *runs: a could be evaluated at these sizes. */
+static EquivOutcome evaluate(Proof *p, const TgArray *in, bool *runs, bool *again)
 {
     EquivSolve *s = p->s;
     TgGraph *a = s->p->a->graph, *b = s->p->b->graph;
-    TgArray *in = NULL, *x = NULL, *y = NULL;
+    TgArray *x = NULL, *y = NULL;
     EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "the field cannot tell"};
-    TgMark mark = tg_mark(s->arena);
     uint32_t output;
     int64_t element;
-    *again = false;
-    tg_field_draw(s->field, seed);
-    equiv_choose_sizes(s);
-    *runs = equiv_make_inputs(s, TG_EVAL_FIELD, seed, &in) && equiv_evaluate(s, a, TG_EVAL_FIELD, in, &x);
+    *runs = equiv_evaluate(s, a, TG_EVAL_FIELD, in, &x);
+    if (s->cuts)
+        s->cuts->second = true;
     if (*runs && equiv_evaluate(s, b, TG_EVAL_FIELD, in, &y)) {
         Finding found = compare(p, x, y, &output, &element);
         *again = found == DIFFERS && s->field->root_of_nonsquare;
@@ -142,10 +149,47 @@ static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
         else if (found == DIFFERS && !*again)
             o = equiv_differs(s, output, NULL, NULL, element, "not equal in the finite field");
     }
-    p->coarse |= s->field->coarse;
-    equiv_drop(s, in, a->inputs.n);
     equiv_drop(s, x, a->outputs.n);
     equiv_drop(s, y, b->outputs.n);
+    return o;
+}
+
+/* Again, round by round with deeper cuts. */
+static EquivOutcome evaluate_cut(Proof *p, const TgArray *in)
+{
+    EquivCuts cuts;
+    EquivOutcome o;
+    bool runs, again;
+    uint32_t round = 0;
+    equiv_cuts_init(&cuts, p->s->arena);
+    p->s->cuts = &cuts;
+    do {
+        equiv_cuts_begin(&cuts);
+        o = evaluate(p, in, &runs, &again);
+    } while (o.verdict == TG_UNDECIDED && ++round < ROUNDS && equiv_cuts_deepen(&cuts));
+    p->s->cuts = NULL;
+    if (!equiv_cuts_hold(&cuts))
+        o.verdict = TG_UNDECIDED;
+    return o;
+}
+
+/* One point. *again: another point may tell more. */
+static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
+{
+    EquivSolve *s = p->s;
+    TgArray *in = NULL;
+    EquivOutcome o = {.verdict = TG_UNDECIDED, .why = "the field cannot tell"};
+    TgMark mark = tg_mark(s->arena);
+    *again = false;
+    tg_field_draw(s->field, seed);
+    equiv_choose_sizes(s);
+    *runs = equiv_make_inputs(s, TG_EVAL_FIELD, seed, &in);
+    if (*runs)
+        o = evaluate(p, in, runs, again);
+    if (*runs && o.verdict == TG_UNDECIDED && !*again && s->field->exponent_lost)
+        o = evaluate_cut(p, in);
+    p->coarse |= s->field->coarse;
+    equiv_drop(s, in, s->p->a->graph->inputs.n);
     tg_release(s->arena, mark);
     return o;
 }

@@ -57,7 +57,9 @@ static bool run_body(void *argument)
                              .seed = o->seed,
                              .field = r->s->field,
                              .max_flops = (double)operations,
-                             .max_steps = tg_limit(r->s->tg, TG_LIMIT_steps)};
+                             .max_steps = tg_limit(r->s->tg, TG_LIMIT_steps),
+                             .watch = r->s->cuts ? equiv_cuts_watch : NULL,
+                             .user = r->s->cuts};
     bool ok = tg_evaluator_run(r->s->evaluator, r->g, &options, r->in, r->out);
     r->ended = true;
     return ok;
@@ -288,9 +290,11 @@ EquivOutcome equiv_solve(Tg *tg, EquivProblem *p, const TgEquivOptions *options,
         proof = equiv_prove(&s);
     if (options->check != TG_CHECK_FIELD)
         floats = compare_floats(&s, &excused);
-    bool unproved = options->check == TG_CHECK_BOTH && proof.verdict != TG_EQUAL && floats.verdict == TG_EQUAL;
+    bool unproved =
+        options->check == TG_CHECK_BOTH && proof.verdict != TG_EQUAL && floats.verdict == TG_EQUAL;
     TgEquivOptions other = *options;
-    other.seed = tg_mix(options->seed, 1); /* where only floats vouch, they do so twice: few inputs may have been lucky */
+    other.seed = tg_mix(options->seed,
+                        1); /* where only floats vouch, they do so twice: few inputs may have been lucky */
     s.options = &other;
     if (unproved)
         floats = compare_floats(&s, &excused);

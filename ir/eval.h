@@ -50,8 +50,9 @@ typedef struct {
     TgField *field;   /* TG_EVAL_FIELD: the draw, and what happened */
     double max_flops; /* give up beyond (TG_E_too_costly); 0: no limit */
     uint64_t max_steps; /* nodes run in bodies of Loop and Scan (TG_E_limit); 0: no limit */
-    /* Called with each result of the main graph when it is ready; may be NULL. */
-    void (*watch)(void *user, const TgGraph *g, TgValue v, const TgArray *value);
+    /* Called with each result of the main graph when it is ready; may be NULL. It may write to the elements
+     * of a result that is owned. */
+    void (*watch)(void *user, const TgGraph *g, TgValue v, TgArray *value);
     void *user;
 } TgEvalOptions;
 

@@ -7,7 +7,11 @@
 
 #include <math.h>
 
+#define TG_FIELD_TOO
 #define TG_TEMPLATE "eval_conv.inc"
+#include "eval_num.h"
+
+#define TG_TEMPLATE "eval_deform.inc"
 #include "eval_num.h"
 
 /* x [N, C, spatial], weight of the same rank, an optional bias [channels]; groups divide both channel
@@ -54,7 +58,7 @@ bool eval_conv(TgEvalCall *c)
     return eval_window_read(c, &w, x->rank - 2, weight->dim + 2)
         && eval_window_shrink(c, &w, x->dim + 2, false)
         && spend(c, &w) && out_grid(c, x->dim[0], weight->dim[0], w.n, w.small)
-        && TG_BY_NUM(c, conv)(c, &w, groups);
+        && TG_BY_ANY_NUM(c, conv)(c, &w, groups);
 }
 
 bool eval_conv_transpose(TgEvalCall *c)
@@ -70,7 +74,7 @@ bool eval_conv_transpose(TgEvalCall *c)
         return eval_bad_shape(c, 1, "its first size is the number of input channels");
     return eval_window_read(c, &w, x->rank - 2, weight->dim + 2) && eval_window_grow(c, &w, x->dim + 2)
         && spend(c, &w) && out_grid(c, x->dim[0], channels, w.n, w.big)
-        && TG_BY_NUM(c, conv_transpose)(c, &w, groups);
+        && TG_BY_ANY_NUM(c, conv_transpose)(c, &w, groups);
 }
 
 bool eval_col2_im(TgEvalCall *c)
@@ -89,7 +93,7 @@ bool eval_col2_im(TgEvalCall *c)
     if (x->rank != 3 || x->dim[2] != w.smalls || x->dim[1] % w.taps != 0)
         return eval_bad_shape(c, 0, "it is not made of blocks of this shape");
     int64_t channels = x->dim[1] / w.taps;
-    return out_grid(c, x->dim[0], channels, w.n, w.big) && TG_BY_NUM(c, col2_im)(c, &w, x->dim[0] * channels);
+    return out_grid(c, x->dim[0], channels, w.n, w.big) && TG_BY_ANY_NUM(c, col2_im)(c, &w, x->dim[0] * channels);
 }
 
 /* `slot` has shape [images, rows, grid]. */

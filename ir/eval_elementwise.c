@@ -187,6 +187,12 @@ static TgDtype result_type(TgOp op, TgDtype operand)
     }
 }
 
+static bool takes(TgOp op, TgDtype operand)
+{
+    bool logic = op == TG_Not || op == TG_And || op == TG_Or || op == TG_Xor;
+    return operand == TG_bool || !logic;
+}
+
 /* --- one operand ---------------------------------------------------------------------------------------- */
 
 bool eval_unary(TgEvalCall *c)
@@ -198,7 +204,7 @@ bool eval_unary(TgEvalCall *c)
         loop = TG_BY_NUM(c, loops1)[c->n->op][variant];
     else if (eval_carrier(x->dtype) == TG_C_INT)
         loop = loops1_int[c->n->op][variant];
-    if (!loop || tg_dtype_class(x->dtype) == TG_CLASS_C)
+    if (!loop || tg_dtype_class(x->dtype) == TG_CLASS_C || !takes(c->n->op, x->dtype))
         return eval_bad_type(c, x->dtype);
     if (!eval_out(c, 0, result_type(c->n->op, x->dtype), x->rank, x->dim))
         return false;
@@ -334,7 +340,8 @@ bool eval_binary(TgEvalCall *c)
     if (c->n->op == TG_Equal && x->dtype == TG_str && y->dtype == TG_str)
         return equal_strings(c, x, y);
     Loop2 loop = loop2_of(c, x->dtype);
-    if (!loop || eval_carrier(x->dtype) != eval_carrier(y->dtype) || tg_dtype_class(x->dtype) == TG_CLASS_C)
+    if (!loop || eval_carrier(x->dtype) != eval_carrier(y->dtype) || tg_dtype_class(x->dtype) == TG_CLASS_C ||
+        !takes(c->n->op, x->dtype))
         return eval_bad_type(c, x->dtype);
     run2(c, loop, x, y, &c->out[0]);
     return true;

@@ -426,6 +426,10 @@ static double terms_added(const TgEvalCall *c)
     const TgArray *x = c->in[0];
     if (c->n->op == TG_MatMul)
         return x->rank ? (double)x->dim[x->rank - 1] : 1;
+    if (c->n->op == TG_Conv && c->in[1]->dim[0] > 0) /* the weights of one output channel */
+        return (double)c->in[1]->count / (double)c->in[1]->dim[0];
+    if (c->n->op == TG_ConvTranspose && c->in[1]->dim[1] > 0)
+        return (double)c->in[1]->count / (double)c->in[1]->dim[1];
     if (c->n->op != TG_Einsum)
         return (double)x->count;
     double all = 1; /* every index of the result names one of each operand, at most */
@@ -483,7 +487,13 @@ static TgDegree degree_of(const TgEvalCall *c)
     case TG_Sqrt: return product_of(worst_of(fresh, a), fresh); /* with the factor of odd roots */
     case TG_Pow: return worst_of(worst_of(fresh, all), power_of_any(a, c->in[1]));
     case TG_MatMul: return many(product_of(a, b), terms_added(c));
+    case TG_Conv:
+    case TG_ConvTranspose: {
+        TgDegree products = many(product_of(a, b), terms_added(c));
+        return c->n->n_in > 2 && c->in[2] ? sum_of(products, c->in[2]->degree) : products;
+    }
     case TG_Einsum: return many(power_of(all, c->n->n_in), terms_added(c));
+    case TG_Col2Im:
     case TG_ReduceSum:
     case TG_ReduceMean:
     case TG_CumSum: return many(a, terms_added(c));
@@ -519,6 +529,9 @@ static const Kernel as_they_are[] = {eval_view,
                                      eval_gather_nd,
                                      eval_where,
                                      eval_mat_mul,
+                                     eval_conv,
+                                     eval_conv_transpose,
+                                     eval_col2_im,
                                      eval_reduce,
                                      eval_cumulate,
                                      eval_einsum,

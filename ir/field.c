@@ -149,7 +149,7 @@ void tg_field_draw(TgField *f, uint64_t seed)
         w = tg_mul_p(f->power[i][15], w);
     }
     f->odd_root = tg_felt_random(mix(seed ^ KEY_ODD_ROOT));
-    f->hashed = f->coarse = f->root_of_nonsquare = false;
+    f->hashed = f->coarse = f->exponentials = f->exponent_lost = f->root_of_nonsquare = false;
 }
 
 /* Depends on the value alone, not on what is known of its exponent residue. */
@@ -170,9 +170,11 @@ TgFelt tg_felt_exp(TgField *f, TgFelt a)
         return kind == TG_FELT_LOW ? (TgFelt){0, 0} : a;
     if (a.q & TG_FELT_LOST) {
         TgFelt h = tg_felt_hash(f, KEY_EXP, a);
+        f->exponent_lost = true;
         return (TgFelt){h.p, TG_FELT_LOST};
     }
     uint64_t r = 1, n = a.q;
+    f->exponentials = true;
     for (size_t i = 0; n; n >>= 4, i++)
         r = tg_mul_p(r, f->power[i][n & 15]);
     return (TgFelt){r, n == a.q ? 1 : TG_FELT_LOST}; /* exp(0) = 1 is known in both */

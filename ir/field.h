@@ -163,6 +163,8 @@ typedef struct TgField {
     TgFelt odd_root;        /* a factor of roots of nonsquares, see tg_felt_sqrt */
     bool hashed; /* a function of which only congruence is known was applied: unequal means little */
     bool coarse; /* so was one with few results (an order, a rounding): equal means little as well */
+    bool exponentials;      /* there were some: terms are counted for their sake */
+    bool exponent_lost;     /* one of them was of a number without a residue in F_q, thus an unknown function */
     bool root_of_nonsquare; /* a square root had no root here: draw again before believing a difference */
 } TgField;
 

@@ -218,6 +218,8 @@ typedef struct {
     double launches;     /* nodes that do work */
 } TgCost;
 
+enum { TG_TYPICAL_SIZE = 128 }; /* what a symbol counts as where nobody says better */
+
 TgCost tg_node_cost(const TgGraph *g, const TgNodeInfo *n, int64_t size);
 TgCost tg_graph_cost(TgGraph *g, int64_t size);
 double tg_graph_const_bytes(const TgGraph *g); /* of distinct tensors, subgraphs included */

@@ -94,6 +94,7 @@ bool inf_set(TgInfer *f, uint32_t i, TgDtype dtype,
 bool inf_set_dims(TgInfer *f, uint32_t i, TgDtype dtype, int32_t rank, ...); /* rank TgDims follow */
 void inf_set_unranked(TgInfer *f, uint32_t i, TgDtype dtype);
 bool inf_set_same(TgInfer *f, uint32_t i, uint32_t input); /* type of that input */
+/* The type is set first; where it does not count to n elements, none are known. */
 void inf_set_elements(TgInfer *f, uint32_t i, uint32_t n, const TgDim *elements);
 
 /* --- requirements: true, or reported -------------------------------------------------------------------- */

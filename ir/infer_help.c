@@ -178,9 +178,10 @@ bool inf_set_same(TgInfer *f, uint32_t i, uint32_t input)
 
 void inf_set_elements(TgInfer *f, uint32_t i, uint32_t n, const TgDim *elements)
 {
-    if (i < f->n->n_out)
-        tg_value(f->g, f->n->out[i])->symbolic =
-            tg_copy(f->g->arena, elements, (n ? n : 1) * sizeof *elements);
+    int64_t count;
+    TgValueInfo *v = i < f->n->n_out ? tg_value(f->g, f->n->out[i]) : NULL;
+    if (v && tg_type_numel(v->type, &count) && count == n)
+        v->symbolic = tg_copy(f->g->arena, elements, (n ? n : 1) * sizeof *elements);
 }
 
 /* --- requirements --------------------------------------------------------------------------------------- */

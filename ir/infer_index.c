@@ -55,11 +55,17 @@ static void append(InfShape *out, const InfShape *from, int32_t begin, int32_t e
         out->dim[out->rank++] = from->dim[k];
 }
 
+static bool need_indices(const TgInfer *f)
+{
+    TgDtype dtype = inf_dtype(f, 1);
+    return dtype == TG_undefined || tg_is_integer(dtype) || inf_refuse(f, "indices must be integers");
+}
+
 bool infer_gather(TgInfer *f)
 {
     InfShape data = inf_shape(f, 0), indices = inf_shape(f, 1), out = {.rank = 0};
     int32_t axis;
-    if (data.rank >= 0 && !inf_axis_attr(f, "axis", data.rank, &axis))
+    if (!need_indices(f) || (data.rank >= 0 && !inf_axis_attr(f, "axis", data.rank, &axis)))
         return false;
     if (data.rank < 0 || indices.rank < 0) {
         inf_set_unranked(f, 0, inf_dtype(f, 0));
@@ -82,7 +88,8 @@ bool infer_gather_elements(TgInfer *f)
     InfBox data, indices, box;
     int64_t place[TG_MAX_RANK];
     TgDim result[INF_ELEMENTS];
-    if (rank >= 0 && (!inf_axis_attr(f, "axis", rank, &axis) || !inf_need_rank(f, 1, rank, rank)))
+    if (!need_indices(f) ||
+        (rank >= 0 && (!inf_axis_attr(f, "axis", rank, &axis) || !inf_need_rank(f, 1, rank, rank))))
         return false;
     if (!inf_set(f, 0, inf_dtype(f, 0), &out))
         return false;
@@ -125,6 +132,8 @@ bool infer_gather_nd(TgInfer *f)
     InfShape data = inf_shape(f, 0), indices = inf_shape(f, 1), out = {.rank = 0};
     int64_t batch = tg_attr_int(f->n, "batch_dims"), depth;
     bool known = data.rank >= 0 && indices.rank >= 1 && tg_dim_known(indices.dim[indices.rank - 1], &depth);
+    if (!need_indices(f))
+        return false;
     if (!known) {
         inf_set_unranked(f, 0, inf_dtype(f, 0));
         return true;

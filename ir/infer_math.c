@@ -62,6 +62,25 @@ bool infer_broadcast_bool(TgInfer *f)
     return infer_elementwise(f, 0, TG_bool);
 }
 
+/* No runtime takes numbers for truth values, and each reading of them would be another one. */
+static bool need_booleans(const TgInfer *f)
+{
+    for (uint32_t i = 0; i < f->n->n_formal; i++)
+        if (inf_dtype(f, i) != TG_bool && inf_dtype(f, i) != TG_undefined)
+            return inf_refuse(f, "logic needs booleans");
+    return true;
+}
+
+bool infer_not(TgInfer *f)
+{
+    return need_booleans(f) && infer_same(f);
+}
+
+bool infer_logic(TgInfer *f)
+{
+    return need_booleans(f) && infer_broadcast_bool(f);
+}
+
 bool infer_where(TgInfer *f)
 {
     InfShape shape = inf_shape(f, 0), x = inf_shape(f, 1), y = inf_shape(f, 2);

@@ -114,7 +114,8 @@ bool infer_range(TgInfer *f)
         return false;
     TgDtype dtype = inf_dtype(f, 0);
     for (uint32_t i = 0; i < 3; i++)
-        x[i] = inf_elements(f, i, &n);
+        if ((x[i] = inf_elements(f, i, &n)) && n != 1)
+            x[i] = NULL;
     bool steps_known = x[2] && tg_dim_known(x[2][0], &delta) && delta != 0 && delta != INT64_MIN;
     if (!x[0] || !x[1] || !steps_known)
         return inf_set_dims(f, 0, dtype, 1, float_steps(f, &count) ? inf_num(f, count) : inf_fresh(f));

@@ -15,7 +15,7 @@
 
 #include "context.h"
 
-enum { BUFFER = 1 << 20, SMALL_COPY = 64 << 10, CHUNK = 8 << 20 };
+enum { BUFFER = 128 << 10, SMALL_COPY = 64 << 10, CHUNK = 8 << 20 };
 
 struct TgOutput {
     Tg *tg;
@@ -49,7 +49,10 @@ static void hidden_name(TgOutput *out, int attempt)
                                     (long)getpid(), (unsigned long long)out->serial, attempt);
 }
 
-static void own_path(int fd, char text[32]) { snprintf(text, 32, "/proc/self/fd/%d", fd); }
+static void own_path(int fd, char text[32])
+{
+    snprintf(text, 32, "/proc/self/fd/%d", fd);
+}
 
 /* A file without a name, which publish() can give one later; false: this system has none. */
 static bool open_nameless(TgOutput *out)
@@ -152,12 +155,22 @@ void tg_outputs_unwind(Tg *tg, uint64_t serial)
 
 /* --- writing -------------------------------------------------------------------------------------------- */
 
+/* The kernel could not read these bytes: a mapped file became shorter. Reading them here raises the signal whose
+ * handler says which. */
+static void touch(const struct iovec *part)
+{
+    for (size_t i = 0; i < part->iov_len; i += 4096)
+        (void)((const volatile uint8_t *)part->iov_base)[i];
+}
+
 static bool write_all(TgOutput *out, struct iovec *parts, int n)
 {
     while (n) {
         ssize_t wrote = writev(out->fd, parts, n);
         if (wrote < 0 && errno == EINTR)
             continue;
+        for (int i = 0; wrote < 0 && errno == EFAULT && i < n; i++)
+            touch(&parts[i]);
         if (wrote < 0)
             return fail(out, errno);
         size_t done = (size_t)wrote;
@@ -215,7 +228,7 @@ static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n)
  * places in both files differ by no whole pages, the kernel's own copy would touch every page twice. */
 static size_t copy_through_buffer(TgOutput *out, int fd, off_t at, size_t n)
 {
-    enum { PIECE = 128 << 10, PAGE = 4096 };
+    enum { PIECE = 256 << 10, PAGE = 4096 };
     uint8_t *piece = tg_heap_new(out->tg, PIECE);
     size_t done = 0;
     while (done < n && !out->failed) {
@@ -279,7 +292,10 @@ bool tg_output_zeros(TgOutput *out, size_t n)
     return ok;
 }
 
-size_t tg_output_offset(const TgOutput *out) { return out->offset; }
+size_t tg_output_offset(const TgOutput *out)
+{
+    return out->offset;
+}
 
 /* --- publishing ----------------------------------------------------------------------------------------- */
 

@@ -279,10 +279,25 @@ static bool call(Parser *p, uint32_t n_out, TgNode *n, TgToken *place)
     return tg_lex_expect(&p->r.lex, ')');
 }
 
+/* Branches of If may never run: a node there that does not fit is left untyped, as inference leaves it. */
+static bool in_branch(const Scope *scope)
+{
+    while (scope->outer && tg_node(scope->outer->g, scope->holder)->op != TG_If)
+        scope = scope->outer;
+    return scope->outer != NULL;
+}
+
 static bool infer(Parser *p, TgNode n, const TgToken *place)
 {
+    Tg *tg = p->model->tg;
+    uint32_t said = tg_diag_count(tg);
     tg_lex_place(&p->r.lex, place);
-    return tg_infer_node(p->scope->g, n);
+    if (tg_infer_node(p->scope->g, n))
+        return true;
+    if (!in_branch(p->scope))
+        return false;
+    tg_diag_forget(tg, said);
+    return true;
 }
 
 static bool nested_call(Parser *p, TgValue *v)

@@ -13,7 +13,7 @@
 enum {
     MAX_DEPTH = 64,
     MAX_WORK = 4096,        /* operators in the tree, shared ones counted as often as they are reached */
-    STREAM_BYTES = 2 << 20, /* of one box of a stream: still in the cache when it is written */
+    STREAM_BYTES = 256 << 10, /* of one box of a stream: still in the second cache when it is written */
     WINDOW_ELEMENTS = 8 << 10,
     KEEP_WHOLE = 64 << 10 /* bytes: smaller recipes are computed whole when one element is asked for */
 };
@@ -227,7 +227,7 @@ static size_t count_of(const TgTensor *t, const TgBox *box) {
 
 /* Some elements of every piece are computed a second time, each by itself. */
 static bool check_piece(Tg *tg, const TgTensor *t, size_t first, size_t n, const void *bytes) {
-    enum { SAMPLES = 8 };
+    enum { SAMPLES = 4 };
     for (size_t k = 0; tg_is_float(t->dtype) && k < SAMPLES && n; k++) {
         size_t i = (size_t)(tg_mix(first, k) % n);
         double stored = tg_load_float(t->dtype, bytes, i);

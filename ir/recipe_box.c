@@ -3,9 +3,9 @@
  * A box of the output is pushed down. Operators that only move elements (recipe_move.c) become strided
  * copies of packed bytes, from the mapped file straight to where they belong. Elementwise operators ask
  * for the matching boxes of their operands and are evaluated on those, by the same evaluator that would
- * compute the whole. All other operators are computed whole, once, and boxes are cut out. Nothing here
- * rounds or reorders anything, so that a tensor read in boxes has the bytes of the tensor computed at
- * once.
+ * compute the whole. A product of matrices asks for rows of the one and columns of the other. All other
+ * operators are computed whole, once, and boxes are cut out. Nothing here rounds or reorders anything, so
+ * that a tensor read in boxes has the bytes of the tensor computed at once.
  *
  * Recursion follows the recipe, whose depth and size recipe.c bounds.
  */
@@ -278,7 +278,46 @@ static bool whole(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *
     return true;
 }
 
+static bool moves(const TgTensor *t) {
+    return t->payload == TG_RECIPE && box_move((TgOp)t->recipe->op) && box_element(t) && t->count;
+}
+
+/* Reading a box of it again does not compute anything large again. */
+static bool is_read_in_boxes(const TgTensor *t) {
+    if (t->payload != TG_RECIPE)
+        return true;
+    if (!moves(t) && !tg_op_has((TgOp)t->recipe->op, TG_T_ELEMENTWISE))
+        return false;
+    for (uint32_t i = 0; i < t->recipe->n; i++)
+        if (t->recipe->input[i] && !is_read_in_boxes(t->recipe->input[i]))
+            return false;
+    return true;
+}
+
+/* A product of matrices whose box needs some rows of the first and some columns of the second only: an
+ * adapter. Elements are the same however they are grouped (eval_matmul.c). */
+static bool is_product(const TgTensor *t) {
+    const TgTensor *const *in = t->recipe->input;
+    return t->recipe->op == TG_MatMul && in[0]->rank == 2 && in[1]->rank == 2 && box_element(t) &&
+           is_read_in_boxes(in[0]) && is_read_in_boxes(in[1]);
+}
+
+static bool product(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+    Operands operands = {{0}};
+    bool ok = true;
+    for (int32_t i = 0; ok && i < 2; i++) {
+        TgBox part = tg_box_all(t->recipe->input[i]);
+        part.at[i] = box->at[i];
+        part.n[i] = box->n[i];
+        part.step[i] = box->step[i];
+        ok = add_operand(r, &operands, t->recipe->input[i], &part);
+    }
+    return apply(r, t, ok, &operands, out);
+}
+
 static bool compute(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
+    if (is_product(t))
+        return product(r, t, box, out);
     bool each = tg_op_has((TgOp)t->recipe->op, TG_T_ELEMENTWISE) && !t->recipe->output && box_element(t);
     return each ? elementwise(r, t, box, out) : whole(r, t, box, out);
 }
@@ -310,10 +349,6 @@ bool box_store_whole(TgBoxReader *r, const TgTensor *t, const TgBox *box, const 
 }
 
 /* --- the choice --------------------------------------------------------------------------------------- */
-
-static bool moves(const TgTensor *t) {
-    return t->payload == TG_RECIPE && box_move((TgOp)t->recipe->op) && box_element(t) && t->count;
-}
 
 bool box_store(TgBoxReader *r, const TgTensor *t, const TgBox *box, const BoxTarget *to) {
     TgArray a;

@@ -192,15 +192,25 @@ static bool same_cache_axes(const Planner *w)
            axes_size(&w->a->abc, &w->a->k_cache.new_keys) == axes_size(&w->a->abc, &w->a->v_cache.new_keys);
 }
 
+/* Which keys a query sees depends on where the past ends: an operator that says so itself keeps the past
+ * that it has. */
+static bool counts_from_past(const TgNodeInfo *op)
+{
+    return tg_attr_int(op, "is_causal") || tg_attr_int(op, "left_window_size") >= 0 ||
+           tg_attr_int(op, "right_window_size") >= 0;
+}
+
 static bool make_plan(Planner *w, bool may_have_past)
 {
     Word lead = axes_spell(&w->a->abc, &w->a->lead);
     bool cache = same_cache_axes(w), gives_all = w->a->op && w->a->op->n_out >= 3 && !in(w->a->op, 4);
+    bool has_past = w->a->op && in(w->a->op, 4);
     may_have_past =
         may_have_past && !gives_all; /* what it gives is then the whole, not what comes behind a past */
+    if (w->a->op && !has_past && counts_from_past(w->a->op))
+        may_have_past = false;
     w->best = (Plan){.cost = AXES_NO_WAY};
-    for (uint32_t past = w->a->op && in(w->a->op, 4) ? 1 : 0; past <= (uint32_t)(may_have_past && cache);
-         past++)
+    for (uint32_t past = has_past; past <= (uint32_t)(may_have_past && cache); past++)
         for (uint32_t rank = 3; rank <= 4; rank++)
             for (uint32_t batch = 0; batch <= lead.n; batch++)
                 for (uint32_t kv = 0; kv + batch <= lead.n; kv++)

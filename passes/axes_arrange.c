@@ -58,9 +58,9 @@ static void order_units(const Alphabet *a, const Word *to, uint32_t n, const Wor
 {
     bool used[AXES_RANK] = {false};
     uint32_t count = 0;
-    for (uint32_t k = 0, at = 0; k < n; k++) {
+    for (uint32_t k = 0, at = 0, end = 0; k < n; k++) {
         Word wanted = axes_spell(a, &axes[k]);
-        uint32_t end = at + wanted.n;
+        end += wanted.n; /* a unit may reach into the next axes: then `at` is ahead */
         for (uint32_t i = 0; i < way->n; i++)
             if (!used[i] && !way->unit[i].n && !wanted.n) {
                 used[i] = true;
@@ -93,7 +93,7 @@ static Way find_way(Alphabet *a, const AxisMap *map, uint32_t n, const Word *axe
     bool same_letters = from.n == to.n;
     for (uint32_t i = 0; same_letters && i < from.n; i++)
         same_letters = axes_place(&to, from.at[i]) < to.n;
-    if (!same_letters || n > AXES_RANK)
+    if (!same_letters || n > AXES_RANK || from.n == AXES_WORD) /* a full word may lack letters */
         return way;
     if (axes_same(a, &from, &to)) {
         way.possible = true;

@@ -123,6 +123,11 @@ TgValue pass_slice(TgPass *p, TgValue v, int64_t start, int64_t end, int64_t axi
     return pass_op(p, TG_Slice, NULL, steps ? 5 : 4, v, starts, ends, axes, steps);
 }
 
+TgValue pass_cast(TgPass *p, TgValue v, TgDtype to)
+{
+    return pass_op(p, TG_Cast, tg_attrs(p->tg, TG_Cast, "to=i", (int64_t)to), 1, v);
+}
+
 TgValue pass_float_like(TgPass *p, TgValue like, double value)
 {
     TgDtype dtype = tg_type_of(p->g, like)->dtype;

@@ -29,6 +29,19 @@ static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
     return bytes;
 }
 
+/* Embeddings are often the weight of the last product, too: transposed ahead of time they would be stored twice. Runtimes
+ * transpose a constant once, when they load it. */
+static bool unties(TgPass *p, const TgNodeInfo *n, double out_bytes)
+{
+    bool last_use;
+    if (n->op != TG_Transpose || p->vouched || out_bytes <= EAGER)
+        return false;
+    const_bytes(p, n, &last_use);
+    if (!last_use)
+        pass_explain(p, n, "refused: others read this weight as it is, it stays stored once");
+    return !last_use;
+}
+
 /* Bytes by which folding may let the constants grow. */
 static double growth_budget(const TgPass *p)
 {
@@ -168,8 +181,8 @@ bool fold_node(TgPass *p, TgNode node)
     TgNodeInfo *n = tg_node(p->g, node);
     const TgTensor *out[8] = {0};
     double bytes = 0;
-    if (n->n_out > 8 || !foldable(p, n) || (result_bytes(p, n, &bytes) && !affordable(p, n, bytes)) ||
-        !takes_little(p, n))
+    bool sized = n->n_out <= 8 && foldable(p, n) && result_bytes(p, n, &bytes);
+    if (n->n_out > 8 || !foldable(p, n) || (sized && (unties(p, n, bytes) || !affordable(p, n, bytes))) || !takes_little(p, n))
         return false;
     if (!(worth_a_recipe(p, n, bytes) ? make_recipe(p, n, out) : compute_now(p, n, out)))
         return false;

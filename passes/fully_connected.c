@@ -26,7 +26,7 @@ static bool plain_gemm(const TgNodeInfo *n)
     return tg_attr_float(n, "alpha") == 1 && tg_attr_float(n, "beta") == 1 && !tg_attr_int(n, "transA");
 }
 
-static bool read_product(TgPass *p, TgNodeInfo *n, Fc *fc)
+bool fc_without_sum(const TgPass *p, TgNodeInfo *n, Fc *fc)
 {
     const TgGraph *g = p->g;
     bool gemm = n->op == TG_Gemm;
@@ -39,7 +39,14 @@ static bool read_product(TgPass *p, TgNodeInfo *n, Fc *fc)
         return false;
     fc->k = pass_dim(g, fc->weight, fc->transposed ? 1 : 0);
     fc->n = pass_dim(g, fc->weight, fc->transposed ? 0 : 1);
-    if (gemm && in(n, 2)) {
+    return true;
+}
+
+static bool read_product(TgPass *p, TgNodeInfo *n, Fc *fc)
+{
+    if (!fc_without_sum(p, n, fc))
+        return false;
+    if (n->op == TG_Gemm && in(n, 2)) {
         fc->bias = along_last_axis(p, n->in[2], fc->n);
         return fc->bias != 0;
     }
@@ -86,16 +93,21 @@ bool fc_of(TgPass *p, TgValue out, Fc *fc)
     return false;
 }
 
-static bool alone(const TgGraph *g, TgValue v)
+bool is_alone(const TgGraph *g, TgValue v)
 {
     const TgValueInfo *info = tg_value(g, v);
     return info->origin == TG_V_CONST && info->uses.n <= 1 && !info->returned;
 }
 
+bool is_changeable(const TgGraph *g, TgValue v)
+{
+    const TgTensor *t = tg_const_of(g, v);
+    return t && (is_alone(g, v) || t->size <= STORED_TWICE);
+}
+
 bool fc_owns_weight(TgPass *p, const Fc *fc)
 {
-    enum { SMALL = 64 << 10 }; /* bytes that may be stored twice */
-    if (alone(p->g, fc->weight) || tg_const_of(p->g, fc->weight)->size <= SMALL)
+    if (is_changeable(p->g, fc->weight))
         return true;
     pass_explain(p, fc->product, "refused: its weight is read elsewhere too, a changed copy would grow the model");
     return false;
@@ -137,4 +149,19 @@ TgValue fc_make(TgPass *p, const Fc *like, TgValue x, TgValue weight, TgValue bi
         return bias ? pass_op(p, TG_Gemm, attrs, 3, x, weight, bias) : pass_op(p, TG_Gemm, attrs, 2, x, weight);
     TgValue product = pass_op(p, TG_MatMul, NULL, 2, x, weight);
     return product && bias ? pass_op(p, TG_Add, NULL, 2, product, bias) : product;
+}
+
+TgValue fc_weight_like(TgPass *p, const Fc *like, const Fc *fc)
+{
+    if (fc->transposed == like->transposed)
+        return fc->weight;
+    return pass_op(p, TG_Transpose, NULL, 1, fc->weight);
+}
+
+TgValue fc_bias_vector(TgPass *p, const Fc *fc)
+{
+    if (fc->bias && pass_rank(p->g, fc->bias) == 1)
+        return fc->bias;
+    TgValue one = fc->bias ? fc->bias : pass_float_like(p, fc->weight, 0);
+    return pass_op(p, TG_Expand, NULL, 2, one, pass_ints(p, 1, &fc->n));
 }

@@ -48,14 +48,6 @@ static uint32_t group_of(TgPass *p, TgValue x, Fc *fc)
     return n;
 }
 
-static TgValue bias_of(TgPass *p, const Fc *fc)
-{
-    if (fc->bias && pass_rank(p->g, fc->bias) == 1)
-        return fc->bias;
-    TgValue one = fc->bias ? fc->bias : pass_float_like(p, fc->weight, 0);
-    return pass_op(p, TG_Expand, NULL, 2, one, pass_ints(p, 1, &fc->n));
-}
-
 static TgValue concat(TgPass *p, uint32_t n, const TgValue *parts, int64_t axis)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -77,7 +69,7 @@ static TgValue stack(TgPass *p, const Fc *fc, uint32_t n, TgValue *bias)
         any = any || fc[i].bias;
     }
     for (uint32_t i = 0; any && i < n; i++)
-        biases[i] = bias_of(p, &fc[i]);
+        biases[i] = fc_bias_vector(p, &fc[i]);
     *bias = any ? concat(p, n, biases, 0) : 0;
     return any && !*bias ? 0 : concat(p, n, weights, fc->transposed ? 0 : 1);
 }
@@ -153,10 +145,28 @@ static bool saves_time(TgPass *p, const Fc *fc, uint32_t n)
     return false;
 }
 
+/* Beside narrow ones (adapters) a wide one gains nothing: its part of the Split is copied, and its weight written anew. */
+static uint32_t leave_out_dominant(TgPass *p, Fc *fc, uint32_t n)
+{
+    enum { DOMINANT = 8 }; /* times as wide as all others together */
+    uint32_t widest = 0;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        widest = fc[i].n > fc[widest].n ? i : widest;
+        sum += fc[i].n;
+    }
+    if (n < 2 || fc[widest].n <= DOMINANT * (sum - fc[widest].n))
+        return n;
+    pass_explain(p, fc[widest].product, "refused: it is much wider than the others of its input together");
+    for (uint32_t i = widest; i + 1 < n; i++)
+        fc[i] = fc[i + 1];
+    return n - 1;
+}
+
 static void merge_side_by_side(TgPass *p, TgValue x)
 {
     Fc fc[MOST];
-    uint32_t n = group_of(p, x, fc);
+    uint32_t n = leave_out_dominant(p, fc, group_of(p, x, fc));
     if (n < 2 || !may_move(p, fc, n) || !saves_time(p, fc, n) || !pass_may(p))
         return;
     TgValue bias = 0;

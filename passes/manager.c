@@ -193,7 +193,7 @@ static bool run_rounds(TgPass *p)
             return false;
         for (uint32_t i = 0; i < PASSES; i++) {
             TgTarget target = passes[i].info.target;
-            bool meant = target == TG_TARGET_ANY || (p->last && target == o->target);
+            bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target);
             if (meant && passes[i].info.level <= o->level && !run_pass(p, i, &changes))
                 return false;
         }

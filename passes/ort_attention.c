@@ -1,5 +1,5 @@
 /* Attention for ONNX Runtime: the operators of com.microsoft, which it has in every opset and for which it
- * has its fastest kernels on the CPU. The operator of ai.onnx becomes
+ * has its fastest kernels. The operator of ai.onnx becomes
  *
  *     MultiHeadAttention  of queries, keys and values, with the vectors that are added to them, and that
  *     Attention           where one product x W + b gives queries, keys and values side by side
@@ -42,20 +42,15 @@ static TgValue along_keys(TgPass *p, Attention *a, const Cond *cond, const Word 
     return best < AXES_NO_WAY ? axes_arrange(p, &a->abc, &t.at[at], 2, axes) : 0;
 }
 
-static TgValue cast(TgPass *p, TgValue v, TgDtype to)
-{
-    return pass_op(p, TG_Cast, tg_attrs(p->tg, TG_Cast, "to=i", (int64_t)to), 1, v);
-}
-
 /* bool[batch, keys] */
 static TgValue seen(TgPass *p, Attention *a, const Cond *cond, const Word axes[2])
 {
     TgValue v = along_keys(p, a, cond, axes);
     if (v && cond->kind == COND_IS_ONE) {
-        TgValue one = cast(p, pass_int(p, 1), tg_type_of(p->g, v)->dtype);
+        TgValue one = pass_cast(p, pass_int(p, 1), tg_type_of(p->g, v)->dtype);
         v = pass_op(p, TG_Equal, NULL, 2, v, one);
     } else if (v && cond->kind == COND_NOT_ZERO) {
-        v = cast(p, v, TG_bool);
+        v = pass_cast(p, v, TG_bool);
     }
     return v && cond->negated ? pass_op(p, TG_Not, NULL, 1, v) : v;
 }
@@ -87,7 +82,7 @@ static bool find_key_mask(Plan *plan, Attention *a)
         plan->key_mask = plan->key_mask ? pass_op(p, TG_And, NULL, 2, plan->key_mask, v) : v;
     }
     plan->filter = filter_of(l->hidden);
-    return (plan->key_mask = cast(p, plan->key_mask, TG_i32)) != 0;
+    return (plan->key_mask = pass_cast(p, plan->key_mask, TG_i32)) != 0;
 }
 
 /* An input of integers that is called a mask holds zeros and ones: ONNX Runtime's own fusion takes it for that,
@@ -122,7 +117,7 @@ static bool find_padding(Plan *plan, Attention *a)
     attention_follow(&a->abc, &cond.map, false, &t);
     TgValue mask = holds_zeros_and_ones(p->g, t.at[t.n - 1].v) ? along_keys(p, a, &cond, axes) : 0;
     plan->filter = filter_of(c);
-    plan->key_mask = mask ? cast(p, mask, TG_i32) : 0;
+    plan->key_mask = mask ? pass_cast(p, mask, TG_i32) : 0;
     return plan->key_mask != 0;
 }
 
@@ -135,7 +130,7 @@ static bool find_bias(Plan *plan)
     TgDim keys = tg_type_of(p->g, plan->n->in[KEY])->dim[1];
     if (past)
         keys = tg_dim_add(p->tg, keys, tg_type_of(p->g, past)->dim[2]);
-    bool fits = t->dtype == TG_f32 && t->rank == 4 && (tg_dim_is(t->dim[0], 1) || t->dim[0] == q->dim[0]) &&
+    bool fits = t->dtype == q->dtype && t->rank == 4 && (tg_dim_is(t->dim[0], 1) || t->dim[0] == q->dim[0]) &&
                 (tg_dim_is(t->dim[1], 1) || tg_dim_is(t->dim[1], tg_attr_int(plan->n, "q_num_heads"))) &&
                 t->dim[2] == q->dim[1] && t->dim[3] == keys;
     plan->bias = fits ? mask : 0;
@@ -197,7 +192,8 @@ static TgValue added_vectors(const Plan *plan, TgValue operand[3])
     TgPass *p = plan->p;
     TgValue part[3], rest[3];
     bool any = false;
-    const float zero = 0;
+    const TgDtype dtype = tg_type_of(p->g, operand[0])->dtype;
+    const double zero = 0; /* of any type */
     for (uint32_t i = 0; i < 3; i++) {
         int64_t width = pass_dim(p->g, plan->n->in[i], 2);
         rest[i] = operand[i];
@@ -206,7 +202,7 @@ static TgValue added_vectors(const Plan *plan, TgValue operand[3])
         if (width < 1)
             return 0;
         if (!part[i])
-            part[i] = tg_graph_const(p->g, tg_tensor_splat(p->g->arena, TG_f32, 1, &width, &zero), NULL);
+            part[i] = tg_graph_const(p->g, tg_tensor_splat(p->g->arena, dtype, 1, &width, &zero), NULL);
     }
     if (!any)
         return 0;
@@ -253,7 +249,7 @@ static bool is_plain(const TgPass *p, const TgNodeInfo *n)
 {
     int64_t precision = tg_attr_int(n, "softmax_precision");
     for (uint32_t i = 0; i < 3; i++)
-        if (pass_rank(p->g, n->in[i]) != 3 || tg_type_of(p->g, n->in[i])->dtype != TG_f32)
+        if (pass_rank(p->g, n->in[i]) != 3 || !target_has_kernel(p, TG_ms_MultiHeadAttention, n->in[i]))
             return false;
     bool grouped = tg_attr_int(n, "q_num_heads") != tg_attr_int(n, "kv_num_heads");
     bool usual = tg_attr_float(n, "softcap") == 0 &&
@@ -265,7 +261,7 @@ static void separate(TgPass *p, TgNodeInfo *n)
 {
     Plan plan = {.p = p, .n = n};
     if (!is_plain(p, n))
-        pass_explain(p, n, "it has groups of heads, a cap, or another type than f32");
+        pass_explain(p, n, "it has groups of heads, a cap, or a type that there is no kernel for");
     else if (!find_mask(&plan))
         pass_explain(p, n, "its mask neither hides keys only, nor has the sizes of the scores");
     else
@@ -297,7 +293,8 @@ static void pack(TgPass *p, const TgNodeInfo *mha)
     Fc fc;
     int64_t widths[3];
     TgAttrBuild b;
-    if (in(mha, MHA_BIAS) || in(mha, MHA_PAST) || gives_presents(p, mha) || !projects(p, mha, &fc, widths))
+    if (!target_has_kernel(p, TG_ms_Attention, mha->out[0]) || in(mha, MHA_BIAS) || in(mha, MHA_PAST) ||
+        gives_presents(p, mha) || !projects(p, mha, &fc, widths))
         return;
     tg_attrs_from(&b, p->tg, mha->attrs);
     if (widths[QUERY] != widths[VALUE])

@@ -104,7 +104,7 @@ static bool read_sum(Embedding *e, TgValue sum)
 static TgValue narrow(TgPass *p, TgValue ids)
 {
     bool is_narrow = !ids || tg_type_of(p->g, ids)->dtype == TG_i32;
-    return is_narrow ? ids : pass_op(p, TG_Cast, tg_attrs(p->tg, TG_Cast, "to=i", (int64_t)TG_i32), 1, ids);
+    return is_narrow ? ids : pass_cast(p, ids, TG_i32);
 }
 
 static bool make(const Embedding *e)
@@ -131,14 +131,14 @@ static bool make(const Embedding *e)
     return pass_replace(p, norm->out[0], made, "ort-embedding");
 }
 
-/* The kernel takes f32[batch, sequence, hidden] and wants a bias. */
+/* The kernel takes [batch, sequence, hidden] and wants a bias. */
 static bool fits(Embedding *e)
 {
     const TgNodeInfo *n = e->norm;
     int64_t axis = tg_attr_int(n, "axis");
     e->type = tg_type_of(e->p->g, n->in[0]);
     return n->n_out == 1 && in(n, 2) && is_read(e->p->g, n->out[0]) && tg_is_tensor(e->type) &&
-           e->type->rank == 3 && e->type->dtype == TG_f32 && (axis == -1 || axis == 2);
+           e->type->rank == 3 && target_has_kernel(e->p, TG_ms_EmbedLayerNormalization, n->in[0]) && (axis == -1 || axis == 2);
 }
 
 void pass_ort_embedding(TgPass *p)

@@ -1,5 +1,5 @@
-/* Operators of ai.onnx that the opset of the model lacks, and that ONNX Runtime's CPU provider has under a name
- * of its own in any opset: so the model need not be raised for them. Swish has a kernel under no other name.
+/* Operators of ai.onnx that the opset of the model lacks, or that the target has no kernel for, and that it has under a
+ * name of its own in any opset: so the model need not be raised for them. Swish has a kernel under no other name.
  * RMSNormalization is worth a newer opset: its other name, SimplifiedLayerNormalization, lies in the standard
  * domain, where no checker knows it. Needs: what joins such an operator with its neighbours was done. Breaks:
  * nothing; no pass looks at these again. */
@@ -7,28 +7,25 @@
 
 #include "pass.h"
 
-static bool is_single(const TgPass *p, const TgNodeInfo *n)
-{
-    return tg_type_of(p->g, n->in[0])->dtype == TG_f32;
-}
-
 static TgValue gelu(TgPass *p, const TgNodeInfo *n)
 {
     bool tanh = !strcmp(tg_attr_string(p->tg, n, "approximate"), "tanh");
-    return is_single(p, n) ? pass_op(p, tanh ? TG_ms_FastGelu : TG_ms_Gelu, NULL, 1, n->in[0]) : 0;
+    TgOp op = tanh ? TG_ms_FastGelu : TG_ms_Gelu;
+    return target_has_kernel(p, op, n->in[0]) ? pass_op(p, op, NULL, 1, n->in[0]) : 0;
 }
 
 static TgValue swish(TgPass *p, const TgNodeInfo *n)
 {
     const TgAttrs *attrs = tg_attrs(p->tg, TG_ms_QuickGelu, "alpha=f", tg_attr_float(n, "alpha"));
-    return is_single(p, n) ? pass_op(p, TG_ms_QuickGelu, attrs, 1, n->in[0]) : 0;
+    return target_has_kernel(p, TG_ms_QuickGelu, n->in[0]) ? pass_op(p, TG_ms_QuickGelu, attrs, 1, n->in[0]) : 0;
 }
 
 /* The one of com.microsoft looks the rows of its tables up itself. */
 static TgValue rotary(TgPass *p, const TgNodeInfo *n)
 {
     TgAttrBuild b;
-    if (!in(n, 3) || pass_rank(p->g, n->in[1]) != 2 || tg_type_of(p->g, n->in[3])->dtype != TG_i64)
+    if (!in(n, 3) || pass_rank(p->g, n->in[1]) != 2 || tg_type_of(p->g, n->in[3])->dtype != TG_i64 ||
+        !target_has_kernel(p, TG_ms_RotaryEmbedding, n->in[0]))
         return 0;
     tg_attrs_from(&b, p->tg, n->attrs);
     if (!tg_attr_int(n, "rotary_embedding_dim"))
@@ -39,20 +36,21 @@ static TgValue rotary(TgPass *p, const TgNodeInfo *n)
 
 static const struct {
     TgOp op;
-    bool always; /* there is no kernel for op in any opset */
     TgValue (*make)(TgPass *p, const TgNodeInfo *n);
     const char *rewrite;
 } table[] = {
-    {TG_Gelu, false, gelu, "ort-gelu"},
-    {TG_Swish, true, swish, "ort-swish"},
-    {TG_RotaryEmbedding, false, rotary, "ort-rotary"},
+    {TG_Gelu, gelu, "ort-gelu"},
+    {TG_Swish, swish, "ort-swish"},
+    {TG_RotaryEmbedding, rotary, "ort-rotary"},
 };
 
 static void rename_node(TgPass *p, const TgNodeInfo *n)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        bool has_kernel = !table[i].always && tg_op_info(n->op)->since <= p->own_opset;
-        if (n->op != table[i].op || has_kernel || !pass_may(p))
+        if (n->op != table[i].op || !pass_may(p))
+            continue;
+        bool may_stay = tg_op_info(n->op)->since <= p->own_opset && target_has_kernel(p, n->op, n->in[0]);
+        if (may_stay)
             continue;
         TgValue made = table[i].make(p, n);
         if (made && same_type(p->g, made, n->out[0])) {

@@ -53,6 +53,7 @@ TgValue pass_ints(TgPass *p, uint32_t n, const int64_t *values);      /* i64[n] 
 TgValue pass_int(TgPass *p, int64_t value);                           /* i64[] */
 /* v from `start` to before `end` along an axis, every `step`-th. */
 TgValue pass_slice(TgPass *p, TgValue v, int64_t start, int64_t end, int64_t axis, int64_t step);
+TgValue pass_cast(TgPass *p, TgValue v, TgDtype to);
 TgValue pass_float_like(TgPass *p, TgValue like, double value);       /* scalar constant of its element type */
 /* All live nodes of the graph as they stand now, producers first, in scratch memory. */
 TgNode *pass_nodes(TgPass *p, uint32_t *n);
@@ -80,6 +81,8 @@ typedef struct {
 TgTargetStart target_begin(TgPass *p);
 /* The opset to write: as old as the operators that were made allow. */
 int64_t target_opset(const TgPass *p, const TgTargetStart *start);
+/* The target computes `op` itself for elements like those of v. */
+bool target_has_kernel(const TgPass *p, TgOp op, TgValue v);
 
 /* --- control.c --------------------------------------------------------------------------------------------------------- */
 

@@ -34,6 +34,7 @@ typedef struct TgOptimizeOptions {
     void *user;
     const char *explain;        /* "" all passes, a pass name, or NULL: say why candidates were refused */
     bool make_rotary;           /* write RotaryEmbedding even where the opset of the model would have to be raised */
+    bool merge_lora;            /* adapters go into the weights beside them */
     uint32_t threads;
     TgChecker *checker;         /* every application is checked by it, and undone if refused; NULL: none is */
     void (*trace)(void *user, const TgApplication *a); /* is told of each, with the region as text; or NULL */

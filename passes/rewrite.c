@@ -102,8 +102,8 @@ static void explain(TgPass *p)
     for (uint32_t i = 0; p->options->explain && i < tg_book_count(book); i++) {
         const TgRuleInfo *rule = tg_book_rule(book, i);
         Reasons reasons = {p, rule->name};
-        if (rule->on && (rule->target == TG_TARGET_ANY || p->last))
-            tg_rule_explain(book, i, p->g, p->opset, true, add_reason, &reasons);
+        if (rule->on && tg_target_takes(p->last ? p->options->target : TG_TARGET_ANY, rule->target))
+            tg_rule_explain(book, i, p->g, p->opset, p->options->target, true, add_reason, &reasons);
     }
 }
 

@@ -48,7 +48,7 @@ TgTargetStart target_begin(TgPass *p)
     collect(p->model->graph, &found);
     memcpy(start.had, found.has, sizeof start.had);
     p->own_opset = p->opset = o->opset ? o->opset : tg_model_opset(p->model, "");
-    if (o->target == TG_TARGET_ORT) {
+    if (o->target != TG_TARGET_ANY) {
         bool may_raise = !o->opset && o->level >= 2 && !found.is_bound && p->opset > 0;
         import(p->model, "com.microsoft");
         p->opset = may_raise && p->opset < NEWEST_OF_ORT ? NEWEST_OF_ORT : p->opset;
@@ -67,4 +67,10 @@ int64_t target_opset(const TgPass *p, const TgTargetStart *start)
         if (found.has[op] && !start->had[op] && tg_op_info((TgOp)op)->since > opset)
             opset = tg_op_info((TgOp)op)->since;
     return opset > p->own_opset ? opset : 0;
+}
+
+bool target_has_kernel(const TgPass *p, TgOp op, TgValue v)
+{
+    const TgType *t = tg_type_of(p->g, v);
+    return tg_is_tensor(t) && tg_target_has_kernel(p->options->target, op, t->dtype);
 }

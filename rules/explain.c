@@ -67,7 +67,7 @@ static TgName reason(Match *m, TgNode node, bool nearly, TgOp lacking, int64_t o
     return m->best >= (has_inner_operator(start) ? 2u : 1u) ? m->why : NULL;
 }
 
-void tg_rule_explain(const TgBook *book, uint32_t number, TgGraph *g, int64_t opset, bool nearly,
+void tg_rule_explain(const TgBook *book, uint32_t number, TgGraph *g, int64_t opset, TgTarget target, bool nearly,
                      void (*line)(void *user, TgNode node, TgName why), void *user)
 {
     const Rule *rule = book->rules.at[number];
@@ -75,7 +75,7 @@ void tg_rule_explain(const TgBook *book, uint32_t number, TgGraph *g, int64_t op
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
     for (uint32_t i = 0; i < n; i++) {
-        Match m = {.tg = g->tg, .g = g, .rule = rule, .explains = true};
+        Match m = {.tg = g->tg, .g = g, .target = target, .rule = rule, .explains = true};
         TgName why = reason(&m, order[i], nearly, lacking, opset);
         if (why)
             line(user, order[i], why);

@@ -34,6 +34,25 @@ TgOp op_that_lacks(const Rule *rule, const TgModel *model, int64_t opset)
     return found;
 }
 
+static TgOp kernel_lacking(const Term *t, TgTarget target, TgDtype dtype)
+{
+    TgOp found = TG_opaque;
+    if (t->kind == T_OP && *tg_op_info(t->op)->domain && !tg_target_has_kernel(target, t->op, dtype))
+        found = t->op;
+    for (uint32_t i = 0; i < t->n && found == TG_opaque; i++)
+        found = kernel_lacking(t->at[i], target, dtype);
+    return found;
+}
+
+TgOp op_without_kernel(const Match *m, TgNode anchor)
+{
+    TgOp found = TG_opaque;
+    const TgType *type = tg_type_of(m->g, replaced_value(m, anchor, 0));
+    for (uint32_t i = 0; m->rule->info.target != TG_TARGET_ANY && i < m->rule->give.n && found == TG_opaque; i++)
+        found = kernel_lacking(m->rule->give.at[i].term, m->target, tg_is_tensor(type) ? type->dtype : TG_undefined);
+    return found;
+}
+
 /* --- nodes ----------------------------------------------------------------------------------------- */
 
 static bool make_node(Give *b, const Term *t, const TgAttrs *attrs, uint32_t n, const TgValue *in,

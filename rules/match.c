@@ -566,6 +566,18 @@ static bool run(Machine *k, TgNode anchor)
     }
 }
 
+static bool has_kernels(Match *m, TgNode anchor)
+{
+    TgOp op = op_without_kernel(m, anchor);
+    if (op == TG_opaque)
+        return true;
+    if (m->explains)
+        m->why = tg_name_format(m->tg, "%s has no kernel for %s", tg_op_text(m->tg, op),
+                                tg_dtype_text(tg_type_of(m->g, replaced_value(m, anchor, 0))->dtype));
+    m->all_but_a_condition = true;
+    return false;
+}
+
 bool match_at(Match *m, TgNode anchor)
 {
     TgArena *scratch = tg_scratch(m->tg);
@@ -574,7 +586,7 @@ bool match_at(Match *m, TgNode anchor)
     for (uint32_t i = 0; i < m->rule->n_names; i++)
         m->at[i].set = false;
     m->steps = 0;
-    bool good = run(&k, anchor);
+    bool good = run(&k, anchor) && has_kernels(m, anchor);
     for (uint32_t i = 0; good && i < m->rule->n_names; i++)
         if (m->at[i].set && m->at[i].n)
             m->at[i].tail = tg_copy(m->g->arena, m->at[i].tail, m->at[i].n * sizeof *m->at[i].tail);

@@ -32,6 +32,7 @@ typedef struct {
 typedef struct {
     Tg *tg;
     TgGraph *g;
+    TgTarget target; /* whose kernels a rule for targets asks for */
     const Rule *rule;
     Bound at[MAX_NAMES];
     /* why the attempt failed that came furthest; kept if `explains` */
@@ -68,8 +69,17 @@ TgName mismatch_text(const Match *m, const Term *t, TgValue v);
 
 /* match.c: one rule at one node, without asking the automaton. False: not, m->why says why if it explains. */
 bool match_at(Match *m, TgNode anchor);
-/* Any of its operators that the output lacks; TG_opaque: none. */
+/* What takes the place of output number i of the rule takes that of this value. */
+static inline TgValue replaced_value(const Match *m, TgNode anchor, uint32_t i)
+{
+    uint16_t slot = m->rule->output[i];
+    return slot == NO_SLOT ? tg_node(m->g, anchor)->out[0] : m->at[slot].value;
+}
+/* give.c. Any of its operators that the output lacks; TG_opaque: none. */
 TgOp op_that_lacks(const Rule *rule, const TgModel *model, int64_t opset);
+/* Any operator that the rule of the match, one for targets, gives and that m->target has no kernel for at the type
+ * of what is replaced; TG_opaque: none. */
+TgOp op_without_kernel(const Match *m, TgNode anchor);
 
 struct TgMatcher {
     const TgBook *book;

@@ -53,11 +53,6 @@ static bool classify(TgMatcher *m, TgNode node)
 
 /* --- the door -------------------------------------------------------------------------------------- */
 
-static bool is_meant(const Rule *rule, TgTarget target)
-{
-    return rule->info.target == TG_TARGET_ANY || rule->info.target == target;
-}
-
 TgMatcher *tg_matcher_new(const TgBook *book, TgGraph *g, const TgMatchOptions *options)
 {
     TgArena *arena = tg_arena_new(g->tg);
@@ -66,13 +61,13 @@ TgMatcher *tg_matcher_new(const TgBook *book, TgGraph *g, const TgMatchOptions *
     m->arena = arena;
     m->g = g;
     m->options = options ? *options : (TgMatchOptions){0};
-    m->match = (Match){.tg = g->tg, .g = g};
+    m->match = (Match){.tg = g->tg, .g = g, .target = m->options.target};
     if (!m->options.opset)
         m->options.opset = TG_NEWEST_OPSET;
     tg_map_init(&m->numbers, arena);
     m->usable = TG_NEW_N(arena, bool, book->rules.n + 1);
     for (uint32_t i = 0; i < book->rules.n; i++)
-        m->usable[i] = is_meant(book->rules.at[i], m->options.target) &&
+        m->usable[i] = tg_target_takes(m->options.target, book->rules.at[i]->info.target) &&
                        op_that_lacks(book->rules.at[i], g->model, m->options.opset) == TG_opaque;
     uint32_t n;
     const TgNode *order = tg_graph_order(g, &n);
@@ -90,10 +85,8 @@ void tg_matcher_free(TgMatcher *m)
 static void list_outputs(const Match *m, TgNode anchor, TgRewrite *found)
 {
     found->n = m->rule->n_outputs;
-    for (uint32_t i = 0; i < found->n; i++) {
-        uint16_t slot = m->rule->output[i];
-        found->old[i] = slot == NO_SLOT ? tg_node(m->g, anchor)->out[0] : m->at[slot].value;
-    }
+    for (uint32_t i = 0; i < found->n; i++)
+        found->old[i] = replaced_value(m, anchor, i);
 }
 
 bool tg_matcher_find(TgMatcher *m, TgNode node, uint32_t from, TgRewrite *found)

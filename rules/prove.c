@@ -52,11 +52,8 @@ static bool apply(Prover *p, const Instance *at, const Plan *plan)
     p->why = match->why ? match->why : tg_name(p->tg, "it does not match");
     if (!m->usable[p->index])
         p->why = tg_name(p->tg, "the opset lacks an operator that it gives");
-    for (uint32_t i = 0; fires && i < found.n; i++) {
-        uint16_t slot = p->rule->output[i];
-        found.old[i] =
-            slot == NO_SLOT ? tg_node(at->model->graph, at->anchor)->out[0] : match->at[slot].value;
-    }
+    for (uint32_t i = 0; fires && i < found.n; i++)
+        found.old[i] = replaced_value(match, at->anchor, i);
     if (fires && !tg_matcher_make(m, &found)) {
         fires = false;
         p->why = tg_name(p->tg, "what it gives is not of the same type");

@@ -18,7 +18,11 @@ typedef enum {
 } TgRuleClass;
 
 /* For whom the output is written: any reader of ONNX, or ONNX Runtime, which has operators of its own. */
-typedef enum { TG_TARGET_ANY, TG_TARGET_ORT } TgTarget;
+typedef enum {
+#define TARGET(id, name) TG_TARGET_##id,
+#include "rules/targets.def"
+#undef TARGET
+} TgTarget;
 
 /* What a rule says of itself. */
 typedef struct {
@@ -33,6 +37,14 @@ typedef struct {
 } TgRuleInfo;
 
 const char *tg_rule_class_name(TgRuleClass class);
+
+/* --- targets (targets.c) --------------------------------------------------------------------------- */
+
+const char *const *tg_target_names(int *n); /* by number */
+/* What is meant for `meant` is used for `target`. */
+bool tg_target_takes(TgTarget target, TgTarget meant);
+/* kernels.def lists `op` with results of `dtype`. */
+bool tg_target_has_kernel(TgTarget target, TgOp op, TgDtype dtype);
 
 /* --- books (book.c) -------------------------------------------------------------------------------- */
 
@@ -86,7 +98,7 @@ void tg_matcher_replaced(TgMatcher *m, TgValue made, void (*changed)(void *user,
 
 /* Why a rule does not apply: one line for every node where more than its outermost operator fits; if
  * `nearly`, where all of it fits but a condition, or an operator that the opset lacks. */
-void tg_rule_explain(const TgBook *book, uint32_t rule, TgGraph *g, int64_t opset, bool nearly,
+void tg_rule_explain(const TgBook *book, uint32_t rule, TgGraph *g, int64_t opset, TgTarget target, bool nearly,
                      void (*line)(void *user, TgNode node, TgName why), void *user);
 
 /* --- proving (prove.c) ----------------------------------------------------------------------------- */

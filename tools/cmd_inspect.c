@@ -62,7 +62,7 @@ static void print_head(Tg *tg, TgModel *model)
     printf("nodes       %u\n", f.nodes);
     printf("parameters  %.0f\n", parameters(tg, model->graph));
     printf("constants   %.0f bytes\n", f.const_bytes);
-    printf("flops       %.4g  (named sizes count as %d)\n", f.cost.flops, TYPICAL_SIZE);
+    printf("flops       %.4g  (named sizes count as %d)\n", f.cost.flops, TG_TYPICAL_SIZE);
     printf("traffic     %.4g bytes\n", f.cost.bytes);
 }
 

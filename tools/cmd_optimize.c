@@ -49,15 +49,16 @@ static bool understand(Job *job)
     if (has(a, OPT_trace))
         o->trace = note_application;
     job->seed = 1;
-    static const char *const targets[] = {"onnx", "ort"};
-    int target = choice_of(a, OPT_target, targets, 2);
+    int n_targets, target;
+    const char *const *targets = tg_target_names(&n_targets);
+    target = choice_of(a, OPT_target, targets, n_targets);
     int place = choice_of(a, OPT_external, places, 4), extent = choice_of(a, OPT_verify, extents, 3);
     bool fine = emit_of(a, EMIT_ONNX, &job->emit) && place >= 0 && extent >= 0 && target >= 0;
     fine = fine && number_of(a, OPT_level, 0, 2, &level) && number_of(a, OPT_threads, 1, 1024, &threads);
     fine = fine && number_of(a, OPT_opset, 7, tg_newest_opset(), &o->opset);
     fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
     fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed) && conversion_of(a, &job->convert);
-    o->target = target == 1 ? TG_TARGET_ORT : TG_TARGET_ANY;
+    o->target = (TgTarget)target;
     job->external = (TgExternal)place;
     job->extent = (Extent)extent;
     o->evaluate_each = extent == VERIFY_FULL;
@@ -66,6 +67,7 @@ static bool understand(Job *job)
     o->check_each = has(a, OPT_check_each) || has(a, OPT_verify_each);
     o->evaluate_each |= has(a, OPT_verify_each);
     o->make_rotary = has(a, OPT_rotary);
+    o->merge_lora = has(a, OPT_merge_lora);
     o->print_after = text_of(a, OPT_print_after);
     o->explain = has(a, OPT_explain) ? word_of(a, OPT_explain, "") : NULL;
     return fine;

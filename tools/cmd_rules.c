@@ -175,7 +175,7 @@ static bool explain(Run *run) {
         return false;
     int64_t opset = options.opset ? options.opset : tg_model_opset(model, "");
     Reasons reasons = {.g = model->graph};
-    tg_rule_explain(book, rule, model->graph, opset, false, print_reason, &reasons);
+    tg_rule_explain(book, rule, model->graph, opset, target, false, print_reason, &reasons);
     if (!reasons.lines)
         printf("no node of the model comes near to '%s'\n", a->operands.at[1]);
     return true;

@@ -12,7 +12,7 @@ Figures figures_of(TgModel *model)
     return (Figures){.opset = tg_model_opset(model, ""),
                      .nodes = tg_graph_count(model->graph, true),
                      .const_bytes = tg_graph_const_bytes(model->graph),
-                     .cost = tg_graph_cost(model->graph, TYPICAL_SIZE)};
+                     .cost = tg_graph_cost(model->graph, TG_TYPICAL_SIZE)};
 }
 
 static void count_op(Tg *tg, Summary *s, TgMap *seen, TgName name, bool after)

@@ -119,10 +119,10 @@ typedef struct {
     int64_t opset; /* of ai.onnx; 0: none */
     uint32_t nodes;
     double const_bytes;
-    TgCost cost; /* symbolic sizes count as TYPICAL_SIZE */
+    TgCost cost; /* symbolic sizes count as TG_TYPICAL_SIZE */
 } Figures;
 
-enum { TYPICAL_SIZE = 128, SUMMARY_LABEL = 12 /* width of the first column */ };
+enum { SUMMARY_LABEL = 12 /* width of the first column */ };
 
 typedef struct {
     TgDtype to;

@@ -151,7 +151,7 @@ const char *fuzz_print(const TgModel *m)
     return text.at;
 }
 
-static void forget(TgGraph *g)
+void fuzz_forget(TgGraph *g)
 {
     inf_forget(g);
     for (TgNode i = 1; i < g->nodes.n; i++) {
@@ -159,13 +159,13 @@ static void forget(TgGraph *g)
         for (uint32_t k = 0; k < n->n_out; k++)
             tg_value(g, n->out[k])->declared = NULL;
         for (uint32_t s = 0; s < n->n_sub; s++) /* nesting is bounded by the readers */
-            forget(n->sub[s].graph);
+            fuzz_forget(n->sub[s].graph);
     }
 }
 
 void fuzz_infer_anew(TgGraph *g)
 {
-    forget(g);
+    fuzz_forget(g);
     (void)tg_infer_graph(g);
 }
 

@@ -30,7 +30,8 @@ bool fuzz_is_text(TgBytes input);
 TgModel *fuzz_load(Tg *tg, TgBytes bytes); /* as an ONNX file */
 TgModel *fuzz_parse(Tg *tg, const char *text);
 const char *fuzz_print(const TgModel *m); /* its text form; lives as long as the context */
-void fuzz_infer_anew(TgGraph *g); /* without what files or texts claim of results, which may be lies */
+void fuzz_forget(TgGraph *g); /* what is known of results, and what files or texts claim, which may be lies */
+void fuzz_infer_anew(TgGraph *g); /* forgets, then infers */
 
 /* The path of a file m.onnx in a new folder, which is removed after the input. */
 const char *fuzz_path(Tg *tg);

@@ -12,7 +12,7 @@ typedef struct {
     TgArray *made; /* by value; kind 0: none */
 } Watch;
 
-static void keep(void *user, const TgGraph *g, TgValue v, const TgArray *value)
+static void keep(void *user, const TgGraph *g, TgValue v, TgArray *value)
 {
     Watch *w = user;
     if (g == w->g && !w->made[v].owners)

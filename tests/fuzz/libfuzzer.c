@@ -1,6 +1,9 @@
 /* The doors of libFuzzer. Graphs are changed as graphs (mutate.c): bytes changed at random hardly ever are
  * one. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 #include "mutate.h"
@@ -26,9 +29,33 @@ typedef struct {
     TgBytes made;
 } Change;
 
+/* What libFuzzer keeps of a crash is the input that it ran last. A crash while the next one is made leaves a file
+ * of its own: what was read or inferred at that time. */
+static const char *note_path(void)
+{
+    static char path[512];
+    const char *folder = getenv("FUZZ_FINDINGS");
+    if (!*path && folder)
+        snprintf(path, sizeof path, "%s/change-%ld", folder, (long)getpid());
+    return *path ? path : NULL;
+}
+
+static void note(const void *bytes, size_t n)
+{
+    if (note_path())
+        fuzz_write(note_path(), bytes, n);
+}
+
+static TgModel *read_model(Change *c, TgBytes input)
+{
+    note(input.at, input.n);
+    return fuzz_model(c->tg, input);
+}
+
+/* Nothing is known of results after it. */
 static bool change_model(Change *c, TgModel *m, unsigned seed)
 {
-    TgModel *other = c->other.n ? fuzz_model(c->tg, c->other) : NULL;
+    TgModel *other = c->other.n ? read_model(c, c->other) : NULL;
     if (c->other.n)
         return other && fuzz_join(m, other, seed);
     return fuzz_mutate(m, seed);
@@ -55,10 +82,15 @@ static bool change(void *argument)
 {
     enum { ATTEMPTS = 6 };
     Change *c = argument;
-    TgModel *m = fuzz_model(c->tg, c->input);
+    TgModel *m = read_model(c, c->input);
     for (unsigned i = 0; m && i < ATTEMPTS; i++) {
         TgModel *copy = tg_model_clone(m);
-        if (change_model(c, copy, c->seed * ATTEMPTS + i) && fuzz_parse(c->tg, fuzz_print(copy))) {
+        if (!change_model(c, copy, c->seed * ATTEMPTS + i))
+            continue;
+        const char *text = fuzz_print(copy);
+        note(text, strlen(text));
+        (void)tg_infer_graph(copy->graph);
+        if (fuzz_parse(c->tg, fuzz_print(copy))) {
             (void)write_model(c, copy);
             break;
         }
@@ -79,6 +111,8 @@ static size_t changed_model(Change *c, uint8_t *out, size_t most)
     }
     tg_close(c->tg);
     fuzz_clean();
+    if (note_path())
+        remove(note_path());
     return n;
 }
 

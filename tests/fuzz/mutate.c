@@ -144,7 +144,7 @@ static TgTensor *any_tensor(Mutator *x, TgDtype t, int32_t rank, const int64_t *
     enum { WRITTEN = 256 };
     int64_t count = 1;
     for (int32_t i = 0; i < rank; i++)
-        count = count > WRITTEN ? count : count * dim[i];
+        count = count > WRITTEN || dim[i] > WRITTEN ? WRITTEN + 1 : count * dim[i];
     if (count > WRITTEN || one_in(x, 3)) {
         uint8_t element[16] = {0};
         fill(x, t, element, 1);
@@ -519,7 +519,7 @@ bool fuzz_mutate(TgModel *m, uint64_t seed)
         if (x.g->values.n > 1)
             done += changes[below(&x, sizeof changes / sizeof *changes)](&x);
     }
-    fuzz_infer_anew(m->graph);
+    fuzz_forget(m->graph);
     return done > 0;
 }
 
@@ -544,6 +544,6 @@ bool fuzz_join(TgModel *a, const TgModel *b, uint64_t seed)
     tg_graph_splice(x.g, from, in, NULL, out);
     for (uint32_t i = 0; i < from->outputs.n; i++)
         tg_graph_return(x.g, out[i], fresh_name(&x), NULL);
-    fuzz_infer_anew(a->graph);
+    fuzz_forget(a->graph);
     return true;
 }

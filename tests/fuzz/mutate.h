@@ -4,7 +4,7 @@
 
 #include "ir/ir.h"
 
-/* One to three changes, and inference. False: nothing could be changed. */
+/* One to three changes, after which nothing is known of results. False: nothing could be changed. */
 bool fuzz_mutate(TgModel *m, uint64_t seed);
 /* The nodes of b become part of a (of one context), over values of a where types fit, else over new
  * inputs. */

@@ -19,7 +19,7 @@
 
 #include "ir/ir.h"
 
-enum { MOST_IN = 12, MOST_OUT = 4 };
+enum { MOST_IN = 17, MOST_OUT = 4 };
 
 static Tg *tg;
 

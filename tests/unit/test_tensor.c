@@ -241,6 +241,30 @@ static void gathers_scaled_rows(void **state)
     expect(g, apply(g, TG_Add, NULL, 2, rows, filled(g->arena, TG_f32, DIMS(COLUMNS))), scaled_rows, NULL);
 }
 
+static double adapted(int64_t i, const void *user)
+{
+    (void)user;
+    int64_t row = i / COLUMNS, column = i % COLUMNS;
+    double sum = (double)pattern(2 * row) * (double)pattern(column);
+    return sum + (double)pattern(2 * row + 1) * (double)pattern(COLUMNS + column) + (double)pattern(i);
+}
+
+static double adapted_and_turned(int64_t i, const void *user)
+{
+    return adapted(i % ROWS * COLUMNS + i / ROWS, user);
+}
+
+/* W + A B, as it stands and transposed: boxes of a product need some rows and some columns. */
+static void adds_products(void **state)
+{
+    Ground *g = *state;
+    TgTensor *a = filled(g->arena, TG_f32, DIMS(ROWS, 2)), *b = filled(g->arena, TG_f32, DIMS(2, COLUMNS));
+    TgTensor *product = apply(g, TG_MatMul, NULL, 2, a, b);
+    TgTensor *sum = apply(g, TG_Add, NULL, 2, filled(g->arena, TG_f32, DIMS(ROWS, COLUMNS)), product);
+    expect(g, sum, adapted, NULL);
+    expect(g, apply(g, TG_Transpose, NULL, 1, sum), adapted_and_turned, NULL);
+}
+
 static double swapped_columns(int64_t i, const void *user)
 {
     (void)user;
@@ -455,7 +479,7 @@ static size_t resident(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* 256 MiB of mapped weights: scaled, permuted by rows, transposed, merged; memory stays in MiB. */
+/* 256 MiB of mapped weights: a product added, scaled, permuted by rows, transposed, merged; memory stays in MiB. */
 static void streams_need_little_memory(void **state)
 {
     Ground *g = *state;
@@ -471,7 +495,10 @@ static void streams_need_little_memory(void **state)
     TgTensor *index = tg_tensor_blank(g->arena, TG_i64, DIMS(SIDE), (void **)&order);
     for (int64_t i = 0; i < SIDE; i++)
         order[i] = i * 4099 % SIDE;
-    TgTensor *scaled = apply(g, TG_Mul, NULL, 2, w, filled(g->arena, TG_f32, DIMS(SIDE)));
+    TgTensor *product = apply(g, TG_MatMul, NULL, 2, filled(g->arena, TG_f32, DIMS(SIDE, 1)),
+                              filled(g->arena, TG_f32, DIMS(1, SIDE)));
+    TgTensor *sum = apply(g, TG_Add, NULL, 2, w, product);
+    TgTensor *scaled = apply(g, TG_Mul, NULL, 2, sum, filled(g->arena, TG_f32, DIMS(SIDE)));
     TgTensor *rows = apply(g, TG_Gather, NULL, 2, scaled, index);
     const TgAttrs *side = tg_attrs(g->tg, TG_Concat, "axis=i", (int64_t)1);
     TgTensor *all = apply(g, TG_Concat, side, 2, rows, apply(g, TG_Transpose, NULL, 1, w));
@@ -496,6 +523,7 @@ int main(void)
         ON_GROUND(transposes),
         ON_GROUND(permutes_four_axes),
         ON_GROUND(gathers_scaled_rows),
+        ON_GROUND(adds_products),
         ON_GROUND(gathers_columns),
         ON_GROUND(concatenates_rows),
         ON_GROUND(slices_with_steps),

@@ -1,0 +1,52 @@
+/* Targets, and what they have kernels for. */
+#include "rules.h"
+
+enum { NONE = 0, F32 = 1, F64 = 2, F16 = 4, BF16 = 8, ALL = F32 | F64 | F16 | BF16 };
+
+static const char *const names[] = {
+#define TARGET(id, name) name,
+#include "targets.def"
+#undef TARGET
+};
+
+static const struct {
+    TgOp op;
+    unsigned cpu, cuda;
+} kernels[] = {
+#define KERNEL(op, cpu, cuda) {TG_##op, cpu, cuda},
+#include "kernels.def"
+#undef KERNEL
+};
+
+const char *const *tg_target_names(int *n)
+{
+    *n = sizeof names / sizeof *names;
+    return names;
+}
+
+bool tg_target_takes(TgTarget target, TgTarget meant)
+{
+    return meant == TG_TARGET_ANY || meant == target || (meant == TG_TARGET_ORT && target == TG_TARGET_ORT_CUDA);
+}
+
+static unsigned bit_of(TgDtype dtype)
+{
+    switch (dtype) {
+    case TG_f32: return F32;
+    case TG_f64: return F64;
+    case TG_f16: return F16;
+    case TG_bf16: return BF16;
+    default: return NONE;
+    }
+}
+
+bool tg_target_has_kernel(TgTarget target, TgOp op, TgDtype dtype)
+{
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        if (kernels[i].op == op)
+            return (target == TG_TARGET_ORT        ? kernels[i].cpu
+                    : target == TG_TARGET_ORT_CUDA ? kernels[i].cuda
+                                                   : NONE) &
+                   bit_of(dtype);
+    return false;
+}
