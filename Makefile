@@ -37,8 +37,9 @@ bench: all ## measure times beside those of rivals: make bench MODELS=FOLDER (of
 	@$(BUILD)/bench_checks $(wildcard $(MODELS)/*.onnx)
 ifdef MODELS
 	@tools/bench/rivals $(BUILD)/tgopt $(MODELS)
+	@tools/bench/latency $(BUILD)/tgopt $(MODELS)
 else
-	@echo "make bench MODELS=FOLDER compares with ONNX Runtime, onnxsim and OnnxSlim on the *.onnx of a folder (tools/bench/rivals)"
+	@echo "make bench MODELS=FOLDER compares with ONNX Runtime, onnxsim and OnnxSlim on the *.onnx of a folder (tools/bench/rivals, tools/bench/latency; tools/bench/export_models makes some)"
 endif
 
 install: all ## install below PREFIX, honouring DESTDIR

@@ -1,6 +1,6 @@
 /* Writing Attention: which station of each trail becomes the operand, how letters divide into batch and
  * heads, operands of rank 3 or 4, whether a Concat with the past goes into the operator. All of it is
- * tried; the fewest nodes win.
+ * tried; the fewest nodes win, among these the fewest for keys and values.
  *
  *                     rank 3                      rank 4
  *     queries    (batch)(queries)(heads size)    (batch)(heads)(queries)(size)
@@ -15,6 +15,7 @@
 
 typedef struct {
     uint32_t cost, rank, batch, kv; /* letters of lead that are batch; letters of heads that keys have */
+    uint32_t keys_cost;             /* what of it is for keys and values, which may be many more than the queries */
     uint32_t q, k, v, result;       /* stations; of the new parts with the past */
     bool with_past;
 } Plan;
@@ -166,9 +167,10 @@ static void consider(Planner *w, Plan plan)
     n = layout(a, &plan, heads, &a->queries, &a->size, axis);
     plan.cost = best_station(abc, &a->q, n, axis, &plan.q);
     n = layout(a, &plan, plan.kv, length, &a->size, axis);
-    plan.cost += best_station(abc, k, n, axis, &plan.k);
+    plan.keys_cost = best_station(abc, k, n, axis, &plan.k);
     n = layout(a, &plan, plan.kv, plan.with_past ? &w->a->v_cache.new_keys : &a->keys, &a->value_size, axis);
-    plan.cost += best_station(abc, v, n, axis, &plan.v);
+    plan.keys_cost += best_station(abc, v, n, axis, &plan.v);
+    plan.cost += plan.keys_cost;
     n = layout(a, &plan, heads, &a->queries, &a->value_size, axis);
     plan.cost += best_result(abc, &a->result, a->guard != 0, n, axis, &plan.result);
     if (plan.with_past) {
@@ -180,7 +182,7 @@ static void consider(Planner *w, Plan plan)
         plan.cost += axes_arrange_cost(abc, &w->a->v_cache.of_all, n, axis) ? AXES_NO_WAY : 0;
     } else
         plan.cost += concats(a);
-    if (plan.cost < w->best.cost)
+    if (plan.cost < w->best.cost || (plan.cost == w->best.cost && plan.keys_cost < w->best.keys_cost))
         w->best = plan;
 }
 

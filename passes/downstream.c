@@ -83,16 +83,16 @@ bool masks_downstream(const TgPass *p, const TgNodeInfo *n)
 /* --- norms ----------------------------------------------------------------------------------------- */
 
 /* From this opset on the norm is an operator, and its scale is an operand. */
-enum { LAYER_NORMALIZATION_SINCE = 17 };
+enum { LAYER_NORMALIZATION_SINCE = 17, RMS_NORMALIZATION_SINCE = 23 };
 
-bool ends_layer_norm_downstream(const TgPass *p, const TgNodeInfo *n)
+bool ends_norm_in_pieces_downstream(const TgPass *p, const TgNodeInfo *n)
 {
     const TgGraph *g = p->g;
-    for (uint32_t depth = 0; depth < 2 && p->opset < LAYER_NORMALIZATION_SINCE && ends_norm_downstream(p, n); depth++)
+    for (uint32_t depth = 0; depth < 2 && ends_norm_downstream(p, n); depth++)
         for (uint32_t i = 0; i < 2; i++) { /* the bias leads to the scale, and that to the quotient */
             const TgNodeInfo *divided = tg_producer(g, n->in[i], TG_Div), *scale = tg_producer(g, n->in[i], TG_Mul);
             if (n->op == TG_Mul && divided)
-                return tg_producer(g, divided->in[0], TG_Sub) != NULL;
+                return p->opset < (tg_producer(g, divided->in[0], TG_Sub) ? LAYER_NORMALIZATION_SINCE : RMS_NORMALIZATION_SINCE);
             if (n->op == TG_Add && scale && ends_norm_downstream(p, scale)) {
                 n = scale;
                 break;

@@ -97,7 +97,7 @@ bool biases_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* what 
 bool masks_downstream(const TgPass *p, const TgNodeInfo *n);           /* the second Unsqueeze of a mask [B,S] */
 bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n); /* 0 .. S-1 that select rows of a table */
 bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the scale or bias of a norm in pieces */
-bool ends_layer_norm_downstream(const TgPass *p, const TgNodeInfo *n); /* of one that no operator can be made of */
+bool ends_norm_in_pieces_downstream(const TgPass *p, const TgNodeInfo *n); /* of one that no operator can be made of */
 bool ends_gelu_downstream(const TgPass *p, const TgNodeInfo *n);       /* the half of such a GELU */
 
 /* --- fold.c ------------------------------------------------------------------------------------------------------------ */

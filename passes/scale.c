@@ -156,7 +156,7 @@ static bool absorb_by_readers(TgPass *p, const Step *s)
     Fc fc[MOST_READERS];
     int64_t size = pass_dim(p->g, s->node->out[0], -1);
     TgValue c = s->reversed || size < 0 ? 0 : along_last_axis(p, s->c, size);
-    if (c && (ends_layer_norm_downstream(p, s->node) || ends_gelu_downstream(p, s->node))) {
+    if (c && (ends_norm_in_pieces_downstream(p, s->node) || ends_gelu_downstream(p, s->node))) {
         pass_explain(p, s->node, "refused: with it ONNX Runtime makes one operator of what is in front of it");
         return false;
     }
