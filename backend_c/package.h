@@ -13,7 +13,6 @@
 #define TG_PACKAGE_H
 
 #include "ir/ir.h"
-#include "ir/plan.h"
 
 typedef struct Package {
     Tg *tg;
