@@ -4,6 +4,7 @@
  *   tensor.h  constants: mapped, owned, splat, recipe
  *   op.h      operators (ops.def) and attributes
  *   graph.h   nodes, values, subgraphs, models; inference, checks, text form, definitions, cost
+ *   plan.h    what a backend has to write down
  *   eval.h    what a graph computes
  *   equiv.h   whether two graphs compute the same
  *   trace.h   certificates of what was done
@@ -17,6 +18,7 @@
 #include "tensor.h"
 #include "op.h"
 #include "graph.h"
+#include "plan.h"
 #include "eval.h"
 #include "equiv.h"
 #include "trace.h"
