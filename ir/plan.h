@@ -38,12 +38,12 @@ typedef struct TgBuffer {
 
 enum { TG_PLAN_ALIGN = 64 };
 
-typedef struct TgPlace {
+typedef struct TgLocation {
     uint32_t buffer;     /* into plan->buffers; 0: nowhere (absent, or only inside a step) */
     TgDim offset;        /* elements */
     const TgDim *stride; /* elements, one per axis of the value's type; 0 along repeated axes */
     bool contiguous;     /* row-major without gaps */
-} TgPlace;
+} TgLocation;
 
 typedef enum {
     TG_LAYOUT_PLAIN, /* row-major, as ONNX has it (4-bit and 2-bit integers: one per byte) */
@@ -72,7 +72,8 @@ typedef enum {
     TG_STEP_RMS_NORM,  /* in: x, scale or 0; u.rows */
     TG_STEP_ROTARY,    /* in: x [B,H,S,D], cos, sin [B or 1,S,D/2] as [B,1,S,D/2] places; u.rotary */
     TG_STEP_OPERATOR,  /* one node by a kernel of its own; operands and results contiguous, in its formal order; 0: absent */
-    TG_STEP_BIND,      /* sizes become known: u.bind */
+    TG_STEP_SIZES,     /* out[0] holds numbers made of sizes; u.sizes */
+    TG_STEP_BIND,      /* a size becomes known: u.bind */
     TG_STEP_IF,        /* in[0]: condition; body[0], body[1] */
     TG_STEP_REPEAT     /* Loop and Scan: u.repeat; body[0] */
 } TgStepKind;
@@ -113,9 +114,13 @@ struct TgStep {
             bool interleaved;
             int64_t size;   /* rotated elements of each head; the others are copied */
         } rotary;
-        struct {            /* a symbol is a size or an element of a value that is known by now */
+        struct {            /* out[0]: integers, contiguous; element i is number[i] */
+            uint32_t n;
+            const TgDim *number;
+        } sizes;
+        struct {            /* a symbol is a size or an element of in[0], which was just made (by the OPERATOR step before), or
+                               is an input, or what a branch gives */
             TgDim symbol;
-            TgValue value;  /* in[0] */
             int32_t axis;   /* of its shape; -1: `element` of its elements */
             int64_t element;
         } bind;
@@ -167,15 +172,16 @@ typedef struct TgPlan {
     TgArena *arena;
     TG_VEC(TgBuffer) buffers; /* entry 0: none */
     TG_VEC(TgWeight) weights;
-    TG_VEC(TgPlace) places;   /* by value of `graph` */
+    TG_VEC(TgLocation) places;   /* by value of `graph` */
     TgSteps steps;
     uint32_t n_steps;         /* bodies included */
     TG_VEC(TgPlanSymbol) symbols;
     TG_VEC(TgState) states;
+    TG_VEC(TgDim) equal;      /* pairs of sizes that must be equal when the model runs: to be checked with the inputs */
     TgValues inputs, outputs; /* values of `graph`, by number */
     uint64_t arena_bytes, sum_bytes, floor_bytes; /* planned; without reuse; most that lives at any one step */
 } TgPlan;
 
-static inline const TgPlace *tg_place_of(const TgPlan *p, TgValue v) { return &p->places.at[v]; }
+static inline const TgLocation *tg_place_of(const TgPlan *p, TgValue v) { return &p->places.at[v]; }
 
 #endif
