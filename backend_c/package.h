@@ -21,11 +21,12 @@ typedef struct Package {
     const char *name;       /* prefix of the package: an identifier, lower case */
     /* package_names: identifiers, unique in their list, no keywords of C or C++ */
     const char **dim;       /* by plan->symbols: "batch"; variables and fields are called d_batch */
+    TgMap dim_number;       /* TG_KEY(symbol) to its number in plan->symbols */
     const char **input, **output; /* by number in plan->inputs, plan->outputs: fields of the interface */
     /* set by the writer of weights */
     const uint64_t *weight_at; /* by plan->weights: where its bytes start in the weights, a multiple of 64 */
     /* set by emit_loops */
-    uint32_t *loop_of;      /* by number of a step (1 .. plan->n_steps; `then` steps too): its loop, from 1; 0: none */
+    TgMap loop_of;          /* TG_KEY(step) of pointwise steps, `then` steps too: entry of the table of loops */
     uint32_t n_loops;
     /* set by emit_steps: which kernels the steps call */
     bool *operators;        /* by TgOp: tgk_<Op> */
@@ -49,8 +50,6 @@ void package_rename(const Package *p, const char *text, size_t n, TgText *out);
 void emit_dim(const Package *p, TgDim d, TgText *out);  /* an int64_t expression over d_<dim>, safe as an operand of * */
 const char *emit_type(TgDtype t);                       /* C type of a stored element: "float", "uint16_t" */
 uint32_t emit_bytes(TgDtype t);                         /* of a stored element: 4-bit and 2-bit integers take one byte */
-/* Where the value starts, a `void *` over the frame `f`: "at(f->arena, 4096 + 4*(d_past*64))". */
-void emit_address(const Package *p, TgValue v, TgText *out);
 
 /* --- the model (emit*.c) ------------------------------------------------------------------------------------------ */
 
@@ -60,7 +59,7 @@ void emit_address(const Package *p, TgValue v, TgText *out);
  * includes the file. It needs tgk.h and tgk_math.h before it. */
 bool emit_loops(Package *p, TgText *out);
 
-/* The body of NAME.c: it needs tgk.h (loop.h, copy.h and the operators' headers where used) before it, and gives
+/* The body of NAME.c: it needs tgk.h, tgk_size.h, loop.h, copy.h (the operators' headers where used) before it, and gives
  *     typedef struct {
  *         const tgk_ctx *ctx;
  *         tgk_tile *const *loop;     // the table of loops of the chosen instruction set

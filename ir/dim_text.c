@@ -440,6 +440,70 @@ void tg_dim_print(TgDim d, TgText *text)
         print_sum(d, text);
 }
 
+/* --- as C ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    TgText *text;
+    TgName (*symbol)(void *user, TgDim symbol);
+    void *user;
+} CPrinter;
+
+static void c_sum(const CPrinter *p, TgDim d);
+
+/* Opaque terms are calls; those of more than two sizes are calls within calls. */
+static void c_atom(const CPrinter *p, const DimAtom *atom)
+{
+    static const char *const NAME[] = {[DIM_DIV] = "tgk_div", [DIM_MOD] = "tgk_mod", [DIM_MIN] = "tgk_least",
+                                       [DIM_MAX] = "tgk_most", [DIM_BCAST] = "tgk_bcast"};
+    if (atom->n == 0) {
+        tg_text_add(p->text, p->symbol(p->user, atom->self));
+        return;
+    }
+    for (uint32_t i = 1; i < atom->n; i++)
+        tg_text_format(p->text, "%s(", NAME[atom->kind]);
+    c_sum(p, atom->arg[0]);
+    for (uint32_t i = 1; i < atom->n; i++) {
+        tg_text_add(p->text, ", ");
+        c_sum(p, atom->arg[i]);
+        tg_text_add(p->text, ")");
+    }
+}
+
+static void c_number(const CPrinter *p, int64_t n)
+{
+    if (n == INT64_MIN) /* C has no such literal */
+        tg_text_add(p->text, "(-9223372036854775807 - 1)");
+    else
+        tg_text_format(p->text, "%lld", (long long)n);
+}
+
+static void c_sum(const CPrinter *p, TgDim d)
+{
+    if (d->n == 0)
+        tg_text_add(p->text, "0");
+    for (uint32_t i = 0; i < d->n; i++) {
+        const DimTerm *term = &d->at[i];
+        bool negative = term->times < 0 && term->times != INT64_MIN;
+        int64_t times = negative ? -term->times : term->times;
+        tg_text_add(p->text, i ? negative ? " - " : " + " : negative ? "-" : "");
+        bool number = times != 1 || term->of->n == 0;
+        if (number)
+            c_number(p, times);
+        for (uint32_t k = 0; k < term->of->n; k++) {
+            tg_text_add(p->text, number || k ? "*" : "");
+            c_atom(p, term->of->at[k]);
+        }
+    }
+}
+
+void tg_dim_print_c(TgDim d, TgText *text, TgName (*symbol)(void *user, TgDim symbol), void *user)
+{
+    bool many = d->n > 1 || (d->n == 1 && d->at[0].times < 0 && d->at[0].of->n > 0);
+    tg_text_add(text, many ? "(" : "");
+    c_sum(&(CPrinter){text, symbol, user}, d);
+    tg_text_add(text, many ? ")" : "");
+}
+
 TgName tg_dim_text(Tg *tg, TgDim d)
 {
     TgArena *scratch = tg_scratch(tg);
