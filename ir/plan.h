@@ -62,15 +62,16 @@ typedef struct TgWeight {
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
 typedef enum {
-    TG_STEP_POINTWISE, /* elementwise operators over one space, as one loop; u.pointwise */
+    TG_STEP_POINTWISE, /* elementwise operators over one space, as one loop; operands of nodes that are neither in `in` nor made
+                          by the nodes are constants of equal elements; u.pointwise */
     TG_STEP_COPY,      /* in[0] to out[0], any strides of at most TG_PLAN_RANK axes */
-    TG_STEP_LINEAR,    /* out[0] = in[0] in[1] (+ in[2]): in[1] is a weight in panels, in[2] a vector or 0 */
-    TG_STEP_MATMUL,    /* out[0] = in[0] in[1], batched, any strides; ranks >= 2, batch axes already broadcast (stride 0) */
+    TG_STEP_LINEAR,    /* out[0] = in[0] weight (+ in[1], a vector, or 0); u.product */
+    TG_STEP_MATMUL,    /* out[0] = in[0] in[1], batched, any strides; u.product as well */
     TG_STEP_ATTENTION, /* u.attention */
     TG_STEP_SOFTMAX,   /* along the last axis; u.rows */
     TG_STEP_LAYER_NORM, /* in: x, scale or 0, bias or 0; u.rows */
     TG_STEP_RMS_NORM,  /* in: x, scale or 0; u.rows */
-    TG_STEP_ROTARY,    /* in: x [B,H,S,D], cos, sin [B or 1,S,D/2] as [B,1,S,D/2] places; u.rotary */
+    TG_STEP_ROTARY,    /* in: x [B,H,S,D], cos, sin; u.rotary */
     TG_STEP_OPERATOR,  /* one node by a kernel of its own; operands and results contiguous, in its formal order; 0: absent */
     TG_STEP_SIZES,     /* out[0] holds numbers made of sizes; u.sizes */
     TG_STEP_BIND,      /* a size becomes known: u.bind */
@@ -89,8 +90,8 @@ struct TgStep {
     uint32_t number;  /* in order of execution, bodies included, from 1 */
     TgU32s nodes;     /* TgNode of plan->graph that it computes, producers first; views are not listed */
     TgValues in, out; /* as the kind says; 0: absent */
-    TgStep *then;     /* LINEAR, MATMUL: a pointwise step over out[0], which it reads where `out[0]` lies and may overwrite: run
-                         on each finished tile. Its space is [rows, columns] of the product (MATMUL: all its axes). NULL: none */
+    TgStep *then;     /* LINEAR: a pointwise step of rank 2, [rows, cols], that reads out[0] and may overwrite it (its own result lies
+                         in the same place): run on each finished tile. NULL: none */
     TgSteps body[2];
     union {
         struct {            /* loops collapsed as far as all strides allow */
@@ -98,21 +99,29 @@ struct TgStep {
             const TgDim *dim;
             const TgDim *stride; /* (in.n + out.n) times rank, elements: operand k along axis a is stride[k * rank + a] */
         } pointwise;
-        struct {            /* places of in: Q, K, V [B,H,S,D] (K, V: kv_heads heads), mask [B,H,Sq,Sk] or 0 (bool or f32, strides 0
-                               where it is broadcast), keys per batch entry [B] i64 or 0 */
+        struct {                /* strides in elements; 0 repeats. LINEAR: rows of all leading axes, no batch, b is a weight */
+            uint32_t weight;    /* LINEAR: into plan->weights */
+            int32_t batch_rank;
+            const TgDim *batch, *a_batch, *b_batch, *c_batch;
+            TgDim rows, depth, cols, a_row, a_col, b_row, b_col, c_row;
+        } product;
+        struct {            /* in: Q, K, V [B,H,S,D] (K, V: kv_heads heads), mask (bool or f32) or 0, keys per batch entry [B] i64 or 0 */
             int64_t heads, kv_heads;
+            const TgDim *mask_stride; /* batch, head, query, key; NULL without a mask */
             double scale, softcap;  /* softcap 0: none */
             bool causal;            /* key j is seen by query i only if j <= i + offset */
             TgDim offset;
             int64_t left, right;    /* window around i + offset; -1: open */
         } attention;
         struct {
+            TgDim rows, cols, x_stride, y_stride;
             double epsilon;
             bool logarithm; /* LogSoftmax */
         } rows;
         struct {
             bool interleaved;
             int64_t size;   /* rotated elements of each head; the others are copied */
+            TgDim table_stride[2]; /* of cos and sin: batch, row */
         } rotary;
         struct {            /* out[0]: integers, contiguous; element i is number[i] */
             uint32_t n;

@@ -3,6 +3,7 @@
 #define TG_PASSES_H
 
 #include "ir/ir.h"
+#include "ir/plan.h"
 #include "rules/rules.h"
 
 /* One rewrite at one place, and what its check said. */
@@ -70,6 +71,26 @@ typedef struct TgConvert {
 
 /* Weights and compute in 16 bits, norms and softmax in 32. Changes what is computed: behind tg_optimize. False: recorded. */
 bool tg_convert(TgModel *model, TgConvert options);
+
+/* --- plan*.c: what a backend writes down ------------------------------------------------------------------------------- */
+
+typedef struct TgPlanOptions {
+    /* Does the backend have a kernel for this operator by itself (TG_STEP_OPERATOR)? Letters of its operands and results, the last
+     * one repeats: * any element type, r f32 or f64, n these or i64, i i64, b bool, q any stored one per byte. Others are cast. */
+    bool (*kernel)(TgOp op, const char **operands, const char **results);
+    int32_t (*panel)(int64_t rows, int64_t depth, int64_t cols); /* width of panels; rows: of x, 0 where symbolic */
+    int64_t (*most)(void *user, TgDim symbol); /* upper bound of a size; 0: nobody says; NULL: nobody ever does */
+    void *user;
+    const TgBook *book;          /* rules that clean up what definitions leave behind; may be NULL */
+} TgPlanOptions;
+
+enum { TG_PLAN_TYPICAL = 128, TG_PLAN_UNNAMED = 1024 }; /* bounds where nobody says: of named sizes, of others */
+
+/* Plans a copy of the model; that one is not changed. Free it when done. NULL: recorded (TG_E_no_plan: something in it has no
+ * kernel and no definition). */
+TgPlan *tg_plan(const TgModel *model, const TgPlanOptions *options);
+void tg_plan_free(TgPlan *plan);
+void tg_plan_print(const TgPlan *plan, TgText *out);
 
 /* --- reduce.c: shrinking a model that shows something ------------------------------------------------------------------ */
 

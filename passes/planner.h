@@ -1,0 +1,93 @@
+/* Private to plan*.c: a plan under construction.
+ *
+ *   plan.c         the door, symbols, blocks and their nodes
+ *   plan_lower.c   what has no kernel becomes its definition
+ *   plan_forms.c   what has one gets the form and the element types that it wants
+ *   plan_view.c    places: views as strides, where results go
+ *   plan_fuse.c    which elementwise nodes are one loop, which loop ends a product
+ *   plan_control.c If, Loop, Scan
+ *   plan_arena.c   lifetimes, offsets
+ *   plan_print.c   tgopt plan
+ */
+#ifndef TG_PLANNER_H
+#define TG_PLANNER_H
+
+#include "passes/pass.h"
+
+typedef struct Planner {
+    Tg *tg;
+    TgArena *arena;
+    TgPlan *plan;
+    TgGraph *g;
+    const TgPlanOptions *options;
+    TgSteps *steps;      /* where steps go now */
+    TgMap group;         /* elementwise node -> the node whose loop it is part of */
+    TgMap members;       /* that node -> TgU32s *: the nodes of its loop, last first */
+    TgMap then;          /* root of a loop -> the product that it ends */
+    TgMap started;       /* such a product -> the root */
+    TgMap copied;        /* value -> its contiguous copy */
+    TgMap kept;          /* values that are needed outside of the block that makes them */
+    TgMap bound;         /* symbols that are known by now: 1; 0: were, in another branch */
+    TgMap source;        /* symbols that are elements of values: value and element, packed */
+    TG_VEC(TgDim) learnt; /* in the order in which they became bound */
+    TgMap offset;        /* Attention node -> keys before the first query (TgDim), where there are some */
+    bool failed;
+} Planner;
+
+/* Records that this cannot be planned; false. */
+bool plan_refuse(Planner *p, const TgNodeInfo *n, const char *why);
+
+bool plan_lower(Planner *p);
+bool plan_forms(Planner *p);
+bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n); /* a step of its own, or a kernel, in this form */
+
+/* --- what a node is ----------------------------------------------------------------------------------------------------- */
+
+bool plan_is_pointwise(const TgGraph *g, const TgNodeInfo *n);
+/* n multiplies rows of f32 by a constant matrix. */
+bool plan_is_linear(const TgGraph *g, const TgNodeInfo *n);
+static inline TgDim dim_at(const TgType *t, int32_t axis) { return t->dim[axis < 0 ? axis + t->rank : axis]; }
+
+/* --- blocks ------------------------------------------------------------------------------------------------------------ */
+
+bool plan_block(Planner *p, uint32_t n, const TgNode *nodes);
+bool plan_control(Planner *p, TgNode node);
+TgStep *plan_step(Planner *p, TgStepKind kind);            /* to be filled in and given to plan_add */
+bool plan_add(Planner *p, TgStep *s);                      /* appended to p->steps, once all it needs is known */
+void plan_reads(Planner *p, TgStep *s, TgValue v);
+void plan_writes(Planner *p, TgStep *s, TgValue v);
+bool plan_copy(Planner *p, TgValue from, TgValue to);      /* both have places */
+void plan_bind(Planner *p, TgValue v);                     /* sizes and elements of v that are known from now on */
+/* A size is known if all its symbols are, or can be read from values by now: then plan_need has them read. */
+bool plan_sizes_known(const Planner *p, const TgType *t);
+bool plan_dim_known(const Planner *p, TgDim d);
+bool plan_need(Planner *p, TgDim d);
+int64_t plan_most(const Planner *p, TgDim d);              /* upper bound */
+
+/* Every element of v is a number made of sizes. */
+bool plan_numbers(const Planner *p, TgValue v);
+TgStep *plan_linear(Planner *p, TgNode node, TgValue y, TgValue bias); /* y: what the product is to give, bias included */
+TgU32s *plan_members(const Planner *p, TgNode root);
+void plan_fuse(Planner *p, uint32_t n, const TgNode *nodes);
+bool plan_pointwise(Planner *p, TgNode root);
+
+/* --- places ------------------------------------------------------------------------------------------------------------- */
+
+TgLocation *plan_place(Planner *p, TgValue v);                 /* constants get theirs here */
+void plan_set_place(Planner *p, TgValue v, TgLocation place);
+uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, TgDtype dtype, TgDim count);
+/* Gives v a place: where its only reader wants it, if `accepts` says that a step can write there; else a new buffer. */
+void plan_place_result(Planner *p, TgValue v, bool (*accepts)(Planner *p, const TgType *t, const TgLocation *place));
+bool plan_view(Planner *p, TgNode node);                    /* the results of n become views; false: they cannot */
+TgValue plan_contiguous(Planner *p, TgValue v);             /* v, or a copy of it */
+const TgDim *plan_row_major(Planner *p, const TgType *t);
+TgLocation plan_broadcast(Planner *p, const TgLocation *place, const TgType *from, int32_t rank, const TgDim *to);
+
+bool accepts_any(Planner *p, const TgType *t, const TgLocation *place);
+bool accepts_contiguous(Planner *p, const TgType *t, const TgLocation *place);
+bool accepts_rows(Planner *p, const TgType *t, const TgLocation *place);     /* last axis dense, all others one stride */
+bool accepts_last(Planner *p, const TgType *t, const TgLocation *place);     /* last axis dense */
+
+void plan_allocate(Planner *p);
+
+#endif
