@@ -147,70 +147,65 @@ static const char *panel_type(TgDtype t)
 
 static bool emit_linear(Emitter *e, const TgStep *s)
 {
-    TgValue x = s->in.at[0], w = s->in.at[1], bias = s->in.n > 2 ? s->in.at[2] : 0, y = s->out.at[0];
-    const TgBuffer *b = &e->p->plan->buffers.at[tg_place_of(e->p->plan, w)->buffer];
-    TgDim x_stride, y_stride;
-    if (b->kind != TG_BUFFER_WEIGHT || !row_stride(e, x, &x_stride) || !row_stride(e, y, &y_stride))
-        return emit_refuse(e, s, "rows of a product do not lie at equal distances");
-    const TgWeight *weight = &e->p->plan->weights.at[b->index];
+    TgValue x = s->in.at[0], bias = s->in.n > 1 ? s->in.at[1] : 0, y = s->out.at[0];
+    const TgWeight *weight = &e->p->plan->weights.at[s->u.product.weight];
     if (!panel_type(weight->dtype) || !is_f32(e, x) || !is_f32(e, bias) || !is_f32(e, y))
         return emit_refuse(e, s, "a product over weights of this element type has no kernel");
     guard(e, elements(e, y));
     begin(e, "linear", "tgk_linear");
-    number_item(e, "rows", rows_of(e, y));
-    number_item(e, "depth", dim_of(e, x, -1));
-    number_item(e, "cols", dim_of(e, y, -1));
+    number_item(e, "rows", s->u.product.rows);
+    number_item(e, "depth", s->u.product.depth);
+    number_item(e, "cols", s->u.product.cols);
     address_item(e, "x", x);
-    number_item(e, "x_stride", x_stride);
-    emit_item(e, ".w = {.at = %s, .type = %s, .panel = %d}", address_text(e, w), panel_type(weight->dtype),
-              (int)weight->panel);
+    number_item(e, "x_stride", s->u.product.a_row);
+    emit_item(e, ".w = {.at = tgk_at(f->weights, %llu), .type = %s, .panel = %d}",
+              (unsigned long long)e->p->weight_at[s->u.product.weight], panel_type(weight->dtype), (int)weight->panel);
     if (bias)
         address_item(e, "bias", bias);
     address_item(e, "y", y);
-    number_item(e, "y_stride", y_stride);
+    number_item(e, "y_stride", s->u.product.c_row);
     then_items(e, s);
     end(e);
     return true;
 }
 
+static void list_item(Emitter *e, const char *name, int32_t n, const TgDim *d)
+{
+    TgText text;
+    tg_text_init(&text, e->p->arena);
+    for (int32_t i = 0; i < n; i++)
+        tg_text_format(&text, "%s%s", i ? ", " : "", size_text(e, d[i]));
+    emit_item(e, ".%s = {%s}", name, text.at);
+}
+
 static bool emit_matmul(Emitter *e, const TgStep *s)
 {
     TgValue a = s->in.at[0], b = s->in.at[1], c = s->out.at[0];
-    int32_t rank = step_type(e, c)->rank, batch = rank - 2, axis[TG_PLAN_RANK];
-    if (rank < 2 || rank > TG_PLAN_RANK || !is_f32(e, a) || !is_f32(e, b) || !is_f32(e, c))
-        return emit_refuse(e, s, "a product of this rank or element type has no kernel");
-    if (!tg_dim_is(stride_of(e, c, -1), 1) && !tg_dim_is(dim_of(e, c, -1), 1))
-        return emit_refuse(e, s, "columns of a product do not lie side by side");
+    int32_t batch = s->u.product.batch_rank;
+    if (!is_f32(e, a) || !is_f32(e, b) || !is_f32(e, c))
+        return emit_refuse(e, s, "a product of this element type has no kernel");
     guard(e, elements(e, c));
     begin(e, "matmul", "tgk_matmul");
     if (batch > 0) {
         emit_item(e, ".batch_rank = %d", (int)batch);
-        emit_item(e, ".batch = {%s", size_text(e, dim_of(e, c, 0)));
-        for (int32_t i = 1; i < batch; i++)
-            emit_item(e, "%s", size_text(e, dim_of(e, c, i)));
-        emit(e, "}");
-        for (int32_t i = 0; i < batch; i++)
-            axis[i] = i - rank; /* from the end: operands of lower rank repeat */
-        strides_item(e, "a_batch", a, (uint32_t)batch, axis);
-        strides_item(e, "b_batch", b, (uint32_t)batch, axis);
-        strides_item(e, "c_batch", c, (uint32_t)batch, axis);
+        list_item(e, "batch", batch, s->u.product.batch);
+        list_item(e, "a_batch", batch, s->u.product.a_batch);
+        list_item(e, "b_batch", batch, s->u.product.b_batch);
+        list_item(e, "c_batch", batch, s->u.product.c_batch);
     }
-    number_item(e, "rows", dim_of(e, c, -2));
-    number_item(e, "depth", dim_of(e, a, -1));
-    number_item(e, "cols", dim_of(e, c, -1));
+    number_item(e, "rows", s->u.product.rows);
+    number_item(e, "depth", s->u.product.depth);
+    number_item(e, "cols", s->u.product.cols);
     address_item(e, "a", a);
     address_item(e, "b", b);
     address_item(e, "c", c);
-    number_item(e, "a_row", stride_of(e, a, -2));
-    number_item(e, "a_col", stride_of(e, a, -1));
-    number_item(e, "b_row", stride_of(e, b, -2));
-    number_item(e, "b_col", stride_of(e, b, -1));
-    number_item(e, "c_row", stride_of(e, c, -2));
+    number_item(e, "a_row", s->u.product.a_row);
+    number_item(e, "a_col", s->u.product.a_col);
+    number_item(e, "b_row", s->u.product.b_row);
+    number_item(e, "b_col", s->u.product.b_col);
+    number_item(e, "c_row", s->u.product.c_row);
     emit_item(e, ".alpha = 1");
     end(e);
-    if (s->then) { /* the kernel of this form has no epilogue: a loop of its own */
-        emit_pointwise(e, s->then);
-    }
     return true;
 }
 
@@ -219,21 +214,6 @@ static bool emit_matmul(Emitter *e, const TgStep *s)
 static const char *float_text(Emitter *e, double x)
 {
     return tg_name_format(e->p->tg, "%aF", x);
-}
-
-static void mask_items(Emitter *e, TgValue mask)
-{
-    static const int32_t ALL[4] = {-4, -3, -2, -1};
-    bool additive = step_type(e, mask)->dtype == TG_f32;
-    emit_item(e, ".mask_kind = %s", additive ? "TGK_MASK_ADD" : "TGK_MASK_BOOL");
-    address_item(e, "mask", mask);
-    TgText text;
-    tg_text_init(&text, e->p->arena);
-    for (uint32_t i = 0; i < 4; i++) {
-        bool one = tg_dim_is(dim_of(e, mask, ALL[i]), 1); /* repeated, should the other side have more */
-        tg_text_format(&text, "%s%s", i ? ", " : "", one ? "0" : size_text(e, stride_of(e, mask, ALL[i])));
-    }
-    emit_item(e, ".mask_stride = {%s}", text.at);
 }
 
 static bool emit_attention(Emitter *e, const TgStep *s)
@@ -258,8 +238,11 @@ static bool emit_attention(Emitter *e, const TgStep *s)
     }
     address_item(e, "y", y);
     strides_item(e, "y_stride", y, 3, ROWS);
-    if (mask)
-        mask_items(e, mask);
+    if (mask) {
+        emit_item(e, ".mask_kind = %s", step_type(e, mask)->dtype == TG_f32 ? "TGK_MASK_ADD" : "TGK_MASK_BOOL");
+        address_item(e, "mask", mask);
+        list_item(e, "mask_stride", 4, s->u.attention.mask_stride);
+    }
     if (valid)
         address_item(e, "valid", valid);
     emit_item(e, ".scale = %s", float_text(e, s->u.attention.scale));
@@ -279,19 +262,16 @@ static bool emit_attention(Emitter *e, const TgStep *s)
 static bool emit_rows(Emitter *e, const TgStep *s, const char *kernel)
 {
     TgValue x = s->in.at[0], scale = s->in.n > 1 ? s->in.at[1] : 0, bias = s->in.n > 2 ? s->in.at[2] : 0, y = s->out.at[0];
-    TgDim x_stride, y_stride;
-    if (!row_stride(e, x, &x_stride) || !row_stride(e, y, &y_stride))
-        return emit_refuse(e, s, "its rows do not lie at equal distances");
     if (!is_f32(e, x) || !is_f32(e, scale) || !is_f32(e, bias) || !is_f32(e, y))
         return emit_refuse(e, s, "this element type has no kernel");
     guard(e, elements(e, y));
     begin(e, kernel, "tgk_rows");
-    number_item(e, "rows", rows_of(e, y));
-    number_item(e, "cols", dim_of(e, y, -1));
+    number_item(e, "rows", s->u.rows.rows);
+    number_item(e, "cols", s->u.rows.cols);
     address_item(e, "x", x);
-    number_item(e, "x_stride", x_stride);
+    number_item(e, "x_stride", s->u.rows.x_stride);
     address_item(e, "y", y);
-    number_item(e, "y_stride", y_stride);
+    number_item(e, "y_stride", s->u.rows.y_stride);
     if (scale)
         address_item(e, "scale", scale);
     if (bias)
@@ -306,10 +286,8 @@ static bool emit_rotary(Emitter *e, const TgStep *s)
 {
     static const int32_t ROWS[3] = {0, 1, 2};
     TgValue x = s->in.at[0], cosine = s->in.at[1], sine = s->in.at[2], y = s->out.at[0];
-    int32_t table[2] = {0, step_type(e, cosine)->rank - 2};
-    if (!is_f32(e, x) || !is_f32(e, cosine) || stride_of(e, cosine, table[1]) != stride_of(e, sine, table[1]))
-        return emit_refuse(e, s, "a rotation of this form has no kernel");
-    bool one = tg_dim_is(dim_of(e, cosine, 0), 1);
+    if (!is_f32(e, x) || !is_f32(e, cosine) || !is_f32(e, sine) || !is_f32(e, y))
+        return emit_refuse(e, s, "a rotation of this element type has no kernel");
     guard(e, elements(e, y));
     begin(e, "rotary", "tgk_rotary");
     number_item(e, "batch", dim_of(e, x, 0));
@@ -323,8 +301,7 @@ static bool emit_rotary(Emitter *e, const TgStep *s)
     address_item(e, "y", y);
     strides_item(e, "x_stride", x, 3, ROWS);
     strides_item(e, "y_stride", y, 3, ROWS);
-    emit_item(e, ".table_stride = {%s, %s}", one ? "0" : size_text(e, stride_of(e, cosine, 0)),
-              size_text(e, stride_of(e, cosine, table[1])));
+    list_item(e, "table_stride", 2, s->u.rotary.table_stride);
     end(e);
     return true;
 }
