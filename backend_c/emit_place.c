@@ -165,30 +165,6 @@ TgDim stride_of(const Emitter *e, TgValue v, int32_t axis)
     return absent ? tg_dim(e->p->tg, 0) : tg_place_of(e->p->plan, v)->stride[axis];
 }
 
-TgDim rows_of(const Emitter *e, TgValue v)
-{
-    TgDim rows = tg_dim(e->p->tg, 1);
-    for (int32_t a = 0; a < step_type(e, v)->rank - 1; a++)
-        rows = tg_dim_mul(e->p->tg, rows, dim_of(e, v, a));
-    return rows;
-}
-
-bool row_stride(const Emitter *e, TgValue v, TgDim *stride)
-{
-    TgDim span = NULL; /* what an axis further out must advance by */
-    *stride = dim_of(e, v, -1);
-    for (int32_t a = step_type(e, v)->rank - 2; a >= 0; a--) {
-        if (tg_dim_is(dim_of(e, v, a), 1))
-            continue;
-        if (!span)
-            *stride = stride_of(e, v, a);
-        else if (span != stride_of(e, v, a))
-            return false;
-        span = tg_dim_mul(e->p->tg, stride_of(e, v, a), dim_of(e, v, a));
-    }
-    return true;
-}
-
 const char *strides_text(Emitter *e, TgValue v, uint32_t n, const int32_t *axis)
 {
     TgText text;
