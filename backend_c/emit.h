@@ -16,8 +16,8 @@ typedef struct Emitter {
     TgMap reads;      /* numbers of symbols that it reads from the frame, in plan->symbols */
     TgMap binds;      /* of symbols that it made variables of itself */
     TgMap often;      /* TgDim to how often it was written; second pass: to the number of its variable, where it has one */
-    TG_VEC(TgDim) hoisted;
-    TgMap known;      /* symbols (TG_KEY) with a value by now, in the whole plan */
+    TG_VEC(TgDim) met; /* keys of `often`, in order */
+    bool *known;      /* by plan->symbols, in the whole plan: it has a value by now */
     bool second, checks; /* pass; it has a variable `status` */
     size_t line;      /* where in body the current line starts */
     uint32_t indent;  /* of continued lines */
@@ -38,9 +38,6 @@ bool emit_refuse(Emitter *e, const TgStep *s, const char *why); /* TG_E_no_plan;
 static inline const TgType *step_type(const Emitter *e, TgValue v) { return tg_type_of(e->p->plan->graph, v); }
 TgDim stride_of(const Emitter *e, TgValue v, int32_t axis); /* negative: from the end; 0 for an axis that is not there */
 TgDim dim_of(const Emitter *e, TgValue v, int32_t axis);    /* 1 for an axis that is not there */
-TgDim rows_of(const Emitter *e, TgValue v);                 /* product of all axes but the last */
-/* The distance of rows, where all axes but the last advance as one. */
-bool row_stride(const Emitter *e, TgValue v, TgDim *stride);
 
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
@@ -50,6 +47,7 @@ void emit_loop_value(Emitter *e, const TgStep *s);/* (tgk_loop){...} of a pointw
 bool emit_copy(Emitter *e, TgValue from, TgValue to, const char *from_extra, const char *to_extra);
 bool emit_operator(Emitter *e, const TgStep *s);  /* emit_operator.c */
 bool emit_control(Emitter *e, const TgStep *s);   /* emit_control.c: BIND, SIZES, IF, REPEAT */
-void emit_set_size(Emitter *e, TgDim symbol, const char *value); /* f->d_x = value; from now on it is known */
+void emit_set_size(Emitter *e, TgDim symbol, const char *value, const char *indent); /* f->d_x = value; known from now on */
+bool is_known(const Emitter *e, TgDim d);         /* all of its symbols have values */
 
 #endif

@@ -89,8 +89,11 @@ const char *size_text(Emitter *e, TgDim d)
     if (e->second && seen)
         return tg_name_format(e->p->tg, "n%u", (unsigned)count);
     tg_dim_symbols(d, note_symbol, e);
-    if (!e->second && !tg_dim_known(d, NULL) && !tg_dim_is_symbol(d))
+    if (!e->second && !tg_dim_known(d, NULL) && !tg_dim_is_symbol(d)) {
         tg_map_put(&e->often, TG_KEY(d), count + 1);
+        if (!seen)
+            TG_PUSH(e->p->arena, &e->met, d);
+    }
     TgText text;
     tg_text_init(&text, tg_scratch(e->p->tg));
     TgMark mark = tg_mark(text.arena);
@@ -98,6 +101,25 @@ const char *size_text(Emitter *e, TgDim d)
     TgName name = tg_name_n(e->p->tg, text.at, text.n);
     tg_release(text.arena, mark);
     return name;
+}
+
+typedef struct {
+    const Emitter *e;
+    bool all;
+} Known;
+
+static void need_known(void *user, TgDim symbol)
+{
+    Known *k = user;
+    uint64_t number;
+    k->all = k->all && tg_map_get(&k->e->p->dim_number, TG_KEY(symbol), &number) && k->e->known[number];
+}
+
+bool is_known(const Emitter *e, TgDim d)
+{
+    Known k = {e, true};
+    tg_dim_symbols(d, need_known, &k);
+    return k.all;
 }
 
 /* --- elements ----------------------------------------------------------------------------------------------------- */
@@ -163,30 +185,6 @@ TgDim stride_of(const Emitter *e, TgValue v, int32_t axis)
     axis = axis_from_end(e, v, axis);
     bool absent = axis < 0 || axis >= step_type(e, v)->rank;
     return absent ? tg_dim(e->p->tg, 0) : tg_place_of(e->p->plan, v)->stride[axis];
-}
-
-TgDim rows_of(const Emitter *e, TgValue v)
-{
-    TgDim rows = tg_dim(e->p->tg, 1);
-    for (int32_t a = 0; a < step_type(e, v)->rank - 1; a++)
-        rows = tg_dim_mul(e->p->tg, rows, dim_of(e, v, a));
-    return rows;
-}
-
-bool row_stride(const Emitter *e, TgValue v, TgDim *stride)
-{
-    TgDim span = NULL; /* what an axis further out must advance by */
-    *stride = dim_of(e, v, -1);
-    for (int32_t a = step_type(e, v)->rank - 2; a >= 0; a--) {
-        if (tg_dim_is(dim_of(e, v, a), 1))
-            continue;
-        if (!span)
-            *stride = stride_of(e, v, a);
-        else if (span != stride_of(e, v, a))
-            return false;
-        span = tg_dim_mul(e->p->tg, stride_of(e, v, a), dim_of(e, v, a));
-    }
-    return true;
 }
 
 const char *strides_text(Emitter *e, TgValue v, uint32_t n, const int32_t *axis)

@@ -453,7 +453,7 @@ static void c_sum(const CPrinter *p, TgDim d);
 /* Opaque terms are calls; those of more than two sizes are calls within calls. */
 static void c_atom(const CPrinter *p, const DimAtom *atom)
 {
-    static const char *const NAME[] = {[DIM_DIV] = "tgk_div", [DIM_MOD] = "tgk_mod", [DIM_MIN] = "tgk_least",
+    static const char *const NAME[] = {[DIM_DIV] = "tgk_floor_div", [DIM_MOD] = "tgk_floor_mod", [DIM_MIN] = "tgk_least",
                                        [DIM_MAX] = "tgk_most", [DIM_BCAST] = "tgk_bcast"};
     if (atom->n == 0) {
         tg_text_add(p->text, p->symbol(p->user, atom->self));

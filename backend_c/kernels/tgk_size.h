@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-static inline int64_t tgk_div(int64_t a, int64_t b)
+static inline int64_t tgk_floor_div(int64_t a, int64_t b)
 {
     if (b == 0)
         return 0;
@@ -16,9 +16,9 @@ static inline int64_t tgk_div(int64_t a, int64_t b)
     return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
 
-static inline int64_t tgk_mod(int64_t a, int64_t b)
+static inline int64_t tgk_floor_mod(int64_t a, int64_t b)
 {
-    return b == 0 ? 0 : a - tgk_div(a, b) * b;
+    return b == 0 ? 0 : a - tgk_floor_div(a, b) * b;
 }
 
 static inline int64_t tgk_least(int64_t a, int64_t b)
