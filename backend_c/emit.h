@@ -16,8 +16,8 @@ typedef struct Emitter {
     TgMap reads;      /* numbers of symbols that it reads from the frame, in plan->symbols */
     TgMap binds;      /* of symbols that it made variables of itself */
     TgMap often;      /* TgDim to how often it was written; second pass: to the number of its variable, where it has one */
-    TG_VEC(TgDim) hoisted;
-    TgMap known;      /* symbols (TG_KEY) with a value by now, in the whole plan */
+    TG_VEC(TgDim) met; /* keys of `often`, in order */
+    bool *known;      /* by plan->symbols, in the whole plan: it has a value by now */
     bool second, checks; /* pass; it has a variable `status` */
     size_t line;      /* where in body the current line starts */
     uint32_t indent;  /* of continued lines */
@@ -47,6 +47,7 @@ void emit_loop_value(Emitter *e, const TgStep *s);/* (tgk_loop){...} of a pointw
 bool emit_copy(Emitter *e, TgValue from, TgValue to, const char *from_extra, const char *to_extra);
 bool emit_operator(Emitter *e, const TgStep *s);  /* emit_operator.c */
 bool emit_control(Emitter *e, const TgStep *s);   /* emit_control.c: BIND, SIZES, IF, REPEAT */
-void emit_set_size(Emitter *e, TgDim symbol, const char *value); /* f->d_x = value; from now on it is known */
+void emit_set_size(Emitter *e, TgDim symbol, const char *value, const char *indent); /* f->d_x = value; known from now on */
+bool is_known(const Emitter *e, TgDim d);         /* all of its symbols have values */
 
 #endif

@@ -11,12 +11,12 @@ static const TgPlanSymbol *symbol_of(const Emitter *e, TgDim symbol, uint64_t *n
     return &e->p->plan->symbols.at[*number];
 }
 
-void emit_set_size(Emitter *e, TgDim symbol, const char *value)
+void emit_set_size(Emitter *e, TgDim symbol, const char *value, const char *indent)
 {
     uint64_t number;
     symbol_of(e, symbol, &number);
-    emit(e, "    f->d_%s = %s;\n", e->p->dim[number], value);
-    tg_map_put(&e->known, TG_KEY(symbol), 1);
+    emit(e, "%sf->d_%s = %s;\n", indent, e->p->dim[number], value);
+    e->known[number] = true;
 }
 
 /* One element of in[0], an integer or bool, as an expression. */
@@ -38,8 +38,8 @@ static bool emit_bind(Emitter *e, const TgStep *s)
         const char *value = element_text(e, s->in.at[0], s->u.bind.element);
         if (!value)
             return emit_refuse(e, s, "a size is no integer");
-        emit_set_size(e, s->u.bind.symbol, value);
-    } else if (!tg_map_get(&e->known, TG_KEY(s->u.bind.symbol), NULL)) {
+        emit_set_size(e, s->u.bind.symbol, value, "    ");
+    } else if (!is_known(e, s->u.bind.symbol)) {
         return emit_refuse(e, s, "a size depends on data in a way that nobody computes");
     }
     int64_t lower = tg_dim_lower(s->u.bind.symbol);
@@ -69,20 +69,32 @@ static bool emit_sizes(Emitter *e, const TgStep *s)
 
 /* --- bodies ------------------------------------------------------------------------------------------------------- */
 
-/* Calls the functions of a body; they are written once, in the second pass. */
+/* What is known once a body has run. */
+static void learn(Emitter *e, const TgSteps *steps)
+{
+    uint64_t number;
+    for (uint32_t i = 0; i < steps->n; i++) {
+        const TgStep *s = steps->at[i];
+        if (s->kind == TG_STEP_BIND) {
+            symbol_of(e, s->u.bind.symbol, &number);
+            e->known[number] = true;
+        }
+        learn(e, &s->body[0]);
+        learn(e, &s->body[1]);
+    }
+}
+
+/* Calls the function of a body, which is written once: in the second pass. */
 static bool emit_body(Emitter *e, const TgStep *s, uint32_t which, const char *indent)
 {
-    const char *name = tg_name_format(e->p->tg, "tgk_body_%u%s", (unsigned)s->number, which ? "_else" : "");
     if (s->body[which].n == 0)
         return true;
+    const char *name = tg_name_format(e->p->tg, "tgk_body_%u%s", (unsigned)s->number, which ? "_else" : "");
     e->checks = true;
     emit(e, "%sstatus = %s(f);\n%sif (status != TGK_OK)\n%s    return status;\n", indent, name, indent, indent);
-    if (!e->second) { /* only what it makes known matters now */
-        Emitter probe = *e;
-        TgText nowhere;
-        tg_text_init(&nowhere, e->p->arena);
-        probe.out = &nowhere;
-        return emit_list(&probe, &s->body[which], name);
+    if (!e->second) {
+        learn(e, &s->body[which]);
+        return true;
     }
     Emitter inner = *e;
     inner.out = &e->ahead;
@@ -153,8 +165,7 @@ static TgDim unknown_rounds(Emitter *e, const TgRepeat *r)
 {
     for (uint32_t i = 0; i < r->stacked.n; i++) {
         TgDim d = r->stacked.at[i] ? dim_of(e, r->stacked.at[i], r->stacked_axis ? r->stacked_axis[i] : 0) : NULL;
-        if (d && tg_dim_is_symbol(d) && !tg_map_get(&e->known, TG_KEY(d), NULL) &&
-            tg_map_get(&e->p->dim_number, TG_KEY(d), NULL))
+        if (d && tg_dim_is_symbol(d) && !is_known(e, d))
             return d;
     }
     return NULL;
@@ -216,7 +227,7 @@ static bool emit_repeat(Emitter *e, const TgStep *s)
     if (!copy_all(e, &r->current, &r->final, "        "))
         return false;
     if (unknown)
-        emit_set_size(e, unknown, "round");
+        emit_set_size(e, unknown, "round", "        ");
     emit(e, "    }\n");
     return true;
 }

@@ -89,8 +89,11 @@ const char *size_text(Emitter *e, TgDim d)
     if (e->second && seen)
         return tg_name_format(e->p->tg, "n%u", (unsigned)count);
     tg_dim_symbols(d, note_symbol, e);
-    if (!e->second && !tg_dim_known(d, NULL) && !tg_dim_is_symbol(d))
+    if (!e->second && !tg_dim_known(d, NULL) && !tg_dim_is_symbol(d)) {
         tg_map_put(&e->often, TG_KEY(d), count + 1);
+        if (!seen)
+            TG_PUSH(e->p->arena, &e->met, d);
+    }
     TgText text;
     tg_text_init(&text, tg_scratch(e->p->tg));
     TgMark mark = tg_mark(text.arena);
@@ -98,6 +101,25 @@ const char *size_text(Emitter *e, TgDim d)
     TgName name = tg_name_n(e->p->tg, text.at, text.n);
     tg_release(text.arena, mark);
     return name;
+}
+
+typedef struct {
+    const Emitter *e;
+    bool all;
+} Known;
+
+static void need_known(void *user, TgDim symbol)
+{
+    Known *k = user;
+    uint64_t number;
+    k->all = k->all && tg_map_get(&k->e->p->dim_number, TG_KEY(symbol), &number) && k->e->known[number];
+}
+
+bool is_known(const Emitter *e, TgDim d)
+{
+    Known k = {e, true};
+    tg_dim_symbols(d, need_known, &k);
+    return k.all;
 }
 
 /* --- elements ----------------------------------------------------------------------------------------------------- */

@@ -47,8 +47,10 @@ const char *package_identifier(Package *p, TgName name, const char *instead)
     bool gap = false;
     for (const char *c = name ? name : ""; *c && n < LONGEST - 2; c++) {
         bool good = is_letter(*c) || is_digit(*c);
-        if (good && (gap || (n == 0 && is_digit(*c))))
-            at[n++] = n ? '_' : 'x';
+        if (good && gap)
+            at[n++] = '_';
+        if (n == 0 && is_digit(*c))
+            at[n++] = 'x';
         if (good)
             at[n++] = *c;
         gap = !good && n > 0;
