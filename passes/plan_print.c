@@ -106,7 +106,7 @@ static void put_place(const Printing *w, TgValue v)
 {
     static const char *const kinds[] = {"", "input", "output", "weight", "arena"};
     const TgPlan *p = w->p;
-    const TgPlace *place = v < p->places.n ? tg_place_of(p, v) : NULL;
+    const TgLocation *place = v < p->places.n ? tg_place_of(p, v) : NULL;
     if (!place || !place->buffer)
         return;
     const TgBuffer *b = &p->buffers.at[place->buffer];
@@ -156,7 +156,7 @@ static void put_nodes(const Printing *w, const TgStep *s)
 {
     for (uint32_t i = 0; i < s->nodes.n; i++) {
         const TgNodeInfo *n = tg_node(w->p->graph, s->nodes.at[i]);
-        tg_text_format(w->out, "%s%s", i ? " " : "", n->op ? tg_op_name(n->op) : n->op_name);
+        tg_text_format(w->out, "%s%s", i ? " " : "", n->op ? tg_op_text(w->p->graph->tg, n->op) : n->op_name);
     }
 }
 
