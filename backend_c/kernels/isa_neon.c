@@ -1,0 +1,21 @@
+/* The kernels for AArch64 with NEON, which every such machine has. */
+#include "tgk.h"
+
+#if defined(__aarch64__) && defined(__ARM_NEON) && !defined(TGK_PORTABLE)
+
+#include <math.h>
+#include <string.h>
+
+#include "simd_neon.h"
+
+#include "gemm.inc"
+/* AT THE MERGE: #include "attention.inc" and "rows.inc" here, and their entries below instead of NULL. */
+
+extern const tgk_isa tgk_isa_neon;
+const tgk_isa tgk_isa_neon = {"neon", tgk_run_linear, tgk_run_matmul, NULL, NULL, NULL, NULL, NULL, NULL};
+
+#else
+
+typedef int tgk_isa_neon_is_for_another_machine;
+
+#endif
