@@ -46,7 +46,7 @@ static inline uint32_t tgk_bits_f32(float x)
     return bits;
 }
 
-static inline float tgk_float_of_bits(uint32_t bits)
+static inline float tgk_f32_of_bits(uint32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
@@ -60,7 +60,7 @@ static inline uint64_t tgk_bits_f64(double x)
     return bits;
 }
 
-static inline double tgk_double_of_bits(uint64_t bits)
+static inline double tgk_f64_of_bits(uint64_t bits)
 {
     double x;
     memcpy(&x, &bits, sizeof x);
@@ -87,18 +87,18 @@ static inline uint32_t tgk_pick(int c, uint32_t a, uint32_t b)
 
 static inline float tgk_pickf(int c, float a, float b)
 {
-    return tgk_float_of_bits(tgk_pick(c, tgk_bits_f32(a), tgk_bits_f32(b)));
+    return tgk_f32_of_bits(tgk_pick(c, tgk_bits_f32(a), tgk_bits_f32(b)));
 }
 
 /* The magnitude of x with the sign of s. */
 static inline float tgk_copysignf(float x, float s)
 {
-    return tgk_float_of_bits((tgk_bits_f32(x) & 0x7fffffffU) | (tgk_bits_f32(s) & 0x80000000U));
+    return tgk_f32_of_bits((tgk_bits_f32(x) & 0x7fffffffU) | (tgk_bits_f32(s) & 0x80000000U));
 }
 
 /* --- sign, order, rounding: exact -------------------------------------------------------------------------------------- */
 
-static inline float tgk_absf(float x) { return tgk_float_of_bits(tgk_bits_f32(x) & 0x7fffffffU); }
+static inline float tgk_absf(float x) { return tgk_f32_of_bits(tgk_bits_f32(x) & 0x7fffffffU); }
 static inline double tgk_abs(double x) { return fabs(x); }
 
 static inline float tgk_signf(float x) { return tgk_pickf(x != x, x, (float)((x > 0) - (x < 0))); }
@@ -175,7 +175,7 @@ static inline float tgk_expf(float x)
 {
     uint32_t n;
     float p = 1.0F + tgk_expm1_nearf(tgk_reducef(x, &n));
-    float y = tgk_float_of_bits(tgk_bits_f32(p) + (n << 23));
+    float y = tgk_f32_of_bits(tgk_bits_f32(p) + (n << 23));
     float beyond = x + INFINITY; /* infinity, or NaN */
     y = tgk_pickf(x < -0x1.5d589ep6F, 0.0F, y);
     return tgk_pickf(x <= 0x1.62e42ep6F, y, beyond);
@@ -186,7 +186,7 @@ static inline float tgk_expm1_coref(float y)
 {
     uint32_t n;
     float near0 = tgk_expm1_nearf(tgk_reducef(y, &n));
-    float scale = tgk_float_of_bits((n << 23) + 0x3f800000U);
+    float scale = tgk_f32_of_bits((n << 23) + 0x3f800000U);
     return tgk_maddf(scale, near0, scale - 1.0F);
 }
 
@@ -196,7 +196,7 @@ static inline float tgk_sigmoidf(float x)
     uint32_t n;
     float c = tgk_pickf(x > 30.0F, 30.0F, x);
     float e = tgk_expm1_nearf(tgk_reducef(-c, &n));
-    float scale = tgk_float_of_bits((n << 23) + 0x3f800000U);
+    float scale = tgk_f32_of_bits((n << 23) + 0x3f800000U);
     float y = 1.0F / (1.0F + tgk_maddf(scale, e, scale));
     return tgk_pickf(x < -0x1.5d589ep6F, 0.0F, y);
 }
@@ -232,7 +232,7 @@ static inline float tgk_logf(float x)
     float scaled = x * tgk_pickf(x < 0x1p-126F, 0x1p23F, 1.0F);
     uint32_t bits = tgk_bits_f32(scaled), field = (bits + 0x004afb0dU) >> 23;
     float e = (float)((int32_t)(field - tiny) - 127);
-    float f = tgk_float_of_bits(bits - ((field - 127U) << 23)) - 1.0F;
+    float f = tgk_f32_of_bits(bits - ((field - 127U) << 23)) - 1.0F;
     float p = tgk_maddf(-0x1.3a5a14p-4F, f, 0x1.05b48ap-3F);
     p = tgk_maddf(p, f, -0x1.0d7cacp-3F);
     p = tgk_maddf(p, f, 0x1.22d612p-3F);
@@ -260,7 +260,7 @@ static inline float tgk_sin_near(float x, uint64_t quarter)
     s = s * z * r + r;
     c = (c * z - 0.5) * z + 1.0;
     uint64_t odd = 0U - (q & 1), y = (tgk_bits_f64(c) & odd) | (tgk_bits_f64(s) & ~odd);
-    return (float)tgk_double_of_bits(y ^ (q & 2) << 62);
+    return (float)tgk_f64_of_bits(y ^ (q & 2) << 62);
 }
 
 /* Beyond 2^28, where neighbouring floats lie five periods apart, these call libm; the call keeps loops around them scalar.
@@ -414,10 +414,10 @@ static inline float tgk_f64_to_f32_odd(double x)
     float y = (float)x;
     uint32_t bits = tgk_bits_f32(y), inexact = ((double)y != x) & (x == x);
     uint32_t outward = fabs((double)y) > fabs(x); /* back to the value before: truncated */
-    return tgk_float_of_bits((bits - outward) | inexact);
+    return tgk_f32_of_bits((bits - outward) | inexact);
 }
 
-static inline float tgk_bf16_to_f32(uint16_t code) { return tgk_float_of_bits((uint32_t)code << 16); }
+static inline float tgk_bf16_to_f32(uint16_t code) { return tgk_f32_of_bits((uint32_t)code << 16); }
 
 static inline uint16_t tgk_f32_to_bf16(float x)
 {
@@ -431,7 +431,7 @@ static inline float tgk_f16_to_f32(uint16_t code)
     uint32_t magnitude = code & 0x7fffU, sign = (uint32_t)(code & 0x8000U) << 16;
     uint32_t small = tgk_bits_f32((float)(int32_t)magnitude * 0x1p-24F);
     uint32_t normal = (magnitude << 13) + tgk_pick(magnitude < 0x7c00U, 112U << 23, 224U << 23);
-    return tgk_float_of_bits(sign | tgk_pick(magnitude < 0x400U, small, normal));
+    return tgk_f32_of_bits(sign | tgk_pick(magnitude < 0x400U, small, normal));
 }
 
 /* Below 2^-14, adding 0.5 lets the addition itself round at 2^-24; above, half a unit is added to the kept bits. */

@@ -21,7 +21,7 @@ static inline float tgk_small_decode(uint32_t code, uint32_t exponent, uint32_t 
     uint32_t sign_bit = 1U << (exponent + mantissa), magnitude = code & (sign_bit - 1U);
     uint32_t sign = (code & sign_bit) << (31U - exponent - mantissa);
     uint32_t top = sign_bit - (1U << mantissa); /* infinity of IEEE */
-    float unit = tgk_float_of_bits((128U - bias - mantissa) << 23);
+    float unit = tgk_f32_of_bits((128U - bias - mantissa) << 23);
     uint32_t bits = (magnitude << (23U - mantissa)) + ((127U - bias) << 23);
     bits = tgk_pick(magnitude < 1U << mantissa, tgk_bits_f32((float)(int32_t)magnitude * unit), bits);
     if (special == TGK_IEEE)
@@ -30,7 +30,7 @@ static inline float tgk_small_decode(uint32_t code, uint32_t exponent, uint32_t 
         bits = tgk_pick(magnitude == sign_bit - 1U, 0x7fc00000U, bits);
     if (special == TGK_ZERO_NAN)
         bits = tgk_pick(code == sign_bit, 0x7fc00000U, bits);
-    return tgk_float_of_bits(sign | bits);
+    return tgk_f32_of_bits(sign | bits);
 }
 
 /* Below the smallest normal number, adding the power of two whose last bit is the unit lets the addition round; above, half a
@@ -42,7 +42,7 @@ static inline uint8_t tgk_small_encode(float x, int saturate, uint32_t exponent,
     uint32_t sign = bits >> 31 << (exponent + mantissa), cut = 23U - mantissa;
     uint32_t shift = (151U - bias - mantissa) << 23, lowest = (128U - bias) << 23;
     uint32_t largest = sign_bit - 1U - (special == TGK_IEEE ? 1U << mantissa : special == TGK_ONE_NAN ? 1U : 0U);
-    uint32_t small = tgk_bits_f32(tgk_absf(x) + tgk_float_of_bits(shift)) - shift;
+    uint32_t small = tgk_bits_f32(tgk_absf(x) + tgk_f32_of_bits(shift)) - shift;
     uint32_t normal = (magnitude - ((127U - bias) << 23) + (1U << (cut - 1U)) - 1U + (magnitude >> cut & 1U)) >> cut;
     uint32_t code = tgk_pick(magnitude < lowest, small, normal), over = largest, nan = sign_bit;
     if (special == TGK_IEEE)
@@ -83,7 +83,7 @@ typedef enum { TGK_ROUND_UP, TGK_ROUND_DOWN, TGK_ROUND_NEAREST /* halfway: up */
 static inline float tgk_f8e8m0_to_f32(uint8_t code)
 {
     uint32_t bits = tgk_pick(code == 0U, 0x00400000U, (uint32_t)code << 23);
-    return tgk_float_of_bits(tgk_pick(code == 255U, 0x7fc00000U, bits));
+    return tgk_f32_of_bits(tgk_pick(code == 255U, 0x7fc00000U, bits));
 }
 
 static inline uint8_t tgk_f32_to_f8e8m0(float x, int saturate, tgk_e8m0_rounding rounding)
