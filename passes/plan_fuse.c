@@ -304,7 +304,9 @@ static bool plan_alone(Planner *p, TgNode root)
     TgStep *s = plan_step(p, TG_STEP_POINTWISE);
     plan_place_result(p, result, accepts_any);
     fill_loop(p, s, plan_members(p, root), result);
-    return set_space(p, s, tg_type_of(p->g, result)) || plan_refuse(p, tg_node(p->g, root), "it has too many axes");
+    if (!set_space(p, s, tg_type_of(p->g, result)))
+        return plan_refuse(p, tg_node(p->g, root), "it has too many axes");
+    return plan_add(p, s);
 }
 
 bool plan_pointwise(Planner *p, TgNode root)
@@ -317,7 +319,7 @@ bool plan_pointwise(Planner *p, TgNode root)
     TgValue bias, result = tg_node(p->g, root)->out[0], y = take_bias(p, members, n->out[0], &bias);
     plan_place_result(p, result, accepts_rows);
     if (y == result)
-        return plan_linear(p, (TgNode)product, y, bias) != NULL;
+        return plan_add(p, plan_linear(p, (TgNode)product, y, bias));
     TgLocation place = *plan_place(p, result);
     plan_set_place(p, y, place);
     TgStep *then = TG_NEW(p->plan->arena, TgStep);
@@ -325,11 +327,8 @@ bool plan_pointwise(Planner *p, TgNode root)
     fill_loop(p, then, members, result);
     bool ends = set_tile_space(p, then, tg_type_of(p->g, result));
     if (!ends) /* some operand is broadcast along rows in another way: two steps */
-        return plan_linear(p, (TgNode)product, y, bias) && plan_alone(p, root);
+        return plan_add(p, plan_linear(p, (TgNode)product, y, bias)) && plan_alone(p, root);
     TgStep *s = plan_linear(p, (TgNode)product, y, bias);
-    if (!s)
-        return false;
     s->then = then;
-    then->number = s->number;
-    return true;
+    return plan_add(p, s);
 }

@@ -8,16 +8,6 @@
 
 #include "passes/planner.h"
 
-bool plan_refuse(Planner *p, const TgNodeInfo *n, const char *why)
-{
-    if (!p->failed) {
-        TgName op = n->op == TG_opaque ? n->op_name : tg_op_text(p->tg, n->op);
-        tg_report(p->tg, TG_E_no_plan, op ? op : "an operator", why);
-    }
-    p->failed = true;
-    return false;
-}
-
 static bool has_kernel(const Planner *p, TgOp op)
 {
     const char *operands, *results;

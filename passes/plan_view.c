@@ -164,7 +164,7 @@ static TgDim concat_offset(Planner *p, const TgNodeInfo *n, uint32_t slot, int32
 static bool ensure_result(Planner *p, TgValue v, uint32_t depth);
 
 /* The part of the place of a Concat that operand `slot` is. */
-static TgLocation piece_of(Planner *p, const TgNodeInfo *n, uint32_t slot)
+TgLocation plan_piece(Planner *p, const TgNodeInfo *n, uint32_t slot)
 {
     const TgType *whole = tg_type_of(p->g, n->out[0]), *t = tg_type_of(p->g, n->in[slot]);
     const TgLocation *to = plan_place(p, n->out[0]);
@@ -193,7 +193,7 @@ static bool wanted_place(Planner *p, TgValue v, uint32_t depth, TgLocation *plac
     if (n->op == TG_Concat && n->n_in > 1) {
         if (!ensure_result(p, n->out[0], depth + 1))
             return false;
-        *place = piece_of(p, n, use.slot);
+        *place = plan_piece(p, n, use.slot);
         return true;
     }
     if (n->op == TG_Transpose && ensure_result(p, n->out[0], depth + 1)) {

@@ -1,6 +1,7 @@
 /* Private to plan*.c: a plan under construction.
  *
  *   plan.c         the door, symbols, blocks and their nodes
+ *   plan_nodes.c   operators with steps of their own, caches
  *   plan_lower.c   what has no kernel becomes its definition
  *   plan_forms.c   what has one gets the form and the element types that it wants
  *   plan_view.c    places: views as strides, where results go
@@ -30,6 +31,7 @@ typedef struct Planner {
     TgMap bound;         /* symbols that are known by now: 1; 0: were, in another branch */
     TgMap source;        /* symbols that are elements of values: value and element, packed */
     TG_VEC(TgDim) learnt; /* in the order in which they became bound */
+    TgMap packed;        /* tensor -> its number in plan->weights as panels */
     TgMap offset;        /* Attention node -> keys before the first query (TgDim), where there are some */
     bool failed;
 } Planner;
@@ -67,6 +69,12 @@ int64_t plan_most(const Planner *p, TgDim d);              /* upper bound */
 /* Every element of v is a number made of sizes. */
 bool plan_numbers(const Planner *p, TgValue v);
 TgStep *plan_linear(Planner *p, TgNode node, TgValue y, TgValue bias); /* y: what the product is to give, bias included */
+bool plan_special(Planner *p, TgNode node);                /* operators with steps of their own; false: n is none, or p->failed */
+void plan_states(Planner *p, uint32_t n, const TgNode *nodes); /* finds caches and places them */
+void plan_learn(Planner *p, TgDim symbol);                 /* a step has just bound it */
+/* Behind a round: the sizes of `current` are those of `next` now. */
+void plan_rebind(Planner *p, TgValue current, TgValue next);
+void plan_forget(Planner *p, uint32_t learnt);             /* what was bound since is not any more: a branch ended */
 TgU32s *plan_members(const Planner *p, TgNode root);
 void plan_fuse(Planner *p, uint32_t n, const TgNode *nodes);
 bool plan_pointwise(Planner *p, TgNode root);
@@ -81,6 +89,8 @@ void plan_place_result(Planner *p, TgValue v, bool (*accepts)(Planner *p, const 
 bool plan_view(Planner *p, TgNode node);                    /* the results of n become views; false: they cannot */
 TgValue plan_contiguous(Planner *p, TgValue v);             /* v, or a copy of it */
 const TgDim *plan_row_major(Planner *p, const TgType *t);
+TgLocation plan_piece(Planner *p, const TgNodeInfo *n, uint32_t slot); /* of the place of a Concat: what operand `slot` is */
+/* As if it were repeated to the sizes `to`. */
 TgLocation plan_broadcast(Planner *p, const TgLocation *place, const TgType *from, int32_t rank, const TgDim *to);
 
 bool accepts_any(Planner *p, const TgType *t, const TgLocation *place);

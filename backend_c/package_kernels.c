@@ -1,0 +1,236 @@
+/* Copies the kernels that a package needs, renamed: those that the steps call, the instruction sets, and whatever these
+ * include.
+ *
+ * A file x.h becomes NAME_x.h, tgk.h becomes NAME_kernels.h. Two places of the sources change beyond that: in tgk.h the
+ * types that NAME.h has too give way to an #include of it, and each instruction set gets the generated loops behind its
+ * last .inc file. No parsing: an #include is a line that starts with it.
+ */
+#include <string.h>
+
+#include "kernels.h"
+
+static const struct {
+    TgOp op;
+    const char *base;
+} operator_files[] = {
+#define KERNEL(op, file, operands, results) {TG_##op, file},
+#include "kernels.def"
+#undef KERNEL
+    {TG_opaque, NULL},
+};
+
+const BuiltinSource *builtin_source(const char *name)
+{
+    for (const BuiltinSource *s = builtin_kernels; s->name; s++)
+        if (strcmp(s->name, name) == 0)
+            return s;
+    return NULL;
+}
+
+static bool listed(const Files *files, const char *name)
+{
+    for (uint32_t i = 0; i < files->n; i++)
+        if (strcmp(files->at[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void add_once(Writer *w, Files *files, const char *name)
+{
+    if (!listed(files, name))
+        TG_PUSH(w->arena, files, tg_name(w->p.tg, name));
+}
+
+void kernel_bases(const Writer *w, Files *bases)
+{
+    for (size_t i = 0; operator_files[i].base; i++)
+        if (w->p.operators && w->p.operators[operator_files[i].op])
+            add_once((Writer *)(uintptr_t)w, bases, operator_files[i].base);
+}
+
+/* --- includes ------------------------------------------------------------------------------------------------------ */
+
+/* The file of an #include "file" line; NULL: the line is none. */
+static TgName include_of(Tg *tg, const char *line, size_t n)
+{
+    static const char word[] = "#include \"";
+    if (n < sizeof word || memcmp(line, word, sizeof word - 1) != 0)
+        return NULL;
+    const char *from = line + sizeof word - 1, *end = memchr(from, '"', n - (sizeof word - 1));
+    return end ? tg_name_n(tg, from, (size_t)(end - from)) : NULL;
+}
+
+static size_t line_length(const char *at, const char *end)
+{
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    return newline ? (size_t)(newline - at) + 1 : (size_t)(end - at);
+}
+
+/* `file` and all that it includes, each once. */
+static void add_with_includes(Writer *w, Files *files, const char *file)
+{
+    uint32_t next = files->n;
+    add_once(w, files, file);
+    for (; next < files->n; next++) {
+        const BuiltinSource *s = builtin_source(files->at[next]);
+        for (const char *at = s ? s->text : NULL; s && at < s->text + s->n;) {
+            size_t n = line_length(at, s->text + s->n);
+            TgName included = include_of(w->p.tg, at, n);
+            if (included && builtin_source(included))
+                add_once(w, files, included);
+            at += n;
+        }
+    }
+}
+
+static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "amx", "neon"};
+enum { INSTRUCTION_SETS = sizeof instruction_sets / sizeof *instruction_sets };
+
+static void needed_files(Writer *w, Files *files)
+{
+    Files bases = {0};
+    kernel_bases(w, &bases);
+    add_with_includes(w, files, "isa.c");
+    for (int i = 0; i < INSTRUCTION_SETS; i++) {
+        TgName file = tg_name_format(w->p.tg, "isa_%s.c", instruction_sets[i]);
+        if (builtin_source(file))
+            add_with_includes(w, files, file);
+    }
+    if (w->p.uses_loop)
+        add_with_includes(w, files, "loop.c");
+    if (w->p.uses_copy)
+        add_with_includes(w, files, "copy.c");
+    if (w->p.n_loops)
+        add_with_includes(w, files, "tgk_math.h");
+    for (uint32_t i = 0; i < bases.n; i++)
+        add_with_includes(w, files, tg_name_format(w->p.tg, "%s.c", bases.at[i]));
+}
+
+/* --- copies -------------------------------------------------------------------------------------------------------- */
+
+static TgName name_in_package(const Writer *w, const char *file)
+{
+    if (strcmp(file, "tgk.h") == 0)
+        return tg_name_format(w->p.tg, "%s_kernels.h", w->p.name);
+    if (strcmp(file, "model.h") == 0)
+        return tg_name_format(w->p.tg, "%s.h", w->p.name);
+    return tg_name_format(w->p.tg, "%s_%s", w->p.name, strncmp(file, "tgk_", 4) == 0 ? file + 4 : file);
+}
+
+static bool is_loop_target(const char *file)
+{
+    return strncmp(file, "isa_", 4) == 0 && strcmp(file, "isa_amx.c") != 0;
+}
+
+/* Where the generated loops go in a file of an instruction set: behind its last #include of an .inc file. */
+static const char *behind_includes(Tg *tg, const BuiltinSource *s)
+{
+    const char *place = NULL, *end = s->text + s->n;
+    for (const char *at = s->text; at < end;) {
+        size_t n = line_length(at, end);
+        TgName file = include_of(tg, at, n);
+        at += n;
+        if (file && strlen(file) > 4 && strcmp(file + strlen(file) - 4, ".inc") == 0)
+            place = at;
+    }
+    return place;
+}
+
+static void put_loops(const Writer *w, const char *file, TgText *out)
+{
+    TgName set = tg_name_n(w->p.tg, file + 4, strcspn(file + 4, "."));
+    tg_text_format(out, "\n#define TGK_LOOPS tgk_loops_%s\nextern tgk_tile *const TGK_LOOPS[];\n#include \"tgk_math.h\"\n"
+                        "#include \"loops.h\"\n", set);
+}
+
+static const char marks[2][24] = {"/* in NAME.h: */", "/* end of NAME.h */"};
+
+/* The text of one line as it goes into the package: file names of includes and, in Makefiles, nothing else. */
+void put_line(const Writer *w, const char *line, size_t n, TgText *out)
+{
+    TgName file = include_of(w->p.tg, line, n);
+    bool ours = file && (builtin_source(file) || strcmp(file, "loops.h") == 0 || strcmp(file, "model.h") == 0);
+    if (ours)
+        tg_text_format(out, "#include \"%s\"\n", name_in_package(w, file));
+    else
+        package_rename(&w->p, line, n, out);
+}
+
+static void put_lines(const Writer *w, const char *text, size_t size, TgText *out)
+{
+    for (const char *at = text, *end = text + size; at < end;) {
+        size_t n = line_length(at, end);
+        put_line(w, at, n, out);
+        at += n;
+    }
+}
+
+/* tgk.h without what NAME.h defines. */
+static bool put_shared_header(const Writer *w, const BuiltinSource *s, TgText *out)
+{
+    const char *from = strstr(s->text, marks[0]), *to = from ? strstr(from, marks[1]) : NULL;
+    TG_CHECK(w->p.tg, to);
+    to += strlen(marks[1]);
+    put_lines(w, s->text, (size_t)(from - s->text), out);
+    tg_text_format(out, "#include \"%s.h\"\n", w->p.name);
+    put_lines(w, to, (size_t)(s->text + s->n - to), out);
+    return true;
+}
+
+static bool write_kernel(Writer *w, const char *file)
+{
+    const BuiltinSource *s = builtin_source(file);
+    TgText out;
+    tg_text_init(&out, w->arena);
+    if (strcmp(file, "tgk.h") == 0) {
+        put_shared_header(w, s, &out);
+    } else if (is_loop_target(file) && w->p.n_loops && behind_includes(w->p.tg, s)) {
+        const char *place = behind_includes(w->p.tg, s);
+        TgText loops;
+        tg_text_init(&loops, w->arena);
+        put_loops(w, file, &loops);
+        put_lines(w, s->text, (size_t)(place - s->text), &out);
+        put_lines(w, loops.at, loops.n, &out);
+        put_lines(w, place, (size_t)(s->text + s->n - place), &out);
+    } else {
+        put_lines(w, s->text, s->n, &out);
+    }
+    TgName path = tg_name_format(w->p.tg, "%s/%s", w->options->folder, name_in_package(w, file));
+    return write_plain(w, path, out.n ? out.at : "", out.n);
+}
+
+bool write_source(Writer *w, const char *suffix, const TgText *text)
+{
+    TgText out;
+    tg_text_init(&out, w->arena);
+    put_lines(w, text->at, text->n, &out);
+    return write_plain(w, file_in(w, suffix), out.at, out.n);
+}
+
+bool write_template(Writer *w, const char *file)
+{
+    TG_CHECK(w->p.tg, builtin_source(file));
+    return write_kernel(w, file);
+}
+
+bool write_kernels(Writer *w)
+{
+    Files files = {0};
+    needed_files(w, &files);
+    for (uint32_t i = 0; i < files.n; i++)
+        if (builtin_source(files.at[i]) && !write_kernel(w, files.at[i]))
+            return false;
+    return true;
+}
+
+void list_sources(Writer *w, Files *list)
+{
+    Files files = {0};
+    needed_files(w, &files);
+    TG_PUSH(w->arena, list, tg_name_format(w->p.tg, "%s.c", w->p.name));
+    for (uint32_t i = 0; i < files.n; i++) {
+        size_t n = strlen(files.at[i]);
+        if (builtin_source(files.at[i]) && n > 2 && strcmp(files.at[i] + n - 2, ".c") == 0)
+            TG_PUSH(w->arena, list, name_in_package(w, files.at[i]));
+    }
+}

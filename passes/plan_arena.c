@@ -1,0 +1,275 @@
+/* One arena: when buffers live, which of them may lie in the same place, and where.
+ *
+ * Sizes are upper bounds: every symbol at its largest, or at whatever corner of its range makes the size largest. Offsets are
+ * given greedily, largest buffer first, each as low as it fits beside those that live at the same time. The result of a
+ * loop takes the buffer of an operand that dies in it and lies in the same order.
+ */
+#include <stdlib.h>
+
+#include "passes/planner.h"
+
+/* --- bounds ------------------------------------------------------------------------------------------------------------------ */
+
+enum { MOST_CORNERS = 6 };
+
+typedef struct {
+    const Planner *p;
+    TgDim symbol[MOST_CORNERS];
+    uint32_t n, corner;
+} Corner;
+
+static int64_t most_of_symbol(const Planner *p, TgDim symbol)
+{
+    for (uint32_t i = 0; i < p->plan->symbols.n; i++)
+        if (p->plan->symbols.at[i].symbol == symbol)
+            return p->plan->symbols.at[i].most;
+    return TG_PLAN_UNNAMED;
+}
+
+static void collect_symbol(void *user, TgDim symbol)
+{
+    Corner *c = user;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->symbol[i] == symbol)
+            return;
+    if (c->n < MOST_CORNERS)
+        c->symbol[c->n++] = symbol;
+}
+
+static bool at_corner(void *user, TgDim symbol, int64_t *n)
+{
+    const Corner *c = user;
+    *n = most_of_symbol(c->p, symbol);
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->symbol[i] == symbol && (c->corner >> i & 1))
+            *n = 0;
+    return true;
+}
+
+int64_t plan_most(const Planner *p, TgDim d)
+{
+    Corner c = {.p = p};
+    int64_t most = 0, n;
+    tg_dim_symbols(d, collect_symbol, &c);
+    for (c.corner = 0; c.corner < 1u << c.n; c.corner++)
+        if (tg_dim_eval(d, at_corner, &c, &n) && n > most)
+            most = n;
+    return most;
+}
+
+/* --- lifetimes ----------------------------------------------------------------------------------------------------------------- */
+
+typedef struct Round {
+    uint32_t start, end; /* numbers of the steps of a loop */
+    const struct Round *outer;
+} Round;
+
+static uint32_t last_number(const TgStep *s)
+{
+    uint32_t last = s->number;
+    for (uint32_t b = 0; b < 2; b++)
+        if (s->body[b].n)
+            last = last_number(s->body[b].at[s->body[b].n - 1]);
+    return last;
+}
+
+static void touch(Planner *p, TgValue v, uint32_t number, const Round *round)
+{
+    if (!v || !plan_place(p, v)->buffer)
+        return;
+    TgBuffer *b = &p->plan->buffers.at[plan_place(p, v)->buffer];
+    if (!b->first)
+        b->first = number;
+    if (b->last < number)
+        b->last = number;
+    for (; round; round = round->outer)
+        if (b->first < round->start && b->last < round->end)
+            b->last = round->end;
+}
+
+static void touch_all(Planner *p, const TgValues *values, uint32_t number, const Round *round)
+{
+    for (uint32_t i = 0; i < values->n; i++)
+        touch(p, values->at[i], number, round);
+}
+
+static void touch_carried(Planner *p, const TgRepeat *r, const Round *self)
+{
+    const TgValues *lists[] = {&r->initial, &r->current, &r->next, &r->final, &r->row, &r->stacked, &r->scanned, &r->element};
+    TgValue single[] = {r->trip, r->start, r->counter, r->condition, r->again};
+    for (uint32_t side = 0; side < 2; side++) {
+        uint32_t number = side ? self->end : self->start;
+        for (uint32_t i = 0; i < sizeof lists / sizeof *lists; i++)
+            touch_all(p, lists[i], number, self->outer);
+        for (uint32_t i = 0; i < sizeof single / sizeof *single; i++)
+            touch(p, single[i], number, self->outer);
+    }
+}
+
+static void touch_steps(Planner *p, const TgSteps *steps, const Round *round)
+{
+    for (uint32_t i = 0; i < steps->n; i++) {
+        const TgStep *s = steps->at[i];
+        touch_all(p, &s->in, s->number, round);
+        touch_all(p, &s->out, s->number, round);
+        if (s->then) {
+            touch_all(p, &s->then->in, s->number, round);
+            touch_all(p, &s->then->out, s->number, round);
+        }
+        Round self = {s->number, last_number(s), round};
+        if (s->kind == TG_STEP_REPEAT)
+            touch_carried(p, s->u.repeat.about, &self);
+        for (uint32_t b = 0; b < 2; b++)
+            touch_steps(p, &s->body[b], s->kind == TG_STEP_REPEAT ? &self : round);
+    }
+}
+
+/* --- in place -------------------------------------------------------------------------------------------------------------------- */
+
+static bool lies_alike(const TgPlan *plan, const TgStep *s, uint32_t a, uint32_t b)
+{
+    int32_t rank = s->u.pointwise.rank;
+    const TgDim *x = s->u.pointwise.stride + a * (uint32_t)rank, *y = s->u.pointwise.stride + b * (uint32_t)rank;
+    for (int32_t k = 0; k < rank; k++)
+        if (x[k] != y[k])
+            return false;
+    TgValue va = a < s->in.n ? s->in.at[a] : s->out.at[0], vb = b < s->in.n ? s->in.at[b] : s->out.at[0];
+    return plan->places.at[va].offset == plan->places.at[vb].offset;
+}
+
+/* The result of loop s may lie where its operand number i does. */
+static bool may_overwrite(const TgPlan *plan, const TgStep *s, uint32_t i)
+{
+    uint32_t from = plan->places.at[s->in.at[i]].buffer, to = plan->places.at[s->out.at[0]].buffer;
+    const TgBuffer *a = &plan->buffers.at[from], *b = &plan->buffers.at[to];
+    if (a->kind != TG_BUFFER_ARENA || b->kind != TG_BUFFER_ARENA || from == to || a->last != s->number || b->first != s->number ||
+        a->first == s->number || a->bytes < b->bytes || tg_dtype_bits(a->dtype) != tg_dtype_bits(b->dtype))
+        return false;
+    for (uint32_t k = 0; k < s->in.n; k++)
+        if (plan->places.at[s->in.at[k]].buffer == from && !lies_alike(plan, s, k, s->in.n))
+            return false;
+    return true;
+}
+
+/* Buffers that took over another one say which; the chain ends at the one that gets an offset. */
+static void share_buffers(TgPlan *plan, const TgSteps *steps, uint32_t *share)
+{
+    for (uint32_t i = 0; i < steps->n; i++) {
+        const TgStep *s = steps->at[i];
+        for (uint32_t k = 0; s->kind == TG_STEP_POINTWISE && k < s->in.n; k++) {
+            if (!may_overwrite(plan, s, k))
+                continue;
+            uint32_t from = plan->places.at[s->in.at[k]].buffer, to = plan->places.at[s->out.at[0]].buffer;
+            while (share[from])
+                from = share[from];
+            share[to] = from;
+            break;
+        }
+        if (s->kind != TG_STEP_REPEAT)
+            for (uint32_t b = 0; b < 2; b++)
+                share_buffers(plan, &s->body[b], share);
+    }
+}
+
+/* --- offsets --------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t buffer;
+    uint64_t bytes;
+} Request;
+
+static int larger_first(const void *a, const void *b)
+{
+    const Request *x = a, *y = b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
+}
+
+static int lower_first(const void *a, const void *b)
+{
+    const TgBuffer *x = *(const TgBuffer *const *)a, *y = *(const TgBuffer *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void give_offset(TgBuffer *b, TgBuffer **beside, uint32_t n)
+{
+    uint64_t at = 0;
+    qsort(beside, n, sizeof *beside, lower_first);
+    for (uint32_t i = 0; i < n && beside[i]->offset < at + b->bytes; i++)
+        if (beside[i]->offset + beside[i]->bytes > at)
+            at = beside[i]->offset + beside[i]->bytes;
+    b->offset = at;
+}
+
+static void give_offsets(Planner *p, Request *order, uint32_t n)
+{
+    TgPlan *plan = p->plan;
+    TgBuffer **beside = TG_NEW_N(p->arena, TgBuffer *, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        TgBuffer *b = &plan->buffers.at[order[i].buffer];
+        uint32_t count = 0;
+        for (uint32_t k = 0; k < i; k++) {
+            TgBuffer *other = &plan->buffers.at[order[k].buffer];
+            if (other->first <= b->last && b->first <= other->last)
+                beside[count++] = other;
+        }
+        give_offset(b, beside, count);
+        if (b->offset + b->bytes > plan->arena_bytes)
+            plan->arena_bytes = b->offset + b->bytes;
+    }
+}
+
+static void set_floor(Planner *p, const Request *order, uint32_t n)
+{
+    uint64_t *live = TG_NEW_N(p->arena, uint64_t, p->plan->n_steps + 2), now = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const TgBuffer *b = &p->plan->buffers.at[order[i].buffer];
+        live[b->first] += b->bytes;
+        live[b->last + 1] -= b->bytes; /* wraps back when it is added up */
+    }
+    for (uint32_t k = 0; k <= p->plan->n_steps; k++) {
+        now += live[k];
+        if (now > p->plan->floor_bytes)
+            p->plan->floor_bytes = now;
+    }
+}
+
+void plan_allocate(Planner *p)
+{
+    TgPlan *plan = p->plan;
+    uint32_t n = 0, *share = TG_NEW_N(p->arena, uint32_t, plan->buffers.n);
+    Request *order = TG_NEW_N(p->arena, Request, plan->buffers.n);
+    touch_steps(p, &plan->steps, NULL);
+    for (uint32_t i = 1; i < plan->buffers.n; i++) {
+        TgBuffer *b = &plan->buffers.at[i];
+        uint64_t bits = tg_dtype_bits(b->dtype) < 8 ? 8 : (uint64_t)tg_dtype_bits(b->dtype);
+        uint64_t bytes = tg_product(p->tg, (size_t)plan_most(p, b->count), bits / 8);
+        b->bytes = (bytes + TG_PLAN_ALIGN - 1) / TG_PLAN_ALIGN * TG_PLAN_ALIGN;
+    }
+    share_buffers(plan, &plan->steps, share);
+    for (uint32_t i = 1; i < plan->buffers.n; i++) {
+        TgBuffer *b = &plan->buffers.at[i];
+        if (b->kind != TG_BUFFER_ARENA || !b->first)
+            continue;
+        plan->sum_bytes += b->bytes;
+        if (share[i]) {
+            uint32_t root = share[i];
+            while (share[root])
+                root = share[root];
+            if (plan->buffers.at[root].last < b->last)
+                plan->buffers.at[root].last = b->last;
+            continue;
+        }
+        order[n++] = (Request){i, b->bytes};
+    }
+    qsort(order, n, sizeof *order, larger_first);
+    set_floor(p, order, n);
+    give_offsets(p, order, n);
+    for (uint32_t i = 1; i < plan->buffers.n; i++) {
+        uint32_t root = i;
+        while (share[root])
+            root = share[root];
+        plan->buffers.at[i].offset = plan->buffers.at[root].offset;
+    }
+}

@@ -1,0 +1,318 @@
+/* Operators with steps of their own: products, attention, norms, rotary embedding, Concat; caches that are state. */
+#include <string.h>
+
+#include "passes/planner.h"
+
+static TgStep *node_step(Planner *p, TgStepKind kind, TgNode node)
+{
+    TgStep *s = plan_step(p, kind);
+    TG_PUSH(p->plan->arena, &s->nodes, node);
+    return s;
+}
+
+/* v where a step can read it, else a copy. */
+static TgValue readable(Planner *p, TgValue v, bool (*accepts)(Planner *p, const TgType *t, const TgLocation *place))
+{
+    return accepts(p, tg_type_of(p->g, v), plan_place(p, v)) ? v : plan_contiguous(p, v);
+}
+
+static TgDim rows_of(Planner *p, const TgType *t)
+{
+    TgDim rows = tg_dim(p->tg, 1);
+    for (int32_t k = 0; k + 1 < t->rank; k++)
+        rows = tg_dim_mul(p->tg, rows, t->dim[k]);
+    return rows;
+}
+
+/* The stride between rows of what accepts_rows took. */
+static TgDim row_stride(Planner *p, TgValue v)
+{
+    const TgType *t = tg_type_of(p->g, v);
+    for (int32_t k = t->rank - 1; k-- > 0;)
+        if (!tg_dim_is(t->dim[k], 1))
+            return plan_place(p, v)->stride[k];
+    return dim_at(t, -1);
+}
+
+/* --- products --------------------------------------------------------------------------------------------------------------- */
+
+/* The matrix as it is stored: what it was transposed and widened from, where that is so. */
+static TgWeight stored_matrix(const TgTensor *t)
+{
+    TgWeight w = {.tensor = t, .layout = TG_LAYOUT_PANELS, .rows = t->dim[0], .cols = t->dim[1], .dtype = TG_f32};
+    if (t->payload == TG_RECIPE && t->recipe->op == TG_Transpose && t->recipe->n == 1 && t->recipe->input[0]->rank == 2) {
+        w.tensor = t->recipe->input[0];
+        w.transposed = true;
+    }
+    const TgRecipe *r = w.tensor->payload == TG_RECIPE ? w.tensor->recipe : NULL;
+    if (r && r->op == TG_Cast && (r->input[0]->dtype == TG_f16 || r->input[0]->dtype == TG_bf16)) {
+        w.tensor = r->input[0];
+        w.dtype = w.tensor->dtype;
+    }
+    return w;
+}
+
+static uint32_t panels_of(Planner *p, TgValue matrix, TgDim rows)
+{
+    enum { USUAL_PANEL = 48 };
+    const TgTensor *t = tg_const_of(p->g, matrix);
+    uint64_t index;
+    int64_t known = 0;
+    if (tg_map_get(&p->packed, TG_KEY(t), &index))
+        return (uint32_t)index;
+    TgWeight w = stored_matrix(t);
+    w.name = tg_value(p->g, matrix)->name;
+    (void)tg_dim_known(rows, &known);
+    w.panel = p->options->panel ? p->options->panel(known, w.rows, w.cols) : USUAL_PANEL;
+    TG_PUSH(p->plan->arena, &p->plan->weights, w);
+    tg_map_put(&p->packed, TG_KEY(t), p->plan->weights.n - 1);
+    return p->plan->weights.n - 1;
+}
+
+TgStep *plan_linear(Planner *p, TgNode node, TgValue y, TgValue bias)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    TgValue x = readable(p, n->in[0], accepts_rows), matrix = n->in[1];
+    const TgType *t = tg_type_of(p->g, x), *to = tg_type_of(p->g, y);
+    TgStep *s = node_step(p, TG_STEP_LINEAR, node);
+    if (y != n->out[0])
+        TG_PUSH(p->plan->arena, &s->nodes, tg_value(p->g, y)->node);
+    plan_reads(p, s, x);
+    plan_reads(p, s, bias);
+    plan_writes(p, s, y);
+    s->u.product.rows = rows_of(p, t);
+    s->u.product.depth = dim_at(t, -1);
+    s->u.product.cols = dim_at(to, -1);
+    s->u.product.a_row = row_stride(p, x);
+    s->u.product.c_row = row_stride(p, y);
+    s->u.product.weight = panels_of(p, matrix, s->u.product.rows);
+    return s;
+}
+
+static bool plan_plain_linear(Planner *p, TgNode node)
+{
+    TgValue y = tg_node(p->g, node)->out[0];
+    plan_place_result(p, y, accepts_rows);
+    TgStep *s = plan_linear(p, node, y, 0);
+    return plan_add(p, s);
+}
+
+static bool plan_mat_mul(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    const TgType *a = tg_type_of(p->g, n->in[0]), *b = tg_type_of(p->g, n->in[1]), *c = tg_type_of(p->g, n->out[0]);
+    int32_t batch = c->rank - 2;
+    if (a->dtype != TG_f32 || a->rank < 2 || b->rank < 2 || batch > TG_PLAN_RANK - 2)
+        return false;
+    plan_place_result(p, n->out[0], accepts_last);
+    TgStep *s = node_step(p, TG_STEP_MATMUL, node);
+    plan_reads(p, s, n->in[0]);
+    plan_reads(p, s, n->in[1]);
+    plan_writes(p, s, n->out[0]);
+    TgType outer_a = *a, outer_b = *b;
+    outer_a.rank -= 2;
+    outer_b.rank -= 2;
+    const TgLocation *pa = plan_place(p, n->in[0]), *pb = plan_place(p, n->in[1]), *pc = plan_place(p, n->out[0]);
+    s->u.product.batch_rank = batch;
+    s->u.product.batch = c->dim;
+    s->u.product.a_batch = plan_broadcast(p, pa, &outer_a, batch, c->dim).stride;
+    s->u.product.b_batch = plan_broadcast(p, pb, &outer_b, batch, c->dim).stride;
+    s->u.product.c_batch = pc->stride;
+    s->u.product.rows = dim_at(c, -2);
+    s->u.product.depth = dim_at(a, -1);
+    s->u.product.cols = dim_at(c, -1);
+    s->u.product.a_row = pa->stride[a->rank - 2];
+    s->u.product.a_col = pa->stride[a->rank - 1];
+    s->u.product.b_row = pb->stride[b->rank - 2];
+    s->u.product.b_col = pb->stride[b->rank - 1];
+    s->u.product.c_row = pc->stride[c->rank - 2];
+    return plan_add(p, s);
+}
+
+/* --- attention and its neighbours ---------------------------------------------------------------------------------------------- */
+
+static bool plan_attention(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    int64_t heads = 0, kv_heads = 0, size = 1;
+    uint64_t offset;
+    TgValue counts = in(n, 6) ? plan_contiguous(p, n->in[6]) : 0;
+    TgValue q = readable(p, n->in[0], accepts_last), k = readable(p, n->in[1], accepts_last), v = readable(p, n->in[2], accepts_last);
+    TgStep *s = node_step(p, TG_STEP_ATTENTION, node);
+    n = tg_node(p->g, node);
+    plan_place_result(p, n->out[0], accepts_last);
+    plan_reads(p, s, q);
+    plan_reads(p, s, k);
+    plan_reads(p, s, v);
+    plan_reads(p, s, in(n, 3));
+    plan_reads(p, s, counts);
+    plan_writes(p, s, n->out[0]);
+    tg_dim_known(tg_type_of(p->g, q)->dim[1], &heads);
+    tg_dim_known(tg_type_of(p->g, k)->dim[1], &kv_heads);
+    tg_dim_known(tg_type_of(p->g, q)->dim[3], &size);
+    if (in(n, 3)) {
+        const TgType *y = tg_type_of(p->g, n->out[0]);
+        TgDim scores[] = {y->dim[0], y->dim[1], y->dim[2], tg_type_of(p->g, k)->dim[2]};
+        s->u.attention.mask_stride = plan_broadcast(p, plan_place(p, n->in[3]), tg_type_of(p->g, n->in[3]), 4, scores).stride;
+    }
+    s->u.attention.heads = heads;
+    s->u.attention.kv_heads = kv_heads;
+    double root = tg_attr_has(n->attrs, "scale") ? 0 : (double)size;
+    s->u.attention.scale = root > 0 ? 1 / __builtin_sqrt(root) : tg_attr_float(n, "scale");
+    s->u.attention.softcap = tg_attr_float(n, "softcap");
+    s->u.attention.causal = tg_attr_int(n, "is_causal") != 0;
+    s->u.attention.left = tg_attr_int(n, "left_window_size");
+    s->u.attention.right = tg_attr_int(n, "right_window_size");
+    s->u.attention.offset = tg_map_get(&p->offset, node, &offset) ? (TgDim)(uintptr_t)offset : tg_dim(p->tg, 0);
+    return plan_need(p, s->u.attention.offset) && plan_add(p, s);
+}
+
+static bool plan_rotary(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    TgValue x = readable(p, n->in[0], accepts_last), cos = readable(p, n->in[1], accepts_last), sin = readable(p, n->in[2], accepts_last);
+    const TgType *t = tg_type_of(p->g, x), *table = tg_type_of(p->g, cos);
+    TgStep *s = node_step(p, TG_STEP_ROTARY, node);
+    n = tg_node(p->g, node);
+    int64_t size = tg_attr_int(n, "rotary_embedding_dim"), width = 0;
+    tg_dim_known(t->dim[3], &width);
+    plan_place_result(p, n->out[0], accepts_last);
+    TgLocation wide = plan_broadcast(p, plan_place(p, cos), table, 4, t->dim);
+    TgLocation other = plan_broadcast(p, plan_place(p, sin), tg_type_of(p->g, sin), 4, t->dim);
+    if (wide.stride[0] != other.stride[0] || wide.stride[2] != other.stride[2]) { /* both tables lie alike, or they are copied */
+        cos = plan_contiguous(p, cos);
+        sin = plan_contiguous(p, sin);
+        wide = plan_broadcast(p, plan_place(p, cos), table, 4, t->dim);
+    }
+    plan_reads(p, s, x);
+    plan_reads(p, s, cos);
+    plan_reads(p, s, sin);
+    plan_writes(p, s, n->out[0]);
+    s->u.rotary.interleaved = tg_attr_int(n, "interleaved") != 0;
+    s->u.rotary.size = size ? size : width;
+    s->u.rotary.table_stride[0] = wide.stride[0];
+    s->u.rotary.table_stride[1] = wide.stride[2];
+    return plan_add(p, s);
+}
+
+static bool plan_rows(Planner *p, TgNode node, TgStepKind kind)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    if (tg_type_of(p->g, n->in[0])->dtype != TG_f32)
+        return false;
+    TgValue x = readable(p, n->in[0], accepts_rows), vector[2] = {0, 0};
+    bool norm = kind == TG_STEP_LAYER_NORM || kind == TG_STEP_RMS_NORM;
+    for (uint32_t i = 0; i < 2 && norm; i++)
+        vector[i] = in(tg_node(p->g, node), i + 1) ? plan_contiguous(p, tg_node(p->g, node)->in[i + 1]) : 0;
+    n = tg_node(p->g, node);
+    TgStep *s = node_step(p, kind, node);
+    plan_place_result(p, n->out[0], accepts_rows);
+    plan_reads(p, s, x);
+    if (norm)
+        plan_reads(p, s, vector[0]);
+    if (kind == TG_STEP_LAYER_NORM)
+        plan_reads(p, s, vector[1]);
+    plan_writes(p, s, n->out[0]);
+    const TgType *t = tg_type_of(p->g, x);
+    s->u.rows.rows = rows_of(p, t);
+    s->u.rows.cols = dim_at(t, -1);
+    s->u.rows.x_stride = row_stride(p, x);
+    s->u.rows.y_stride = row_stride(p, n->out[0]);
+    s->u.rows.epsilon = norm ? tg_attr_float(n, "epsilon") : 0;
+    s->u.rows.logarithm = n->op == TG_LogSoftmax;
+    return plan_add(p, s);
+}
+
+/* --- Concat ------------------------------------------------------------------------------------------------------------------- */
+
+static bool plan_concat(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    const TgType *t = tg_type_of(p->g, n->out[0]);
+    if (!tg_is_tensor(t) || !plan_sizes_known(p, t) || t->rank < 1 || t->dtype == TG_str)
+        return false;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (!tg_is_tensor(tg_type_of(p->g, n->in[i])))
+            return false;
+    plan_place_result(p, n->out[0], accepts_any);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        n = tg_node(p->g, node);
+        TgLocation want = plan_piece(p, n, i), is = *plan_place(p, n->in[i]);
+        if (is.buffer == want.buffer && is.offset == want.offset)
+            continue;
+        TgValue piece = tg_op(p->g, TG_Identity, NULL, 1, n->in[i]);
+        plan_set_place(p, piece, want);
+        if (!plan_copy(p, tg_node(p->g, node)->in[i], piece))
+            return false;
+    }
+    return true;
+}
+
+/* --- state --------------------------------------------------------------------------------------------------------------------- */
+
+static uint32_t output_of(const Planner *p, TgValue v)
+{
+    for (uint32_t k = 0; k < p->plan->outputs.n; k++)
+        if (p->plan->outputs.at[k] == v)
+            return k;
+    return UINT32_MAX;
+}
+
+static const TgDim *strides_with_room(Planner *p, const TgType *t, int32_t axis, TgDim room)
+{
+    TgDim *stride = TG_NEW_N(p->arena, TgDim, t->rank + 1), step = tg_dim(p->tg, 1);
+    for (int32_t k = t->rank; k-- > 0;) {
+        stride[k] = step;
+        step = tg_dim_mul(p->tg, step, k == axis ? room : t->dim[k]);
+    }
+    return stride;
+}
+
+/* Both lie in buffers with room along the axis; how much there is, says whoever calls. */
+static void place_state(Planner *p, TgValue v, TgBufferKind kind, uint32_t index, int32_t axis)
+{
+    const TgType *t = tg_type_of(p->g, v);
+    TgDim room = tg_dim_fresh(p->tg);
+    uint32_t b = kind == TG_BUFFER_INPUT ? plan_place(p, v)->buffer : plan_buffer(p, kind, index, t->dtype, tg_type_count(p->tg, t));
+    p->plan->buffers.at[b].capacity = room;
+    tg_map_put(&p->bound, TG_KEY(room), 1);
+    plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), strides_with_room(p, t, axis, room), false});
+}
+
+void plan_states(Planner *p, uint32_t n, const TgNode *nodes)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const TgNodeInfo *c = tg_node(p->g, nodes[i]);
+        if (c->op != TG_Concat || c->n_in != 2 || tg_value(p->g, c->in[0])->origin != TG_V_INPUT || c->in[0] == c->in[1])
+            continue;
+        const TgValueInfo *past = tg_value(p->g, c->in[0]), *present = tg_value(p->g, c->out[0]);
+        uint32_t output = output_of(p, c->out[0]);
+        if (past->uses.n != 1 || past->returned || present->returned != 1 || output == UINT32_MAX ||
+            !tg_is_tensor(present->type) || !plan_sizes_known(p, present->type))
+            continue;
+        int32_t axis = (int32_t)tg_attr_int(c, "axis");
+        axis += axis < 0 ? past->type->rank : 0;
+        TgState state = {past->index, output, axis, past->type->dim[axis], tg_type_of(p->g, c->in[1])->dim[axis]};
+        TG_PUSH(p->plan->arena, &p->plan->states, state);
+        place_state(p, c->in[0], TG_BUFFER_INPUT, past->index, axis);
+        place_state(p, c->out[0], TG_BUFFER_OUTPUT, output, axis);
+    }
+}
+
+/* --- the door -------------------------------------------------------------------------------------------------------------------- */
+
+bool plan_special(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    switch (n->op) {
+    case TG_MatMul: return plan_is_linear(p->g, n) ? plan_plain_linear(p, node) : plan_mat_mul(p, node);
+    case TG_Attention: return plan_has_form(p, p->g, n) && plan_attention(p, node);
+    case TG_RotaryEmbedding: return plan_rotary(p, node);
+    case TG_LayerNormalization: return plan_rows(p, node, TG_STEP_LAYER_NORM);
+    case TG_RMSNormalization: return plan_rows(p, node, TG_STEP_RMS_NORM);
+    case TG_Softmax:
+    case TG_LogSoftmax: return plan_rows(p, node, TG_STEP_SOFTMAX);
+    case TG_Concat: return plan_concat(p, node);
+    default: return false;
+    }
+}
