@@ -154,7 +154,7 @@ TgStep *plan_step(Planner *p, TgStepKind kind)
 void plan_reads(Planner *p, TgStep *s, TgValue v)
 {
     if (v)
-        (void)plan_place(p, v);
+        (void)plan_source(p, v);
     TG_PUSH(p->plan->arena, &s->in, v);
 }
 
@@ -212,15 +212,15 @@ bool plan_numbers(const Planner *p, TgValue v)
     return true;
 }
 
-static bool plan_sizes(Planner *p, TgNode node)
+bool plan_sizes(Planner *p, TgValue v)
 {
-    TgValue v = tg_node(p->g, node)->out[0];
     const TgValueInfo *info = tg_value(p->g, v);
     int64_t count = 0;
     tg_type_numel(info->type, &count);
     TgStep *s = plan_step(p, TG_STEP_SIZES);
-    TG_PUSH(p->plan->arena, &s->nodes, node);
+    TG_PUSH(p->plan->arena, &s->nodes, info->node);
     plan_place_result(p, v, accepts_contiguous);
+    TG_PUSH(p->arena, &p->counted, v);
     plan_writes(p, s, v);
     s->u.sizes.n = (uint32_t)count;
     s->u.sizes.number = info->symbolic;
@@ -282,7 +282,7 @@ static bool plan_node(Planner *p, TgNode node)
     if (tg_map_get(&p->group, node, &root))
         return root != node || plan_pointwise(p, node);
     if (n->n_out == 1 && !n->n_sub && plan_numbers(p, n->out[0]))
-        return plan_sizes(p, node);
+        return true; /* written when somebody reads it: most are only asked for by views */
     if (n->op == TG_If || n->op == TG_Loop || n->op == TG_Scan)
         return plan_control(p, node);
     if (is_view(n->op) && plan_view(p, node))
@@ -342,7 +342,7 @@ static bool plan_output(Planner *p, uint32_t k)
 {
     TgValue v = p->g->outputs.at[k].value;
     const TgType *t = tg_type_of(p->g, v);
-    const TgLocation *place = plan_place(p, v);
+    const TgLocation *place = plan_source(p, v);
     if (!tg_is_tensor(t) || !place->buffer) {
         tg_report(p->tg, TG_E_no_plan, p->g->outputs.at[k].name, "this output is no tensor of numbers of known rank");
         return false;

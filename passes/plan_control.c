@@ -9,12 +9,12 @@
 
 typedef struct {
     TgSteps *steps;
-    uint32_t learnt;
+    uint32_t learnt, counted;
 } Outside;
 
 static Outside enter(Planner *p, TgSteps *body)
 {
-    Outside o = {p->steps, p->learnt.n};
+    Outside o = {p->steps, p->learnt.n, p->counted.n};
     p->steps = body;
     return o;
 }
@@ -22,6 +22,8 @@ static Outside enter(Planner *p, TgSteps *body)
 static void leave(Planner *p, Outside o)
 {
     plan_forget(p, o.learnt);
+    while (p->counted.n > o.counted) /* written in the body only */
+        plan_set_place(p, p->counted.at[--p->counted.n], (TgLocation){0});
     p->steps = o.steps;
 }
 
@@ -151,7 +153,6 @@ static bool carry(Planner *p, TgNode node, TgRepeat *r, const TgGraph *body, uin
 
 static TgValue contiguous_result(Planner *p, TgValue v)
 {
-    (void)plan_place(p, v);
     return plan_contiguous(p, v);
 }
 

@@ -140,11 +140,24 @@ static TgValue transpose(TgGraph *g, TgValue v, uint32_t n, const int64_t *perm)
     return tg_op(g, TG_Transpose, tg_attrs_end(&b, TG_Transpose), 1, v);
 }
 
+/* What merge_heads made v of, where it did. */
+static TgValue unmerged(const TgGraph *g, TgValue v, int64_t heads)
+{
+    const TgNodeInfo *r = tg_producer(g, v, TG_Reshape), *t = r ? tg_producer(g, r->in[0], TG_Transpose) : NULL;
+    uint32_t n;
+    const int64_t *perm = t ? tg_attr_ints(t, "perm", &n) : NULL;
+    const TgType *x = t ? tg_type_of(g, t->in[0]) : NULL, *merged = tg_type_of(g, v);
+    bool swaps = perm && n == 4 && perm[0] == 0 && perm[1] == 2 && perm[2] == 1 && perm[3] == 3;
+    return swaps && tg_dim_is(x->dim[1], heads) && merged->dim[0] == x->dim[0] && merged->dim[1] == x->dim[2] ? t->in[0] : 0;
+}
+
 static TgValue split_heads(TgGraph *g, TgValue v, int64_t heads)
 {
     int64_t shape[] = {0, 0, heads, -1}, perm[] = {0, 2, 1, 3};
     if (tg_type_of(g, v)->rank != 3)
         return v;
+    if (unmerged(g, v, heads))
+        return unmerged(g, v, heads);
     return transpose(g, tg_op(g, TG_Reshape, NULL, 2, v, ints(g, 4, shape)), 4, perm);
 }
 

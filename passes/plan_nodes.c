@@ -13,7 +13,7 @@ static TgStep *node_step(Planner *p, TgStepKind kind, TgNode node)
 /* v where a step can read it, else a copy. */
 static TgValue readable(Planner *p, TgValue v, bool (*accepts)(Planner *p, const TgType *t, const TgLocation *place))
 {
-    return accepts(p, tg_type_of(p->g, v), plan_place(p, v)) ? v : plan_contiguous(p, v);
+    return accepts(p, tg_type_of(p->g, v), plan_source(p, v)) ? v : plan_contiguous(p, v);
 }
 
 static TgDim rows_of(Planner *p, const TgType *t)
@@ -112,7 +112,8 @@ static bool plan_mat_mul(Planner *p, TgNode node)
     TgType outer_a = *a, outer_b = *b;
     outer_a.rank -= 2;
     outer_b.rank -= 2;
-    const TgLocation *pa = plan_place(p, n->in[0]), *pb = plan_place(p, n->in[1]), *pc = plan_place(p, n->out[0]);
+    TgLocation a_place = *plan_source(p, n->in[0]), b_place = *plan_source(p, n->in[1]);
+    const TgLocation *pa = &a_place, *pb = &b_place, *pc = plan_place(p, n->out[0]);
     s->u.product.batch_rank = batch;
     s->u.product.batch = c->dim;
     s->u.product.a_batch = plan_broadcast(p, pa, &outer_a, batch, c->dim).stride;
@@ -237,7 +238,7 @@ static bool plan_concat(Planner *p, TgNode node)
     plan_place_result(p, n->out[0], accepts_any);
     for (uint32_t i = 0; i < n->n_in; i++) {
         n = tg_node(p->g, node);
-        TgLocation want = plan_piece(p, n, i), is = *plan_place(p, n->in[i]);
+        TgLocation want = plan_piece(p, n, i), is = *plan_source(p, n->in[i]);
         if (is.buffer == want.buffer && is.offset == want.offset)
             continue;
         TgValue piece = tg_op(p->g, TG_Identity, NULL, 1, n->in[i]);
@@ -279,6 +280,17 @@ static void place_state(Planner *p, TgValue v, TgBufferKind kind, uint32_t index
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), strides_with_room(p, t, axis, room), false});
 }
 
+/* v is read by one node only, apart from those that ask for its sizes. */
+static bool read_once(const Planner *p, const TgValueInfo *v)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < v->uses.n; i++) {
+        const TgNodeInfo *reader = tg_node(p->g, v->uses.at[i].node);
+        n += !(tg_op_has(reader->op, TG_T_SHAPE_ONLY) && plan_numbers(p, reader->out[0]));
+    }
+    return n == 1 && !v->returned;
+}
+
 void plan_states(Planner *p, uint32_t n, const TgNode *nodes)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -287,7 +299,7 @@ void plan_states(Planner *p, uint32_t n, const TgNode *nodes)
             continue;
         const TgValueInfo *past = tg_value(p->g, c->in[0]), *present = tg_value(p->g, c->out[0]);
         uint32_t output = output_of(p, c->out[0]);
-        if (past->uses.n != 1 || past->returned || present->returned != 1 || output == UINT32_MAX ||
+        if (!read_once(p, past) || present->returned != 1 || output == UINT32_MAX ||
             !tg_is_tensor(present->type) || !plan_sizes_known(p, present->type))
             continue;
         int32_t axis = (int32_t)tg_attr_int(c, "axis");

@@ -81,12 +81,19 @@ static void place_constant(Planner *p, TgValue v, const TgTensor *t)
 
 TgLocation *plan_place(Planner *p, TgValue v)
 {
-    const TgTensor *t = tg_const_of(p->g, v);
-    if (t && (v >= p->plan->places.n || !p->plan->places.at[v].buffer))
-        place_constant(p, v, t);
     if (v >= p->plan->places.n)
         plan_set_place(p, v, (TgLocation){0});
+    const TgTensor *t = p->plan->places.at[v].buffer ? NULL : tg_const_of(p->g, v);
+    if (t)
+        place_constant(p, v, t);
     return &p->plan->places.at[v];
+}
+
+TgLocation *plan_source(Planner *p, TgValue v)
+{
+    if (!plan_place(p, v)->buffer && tg_value(p->g, v)->origin == TG_V_RESULT && plan_numbers(p, v))
+        plan_sizes(p, v);
+    return plan_place(p, v);
 }
 
 /* --- what steps can write and read ---------------------------------------------------------------------------------------- */
@@ -126,6 +133,8 @@ bool accepts_rows(Planner *p, const TgType *t, const TgLocation *place)
     return true;
 }
 
+static bool reshape_strides(Planner *p, const TgType *from, const TgDim *stride, const TgType *to, TgDim *out);
+
 /* --- results --------------------------------------------------------------------------------------------------------------- */
 
 static TgLocation fresh_place(Planner *p, const TgType *t)
@@ -161,8 +170,6 @@ static TgDim concat_offset(Planner *p, const TgNodeInfo *n, uint32_t slot, int32
     return at;
 }
 
-static bool ensure_result(Planner *p, TgValue v, uint32_t depth);
-
 /* The part of the place of a Concat that operand `slot` is. */
 TgLocation plan_piece(Planner *p, const TgNodeInfo *n, uint32_t slot)
 {
@@ -174,56 +181,85 @@ TgLocation plan_piece(Planner *p, const TgNodeInfo *n, uint32_t slot)
     return view(p, t, to->buffer, offset, to->stride);
 }
 
-/* What is written straight into the result of a Concat, or behind a view, lies there already: `wanted` of v. */
-static bool wanted_place(Planner *p, TgValue v, uint32_t depth, TgLocation *place)
-{
-    enum { DEEPEST = 8 };
-    const TgValueInfo *info = tg_value(p->g, v);
-    if (output_place(p, v, place))
-        return true;
-    if (info->returned || info->uses.n != 1 || tg_map_get(&p->kept, v, NULL) || depth > DEEPEST)
-        return false;
-    TgUse use = info->uses.at[0];
-    const TgNodeInfo *n = tg_node(p->g, use.node);
-    if (n->dead || n->n_sub || tg_map_get(&p->kept, n->out[0], NULL))
-        return false;
-    const TgType *t = tg_type_of(p->g, n->out[0]);
-    if (!tg_is_tensor(t) || !plan_sizes_known(p, t))
-        return false;
-    if (n->op == TG_Concat && n->n_in > 1) {
-        if (!ensure_result(p, n->out[0], depth + 1))
-            return false;
-        *place = plan_piece(p, n, use.slot);
-        return true;
-    }
-    if (n->op == TG_Transpose && ensure_result(p, n->out[0], depth + 1)) {
-        uint32_t rank;
-        const int64_t *perm = tg_attr_ints(n, "perm", &rank);
-        const TgLocation *to = plan_place(p, n->out[0]);
-        TgDim *stride = TG_NEW_N(p->arena, TgDim, t->rank + 1);
-        for (int32_t k = 0; k < t->rank; k++)
-            stride[rank ? perm[k] : t->rank - 1 - k] = to->stride[k];
-        *place = view(p, info->type, to->buffer, to->offset, stride);
-        return true;
-    }
-    bool reshapes = n->op == TG_Reshape || n->op == TG_Squeeze || n->op == TG_Unsqueeze || n->op == TG_Identity;
-    if (reshapes && use.slot == 0 && ensure_result(p, n->out[0], depth + 1) && plan_place(p, n->out[0])->contiguous) {
-        const TgLocation *to = plan_place(p, n->out[0]);
-        *place = view(p, info->type, to->buffer, to->offset, plan_row_major(p, info->type));
-        return true;
-    }
-    return false;
-}
+static bool wanted_place(Planner *p, TgValue v, uint32_t depth, TgLocation *place);
 
-/* v has a place, where its own reader wants it or a new one. */
-static bool ensure_result(Planner *p, TgValue v, uint32_t depth)
+/* v has a place by now because its reader wanted one. */
+static bool is_wanted_somewhere(Planner *p, TgValue v, uint32_t depth)
 {
     TgLocation place;
     if (plan_place(p, v)->buffer)
         return true;
     if (!wanted_place(p, v, depth, &place))
-        place = fresh_place(p, tg_type_of(p->g, v));
+        return false;
     plan_set_place(p, v, place);
+    return true;
+}
+
+/* The only reader of v, where nothing else needs v. */
+static const TgNodeInfo *only_reader(const Planner *p, TgValue v, uint32_t *slot)
+{
+    const TgValueInfo *info = tg_value(p->g, v);
+    if (info->returned || info->uses.n != 1 || tg_map_get(&p->kept, v, NULL))
+        return NULL;
+    const TgNodeInfo *n = tg_node(p->g, info->uses.at[0].node);
+    *slot = info->uses.at[0].slot;
+    return n->dead || n->n_sub ? NULL : n;
+}
+
+static bool is_reshape(TgOp op) { return op == TG_Reshape || op == TG_Squeeze || op == TG_Unsqueeze || op == TG_Identity; }
+
+/* Rows are wanted side by side: a view that melts axes is next. */
+static bool melts_next(const Planner *p, TgValue v)
+{
+    uint32_t slot;
+    const TgNodeInfo *n = only_reader(p, v, &slot);
+    return n && n->op == TG_Reshape && slot == 0;
+}
+
+static bool wanted_by_transpose(Planner *p, TgValue v, const TgNodeInfo *n, uint32_t depth, TgLocation *place)
+{
+    const TgType *t = tg_type_of(p->g, n->out[0]);
+    if (!is_wanted_somewhere(p, n->out[0], depth + 1)) {
+        if (!melts_next(p, n->out[0]))
+            return false;
+        plan_set_place(p, n->out[0], fresh_place(p, t));
+    }
+    uint32_t given;
+    const int64_t *perm = tg_attr_ints(n, "perm", &given);
+    const TgLocation *to = plan_place(p, n->out[0]);
+    TgDim *stride = TG_NEW_N(p->arena, TgDim, t->rank + 1);
+    for (int32_t k = 0; k < t->rank; k++)
+        stride[given ? perm[k] : t->rank - 1 - k] = to->stride[k];
+    *place = view(p, tg_type_of(p->g, v), to->buffer, to->offset, stride);
+    return true;
+}
+
+/* Where the reader of v has room for it already: in an output, in the result of a Concat, behind a view of those. */
+static bool wanted_place(Planner *p, TgValue v, uint32_t depth, TgLocation *place)
+{
+    enum { DEEPEST = 8 };
+    uint32_t slot;
+    if (output_place(p, v, place))
+        return true;
+    const TgNodeInfo *n = depth < DEEPEST ? only_reader(p, v, &slot) : NULL;
+    if (!n || n->n_out < 1 || !tg_is_tensor(tg_type_of(p->g, n->out[0])) || !plan_sizes_known(p, tg_type_of(p->g, n->out[0])))
+        return false;
+    if (n->op == TG_Concat && n->n_in > 1 && !plan_numbers(p, n->out[0])) {
+        if (!is_wanted_somewhere(p, n->out[0], depth + 1))
+            plan_set_place(p, n->out[0], fresh_place(p, tg_type_of(p->g, n->out[0])));
+        *place = plan_piece(p, n, slot);
+        return true;
+    }
+    if (n->op == TG_Transpose)
+        return wanted_by_transpose(p, v, n, depth, place);
+    if (!is_reshape(n->op) || slot != 0 || !is_wanted_somewhere(p, n->out[0], depth + 1))
+        return false;
+    const TgType *t = tg_type_of(p->g, v);
+    TgLocation to = *plan_place(p, n->out[0]);
+    TgDim *stride = TG_NEW_N(p->arena, TgDim, t->rank + 1);
+    if (!to.contiguous && !reshape_strides(p, tg_type_of(p->g, n->out[0]), to.stride, t, stride))
+        return false;
+    *place = view(p, t, to.buffer, to.offset, to.contiguous ? plan_row_major(p, t) : stride);
     return true;
 }
 
@@ -241,7 +277,7 @@ void plan_place_result(Planner *p, TgValue v, bool (*accepts)(Planner *p, const 
 TgValue plan_contiguous(Planner *p, TgValue v)
 {
     uint64_t copy;
-    if (plan_place(p, v)->contiguous)
+    if (plan_source(p, v)->contiguous)
         return v;
     if (tg_map_get(&p->copied, v, &copy))
         return (TgValue)copy;
@@ -315,7 +351,7 @@ static bool view_reshape(Planner *p, const TgNodeInfo *n)
 {
     const TgType *from = tg_type_of(p->g, n->in[0]), *to = tg_type_of(p->g, n->out[0]);
     TgDim *stride = TG_NEW_N(p->arena, TgDim, to->rank + 1);
-    TgLocation src = *plan_place(p, n->in[0]);
+    TgLocation src = *plan_source(p, n->in[0]);
     if (!src.contiguous && !reshape_strides(p, from, src.stride, to, stride))
         src = *plan_place(p, plan_contiguous(p, n->in[0]));
     if (src.contiguous) {
@@ -329,7 +365,7 @@ static bool view_reshape(Planner *p, const TgNodeInfo *n)
 static bool view_transpose(Planner *p, const TgNodeInfo *n)
 {
     const TgType *to = tg_type_of(p->g, n->out[0]);
-    const TgLocation *src = plan_place(p, n->in[0]);
+    const TgLocation *src = plan_source(p, n->in[0]);
     TgDim *stride = TG_NEW_N(p->arena, TgDim, to->rank + 1);
     uint32_t given;
     const int64_t *perm = tg_attr_ints(n, "perm", &given);
@@ -342,7 +378,7 @@ static bool view_transpose(Planner *p, const TgNodeInfo *n)
 static bool view_expand(Planner *p, const TgNodeInfo *n)
 {
     const TgType *from = tg_type_of(p->g, n->in[0]), *to = tg_type_of(p->g, n->out[0]);
-    TgLocation place = plan_broadcast(p, plan_place(p, n->in[0]), from, to->rank, to->dim);
+    TgLocation place = plan_broadcast(p, plan_source(p, n->in[0]), from, to->rank, to->dim);
     plan_set_place(p, n->out[0], view(p, to, place.buffer, place.offset, place.stride));
     return true;
 }
@@ -350,7 +386,7 @@ static bool view_expand(Planner *p, const TgNodeInfo *n)
 static bool view_split(Planner *p, const TgNodeInfo *n)
 {
     const TgType *from = tg_type_of(p->g, n->in[0]);
-    TgLocation src = *plan_place(p, n->in[0]);
+    TgLocation src = *plan_source(p, n->in[0]);
     int32_t axis = (int32_t)tg_attr_int(n, "axis");
     axis += axis < 0 ? from->rank : 0;
     TgDim offset = src.offset;
@@ -407,7 +443,7 @@ static bool view_slice(Planner *p, const TgNodeInfo *n)
         (in(n, 3) && !numbers_of(p, n->in[3], TG_MAX_RANK, axes, &n_axes)) ||
         (in(n, 4) && !numbers_of(p, n->in[4], TG_MAX_RANK, steps, &n_steps)))
         return false;
-    TgLocation src = *plan_place(p, n->in[0]);
+    TgLocation src = *plan_source(p, n->in[0]);
     TgDim *stride = TG_NEW_N(p->arena, TgDim, to->rank + 1), offset = src.offset;
     memcpy(stride, src.stride, (size_t)to->rank * sizeof *stride);
     for (uint32_t i = 0; i < count; i++) {
@@ -442,7 +478,7 @@ static bool view_gather(Planner *p, const TgNodeInfo *n)
     int64_t i, size;
     if (!tg_dim_known(at, &i) || !tg_dim_known(from->dim[axis], &size) || i < 0 || i >= size)
         return false; /* the kernel says what is wrong with it when it runs */
-    const TgLocation *src = plan_place(p, n->in[0]);
+    const TgLocation *src = plan_source(p, n->in[0]);
     TgDim *stride = TG_NEW_N(p->arena, TgDim, to->rank + 1);
     for (int32_t k = 0, out = 0; k < from->rank; k++)
         if (k != axis || index->rank)
@@ -494,5 +530,5 @@ bool plan_view(Planner *p, TgNode node)
     uint32_t at = plan_place(p, n->out[0])->buffer;
     if (!at)
         return place_view(p, n);
-    return plan_place(p, n->in[0])->buffer == at || copy_view(p, n);
+    return plan_source(p, n->in[0])->buffer == at || copy_view(p, n);
 }

@@ -30,6 +30,7 @@ typedef struct Planner {
     TgMap kept;          /* values that are needed outside of the block that makes them */
     TgMap bound;         /* symbols that are known by now: 1; 0: were, in another branch */
     TgMap source;        /* symbols that are elements of values: value and element, packed */
+    TgValues counted;    /* values that TG_STEP_SIZES wrote */
     TG_VEC(TgDim) learnt; /* in the order in which they became bound */
     TgMap packed;        /* tensor -> its number in plan->weights as panels */
     TgMap offset;        /* Attention node -> keys before the first query (TgDim), where there are some */
@@ -82,6 +83,8 @@ bool plan_pointwise(Planner *p, TgNode root);
 /* --- places ------------------------------------------------------------------------------------------------------------- */
 
 TgLocation *plan_place(Planner *p, TgValue v);                 /* constants get theirs here */
+TgLocation *plan_source(Planner *p, TgValue v);                /* of a value that is read: numbers made of sizes are written now */
+bool plan_sizes(Planner *p, TgValue v);
 void plan_set_place(Planner *p, TgValue v, TgLocation place);
 uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, TgDtype dtype, TgDim count);
 /* Gives v a place: where its only reader wants it, if `accepts` says that a step can write there; else a new buffer. */
