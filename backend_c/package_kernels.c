@@ -118,7 +118,8 @@ static void needed_files(Writer *w, Files *files)
     if (w->p.uses_copy)
         add_with_includes(w, files, "copy.c");
     if (w->p.n_loops)
-        add_with_includes(w, files, "tgk_math.h");
+        add_with_includes(w, files, "tgk_narrow.h");
+    add_with_includes(w, files, "tgk_size.h");
     for (uint32_t i = 0; i < bases.n; i++)
         add_with_includes(w, files, tg_name_format(w->p.tg, "%s.c", bases.at[i]));
 }
@@ -156,7 +157,7 @@ static const char *behind_includes(Tg *tg, const BuiltinSource *s)
 static void put_loops(const Writer *w, const char *file, TgText *out)
 {
     TgName set = tg_name_n(w->p.tg, file + 4, strcspn(file + 4, "."));
-    tg_text_format(out, "\n#define TGK_LOOPS tgk_loops_%s\nextern tgk_tile *const TGK_LOOPS[];\n#include \"tgk_math.h\"\n"
+    tg_text_format(out, "\n#define TGK_LOOPS tgk_loops_%s\nextern tgk_tile *const TGK_LOOPS[];\n#include \"tgk_narrow.h\"\n"
                         "#include \"loops.h\"\n", set);
 }
 
