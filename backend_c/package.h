@@ -56,7 +56,7 @@ uint32_t emit_bytes(TgDtype t);                         /* of a stored element: 
 /* NAME_loops.h: every pointwise loop once, as static functions, and at its end the table
  *     tgk_tile *const TGK_LOOPS[n] = {...};
  * Each source of an instruction set sets its target, defines TGK_LOOPS as the name of its own table (NAME_loops_avx2) and
- * includes the file. It needs tgk.h and tgk_math.h before it. */
+ * includes the file. It needs tgk.h and tgk_narrow.h (with tgk_math.h) before it. */
 bool emit_loops(Package *p, TgText *out);
 
 /* The body of NAME.c: it needs tgk.h, tgk_size.h, loop.h, copy.h (the operators' headers where used) before it, and gives

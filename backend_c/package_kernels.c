@@ -91,6 +91,8 @@ static void needed_files(Writer *w, Files *files)
     Files bases = {0};
     kernel_bases(w, &bases);
     add_with_includes(w, files, "isa.c");
+    if (builtin_source("pthreads.c"))
+        add_with_includes(w, files, "pthreads.c");
     for (int i = 0; i < INSTRUCTION_SETS; i++) {
         TgName file = tg_name_format(w->p.tg, "isa_%s.c", instruction_sets[i]);
         if (builtin_source(file))
@@ -101,7 +103,8 @@ static void needed_files(Writer *w, Files *files)
     if (w->p.uses_copy)
         add_with_includes(w, files, "copy.c");
     if (w->p.n_loops)
-        add_with_includes(w, files, "tgk_math.h");
+        add_with_includes(w, files, "tgk_narrow.h");
+    add_with_includes(w, files, "tgk_size.h");
     for (uint32_t i = 0; i < bases.n; i++)
         add_with_includes(w, files, tg_name_format(w->p.tg, "%s.c", bases.at[i]));
 }
@@ -139,14 +142,14 @@ static const char *behind_includes(Tg *tg, const BuiltinSource *s)
 static void put_loops(const Writer *w, const char *file, TgText *out)
 {
     TgName set = tg_name_n(w->p.tg, file + 4, strcspn(file + 4, "."));
-    tg_text_format(out, "\n#define TGK_LOOPS tgk_loops_%s\nextern tgk_tile *const TGK_LOOPS[];\n#include \"tgk_math.h\"\n"
+    tg_text_format(out, "\n#define TGK_LOOPS tgk_loops_%s\nextern tgk_tile *const TGK_LOOPS[];\n#include \"tgk_narrow.h\"\n"
                         "#include \"loops.h\"\n", set);
 }
 
 static const char marks[2][24] = {"/* in NAME.h: */", "/* end of NAME.h */"};
 
-/* The text of one line as it goes into the package: file names of includes and, in Makefiles, nothing else. */
-void put_line(const Writer *w, const char *line, size_t n, TgText *out)
+/* One line as it goes into the package. */
+static void put_line(const Writer *w, const char *line, size_t n, TgText *out)
 {
     TgName file = include_of(w->p.tg, line, n);
     bool ours = file && (builtin_source(file) || strcmp(file, "loops.h") == 0 || strcmp(file, "model.h") == 0);
@@ -228,6 +231,8 @@ void list_sources(Writer *w, Files *list)
     Files files = {0};
     needed_files(w, &files);
     TG_PUSH(w->arena, list, tg_name_format(w->p.tg, "%s.c", w->p.name));
+    if (w->options->embed_weights)
+        TG_PUSH(w->arena, list, tg_name_format(w->p.tg, "%s_weights.c", w->p.name));
     for (uint32_t i = 0; i < files.n; i++) {
         size_t n = strlen(files.at[i]);
         if (builtin_source(files.at[i]) && n > 2 && strcmp(files.at[i] + n - 2, ".c") == 0)

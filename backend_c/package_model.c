@@ -5,7 +5,7 @@
 #include "writer.h"
 
 static const char includes_text[] = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n\n#include \"tgk.h\"\n"
-                                    "#include \"isa.h\"\n";
+                                    "#include \"isa.h\"\n#include \"tgk_size.h\"\n";
 
 static bool write_loops(Writer *w)
 {

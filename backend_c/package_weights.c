@@ -301,7 +301,7 @@ static void clear_group(Panels *p)
 
 static int64_t group_columns(const TgWeight *t)
 {
-    int64_t row = t->rows * (int64_t)emit_bytes(t->dtype), panels = GROUP / (row * t->panel ? row * t->panel : 1);
+    int64_t panel = t->rows * (int64_t)emit_bytes(t->dtype) * t->panel, panels = panel > 0 ? GROUP / panel : 1;
     return (panels ? panels : 1) * t->panel;
 }
 

@@ -17,8 +17,8 @@ static const char *const kind_names[] = {
     [TG_STEP_POINTWISE] = "pointwise", [TG_STEP_COPY] = "copy",         [TG_STEP_LINEAR] = "linear",
     [TG_STEP_MATMUL] = "matmul",       [TG_STEP_ATTENTION] = "attention", [TG_STEP_SOFTMAX] = "softmax",
     [TG_STEP_LAYER_NORM] = "layer norm", [TG_STEP_RMS_NORM] = "rms norm", [TG_STEP_ROTARY] = "rotary",
-    [TG_STEP_OPERATOR] = "operator",   [TG_STEP_BIND] = "bind",         [TG_STEP_IF] = "if",
-    [TG_STEP_REPEAT] = "repeat",
+    [TG_STEP_OPERATOR] = "operator",   [TG_STEP_SIZES] = "sizes",       [TG_STEP_BIND] = "bind",
+    [TG_STEP_IF] = "if",               [TG_STEP_REPEAT] = "repeat",
 };
 
 /* --- numbers ---------------------------------------------------------------------------------------------------- */
@@ -52,22 +52,32 @@ static double bytes_of(const TgPlan *p, TgValue v)
     return v ? count_of(p, v) * tg_dtype_bits(tg_type_of(p->graph, v)->dtype) / 8 : 0;
 }
 
-/* Two operations for every product and sum of matrices; one for each other result of each node. */
+static double product_flops(const TgPlan *p, const TgStep *s)
+{
+    double flops = 2 * size_of(p, s->u.product.rows) * size_of(p, s->u.product.depth) * size_of(p, s->u.product.cols);
+    for (int32_t k = 0; k < s->u.product.batch_rank; k++)
+        flops *= size_of(p, s->u.product.batch[k]);
+    return flops;
+}
+
+static double attention_flops(const TgPlan *p, const TgStep *s) /* q k^T, and times v */
+{
+    const TgType *k = tg_type_of(p->graph, s->in.at[1]);
+    double keys = k->rank >= 2 ? size_of(p, k->dim[k->rank - 2]) : 1;
+    return 2 * keys * (count_of(p, s->in.at[0]) + count_of(p, s->out.at[0]));
+}
+
+/* One operation for each result of a node that is neither a product nor attention. */
 static double flops_of(const TgPlan *p, const TgStep *s)
 {
     double flops = 0;
-    if (s->kind == TG_STEP_LINEAR || s->kind == TG_STEP_MATMUL) {
-        const TgType *a = tg_type_of(p->graph, s->in.at[0]);
-        flops = 2 * count_of(p, s->out.at[0]) * (a->rank ? size_of(p, a->dim[a->rank - 1]) : 1);
-    } else if (s->kind == TG_STEP_ATTENTION) { /* q k^T, and times v */
-        const TgType *k = tg_type_of(p->graph, s->in.at[1]);
-        double keys = k->rank >= 2 ? size_of(p, k->dim[k->rank - 2]) : 1;
-        flops = 2 * keys * (count_of(p, s->in.at[0]) + count_of(p, s->out.at[0]));
-    } else {
-        for (uint32_t i = 0; i < s->nodes.n; i++) {
-            const TgNodeInfo *n = tg_node(p->graph, s->nodes.at[i]);
-            flops += n->n_out ? count_of(p, n->out[0]) : 0;
-        }
+    if (s->kind == TG_STEP_LINEAR || s->kind == TG_STEP_MATMUL)
+        flops = product_flops(p, s);
+    else if (s->kind == TG_STEP_ATTENTION)
+        flops = attention_flops(p, s);
+    for (uint32_t i = 0; !flops && s->kind != TG_STEP_COPY && i < s->nodes.n; i++) {
+        const TgNodeInfo *n = tg_node(p->graph, s->nodes.at[i]);
+        flops += n->n_out && n->out[0] ? count_of(p, n->out[0]) : 0;
     }
     return s->then ? flops + flops_of(p, s->then) : flops;
 }
@@ -79,6 +89,8 @@ static double moved_by(const TgPlan *p, const TgStep *s)
         bytes += bytes_of(p, s->in.at[i]);
     for (uint32_t i = 0; i < s->out.n; i++)
         bytes += bytes_of(p, s->out.at[i]);
+    if (s->kind == TG_STEP_LINEAR)
+        bytes += (double)p->weights.at[s->u.product.weight].tensor->size;
     return bytes;
 }
 
@@ -160,6 +172,13 @@ static void put_nodes(const Printing *w, const TgStep *s)
     }
 }
 
+static void put_weight(const Printing *w, uint32_t index)
+{
+    const TgWeight *t = &w->p->weights.at[index];
+    tg_text_format(w->out, " weight %u: %s[%lld,%lld] in panels of %lld", index, tg_dtype_text(t->dtype),
+                   (long long)t->rows, (long long)t->cols, (long long)t->panel);
+}
+
 static void put_attention(const Printing *w, const TgStep *s)
 {
     tg_text_format(w->out, ", heads %lld/%lld", (long long)s->u.attention.heads, (long long)s->u.attention.kv_heads);
@@ -210,6 +229,8 @@ static void put_step(Printing *w, const TgStep *s)
     tg_text_add(w->out, "(");
     put_values(w, &s->in);
     tg_text_add(w->out, ")");
+    if (s->kind == TG_STEP_LINEAR)
+        put_weight(w, s->u.product.weight);
     put_detail(w, s);
     tg_text_add(w->out, "; ");
     put_amount(w->out, flops_of(w->p, s), "op, ");

@@ -46,7 +46,7 @@ static inline uint32_t tgk_bits_f32(float x)
     return bits;
 }
 
-static inline float tgk_float_of_bits(uint32_t bits)
+static inline float tgk_f32_of_bits(uint32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
@@ -60,7 +60,7 @@ static inline uint64_t tgk_bits_f64(double x)
     return bits;
 }
 
-static inline double tgk_double_of_bits(uint64_t bits)
+static inline double tgk_f64_of_bits(uint64_t bits)
 {
     double x;
     memcpy(&x, &bits, sizeof x);
@@ -77,18 +77,31 @@ static inline float tgk_maddf(float a, float b, float c)
 #endif
 }
 
+/* c ? a : b by masks. A plain choice with a constant arm is a temptation for gcc: it splits the computation that follows into
+ * two paths, and the loop stays scalar. */
+static inline uint32_t tgk_pick(int c, uint32_t a, uint32_t b)
+{
+    uint32_t mask = 0U - (uint32_t)c;
+    return (a & mask) | (b & ~mask);
+}
+
+static inline float tgk_pickf(int c, float a, float b)
+{
+    return tgk_f32_of_bits(tgk_pick(c, tgk_bits_f32(a), tgk_bits_f32(b)));
+}
+
 /* The magnitude of x with the sign of s. */
 static inline float tgk_copysignf(float x, float s)
 {
-    return tgk_float_of_bits((tgk_bits_f32(x) & 0x7fffffffU) | (tgk_bits_f32(s) & 0x80000000U));
+    return tgk_f32_of_bits((tgk_bits_f32(x) & 0x7fffffffU) | (tgk_bits_f32(s) & 0x80000000U));
 }
 
 /* --- sign, order, rounding: exact -------------------------------------------------------------------------------------- */
 
-static inline float tgk_absf(float x) { return tgk_float_of_bits(tgk_bits_f32(x) & 0x7fffffffU); }
+static inline float tgk_absf(float x) { return tgk_f32_of_bits(tgk_bits_f32(x) & 0x7fffffffU); }
 static inline double tgk_abs(double x) { return fabs(x); }
 
-static inline float tgk_signf(float x) { return x > 0 ? 1.0F : x < 0 ? -1.0F : x != x ? x : 0.0F; }
+static inline float tgk_signf(float x) { return tgk_pickf(x != x, x, (float)((x > 0) - (x < 0))); }
 static inline double tgk_sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x != x ? x : 0.0; }
 
 /* NaN wins. */
@@ -107,25 +120,25 @@ static inline float tgk_roundf(float x)
 {
     float a = tgk_absf(x);
     float whole = (a + 0x1p23F) - 0x1p23F;
-    return tgk_copysignf(a < 0x1p23F ? whole : x, x);
+    return tgk_copysignf(tgk_pickf(a < 0x1p23F, whole, x), x);
 }
 
 static inline float tgk_floorf(float x)
 {
     float whole = tgk_roundf(x);
-    return tgk_copysignf(whole - (whole > x ? 1.0F : 0.0F), x);
+    return tgk_copysignf(whole - tgk_pickf(whole > x, 1.0F, 0.0F), x);
 }
 
 static inline float tgk_ceilf(float x)
 {
     float whole = tgk_roundf(x);
-    return tgk_copysignf(whole + (whole < x ? 1.0F : 0.0F), x);
+    return tgk_copysignf(whole + tgk_pickf(whole < x, 1.0F, 0.0F), x);
 }
 
 static inline float tgk_truncf(float x)
 {
     float a = tgk_absf(x), whole = tgk_roundf(a);
-    return tgk_copysignf(whole - (whole > a ? 1.0F : 0.0F), x);
+    return tgk_copysignf(whole - tgk_pickf(whole > a, 1.0F, 0.0F), x);
 }
 
 static inline double tgk_round(double x) { return nearbyint(x); }
@@ -151,11 +164,10 @@ static inline float tgk_reducef(float y, uint32_t *shifted)
 /* exp(r) - 1 for |r| <= 0.34658; relative error of the fit 1.5e-8. */
 static inline float tgk_expm1_nearf(float r)
 {
-    float q = tgk_maddf(0x1.6ab16cp-10F, r, 0x1.122c86p-7F);
-    q = tgk_maddf(q, r, 0x1.55579ep-5F);
-    q = tgk_maddf(q, r, 0x1.5554aap-3F);
-    q = tgk_maddf(q, r, 0x1.fffffep-2F);
-    return tgk_maddf(r * r, q, r);
+    float z = r * r, high = tgk_maddf(0x1.122c86p-7F, r, 0x1.55579ep-5F);
+    float q = tgk_maddf(0x1.5554aap-3F, r, 0x1.fffffep-2F);
+    q = tgk_maddf(tgk_maddf(0x1.6ab16cp-10F, z, high), z, q);
+    return tgk_maddf(z, q, r);
 }
 
 /* 1.1 ULP. Results below 2^-126 are 0. */
@@ -163,10 +175,10 @@ static inline float tgk_expf(float x)
 {
     uint32_t n;
     float p = 1.0F + tgk_expm1_nearf(tgk_reducef(x, &n));
-    float y = tgk_float_of_bits(tgk_bits_f32(p) + (n << 23));
+    float y = tgk_f32_of_bits(tgk_bits_f32(p) + (n << 23));
     float beyond = x + INFINITY; /* infinity, or NaN */
-    y = x < -0x1.5d589ep6F ? 0.0F : y;
-    return x <= 0x1.62e42ep6F ? y : beyond;
+    y = tgk_pickf(x < -0x1.5d589ep6F, 0.0F, y);
+    return tgk_pickf(x <= 0x1.62e42ep6F, y, beyond);
 }
 
 /* exp(y) - 1 for -100 < y < 60, with relative precision; NaN stays. */
@@ -174,7 +186,7 @@ static inline float tgk_expm1_coref(float y)
 {
     uint32_t n;
     float near0 = tgk_expm1_nearf(tgk_reducef(y, &n));
-    float scale = tgk_float_of_bits((n << 23) + 0x3f800000U);
+    float scale = tgk_f32_of_bits((n << 23) + 0x3f800000U);
     return tgk_maddf(scale, near0, scale - 1.0F);
 }
 
@@ -182,17 +194,17 @@ static inline float tgk_expm1_coref(float y)
 static inline float tgk_sigmoidf(float x)
 {
     uint32_t n;
-    float c = x > 30.0F ? 30.0F : x;
+    float c = tgk_pickf(x > 30.0F, 30.0F, x);
     float e = tgk_expm1_nearf(tgk_reducef(-c, &n));
-    float scale = tgk_float_of_bits((n << 23) + 0x3f800000U);
+    float scale = tgk_f32_of_bits((n << 23) + 0x3f800000U);
     float y = 1.0F / (1.0F + tgk_maddf(scale, e, scale));
-    return x < -0x1.5d589ep6F ? 0.0F : y;
+    return tgk_pickf(x < -0x1.5d589ep6F, 0.0F, y);
 }
 
 static inline float tgk_tanhf(float x)
 {
     float a = tgk_absf(x);
-    float e = tgk_expm1_coref(-2.0F * (a > 10.0F ? 10.0F : a));
+    float e = tgk_expm1_coref(-2.0F * tgk_pickf(a > 10.0F, 10.0F, a));
     return tgk_copysignf(e / (e + 2.0F), x);
 }
 
@@ -201,14 +213,12 @@ static inline float tgk_tanhf(float x)
 static inline float tgk_erff(float x)
 {
     float a = tgk_absf(x);
-    a = a > 3.9375F ? 3.9375F : a;
-    float g = tgk_maddf(0x1.53deeep-15F, a, -0x1.8e42bcp-12F);
-    g = tgk_maddf(g, a, 0x1.4768e4p-10F);
-    g = tgk_maddf(g, a, 0x1.b5d8a0p-13F);
-    g = tgk_maddf(g, a, -0x1.3c9804p-6F);
-    g = tgk_maddf(g, a, 0x1.a52120p-4F);
-    g = tgk_maddf(g, a, 0x1.45f298p-1F);
-    g = tgk_maddf(g, a, -0x1.40efcap-26F);
+    a = tgk_pickf(a > 3.9375F, 3.9375F, a);
+    float z = a * a, g01 = tgk_maddf(0x1.45f298p-1F, a, -0x1.40efcap-26F);
+    float g23 = tgk_maddf(-0x1.3c9804p-6F, a, 0x1.a52120p-4F);
+    float g45 = tgk_maddf(0x1.4768e4p-10F, a, 0x1.b5d8a0p-13F);
+    float g67 = tgk_maddf(0x1.53deeep-15F, a, -0x1.8e42bcp-12F);
+    float g = tgk_maddf(tgk_maddf(g67, z, g45), z * z, tgk_maddf(g23, z, g01));
     float y = tgk_maddf(-0x1.20dd76p+0F, a, -a * g);
     return tgk_copysignf(tgk_expm1_coref(y), x);
 }
@@ -218,11 +228,11 @@ static inline float tgk_erff(float x)
 /* x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = f - f^2/2 + f^3 p(f), p of degree 7. */
 static inline float tgk_logf(float x)
 {
-    uint32_t tiny = x < 0x1p-126F ? 23U : 0U;
-    float scaled = x * (x < 0x1p-126F ? 0x1p23F : 1.0F);
+    uint32_t tiny = tgk_pick(x < 0x1p-126F, 23U, 0U);
+    float scaled = x * tgk_pickf(x < 0x1p-126F, 0x1p23F, 1.0F);
     uint32_t bits = tgk_bits_f32(scaled), field = (bits + 0x004afb0dU) >> 23;
     float e = (float)((int32_t)(field - tiny) - 127);
-    float f = tgk_float_of_bits(bits - ((field - 127U) << 23)) - 1.0F;
+    float f = tgk_f32_of_bits(bits - ((field - 127U) << 23)) - 1.0F;
     float p = tgk_maddf(-0x1.3a5a14p-4F, f, 0x1.05b48ap-3F);
     p = tgk_maddf(p, f, -0x1.0d7cacp-3F);
     p = tgk_maddf(p, f, 0x1.22d612p-3F);
@@ -233,9 +243,9 @@ static inline float tgk_logf(float x)
     float z = f * f;
     float y = tgk_maddf(f * z, p, e * 0x1.7f7d1cp-20F);
     y = tgk_maddf(e, 0x1.62e4p-1F, f + tgk_maddf(-0.5F, z, y));
-    y = x < INFINITY ? y : x;
-    y = x < 0 ? NAN : y;
-    return x == 0 ? -INFINITY : y;
+    y = tgk_pickf(x < INFINITY, y, x);
+    y = tgk_pickf(x < 0, NAN, y);
+    return tgk_pickf(x == 0, -INFINITY, y);
 }
 
 /* sin of x + quarter pi / 2, in double: pi / 2 in three parts of which two have 25 bits, so that up to |x| = 2^28 only the
@@ -249,8 +259,8 @@ static inline float tgk_sin_near(float x, uint64_t quarter)
     double c = ((-0x1.372522p-22 * z + 0x1.a075eap-16) * z - 0x1.6c1762p-10) * z + 0x1.555556p-5;
     s = s * z * r + r;
     c = (c * z - 0.5) * z + 1.0;
-    double y = q & 1 ? c : s;
-    return (float)tgk_double_of_bits(tgk_bits_f64(y) ^ (q & 2) << 62);
+    uint64_t odd = 0U - (q & 1), y = (tgk_bits_f64(c) & odd) | (tgk_bits_f64(s) & ~odd);
+    return (float)tgk_f64_of_bits(y ^ (q & 2) << 62);
 }
 
 /* Beyond 2^28, where neighbouring floats lie five periods apart, these call libm; the call keeps loops around them scalar.
@@ -383,10 +393,10 @@ static inline uint64_t tgk_f32_to_u64(float x) { return tgk_f64_to_u64((double)x
 static inline int32_t tgk_f32_to_i32(float x)
 {
     uint32_t bits = tgk_bits_f32(x), shift = (bits >> 23 & 255U) - 150U;
-    uint32_t large = shift < 32U ? ((bits & 0x7fffffU) | 0x800000U) << (shift & 31U) : 0U;
-    float near0 = tgk_absf(x) < 0x1p31F ? x : 0.0F;
+    uint32_t large = tgk_pick(shift < 32U, ((bits & 0x7fffffU) | 0x800000U) << (shift & 31U), 0U);
+    float near0 = tgk_pickf(tgk_absf(x) < 0x1p31F, x, 0.0F);
     uint32_t small = (uint32_t)(int32_t)near0, minus = 0U - (bits >> 31);
-    return (int32_t)(tgk_absf(x) < 0x1p31F ? small : (large ^ minus) - minus);
+    return (int32_t)tgk_pick(tgk_absf(x) < 0x1p31F, small, (large ^ minus) - minus);
 }
 
 /* The integer nearest to x (ties to even) + zero within [low, high], as QuantizeLinear; types of 16 and fewer bits. NaN
@@ -394,25 +404,25 @@ static inline int32_t tgk_f32_to_i32(float x)
 static inline int32_t tgk_quantizef(float x, int32_t zero, int32_t low, int32_t high)
 {
     float y = tgk_roundf(x) + (float)zero, least = (float)low, most = (float)high;
-    y = y > least ? y : least;
-    return (int32_t)(y < most ? y : most);
+    y = tgk_pickf(y > least, y, least);
+    return (int32_t)tgk_pickf(y < most, y, most);
 }
 
 /* To float without losing what a later rounding to fewer bits needs: rounded to odd. */
 static inline float tgk_f64_to_f32_odd(double x)
 {
     float y = (float)x;
-    uint32_t bits = tgk_bits_f32(y), inexact = (double)y != x && x == x ? 1U : 0U;
-    uint32_t outward = fabs((double)y) > fabs(x) ? 1U : 0U; /* back to the value before: truncated */
-    return tgk_float_of_bits((bits - outward) | inexact);
+    uint32_t bits = tgk_bits_f32(y), inexact = ((double)y != x) & (x == x);
+    uint32_t outward = fabs((double)y) > fabs(x); /* back to the value before: truncated */
+    return tgk_f32_of_bits((bits - outward) | inexact);
 }
 
-static inline float tgk_bf16_to_f32(uint16_t code) { return tgk_float_of_bits((uint32_t)code << 16); }
+static inline float tgk_bf16_to_f32(uint16_t code) { return tgk_f32_of_bits((uint32_t)code << 16); }
 
 static inline uint16_t tgk_f32_to_bf16(float x)
 {
     uint32_t bits = tgk_bits_f32(x), rounded = (bits + 0x7fffU + (bits >> 16 & 1U)) >> 16;
-    return (uint16_t)((bits & 0x7fffffffU) > 0x7f800000U ? (bits >> 16 & 0x8000U) | 0x7fc0U : rounded);
+    return (uint16_t)tgk_pick((bits & 0x7fffffffU) > 0x7f800000U, (bits >> 16 & 0x8000U) | 0x7fc0U, rounded);
 }
 
 /* Subnormal codes are small integers times 2^-24: no float in between is denormal. */
@@ -420,8 +430,8 @@ static inline float tgk_f16_to_f32(uint16_t code)
 {
     uint32_t magnitude = code & 0x7fffU, sign = (uint32_t)(code & 0x8000U) << 16;
     uint32_t small = tgk_bits_f32((float)(int32_t)magnitude * 0x1p-24F);
-    uint32_t normal = (magnitude << 13) + (magnitude < 0x7c00U ? 112U << 23 : 224U << 23);
-    return tgk_float_of_bits(sign | (magnitude < 0x400U ? small : normal));
+    uint32_t normal = (magnitude << 13) + tgk_pick(magnitude < 0x7c00U, 112U << 23, 224U << 23);
+    return tgk_f32_of_bits(sign | tgk_pick(magnitude < 0x400U, small, normal));
 }
 
 /* Below 2^-14, adding 0.5 lets the addition itself round at 2^-24; above, half a unit is added to the kept bits. */
@@ -430,9 +440,9 @@ static inline uint16_t tgk_f32_to_f16(float x)
     uint32_t bits = tgk_bits_f32(x), sign = bits >> 16 & 0x8000U, magnitude = bits & 0x7fffffffU;
     uint32_t small = tgk_bits_f32(tgk_absf(x) + 0.5F) - 0x3f000000U;
     uint32_t normal = (magnitude - 0x38000000U + 0xfffU + (magnitude >> 13 & 1U)) >> 13;
-    uint32_t code = magnitude < 0x38800000U ? small : normal;
-    code = magnitude >= 0x477ff000U ? 0x7c00U : code; /* 65520 and beyond round to infinity */
-    code = magnitude > 0x7f800000U ? 0x7e00U : code;
+    uint32_t code = tgk_pick(magnitude < 0x38800000U, small, normal);
+    code = tgk_pick(magnitude >= 0x477ff000U, 0x7c00U, code); /* 65520 and beyond round to infinity */
+    code = tgk_pick(magnitude > 0x7f800000U, 0x7e00U, code);
     return (uint16_t)(sign | code);
 }
 

@@ -1,0 +1,37 @@
+/* The kernels for x86 with AVX-512 F, BW, DQ and VL. */
+#include "tgk.h"
+
+#if defined(__GNUC__) && !defined(TGK_PORTABLE) && (defined(__x86_64__) || defined(__i386__))
+
+#include <math.h>
+#include <string.h>
+#include <immintrin.h>
+#define TGK_FMA 1 /* for tgk_math.h: clang does not say so */
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
+#endif
+
+#include "simd_avx512.h"
+
+#include "gemm.inc"
+/* AT THE MERGE: #include "attention.inc" here, and its entry below instead of NULL. */
+#include "rows.inc"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+extern const tgk_isa tgk_isa_avx512;
+const tgk_isa tgk_isa_avx512 = {"avx512", tgk_run_linear, tgk_run_matmul, NULL,
+    tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary};
+
+#else
+
+typedef int tgk_isa_avx512_is_for_another_machine;
+
+#endif
