@@ -12,6 +12,9 @@
 
 enum { TGK_RANK = 8, TGK_STACK_BYTES = 96 * 1024 };
 
+/* What an integer attribute is that has no default and is not given. */
+#define TGK_ABSENT INT64_MIN
+
 /* Element types, with ONNX's numbers. bool is one byte, 0 or 1; bf16 and f16 are their bits in uint16_t. */
 typedef enum {
     TGK_F32 = 1, TGK_U8 = 2, TGK_I8 = 3, TGK_U16 = 4, TGK_I16 = 5, TGK_I32 = 6, TGK_I64 = 7, TGK_BOOL = 9, TGK_F16 = 10,
