@@ -10,8 +10,7 @@
 
 #include "tgk.h"
 
-/* Bytes of an element. Numbers of ONNX's types beside those of tgk_type: complex ones, and floats of 8 bits; integers of
- * 4 and 2 bits lie one in a byte. */
+/* Bytes of an element. Complex types have ONNX's numbers too: 14 and 15. */
 static inline size_t tgk_size(tgk_type type)
 {
     switch ((int)type) {

@@ -139,7 +139,7 @@ static void copy_units(void *arg, int64_t task)
     }
 }
 
-void tgk_copy(const tgk_ctx *c, size_t size, const void *from, void *to, const tgk_box *box)
+void tgk_copy_box(const tgk_ctx *c, size_t size, const void *from, void *to, const tgk_box *box)
 {
     tgk_box simple;
     Copy copy = {.from = (const char *)from, .to = (char *)to, .size = (int64_t)size};

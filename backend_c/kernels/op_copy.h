@@ -13,6 +13,6 @@ typedef struct {
 } tgk_box;
 
 /* Elements of `size` bytes. The two places do not overlap. */
-void tgk_copy(const tgk_ctx *c, size_t size, const void *from, void *to, const tgk_box *box);
+void tgk_copy_box(const tgk_ctx *c, size_t size, const void *from, void *to, const tgk_box *box);
 
 #endif

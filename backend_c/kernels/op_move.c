@@ -20,7 +20,7 @@ static void read_strided(const tgk_ctx *c, const tgk_array *x, int64_t start, co
         b.from[i] = stride[i];
     }
     tgk_strides(z->rank, z->dim, b.to);
-    tgk_copy(c, size, (const char *)x->at + start * (int64_t)size, z->at, &b);
+    tgk_copy_box(c, size, (const char *)x->at + start * (int64_t)size, z->at, &b);
 }
 
 /* The same elements in another shape. */
@@ -196,7 +196,7 @@ tgk_status tgk_Tile(const tgk_ctx *c, tgk_Tile_args *a)
         b.from[2 * i + 1] = own[i];
         b.to[2 * i + 1] = to[i];
     }
-    tgk_copy(c, tgk_size(x->type), x->at, a->out[0].at, &b);
+    tgk_copy_box(c, tgk_size(x->type), x->at, a->out[0].at, &b);
     return TGK_OK;
 }
 
@@ -264,9 +264,9 @@ static void copy_part(const tgk_ctx *c, const tgk_array *part, const tgk_array *
     tgk_strides(part->rank, part->dim, into ? b.from : b.to);
     tgk_strides(whole->rank, whole->dim, into ? b.to : b.from);
     if (into)
-        tgk_copy(c, (size_t)size, part->at, (char *)whole->at + skip, &b);
+        tgk_copy_box(c, (size_t)size, part->at, (char *)whole->at + skip, &b);
     else
-        tgk_copy(c, (size_t)size, (const char *)whole->at + skip, part->at, &b);
+        tgk_copy_box(c, (size_t)size, (const char *)whole->at + skip, part->at, &b);
 }
 
 tgk_status tgk_Concat(const tgk_ctx *c, tgk_Concat_args *a)

@@ -67,9 +67,8 @@ static double load(tgk_type type, const void *at, int64_t i)
     case TGK_U32: return ((const uint32_t *)at)[i];
     case TGK_I64: return (double)((const int64_t *)at)[i];
     case TGK_U64: return (double)((const uint64_t *)at)[i];
-    case TGK_U8: case TGK_BOOL: break;
+    default: return ((const uint8_t *)at)[i];
     }
-    return ((const uint8_t *)at)[i];
 }
 
 /* The nearest integer in [low, high]; NaN is 0. */
@@ -96,7 +95,7 @@ static void store(tgk_type type, void *at, int64_t i, double x)
         ((int64_t *)at)[i] = x >= 0x1p63 ? INT64_MAX : (int64_t)whole(x, -0x1p63, 0x1.fffffffffffffp62);
         break;
     case TGK_U64: ((uint64_t *)at)[i] = x >= 0x1p64 ? UINT64_MAX : (uint64_t)whole(x, 0, 0x1.fffffffffffffp63); break;
-    case TGK_BOOL: ((uint8_t *)at)[i] = whole(x, 0, 1) != 0; break;
+    default: ((uint8_t *)at)[i] = whole(x, 0, 1) != 0; break;
     }
 }
 

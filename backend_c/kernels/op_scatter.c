@@ -67,8 +67,8 @@ static Combiner *combiner_of(tgk_type type)
     case TGK_I64: return combine_i64;
     case TGK_U64: return combine_u64;
     case TGK_BOOL: return combine_bool;
+    default: return NULL;
     }
-    return NULL;
 }
 
 typedef struct {

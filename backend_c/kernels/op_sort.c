@@ -36,10 +36,9 @@ static uint64_t key_of(tgk_type type, const char *at)
     case TGK_BF16: memcpy(&u16, at, sizeof u16); return float_key((uint64_t)u16 << 48, (uint64_t)0xff << 55);
     case TGK_I16: memcpy(&u16, at, sizeof u16); return u16 ^ (uint64_t)1 << 15;
     case TGK_U16: memcpy(&u16, at, sizeof u16); return u16;
-    case TGK_I8: return (uint8_t)*at ^ (uint64_t)1 << 7;
-    case TGK_U8: case TGK_BOOL: break;
+    case TGK_I8: case TGK_I4: case TGK_I2: return (uint8_t)*at ^ (uint64_t)1 << 7;
+    default: return (uint8_t)*at;
     }
-    return (uint8_t)*at;
 }
 
 /* --- TopK -------------------------------------------------------------------------------------------------------------- */
