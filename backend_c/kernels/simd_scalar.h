@@ -18,7 +18,9 @@
  *   tgk_vm_and, _or, _not, _any, _first(n), _load_bool(p, n): lane i < n and p[i] != 0
  *   tgk_vf_select(m, a, b)            m ? a : b
  *   tgk_vf_scale(x, n)                x 2^n, n integral, -252 <= n <= 254
- *   tgk_vf_exp                        simd_exp.h: below 2 ULP; 0 below -87.33 (never a denormal), infinity above 88.72
+ *   tgk_vf_add_exponent(x, t)         x 2^n of a normal result; t = n + 1.5 2^23
+ *   tgk_vf_exp, tgk_vf_exp_below      simd_exp.h: 1.1 ULP; 0 below -87.33 (never a denormal), infinity above 88.72; of
+ *                                     x < 88 only, cheaper
  *   tgk_vf_transpose(v)               in place: v[i] lane j <-> v[j] lane i, TGK_LANES vectors
  *   tgk_prefetch(p), tgk_prefetch_l2(p)
  *
@@ -210,6 +212,27 @@ static inline tgk_vf tgk_vf_scale(tgk_vf x, tgk_vf n)
     TGK_EACH(r, tgk_scale1(TGK_AT(x, i), TGK_AT(n, i)));
     return r;
 }
+#if defined(__GNUC__)
+static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
+{
+    typedef uint32_t bits __attribute__((vector_size(16)));
+    return (tgk_vf)((bits)x + ((bits)t << 23));
+}
+#else
+static inline float tgk_add_exponent1(float x, float t)
+{
+    uint32_t bits, n;
+    memcpy(&bits, &x, sizeof bits);
+    memcpy(&n, &t, sizeof n);
+    return tgk_float_of_bits(bits + (n << 23));
+}
+static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
+{
+    tgk_vf r;
+    TGK_EACH(r, tgk_add_exponent1(TGK_AT(x, i), TGK_AT(t, i)));
+    return r;
+}
+#endif
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     for (int r = 0; r < 4; r++) {
