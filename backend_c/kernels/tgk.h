@@ -12,10 +12,12 @@
 
 enum { TGK_RANK = 8, TGK_STACK_BYTES = 96 * 1024 };
 
-/* Element types, with ONNX's numbers. bool is one byte, 0 or 1; bf16 and f16 are their bits in uint16_t. */
+/* Element types, with ONNX's numbers. bool is one byte, 0 or 1; bf16 and f16 are their bits in uint16_t; floats of 8 and 4
+ * bits are their bits in a byte; integers of 4 and 2 bits lie one per byte, as a number (i4 and i2 in an int8_t). */
 typedef enum {
     TGK_F32 = 1, TGK_U8 = 2, TGK_I8 = 3, TGK_U16 = 4, TGK_I16 = 5, TGK_I32 = 6, TGK_I64 = 7, TGK_BOOL = 9, TGK_F16 = 10,
-    TGK_F64 = 11, TGK_U32 = 12, TGK_U64 = 13, TGK_BF16 = 16
+    TGK_F64 = 11, TGK_U32 = 12, TGK_U64 = 13, TGK_BF16 = 16, TGK_F8E4M3FN = 17, TGK_F8E4M3FNUZ = 18, TGK_F8E5M2 = 19,
+    TGK_F8E5M2FNUZ = 20, TGK_U4 = 21, TGK_I4 = 22, TGK_F4E2M1 = 23, TGK_F8E8M0 = 24, TGK_U2 = 25, TGK_I2 = 26
 } tgk_type;
 
 typedef enum {
