@@ -12,6 +12,7 @@
 #include "op_conv.h"
 
 #include "op_conv_grid.h"
+#include "op_isa.h"
 
 enum {
     CONV_BLOCK = 96,     /* places; a multiple of the width of every tile */
@@ -181,136 +182,47 @@ static void conv_block(const Conv *v, int64_t task, float *x, int64_t wide, Mult
 
 /* --- instruction sets ---------------------------------------------------------------------------------------------------- */
 
-#if defined __clang__
-#define CONV_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined __GNUC__
-#define CONV_UNROLL _Pragma("GCC unroll 8")
-#else
-#define CONV_UNROLL
-#endif
-
-#ifdef __GNUC__
-typedef float conv_v4 __attribute__((vector_size(16)));
-typedef float conv_u4 __attribute__((vector_size(16), aligned(4), may_alias));
-#define VEC conv_v4
-#define LANES 4
-#define VEC_LOAD(p) (*(const conv_u4 *)(p))
-#define VEC_STORE(p, x) (*(conv_u4 *)(p) = (x))
-#define VEC_SET(x) ((conv_v4){(x), (x), (x), (x)})
-#else
-#define VEC float
-#define LANES 1
-#define VEC_LOAD(p) (*(p))
-#define VEC_STORE(p, x) (*(p) = (x))
-#define VEC_SET(x) (x)
-#endif
-#define VEC_FMA(a, b, c) ((a) * (b) + (c))
-#define V(name) name##_plain
-#define ROWS 4
+#include "op_isa_plain.h"
 #include "op_conv_tile.inc"
-#undef V
-#undef ROWS
-#undef VEC
-#undef LANES
-#undef VEC_LOAD
-#undef VEC_STORE
-#undef VEC_SET
-#undef VEC_FMA
 #define NUM float
-#define G(name) name##_plain
+#define G(name) V(name)
 #include "op_conv.inc"
 #undef NUM
 #undef G
+#include "op_isa_end.h"
 #define NUM double
 #define G(name) name##_f64
 #include "op_conv.inc"
 #undef NUM
 #undef G
-
-#if (defined __x86_64__ || defined __i386__) && defined __GNUC__
-#define CONV_X86
-#include <immintrin.h>
-
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
-#define VEC __m256
-#define LANES 8
-#define ROWS 4
-#define VEC_LOAD(p) _mm256_loadu_ps(p)
-#define VEC_STORE(p, x) _mm256_storeu_ps((p), (x))
-#define VEC_SET(x) _mm256_set1_ps(x)
-#define VEC_FMA(a, b, c) _mm256_fmadd_ps((a), (b), (c))
-#define V(name) name##_avx2
+#ifdef TGK_OP_X86
+#include "op_isa_avx2.h"
 #include "op_conv_tile.inc"
-#undef V
-#undef ROWS
-#undef VEC
-#undef LANES
-#undef VEC_LOAD
-#undef VEC_STORE
-#undef VEC_SET
-#undef VEC_FMA
 #define NUM float
-#define G(name) name##_avx2
+#define G(name) V(name)
 #include "op_conv.inc"
 #undef NUM
 #undef G
-#ifdef __clang__
-#pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,fma"))), apply_to = function)
-#else
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,fma")
-#endif
-#define VEC __m512
-#define LANES 16
-#define ROWS 8
-#define VEC_LOAD(p) _mm512_loadu_ps(p)
-#define VEC_STORE(p, x) _mm512_storeu_ps((p), (x))
-#define VEC_SET(x) _mm512_set1_ps(x)
-#define VEC_FMA(a, b, c) _mm512_fmadd_ps((a), (b), (c))
-#define V(name) name##_avx512
+#include "op_isa_end.h"
+#include "op_isa_avx512.h"
 #include "op_conv_tile.inc"
-#undef V
 #define NUM float
-#define G(name) name##_avx512
+#define G(name) V(name)
 #include "op_conv.inc"
 #undef NUM
 #undef G
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "op_isa_end.h"
 #endif
 
-static void run_product(const tgk_ctx *c, Conv *v, int64_t tasks)
-{
-#ifdef CONV_X86
-    const int width = tgk_width(c);
-    tgk_for(c, width == 2 ? conv_block_avx512 : width == 1 ? conv_block_avx2 : conv_block_plain, v, tasks);
-#else
-    tgk_for(c, conv_block_plain, v, tasks);
-#endif
-}
+typedef void Task(void *arg, int64_t i);
 
-static void run_rows(const tgk_ctx *c, Conv *v, int f64)
-{
-    const int64_t tasks = v->images * v->groups * v->out;
-#ifdef CONV_X86
-    const int width = f64 ? 0 : tgk_width(c);
-    if (width) {
-        tgk_for(c, width == 2 ? conv_plane_avx512 : conv_plane_avx2, v, tasks);
-        return;
-    }
+#ifdef TGK_OP_X86
+static Task *const BLOCK_TASKS[] = {conv_block_plain, conv_block_avx2, conv_block_avx512};
+static Task *const PLANE_TASKS[] = {conv_plane_plain, conv_plane_avx2, conv_plane_avx512};
+#else
+static Task *const BLOCK_TASKS[] = {conv_block_plain};
+static Task *const PLANE_TASKS[] = {conv_plane_plain};
 #endif
-    tgk_for(c, f64 ? conv_plane_f64 : conv_plane_plain, v, tasks);
-}
 
 /* --- the operators ------------------------------------------------------------------------------------------------------- */
 
@@ -371,7 +283,7 @@ static tgk_status convolve(const tgk_ctx *c, Conv *v, int f64)
         most *= (v->w.big[i] - 1) / v->w.stride[i] + 1;
     }
     if (f64 || v->out < FEW || v->in * v->taps < SHALLOW) {
-        run_rows(c, v, f64);
+        tgk_for(c, f64 ? conv_plane_f64 : PLANE_TASKS[tgk_width(c)], v, v->images * v->groups * v->out);
         return TGK_OK;
     }
     v->blocks = (most - 1) / CONV_BLOCK + 1;
@@ -382,7 +294,7 @@ static tgk_status convolve(const tgk_ctx *c, Conv *v, int f64)
     if (tasks < CONV_TASKS && v->out > CONV_CHANNELS)
         v->slice = CONV_CHANNELS;
     v->slices = (v->out - 1) / v->slice + 1;
-    run_product(c, v, tasks * v->slices);
+    tgk_for(c, BLOCK_TASKS[tgk_width(c)], v, tasks * v->slices);
     return TGK_OK;
 }
 

@@ -1,4 +1,4 @@
-/* What the generic operator kernels share: sizes of results, single elements whatever their type, which instruction set.
+/* What the generic operator kernels share: sizes of results, single elements whatever their type.
  *
  * A result whose sizes were planned must get exactly these; one with an unknown size (-1) gets them here, within its room.
  */
@@ -114,13 +114,6 @@ static inline int tgk_word(const char *word, const char *const *words, int n)
         if (strcmp(word, words[i]) == 0)
             return i;
     return -1;
-}
-
-/* How wide the instruction set of the context is: 0 plain, 1 AVX2 and FMA, 2 AVX-512. */
-static inline int tgk_width(const tgk_ctx *c)
-{
-    const char *name = c && c->isa ? c->isa->name : "";
-    return strcmp(name, "avx512") == 0 || strcmp(name, "amx") == 0 ? 2 : strcmp(name, "avx2") == 0;
 }
 
 #endif

@@ -156,6 +156,8 @@ static inline void tgk_span_locate(tgk_span *r)
 static inline int tgk_span_begin(tgk_span *r, const tgk_window *w, int64_t tap)
 {
     r->w = w;
+    r->small = r->big = r->count = 0;
+    r->step = 1;
     for (int32_t i = w->n - 1; i >= 0; i--) {
         r->shift[i] = tap % w->kernel[i] * w->dilation[i] - w->before[i];
         tap /= w->kernel[i];
