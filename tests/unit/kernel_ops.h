@@ -135,7 +135,7 @@ typedef struct {
 
 static const Kernel kernels[] = {
 #define KERNEL(op, file, in, out) {TG_##op, #op, in, out, call_##op},
-#include "backend_c/kernels/kernels.def"
+#include "backend_c/kernels_array.def"
 #undef KERNEL
 };
 
