@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "backend_c/kernels/pack.h"
 #include "kernels.h"
 
 static const struct {
@@ -29,9 +30,7 @@ bool tgc_kernel(TgOp op, const char **operands, const char **results)
 
 int32_t tgc_panel(int64_t rows, int64_t depth, int64_t cols)
 {
-    (void)rows;
-    (void)depth;
-    return cols >= 48 ? 48 : 16; /* until measured */
+    return tgk_best_panel(rows, depth, cols);
 }
 
 const BuiltinSource *builtin_source(const char *name)
