@@ -12,6 +12,9 @@
 
 enum { TGK_RANK = 8, TGK_STACK_BYTES = 96 * 1024 };
 
+/* What an integer attribute is that has no default and is not given. */
+#define TGK_ABSENT INT64_MIN
+
 /* Element types, with ONNX's numbers. bool is one byte, 0 or 1; bf16 and f16 are their bits in uint16_t; floats of 8 and 4
  * bits are their bits in a byte; integers of 4 and 2 bits lie one per byte, as a number (i4 and i2 in an int8_t). */
 typedef enum {
