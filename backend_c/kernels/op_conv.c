@@ -1,13 +1,14 @@
 /* Conv and ConvTranspose.
  *
- * f32 with several output channels is a product without a column matrix: for a block of CONV_BLOCK places and a piece of
- * CONV_DEPTH (channel, tap) pairs, the elements of x that they meet are laid side by side in a buffer on the stack, zeros
- * where the window hangs over; rows of the weight times that buffer give a tile whose sums stay in registers. The weight is
- * read as it lies for Conv, and through a small buffer for ConvTranspose, which is one such product per residue class of the
- * output coordinates (op_conv_grid.h). Everything else (few channels, f64) goes row by row (op_conv.inc).
+ * f32 with several output channels is a product without a column matrix: for a block of CONV_BLOCK places and a
+ * piece of CONV_DEPTH (channel, tap) pairs, the elements of x that they meet are laid side by side in a buffer on
+ * the stack, zeros where the window hangs over; rows of the weight times that buffer give a tile whose sums stay in
+ * registers. The weight is read as it lies for Conv, and through a small buffer for ConvTranspose, which is one
+ * such product per residue class of the output coordinates (op_conv_grid.h). Everything else (few channels, f64)
+ * goes row by row (op_conv.inc).
  *
- * Tasks: image x group x class x block of places x block of output channels, by sizes alone. Cost: 2 * weights * places,
- * the laying out costs 1/CONV_CHANNELS of it. Stack: CONV_BLOCK * CONV_DEPTH floats and some.
+ * Tasks: image x group x class x block of places x block of output channels, by sizes alone. Cost: 2 * weights *
+ * places, the laying out costs 1/CONV_CHANNELS of it. Stack: CONV_BLOCK * CONV_DEPTH floats and some.
  */
 #include "op_conv.h"
 
@@ -39,7 +40,7 @@ static void conv_grid(const Conv *v, int64_t k, tgk_conv_grid *g)
         tgk_conv_grid_forward(g, &v->w);
 }
 
-/* --- as a product -------------------------------------------------------------------------------------------------------- */
+/* --- as a product ------------------------------------------------------------------------------------------------- */
 
 /* A block of places: runs of them, none across a panel of the tile's width. */
 typedef struct {
@@ -108,8 +109,8 @@ static void lay_out(const Conv *v, const Block *b, Piece *p, int64_t wide, float
 }
 
 /* Adds a tile to y, or begins it. */
-static void conv_finish(const Conv *v, const Block *b, const Piece *p, const float *sum, int64_t wide, int64_t at, int64_t m,
-                        int64_t rows)
+static void conv_finish(const Conv *v, const Block *b, const Piece *p, const float *sum, int64_t wide, int64_t at,
+                        int64_t m, int64_t rows)
 {
     const int64_t step = b->g.out_step[b->g.n - 1];
     const float *bias = v->bias;
@@ -180,7 +181,7 @@ static void conv_block(const Conv *v, int64_t task, float *x, int64_t wide, Mult
         }
 }
 
-/* --- instruction sets ---------------------------------------------------------------------------------------------------- */
+/* --- instruction sets --------------------------------------------------------------------------------------------- */
 
 #include "op_isa_plain.h"
 #include "op_conv_tile.inc"
@@ -224,7 +225,7 @@ static Task *const BLOCK_TASKS[] = {conv_block_plain};
 static Task *const PLANE_TASKS[] = {conv_plane_plain};
 #endif
 
-/* --- the operators ------------------------------------------------------------------------------------------------------- */
+/* --- the operators ------------------------------------------------------------------------------------------------ */
 
 /* Neighbouring axes over which a window of one tap slides without stride or pads are one axis. */
 static void merge_axes(tgk_window *w)
@@ -288,7 +289,7 @@ static tgk_status convolve(const tgk_ctx *c, Conv *v, int f64)
     }
     v->blocks = (most - 1) / CONV_BLOCK + 1;
     int64_t tasks = v->images * v->groups * v->classes;
-    if (!tgk_times(&tasks, v->blocks))
+    if (!tgk_enlarge(&tasks, v->blocks))
         return TGK_BAD_SIZE;
     v->slice = v->out;
     if (tasks < CONV_TASKS && v->out > CONV_CHANNELS)
@@ -385,11 +386,12 @@ static tgk_status grow(tgk_window *w, const int64_t *dim, const tgk_ConvTranspos
 tgk_status tgk_ConvTranspose(const tgk_ctx *c, tgk_ConvTranspose_args *a)
 {
     const tgk_array *x = &a->in[0], *weight = &a->in[1];
-    Conv v = {.transposed = 1, .groups = a->group, .x = x->at, .weight = weight->at, .bias = a->in[2].at, .y = a->out[0].at};
+    Conv v = {.transposed = 1, .groups = a->group, .x = x->at, .weight = weight->at, .bias = a->in[2].at,
+              .y = a->out[0].at};
     const tgk_window_attrs attrs = {a->auto_pad, a->strides, a->dilations, a->pads,
                                     a->n_strides, a->n_dilations, a->n_pads};
     int64_t channels = weight->rank < 2 ? 0 : weight->dim[1];
-    if (a->group < 1 || !tgk_times(&channels, a->group))
+    if (a->group < 1 || !tgk_enlarge(&channels, a->group))
         return TGK_BAD_VALUE;
     tgk_status s = operands(a->in, channels, a->group);
     if (s)

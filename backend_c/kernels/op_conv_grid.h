@@ -6,8 +6,9 @@
  *     read  x at   p * in_step + in_first + t * in_tap
  *     with tap     tap_first + t * tap_step   of the weight
  *
- * Conv is one such grid. ConvTranspose with strides s is one per residue class of the output coordinates modulo s: in a
- * class, only some taps meet elements of x, at equal distances. Every output belongs to one class, so nothing is scattered.
+ * Conv is one such grid. ConvTranspose with strides s is one per residue class of the output coordinates modulo s:
+ * in a class, only some taps meet elements of x, at equal distances. Every output belongs to one class, so nothing
+ * is scattered.
  */
 #ifndef TGK_OP_CONV_GRID_H
 #define TGK_OP_CONV_GRID_H
@@ -113,13 +114,15 @@ static inline void tgk_conv_grid_run(const tgk_conv_grid *g, int64_t place, int6
         r->y = r->y * g->y_dim[i] + g->out_first[i] + r->p[i] * g->out_step[i];
 }
 
-/* What of a run lies inside x under one tap: places [low, high) of it; `x`: offset that place 0 of the run has or would have. */
+/* What of a run lies inside x under one tap: places [low, high) of it; `x`: offset that place 0 of the run has or
+ * would have. */
 typedef struct {
     int64_t low, high, x;
 } tgk_conv_part;
 
 /* tap[i]: number among the taps of axis i. */
-static inline void tgk_conv_grid_part(const tgk_conv_grid *g, const tgk_conv_run *r, const int64_t *tap, tgk_conv_part *out)
+static inline void tgk_conv_grid_part(const tgk_conv_grid *g, const tgk_conv_run *r, const int64_t *tap,
+                                      tgk_conv_part *out)
 {
     const int32_t last = g->n - 1;
     int64_t x = 0;

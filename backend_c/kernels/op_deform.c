@@ -1,7 +1,8 @@
 /* DeformConv and Col2Im.
  *
- * Every place of every tap of a deformable convolution has its own, fractional, source: it is interpolated once per input
- * channel, for PIECE places at a time, then goes to all output channels. Tasks: images x pieces; planes for Col2Im.
+ * Every place of every tap of a deformable convolution has its own, fractional, source: it is interpolated once per
+ * input channel, for PIECE places at a time, then goes to all output channels. Tasks: images x pieces; planes for
+ * Col2Im.
  */
 #include "op_deform.h"
 
@@ -83,10 +84,10 @@ tgk_status tgk_Col2Im(const tgk_ctx *c, tgk_Col2Im_args *a)
     const tgk_array *x = &a->in[0], *image = &a->in[1], *block = &a->in[2];
     const tgk_window_attrs attrs = {NULL, a->strides, a->dilations, a->pads, a->n_strides, a->n_dilations, a->n_pads};
     Deform v = {.x = x->at, .y = a->out[0].at};
-    if (image->rank > 1 || block->rank > 1 || tgk_elements(image) != tgk_elements(block)
-        || tgk_elements(image) > TGK_RANK - 2)
+    if (image->rank > 1 || block->rank > 1 || tgk_total(image) != tgk_total(block)
+        || tgk_total(image) > TGK_RANK - 2)
         return TGK_BAD_SIZE;
-    tgk_status s = tgk_window_read(&v.w, (int32_t)tgk_elements(image), block->at, &attrs);
+    tgk_status s = tgk_window_read(&v.w, (int32_t)tgk_total(image), block->at, &attrs);
     s = s ? s : tgk_window_shrink(&v.w, image->at, NULL, 0);
     if (s)
         return s;

@@ -1,9 +1,9 @@
 /* GridSample: linear, nearest and cubic sampling in one to six dimensions.
  *
- * Places are computed in the wider of the two operands' number types and in the order of the standard's text: on which side
- * of a pixel a place falls depends on it. Integer images are sampled in double and truncated. Pixels and shares of a place
- * are found once, for all channels. Tasks: images x pieces of the places. Cost: places * (channels + 1) * taps. Stack: the
- * taps of a place, 4^6 at most.
+ * Places are computed in the wider of the two operands' number types and in the order of the standard's text: on
+ * which side of a pixel a place falls depends on it. Integer images are sampled in double and truncated. Pixels and
+ * shares of a place are found once, for all channels. Tasks: images x pieces of the places. Cost: places *
+ * (channels + 1) * taps. Stack: the taps of a place, 4^6 at most.
  */
 #include "op_grid_sample.h"
 
@@ -66,11 +66,13 @@ static double cubic(double x)
 
 tgk_status tgk_GridSample(const tgk_ctx *c, tgk_GridSample_args *a)
 {
-    static const char *const modes[] = {"linear", "nearest", "cubic"}, *const paddings[] = {"zeros", "border", "reflection"};
+    static const char *const modes[] = {"linear", "nearest", "cubic"};
+    static const char *const paddings[] = {"zeros", "border", "reflection"};
     const tgk_array *x = &a->in[0], *grid = &a->in[1];
     int64_t dim[TGK_RANK] = {x->dim[0], x->dim[1]};
-    Sampler s = {.axes = x->rank - 2, .mode = tgk_word(a->mode, modes, 3), .padding = tgk_word(a->padding_mode, paddings, 3),
-                 .align_corners = a->align_corners != 0, .dim = x->dim + 2, .grid = grid, .x = x->at, .y = a->out[0].at};
+    Sampler s = {.axes = x->rank - 2, .mode = tgk_word(a->mode, modes, 3),
+                 .padding = tgk_word(a->padding_mode, paddings, 3), .align_corners = a->align_corners != 0,
+                 .dim = x->dim + 2, .grid = grid, .x = x->at, .y = a->out[0].at};
     if (s.mode < 0 || s.padding < 0)
         return TGK_BAD_VALUE;
     if (x->rank < 3 || s.axes > MOST_AXES || grid->rank != x->rank || grid->dim[0] != x->dim[0]
@@ -79,8 +81,8 @@ tgk_status tgk_GridSample(const tgk_ctx *c, tgk_GridSample_args *a)
     for (int i = 0; i < s.axes; i++)
         dim[i + 2] = grid->dim[i + 1];
     s.channels = x->dim[1];
-    s.plane = tgk_count(x, 2, x->rank);
-    s.places = tgk_count(grid, 1, grid->rank - 1);
+    s.plane = tgk_size_between(x, 2, x->rank);
+    s.places = tgk_size_between(grid, 1, grid->rank - 1);
     s.pieces = (s.places + PIECE - 1) / PIECE;
     if (s.plane == 0)
         return TGK_BAD_SIZE;

@@ -1,4 +1,5 @@
-/* Operators that bring code of their own for several instruction sets: what a region needs around it (op_isa_plain.h). */
+/* Operators that bring code of their own for several instruction sets: what a region needs around it
+ * (op_isa_plain.h). */
 #ifndef TGK_OP_ISA_H
 #define TGK_OP_ISA_H
 

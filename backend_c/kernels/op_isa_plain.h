@@ -4,7 +4,8 @@
  *   V(name)      the name of this instance              VEC, LANES  a vector of floats, their number
  *   VEC_LOAD(p)  VEC_STORE(p, x)  VEC_SET(x)             VEC_FMA(a, b, c) = a * b + c
  *   VEC_ROWS     vectors that fit into the registers as sums, divided by three
- * Functions are compiled for the set by pragma: no compiler flag is needed. No include guard: meant to be included again. */
+ * Functions are compiled for the set by pragma: no compiler flag is needed. No include guard: meant to be included
+ * again. */
 #define V(name) name##_plain
 #define VEC_ROWS 4
 #ifdef __GNUC__

@@ -67,7 +67,7 @@ static tgk_status read_sizes(Linear *l, const tgk_array *in)
             return TGK_BAD_SIZE;
         l->one_beta = width != l->kv_heads;
     }
-    return in[3].at && tgk_elements(&in[3]) != l->batch * l->kv_heads * l->dk * l->dv ? TGK_BAD_SIZE : TGK_OK;
+    return in[3].at && tgk_total(&in[3]) != l->batch * l->kv_heads * l->dk * l->dv ? TGK_BAD_SIZE : TGK_OK;
 }
 
 static tgk_status read_operands(Linear *l, const tgk_LinearAttention_args *a)
@@ -101,7 +101,8 @@ tgk_status tgk_LinearAttention(const tgk_ctx *c, tgk_LinearAttention_args *a)
         return s;
     const int f64 = a->in[0].type == TGK_F64;
     const int64_t y[3] = {l.batch, l.tokens, l.q_heads * l.dv}, state[4] = {l.batch, l.kv_heads, l.dk, l.dv};
-    const int64_t rows = l.dk > 0 ? l.dk : 1, most = ROOM / (f64 ? (int64_t)sizeof(double) : (int64_t)sizeof(float)) / rows;
+    const int64_t bytes = f64 ? (int64_t)sizeof(double) : (int64_t)sizeof(float);
+    const int64_t most = ROOM / bytes / (l.dk > 0 ? l.dk : 1);
     s = tgk_give(&a->out[0], 3, y);
     s = s ? s : tgk_give(&a->out[1], 4, state);
     if (s || l.dv == 0)

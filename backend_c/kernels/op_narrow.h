@@ -1,7 +1,9 @@
-/* Narrow numbers, one per byte or 16 bits, as doubles and back: the floats of 16, 8 and 4 bits, integers of 32 bits and
- * fewer. Rounding is to nearest, ties to even; what lies beyond the largest finite value follows the tables of ONNX's Cast.
+/* Narrow numbers, one per byte or 16 bits, as doubles and back: the floats of 16, 8 and 4 bits, integers of 32 bits
+ * and fewer. Rounding is to nearest, ties to even; what lies beyond the largest finite value follows the tables of
+ * ONNX's Cast.
  *
- * Every small float type but f8e8m0 is one row of a table: one encoder and one decoder serve them all, on a double's bits.
+ * Every small float type but f8e8m0 is one row of a table: one encoder and one decoder serve them all, on a
+ * double's bits.
  */
 #ifndef TGK_OP_NARROW_H
 #define TGK_OP_NARROW_H
@@ -75,8 +77,8 @@ static inline uint32_t tgk_format_nan(const tgk_format *f, uint32_t sign)
     }
 }
 
-/* The magnitude's code before limits. Adding the rounded mantissa to the exponent field lets a carry raise the exponent, and
- * makes subnormals the case of the lowest exponent. */
+/* The magnitude's code before limits. Adding the rounded mantissa to the exponent field lets a carry raise the
+ * exponent, and makes subnormals the case of the lowest exponent. */
 static inline uint64_t tgk_format_round(const tgk_format *f, uint64_t bits)
 {
     const int field = (int)(bits >> 52 & 0x7ff), lowest = 1 - f->bias;

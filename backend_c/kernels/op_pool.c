@@ -1,7 +1,8 @@
 /* AveragePool, MaxPool, MaxUnpool.
  *
- * Values are pooled tap by tap along whole rows; where the places of maxima are wanted, window by window. How many elements
- * a window has is a product over its axes, so no table of divisors is needed. Tasks: planes. Cost: outputs * taps.
+ * Values are pooled tap by tap along whole rows; where the places of maxima are wanted, window by window. How many
+ * elements a window has is a product over its axes, so no table of divisors is needed. Tasks: planes. Cost: outputs
+ * * taps.
  */
 #include "op_pool.h"
 
@@ -91,8 +92,8 @@ static int64_t column_place(const tgk_window *w, int64_t place)
 #undef LOWEST
 #undef G
 
-static tgk_status read_window(Pool *p, const tgk_array *x, const int64_t *kernel, int64_t n, const tgk_window_attrs *attrs,
-                              int64_t ceil_mode, int64_t *dim)
+static tgk_status read_window(Pool *p, const tgk_array *x, const int64_t *kernel, int64_t n,
+                              const tgk_window_attrs *attrs, int64_t ceil_mode, int64_t *dim)
 {
     if (x->rank < 3 || n != x->rank - 2)
         return TGK_BAD_SIZE;
@@ -133,21 +134,22 @@ tgk_status tgk_MaxPool(const tgk_ctx *c, tgk_MaxPool_args *a)
     s = s ? s : tgk_give(&a->out[1], x->rank, dim);
     if (s || (!p.y && !p.places))
         return s;
-    const int64_t planes = x->dim[0] * x->dim[1];
-    if (p.places)
-        tgk_for(c, x->type == TGK_F32 ? max_places_f32 : x->type == TGK_F64 ? max_places_f64 : max_places_i64, &p, planes);
-    else
-        tgk_for(c, x->type == TGK_F32 ? max_plane_f32 : x->type == TGK_F64 ? max_plane_f64 : max_plane_i64, &p, planes);
+    void (*task)(void *arg, int64_t plane) = p.places ? max_places_i64 : max_plane_i64;
+    if (x->type == TGK_F32)
+        task = p.places ? max_places_f32 : max_plane_f32;
+    if (x->type == TGK_F64)
+        task = p.places ? max_places_f64 : max_plane_f64;
+    tgk_for(c, task, &p, x->dim[0] * x->dim[1]);
     return TGK_OK;
 }
 
-/* --- MaxUnpool ------------------------------------------------------------------------------------------------------------ */
+/* --- MaxUnpool ---------------------------------------------------------------------------------------------------- */
 
 /* The shape that kernel, strides and pads undo. */
 static tgk_status unpooled_shape(const tgk_MaxUnpool_args *a, int64_t *dim)
 {
     const tgk_array *x = &a->in[0];
-    const tgk_window_attrs attrs = {.strides = a->strides, .n_strides = a->n_strides, .pads = a->pads, .n_pads = a->n_pads};
+    const tgk_window_attrs attrs = {NULL, a->strides, NULL, a->pads, a->n_strides, 0, a->n_pads};
     tgk_window w;
     if (x->rank < 3 || a->n_kernel_shape != x->rank - 2)
         return TGK_BAD_SIZE;
@@ -180,7 +182,8 @@ static int64_t move_place(int32_t rank, const int64_t *from, const int64_t *to, 
     return place;
 }
 
-/* Places count in the shape that the attributes give; output_shape, where present, embeds that shape in a larger one. */
+/* Places count in the shape that the attributes give; output_shape, where present, embeds that shape in a larger
+ * one. */
 tgk_status tgk_MaxUnpool(const tgk_ctx *c, tgk_MaxUnpool_args *a)
 {
     const tgk_array *x = &a->in[0], *wanted = &a->in[2];
@@ -191,19 +194,19 @@ tgk_status tgk_MaxUnpool(const tgk_ctx *c, tgk_MaxUnpool_args *a)
     tgk_status s = unpooled_shape(a, inferred);
     if (s)
         return s;
-    if (wanted->at && (wanted->rank > 1 || tgk_elements(wanted) != x->rank))
+    if (wanted->at && (wanted->rank > 1 || tgk_total(wanted) != x->rank))
         return TGK_BAD_SIZE;
     for (int32_t i = 0; i < x->rank; i++)
-        if (!tgk_times(&count, inferred[i]) || (wanted->at && ((const int64_t *)wanted->at)[i] < 0))
+        if (!tgk_enlarge(&count, inferred[i]) || (wanted->at && ((const int64_t *)wanted->at)[i] < 0))
             return TGK_BAD_SIZE;
-    if (tgk_elements(&a->in[1]) != tgk_elements(x))
+    if (tgk_total(&a->in[1]) != tgk_total(x))
         return TGK_BAD_SIZE;
     s = tgk_give(y, x->rank, wanted->at ? wanted->at : inferred);
     if (s || !y->at)
         return s;
     const size_t size = x->type == TGK_F64 ? sizeof(double) : sizeof(float);
-    memset(y->at, 0, (size_t)tgk_elements(y) * size);
-    for (int64_t i = 0; i < tgk_elements(x); i++) {
+    memset(y->at, 0, (size_t)tgk_total(y) * size);
+    for (int64_t i = 0; i < tgk_total(x); i++) {
         if (places[i] < 0 || places[i] >= count)
             return TGK_BAD_INDEX;
         const int64_t to = move_place(x->rank, inferred, y->dim, places[i]);

@@ -1,8 +1,8 @@
 /* QuantizeLinear and DequantizeLinear.
  *
- * Elements are taken in runs of at most CHUNK, along which the scale is either one or goes on element by element; a run is
- * widened to double (exact for every type of at most 32 bits), computed in the number type of the reals, and stored. Tasks:
- * PIECE elements each. Stack: four chunks.
+ * Elements are taken in runs of at most CHUNK, along which the scale is either one or goes on element by element; a
+ * run is widened to double (exact for every type of at most 32 bits), computed in the number type of the reals, and
+ * stored. Tasks: PIECE elements each. Stack: four chunks.
  */
 #include "op_quantize.h"
 
@@ -57,7 +57,8 @@ static void read_groups(const Quantization *q, const Run *r, double *scale, doub
     }
 }
 
-static void dequantize(const Quantization *q, int64_t at, int64_t n, const double *x, const double *scale, const double *zero)
+static void dequantize(const Quantization *q, int64_t at, int64_t n, const double *x, const double *scale,
+                       const double *zero)
 {
     if (q->y->type == TGK_F64) {
         double *y = (double *)q->y->at + at;
@@ -132,7 +133,7 @@ static void run_piece(void *arg, int64_t task)
     }
 }
 
-/* --- the operators ------------------------------------------------------------------------------------------------------- */
+/* --- the operators ------------------------------------------------------------------------------------------------ */
 
 static tgk_status read_shapes(Quantization *q, tgk_array *in, tgk_array *y, int64_t axis, int64_t block)
 {
@@ -142,16 +143,16 @@ static tgk_status read_shapes(Quantization *q, tgk_array *in, tgk_array *y, int6
     q->y = y;
     q->scale = scale;
     q->zero = in[2].at ? &in[2] : NULL;
-    q->count = tgk_elements(x);
-    q->single = tgk_elements(scale) == 1 && scale->rank < 2;
-    if (q->zero && tgk_elements(q->zero) != tgk_elements(scale))
+    q->count = tgk_total(x);
+    q->single = tgk_total(scale) == 1 && scale->rank < 2;
+    if (q->zero && tgk_total(q->zero) != tgk_total(scale))
         return TGK_BAD_SIZE;
     if (q->single)
         return TGK_OK;
-    if (!tgk_axis(x->rank == 1 ? 0 : axis, x->rank, &at))
+    if (!tgk_axis_at(x->rank == 1 ? 0 : axis, x->rank, &at))
         return TGK_BAD_VALUE;
     q->size = x->dim[at];
-    q->inner = tgk_count(x, at + 1, x->rank);
+    q->inner = tgk_size_between(x, at + 1, x->rank);
     if (scale->rank == 1 && scale->dim[0] == q->size)
         return TGK_OK;
     if (scale->rank != x->rank)

@@ -1,8 +1,8 @@
 /* Linear quantization: per tensor, per axis, in blocks.
  *
- * Quantized operands and results (letter q) are of any type of tgk.h of 32 bits and fewer, as they lie in memory: one element
- * per byte for those of 8 bits and fewer. `precision` is the type of the scale as the model has it, before any Cast: where
- * it is f16 or bf16, the ratio is rounded to it. */
+ * Quantized operands and results (letter q) are of any type of tgk.h of 32 bits and fewer, as they lie in memory:
+ * one element per byte for those of 8 bits and fewer. `precision` is the type of the scale as the model has it,
+ * before any Cast: where it is f16 or bf16, the ratio is rounded to it. */
 #ifndef TGK_OP_QUANTIZE_H
 #define TGK_OP_QUANTIZE_H
 

@@ -1,5 +1,6 @@
-/* Random numbers: number i of a node is a hash of its seed and i, so neither order nor threads matter. The generator is that
- * of tgopt's evaluator: a Weyl sequence through the finalizer of splitmix64 (Steele, Lea, Flood 2014), Box and Muller. */
+/* Random numbers: number i of a node is a hash of its seed and i, so neither order nor threads matter. The
+ * generator is that of tgopt's evaluator: a Weyl sequence through the finalizer of splitmix64 (Steele, Lea, Flood
+ * 2014), Box and Muller. */
 #include "op_random.h"
 
 #include <math.h>
@@ -24,7 +25,10 @@ static uint64_t seed_of(double seed)
 }
 
 /* In [0, 1), 53 bits. */
-static double uniform(uint64_t seed, int64_t i) { return (double)(draw_bits(seed, i) >> 11) * (1.0 / 9007199254740992.0); }
+static double uniform(uint64_t seed, int64_t i)
+{
+    return (double)(draw_bits(seed, i) >> 11) * (1.0 / 9007199254740992.0);
+}
 
 static double normal(uint64_t seed, int64_t i)
 {
@@ -55,7 +59,7 @@ static tgk_status fill(const tgk_ctx *c, tgk_array *y, int32_t rank, const int64
     if (s || !y->at)
         return s;
     f.y = y;
-    f.count = tgk_elements(y);
+    f.count = tgk_total(y);
     tgk_for(c, fill_piece, &f, (f.count + PIECE - 1) / PIECE);
     return TGK_OK;
 }
@@ -84,7 +88,7 @@ tgk_status tgk_RandomUniformLike(const tgk_ctx *c, tgk_RandomUniformLike_args *a
     return fill(c, &a->out[0], a->in[0].rank, a->in[0].dim, f);
 }
 
-/* --- chosen by given probabilities ---------------------------------------------------------------------------------------- */
+/* --- chosen by given probabilities -------------------------------------------------------------------------------- */
 
 static void throw_piece(void *arg, int64_t task)
 {
@@ -96,7 +100,7 @@ static void throw_piece(void *arg, int64_t task)
 
 tgk_status tgk_Bernoulli(const tgk_ctx *c, tgk_Bernoulli_args *a)
 {
-    Fill f = {.seed = seed_of(a->seed), .x = &a->in[0], .y = &a->out[0], .count = tgk_elements(&a->in[0])};
+    Fill f = {.seed = seed_of(a->seed), .x = &a->in[0], .y = &a->out[0], .count = tgk_total(&a->in[0])};
     const tgk_status s = tgk_give(&a->out[0], a->in[0].rank, a->in[0].dim);
     if (s == TGK_OK && a->out[0].at)
         tgk_for(c, throw_piece, &f, (f.count + PIECE - 1) / PIECE);

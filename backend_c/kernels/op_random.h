@@ -1,7 +1,8 @@
 /* Random operators.
  *
- * A node with a seed gives what the evaluator of tgopt gives for it. `seed` of a node that has none is the generator's to
- * choose: kernels do not know whether it was given, and two nodes with one seed draw the same numbers. */
+ * A node with a seed gives what the evaluator of tgopt gives for it. `seed` of a node that has none is the
+ * generator's to choose: kernels do not know whether it was given, and two nodes with one seed draw the same
+ * numbers. */
 #ifndef TGK_OP_RANDOM_H
 #define TGK_OP_RANDOM_H
 

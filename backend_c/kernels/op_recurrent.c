@@ -1,9 +1,10 @@
 /* LSTM, GRU, RNN.
  *
- * A task walks up to SEQUENCES sequences of one direction through all steps. A step goes over the hidden units, UNITS at a
- * time: rows of W and R times input and state, four rows at once, then the gates of these units; weights are read as ONNX
- * has them, once for all sequences of the task. States live on the stack, so the hidden size is bounded: ROOM / BUFFERS bytes
- * a sequence (4096 units in f32, 2048 in f64); beyond: TGK_BAD_SIZE. Cost: 2 * gates * hidden * (input + hidden) a step.
+ * A task walks up to SEQUENCES sequences of one direction through all steps. A step goes over the hidden units,
+ * UNITS at a time: rows of W and R times input and state, four rows at once, then the gates of these units; weights
+ * are read as ONNX has them, once for all sequences of the task. States live on the stack, so the hidden size is
+ * bounded: ROOM / BUFFERS bytes a sequence (4096 units in f32, 2048 in f64); beyond: TGK_BAD_SIZE. Cost: 2 * gates
+ * * hidden * (input + hidden) a step.
  */
 #include "op_recurrent.h"
 
@@ -15,7 +16,7 @@
 enum { SEQUENCES = 4, UNITS = 16, BUFFERS = 4, ROOM = 64 * 1024 };
 enum { RNN_GATES = 1, GRU_GATES = 3, LSTM_GATES = 4 };
 
-/* --- activations --------------------------------------------------------------------------------------------------------- */
+/* --- activations -------------------------------------------------------------------------------------------------- */
 
 /* ACT(kind, name in lower case, takes alpha, takes beta, defaults) */
 #define ACTIVATIONS \
@@ -52,7 +53,7 @@ typedef struct {
     double alpha, beta;
 } Activation;
 
-/* --- the layer ----------------------------------------------------------------------------------------------------------- */
+/* --- the layer ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t gates, directions, steps, batch, input, hidden, together; /* together: sequences of a task */
@@ -103,7 +104,7 @@ static void (*const TASKS[])(void *, int64_t) = {sequences_plain, sequences_avx2
 static void (*const TASKS[])(void *, int64_t) = {sequences_plain};
 #endif
 
-/* --- attributes ---------------------------------------------------------------------------------------------------------- */
+/* --- attributes --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const double *alpha, *beta;
@@ -123,8 +124,8 @@ static int spells(const char *word, const char *name)
     return *word == *name;
 }
 
-/* Functions f, g, h of each direction: `each` of them are used, the defaults stand where the node names none. alpha and beta
- * are dealt out in the order of use. */
+/* Functions f, g, h of each direction: `each` of them are used, the defaults stand where the node names none. alpha
+ * and beta are dealt out in the order of use. */
 static int read_activations(Recurrent *r, const Functions *f, int each, const char *const *defaults)
 {
     int64_t alphas = 0, betas = 0;
@@ -155,15 +156,16 @@ static int read_direction(Recurrent *r, const char *word)
     return k >= 0;
 }
 
-/* --- operands ------------------------------------------------------------------------------------------------------------ */
+/* --- operands ----------------------------------------------------------------------------------------------------- */
 
 static int fits(const tgk_array *a, int32_t rank, const int64_t *dim) { return !a->at || tgk_has_shape(a, rank, dim); }
 
 static tgk_status check_operands(Recurrent *r, const tgk_array *in)
 {
     const int64_t all = r->gates * r->hidden;
-    const int64_t w[] = {r->directions, all, r->input}, u[] = {r->directions, all, r->hidden}, b[] = {r->directions, 2 * all};
-    const int64_t state[] = {r->batch_first ? r->batch : r->directions, r->batch_first ? r->directions : r->batch, r->hidden};
+    const int64_t first = r->batch_first ? r->batch : r->directions, second = r->batch_first ? r->directions : r->batch;
+    const int64_t w[] = {r->directions, all, r->input}, u[] = {r->directions, all, r->hidden};
+    const int64_t b[] = {r->directions, 2 * all}, state[] = {first, second, r->hidden};
     const int64_t p[] = {r->directions, 3 * r->hidden};
     if (!fits(&in[1], 3, w) || !fits(&in[2], 3, u) || !fits(&in[3], 2, b) || !fits(&in[4], 1, &r->batch)
         || !fits(&in[5], 3, state))
@@ -230,27 +232,28 @@ static tgk_status layer(const tgk_ctx *c, Recurrent *r, const tgk_array *in, tgk
 tgk_status tgk_LSTM(const tgk_ctx *c, tgk_LSTM_args *a)
 {
     static const char *const defaults[] = {"sigmoid", "tanh", "tanh"};
-    const Functions f = {a->activation_alpha, a->activation_beta, a->n_activation_alpha, a->n_activation_beta, a->activations,
-                         a->n_activations};
-    Recurrent r = {.gates = LSTM_GATES, .input_forget = a->input_forget != 0, .batch_first = a->layout != 0, .clip = a->clip};
+    const Functions f = {a->activation_alpha, a->activation_beta, a->n_activation_alpha, a->n_activation_beta,
+                         a->activations, a->n_activations};
+    Recurrent r = {.gates = LSTM_GATES, .input_forget = a->input_forget != 0, .batch_first = a->layout != 0,
+                   .clip = a->clip};
     return layer(c, &r, a->in, a->out, a->direction, &f, 3, defaults);
 }
 
 tgk_status tgk_GRU(const tgk_ctx *c, tgk_GRU_args *a)
 {
     static const char *const defaults[] = {"sigmoid", "tanh"};
-    const Functions f = {a->activation_alpha, a->activation_beta, a->n_activation_alpha, a->n_activation_beta, a->activations,
-                         a->n_activations};
-    Recurrent r = {.gates = GRU_GATES, .linear_before_reset = a->linear_before_reset != 0, .batch_first = a->layout != 0,
-                   .clip = a->clip};
+    const Functions f = {a->activation_alpha, a->activation_beta, a->n_activation_alpha, a->n_activation_beta,
+                         a->activations, a->n_activations};
+    Recurrent r = {.gates = GRU_GATES, .linear_before_reset = a->linear_before_reset != 0,
+                   .batch_first = a->layout != 0, .clip = a->clip};
     return layer(c, &r, a->in, a->out, a->direction, &f, 2, defaults);
 }
 
 tgk_status tgk_RNN(const tgk_ctx *c, tgk_RNN_args *a)
 {
     static const char *const defaults[] = {"tanh"};
-    const Functions f = {a->activation_alpha, a->activation_beta, a->n_activation_alpha, a->n_activation_beta, a->activations,
-                         a->n_activations};
+    const Functions f = {a->activation_alpha, a->activation_beta, a->n_activation_alpha, a->n_activation_beta,
+                         a->activations, a->n_activations};
     Recurrent r = {.gates = RNN_GATES, .batch_first = a->layout != 0, .clip = a->clip};
     return layer(c, &r, a->in, a->out, a->direction, &f, 1, defaults);
 }

@@ -81,8 +81,8 @@ tgk_status tgk_MaxRoiPool(const tgk_ctx *c, tgk_MaxRoiPool_args *a)
 tgk_status tgk_RoiAlign(const tgk_ctx *c, tgk_RoiAlign_args *a)
 {
     static const char *const modes[] = {"avg", "max"}, *const origins[] = {"output_half_pixel", "half_pixel"};
-    Regions p = {.out_h = a->output_height, .out_w = a->output_width, .sampling = a->sampling_ratio, .scale = a->spatial_scale,
-                 .image = a->in[2].at};
+    Regions p = {.out_h = a->output_height, .out_w = a->output_width, .sampling = a->sampling_ratio,
+                 .scale = a->spatial_scale, .image = a->in[2].at};
     p.max = tgk_word(a->mode, modes, 2);
     p.half_pixel = tgk_word(a->coordinate_transformation_mode, origins, 2);
     if (p.max < 0 || p.half_pixel < 0)

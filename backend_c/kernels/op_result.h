@@ -1,6 +1,7 @@
 /* What the generic operator kernels share: sizes of results, single elements whatever their type.
  *
- * A result whose sizes were planned must get exactly these; one with an unknown size (-1) gets them here, within its room.
+ * A result whose sizes were planned must get exactly these; one with an unknown size (-1) gets them here, within
+ * its room.
  */
 #ifndef TGK_OP_RESULT_H
 #define TGK_OP_RESULT_H
@@ -10,7 +11,7 @@
 #include "tgk.h"
 
 /* Product of dim[from..to) of an array that exists. */
-static inline int64_t tgk_count(const tgk_array *a, int32_t from, int32_t to)
+static inline int64_t tgk_size_between(const tgk_array *a, int32_t from, int32_t to)
 {
     int64_t n = 1;
     for (int32_t i = from; i < to; i++)
@@ -18,10 +19,10 @@ static inline int64_t tgk_count(const tgk_array *a, int32_t from, int32_t to)
     return n;
 }
 
-static inline int64_t tgk_elements(const tgk_array *a) { return tgk_count(a, 0, a->rank); }
+static inline int64_t tgk_total(const tgk_array *a) { return tgk_size_between(a, 0, a->rank); }
 
 /* *product times `factor`, both at least 0; false where that exceeds int64. */
-static inline int tgk_times(int64_t *product, int64_t factor)
+static inline int tgk_enlarge(int64_t *product, int64_t factor)
 {
     if (factor < 0 || (factor > 0 && *product > INT64_MAX / factor))
         return 0;
@@ -39,7 +40,7 @@ static inline tgk_status tgk_give(tgk_array *a, int32_t rank, const int64_t *dim
     if (rank > TGK_RANK)
         return TGK_BAD_SIZE;
     for (int32_t i = 0; i < rank; i++) {
-        if (!tgk_times(&n, dim[i]) || (a->rank == rank && a->dim[i] >= 0 && a->dim[i] != dim[i]))
+        if (!tgk_enlarge(&n, dim[i]) || (a->rank == rank && a->dim[i] >= 0 && a->dim[i] != dim[i]))
             return TGK_BAD_SIZE;
         planned = planned && a->dim[i] >= 0;
     }
@@ -92,14 +93,14 @@ static inline int tgk_one_integer(const tgk_array *a, int64_t otherwise, int64_t
     *x = otherwise;
     if (!a->at)
         return 1;
-    if (tgk_elements(a) != 1)
+    if (tgk_total(a) != 1)
         return 0;
     *x = a->type == TGK_I64 ? *(const int64_t *)a->at : tgk_integer_of(tgk_real(a, 0));
     return 1;
 }
 
 /* `axis` of [-rank, rank) brought to [0, rank); false outside. */
-static inline int tgk_axis(int64_t axis, int32_t rank, int32_t *at)
+static inline int tgk_axis_at(int64_t axis, int32_t rank, int32_t *at)
 {
     if (axis < -(int64_t)rank || axis >= rank)
         return 0;

@@ -1,9 +1,9 @@
 /* DFT, STFT, MelWeightMatrix.
  *
- * A transform of n = n1 * n2 points, n1 the largest divisor up to the root of n, is n2 transforms of n1 points, a turn of
- * each result, and n1 transforms of n2 points: n * (n1 + n2) steps instead of n * n, for any n. It runs in double, in
- * buffers on the stack. Beyond MOST points there is no room: then each bin is a plain sum whose root of unity is turned on
- * step by step and computed afresh every RESYNC steps. Tasks: ROWS transforms each.
+ * A transform of n = n1 * n2 points, n1 the largest divisor up to the root of n, is n2 transforms of n1 points, a
+ * turn of each result, and n1 transforms of n2 points: n * (n1 + n2) steps instead of n * n, for any n. It runs in
+ * double, in buffers on the stack. Beyond MOST points there is no room: then each bin is a plain sum whose root of
+ * unity is turned on step by step and computed afresh every RESYNC steps. Tasks: ROWS transforms each.
  */
 #include "op_signal.h"
 
@@ -122,10 +122,10 @@ static Complex element(const tgk_array *x, int64_t i, int64_t parts)
     return (Complex){tgk_real(x, i * parts), parts == 2 ? tgk_real(x, i * 2 + 1) : 0};
 }
 
-/* --- DFT ----------------------------------------------------------------------------------------------------------------- */
+/* --- DFT ---------------------------------------------------------------------------------------------------------- */
 
-/* Elements of one signal lie `inner` apart; what is not there is 0; of a half spectrum (`given` of n bins), the bins above
- * the middle mirror those below. */
+/* Elements of one signal lie `inner` apart; what is not there is 0; of a half spectrum (`given` of n bins), the
+ * bins above the middle mirror those below. */
 static Complex load_signal(const Rows *s, int64_t row, int64_t i)
 {
     const int mirrored = i >= s->given;
@@ -147,10 +147,10 @@ tgk_status tgk_DFT(const tgk_ctx *c, tgk_DFT_args *a)
     s.parts = x->rank < 2 ? 0 : x->dim[x->rank - 1];
     if (s.parts != 1 && s.parts != 2)
         return TGK_BAD_SIZE;
-    if (!tgk_one_integer(&a->in[2], -2, &given) || !tgk_axis(given, x->rank, &axis) || axis == x->rank - 1)
+    if (!tgk_one_integer(&a->in[2], -2, &given) || !tgk_axis_at(given, x->rank, &axis) || axis == x->rank - 1)
         return TGK_BAD_VALUE;
     s.size = x->dim[axis];
-    s.inner = s.y_inner = tgk_count(x, axis + 1, x->rank - 1);
+    s.inner = s.y_inner = tgk_size_between(x, axis + 1, x->rank - 1);
     if (!tgk_one_integer(&a->in[1], half ? 2 * (s.size - 1) : s.size, &length) || length < 1 || length > INT32_MAX)
         return TGK_BAD_VALUE;
     s.n = length;
@@ -158,7 +158,7 @@ tgk_status tgk_DFT(const tgk_ctx *c, tgk_DFT_args *a)
     s.bins = a->onesided && !inverse ? length / 2 + 1 : length;
     s.y_parts = half ? 1 : 2;
     s.scale = inverse ? 1 / (double)length : 1;
-    s.rows = tgk_count(x, 0, axis) * s.inner;
+    s.rows = tgk_size_between(x, 0, axis) * s.inner;
     memcpy(dim, x->dim, sizeof dim);
     dim[axis] = s.bins;
     dim[x->rank - 1] = s.y_parts;
@@ -168,7 +168,7 @@ tgk_status tgk_DFT(const tgk_ctx *c, tgk_DFT_args *a)
     return status;
 }
 
-/* --- STFT ---------------------------------------------------------------------------------------------------------------- */
+/* --- STFT --------------------------------------------------------------------------------------------------------- */
 
 static Complex load_frame(const Rows *s, int64_t row, int64_t i)
 {
@@ -184,7 +184,8 @@ static Complex load_frame(const Rows *s, int64_t row, int64_t i)
 tgk_status tgk_STFT(const tgk_ctx *c, tgk_STFT_args *a)
 {
     const tgk_array *x = &a->in[0], *window = a->in[2].at ? &a->in[2] : NULL;
-    Rows s = {.load = load_frame, .x = x, .window = window, .y = &a->out[0], .sign = -1, .scale = 1, .y_inner = 1, .y_parts = 2};
+    Rows s = {.load = load_frame, .x = x, .window = window, .y = &a->out[0], .sign = -1, .scale = 1, .y_inner = 1,
+              .y_parts = 2};
     if (x->rank != 2 && x->rank != 3) /* rank 2 is tolerated: real, without its last axis of one */
         return TGK_BAD_SIZE;
     s.parts = x->rank == 2 ? 1 : x->dim[2];
@@ -192,10 +193,10 @@ tgk_status tgk_STFT(const tgk_ctx *c, tgk_STFT_args *a)
     if (s.parts != 1 && s.parts != 2)
         return TGK_BAD_SIZE;
     if (!tgk_one_integer(&a->in[1], 0, &s.step) || s.step < 1
-        || !tgk_one_integer(&a->in[3], window ? tgk_elements(window) : s.size, &s.n) || s.n < 1 || s.n > s.size
+        || !tgk_one_integer(&a->in[3], window ? tgk_total(window) : s.size, &s.n) || s.n < 1 || s.n > s.size
         || s.n > INT32_MAX)
         return TGK_BAD_VALUE;
-    if (window && tgk_elements(window) != s.n)
+    if (window && tgk_total(window) != s.n)
         return TGK_BAD_SIZE;
     s.frames = (s.size - s.n) / s.step + 1;
     s.bins = a->onesided && s.parts == 1 ? s.n / 2 + 1 : s.n;
@@ -207,7 +208,7 @@ tgk_status tgk_STFT(const tgk_ctx *c, tgk_STFT_args *a)
     return status;
 }
 
-/* --- MelWeightMatrix ----------------------------------------------------------------------------------------------------- */
+/* --- MelWeightMatrix ---------------------------------------------------------------------------------------------- */
 
 static double mel_of(double hertz) { return 2595 * log10(1 + hertz / 700); }
 static double hertz_of(double mel) { return 700 * (pow(10, mel / 2595) - 1); }
@@ -240,7 +241,7 @@ tgk_status tgk_MelWeightMatrix(const tgk_ctx *c, tgk_MelWeightMatrix_args *a)
     Mel m;
     (void)c;
     if (!tgk_one_integer(&a->in[0], 0, &m.bands) || !tgk_one_integer(&a->in[1], 0, &m.length)
-        || !tgk_one_integer(&a->in[2], 0, &m.rate) || tgk_elements(&a->in[3]) != 1 || tgk_elements(&a->in[4]) != 1)
+        || !tgk_one_integer(&a->in[2], 0, &m.rate) || tgk_total(&a->in[3]) != 1 || tgk_total(&a->in[4]) != 1)
         return TGK_BAD_SIZE;
     m.low = tgk_real(&a->in[3], 0);
     m.high = tgk_real(&a->in[4], 0);

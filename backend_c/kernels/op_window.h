@@ -64,7 +64,7 @@ static inline tgk_status tgk_window_read(tgk_window *w, int32_t n, const int64_t
     return TGK_OK;
 }
 
-/* --- sizes --------------------------------------------------------------------------------------------------------------- */
+/* --- sizes -------------------------------------------------------------------------------------------------------- */
 
 enum { TGK_PAD_GIVEN, TGK_PAD_VALID, TGK_PAD_UPPER, TGK_PAD_LOWER };
 
@@ -74,7 +74,10 @@ static inline int tgk_window_auto_pad(const char *word)
     return !word || !*word ? TGK_PAD_GIVEN : tgk_word(word, words, 4);
 }
 
-static inline int64_t tgk_window_extent(const tgk_window *w, int32_t i) { return (w->kernel[i] - 1) * w->dilation[i] + 1; }
+static inline int64_t tgk_window_extent(const tgk_window *w, int32_t i)
+{
+    return (w->kernel[i] - 1) * w->dilation[i] + 1;
+}
 
 /* Divides `total` padding between both ends; the odd one goes to the end, or to the beginning. */
 static inline void tgk_window_split(tgk_window *w, int32_t i, int64_t total, int more_after)
@@ -88,7 +91,7 @@ static inline tgk_status tgk_window_count(tgk_window *w)
 {
     w->bigs = w->smalls = 1;
     for (int32_t i = 0; i < w->n; i++)
-        if (!tgk_times(&w->bigs, w->big[i]) || !tgk_times(&w->smalls, w->small[i]))
+        if (!tgk_enlarge(&w->bigs, w->big[i]) || !tgk_enlarge(&w->smalls, w->small[i]))
             return TGK_BAD_SIZE;
     return TGK_OK;
 }
@@ -131,9 +134,10 @@ static inline tgk_status tgk_window_shrink(tgk_window *w, const int64_t *dim, co
     return tgk_window_count(w);
 }
 
-/* --- the walk ------------------------------------------------------------------------------------------------------------ */
+/* --- the walk ----------------------------------------------------------------------------------------------------- */
 
-/* `count` neighbours of the small grid from offset `small`, and their places in the big grid, `step` apart from `big`. */
+/* `count` neighbours of the small grid from offset `small`, and their places in the big grid, `step` apart from
+ * `big`. */
 typedef struct {
     int64_t small, big, count, step;
     int64_t first[TGK_RANK], end[TGK_RANK], at[TGK_RANK], shift[TGK_RANK];
