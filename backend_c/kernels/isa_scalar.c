@@ -4,7 +4,8 @@
 #include "simd_scalar.h"
 
 #include "gemm.inc"
-/* AT THE MERGE: #include "attention.inc" and "rows.inc" here, and their entries below instead of NULL. */
+#include "attention.inc"
+/* AT THE MERGE: #include "rows.inc" here, and its entries below instead of NULL. */
 
 extern const tgk_isa tgk_isa_scalar;
-const tgk_isa tgk_isa_scalar = {"scalar", tgk_run_linear, tgk_run_matmul, NULL, NULL, NULL, NULL, NULL, NULL};
+const tgk_isa tgk_isa_scalar = {"scalar", tgk_run_linear, tgk_run_matmul, tgk_run_attention, NULL, NULL, NULL, NULL, NULL};
