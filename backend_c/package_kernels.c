@@ -15,7 +15,7 @@ static const struct {
     const char *base, *operands, *results;
 } operator_files[] = {
 #define KERNEL(op, file, operands, results) {TG_##op, #file, operands, results},
-#include "backend_c/kernels/kernels.def"
+#include "kernels.def"
 #undef KERNEL
     {TG_opaque, NULL, NULL, NULL},
 };
