@@ -37,7 +37,7 @@ bool emit_refuse(Emitter *e, const TgStep *s, const char *why); /* TG_E_no_plan;
 
 static inline const TgType *step_type(const Emitter *e, TgValue v) { return tg_type_of(e->p->plan->graph, v); }
 TgDim stride_of(const Emitter *e, TgValue v, int32_t axis); /* negative: from the end; 0 for an axis that is not there */
-TgDim dim_of(const Emitter *e, TgValue v, int32_t axis);    /* 1 for an axis that is not there */
+TgDim emit_dim_of(const Emitter *e, TgValue v, int32_t axis);    /* 1 for an axis that is not there */
 
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 

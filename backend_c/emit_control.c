@@ -164,7 +164,7 @@ static bool copy_slice(Emitter *e, TgValue whole, TgValue part, int32_t axis, bo
 static TgDim unknown_rounds(Emitter *e, const TgRepeat *r)
 {
     for (uint32_t i = 0; i < r->stacked.n; i++) {
-        TgDim d = r->stacked.at[i] ? dim_of(e, r->stacked.at[i], r->stacked_axis ? r->stacked_axis[i] : 0) : NULL;
+        TgDim d = r->stacked.at[i] ? emit_dim_of(e, r->stacked.at[i], r->stacked_axis ? r->stacked_axis[i] : 0) : NULL;
         if (d && tg_dim_is_symbol(d) && !is_known(e, d))
             return d;
     }

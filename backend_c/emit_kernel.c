@@ -226,12 +226,12 @@ static bool emit_attention(Emitter *e, const TgStep *s)
         return emit_refuse(e, s, "attention of this element type has no kernel");
     guard(e, elements(e, y));
     begin(e, "attention", "tgk_attention");
-    number_item(e, "batch", dim_of(e, in[0], 0));
+    number_item(e, "batch", emit_dim_of(e, in[0], 0));
     emit_item(e, ".heads = %lld, .kv_heads = %lld", (long long)s->u.attention.heads, (long long)s->u.attention.kv_heads);
-    number_item(e, "queries", dim_of(e, in[0], 2));
-    number_item(e, "keys", dim_of(e, in[1], 2));
-    number_item(e, "size", dim_of(e, in[0], 3));
-    number_item(e, "v_size", dim_of(e, in[2], 3));
+    number_item(e, "queries", emit_dim_of(e, in[0], 2));
+    number_item(e, "keys", emit_dim_of(e, in[1], 2));
+    number_item(e, "size", emit_dim_of(e, in[0], 3));
+    number_item(e, "v_size", emit_dim_of(e, in[2], 3));
     for (uint32_t i = 0; i < 3; i++) {
         address_item(e, NAME[i], in[i]);
         strides_item(e, STRIDE[i], in[i], 3, ROWS);
@@ -290,10 +290,10 @@ static bool emit_rotary(Emitter *e, const TgStep *s)
         return emit_refuse(e, s, "a rotation of this element type has no kernel");
     guard(e, elements(e, y));
     begin(e, "rotary", "tgk_rotary");
-    number_item(e, "batch", dim_of(e, x, 0));
-    number_item(e, "heads", dim_of(e, x, 1));
-    number_item(e, "rows", dim_of(e, x, 2));
-    number_item(e, "width", dim_of(e, x, 3));
+    number_item(e, "batch", emit_dim_of(e, x, 0));
+    number_item(e, "heads", emit_dim_of(e, x, 1));
+    number_item(e, "rows", emit_dim_of(e, x, 2));
+    number_item(e, "width", emit_dim_of(e, x, 3));
     emit_item(e, ".size = %lld, .interleaved = %d", (long long)s->u.rotary.size, s->u.rotary.interleaved);
     address_item(e, "x", x);
     address_item(e, "cos", cosine);

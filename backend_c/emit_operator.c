@@ -199,7 +199,7 @@ static bool has_unknown(const Emitter *e, const TgStep *s)
 {
     for (uint32_t i = 0; i < s->out.n; i++)
         for (int32_t a = 0; is_here(e, s->out.at[i]) && a < step_type(e, s->out.at[i])->rank; a++)
-            if (!is_known(e, dim_of(e, s->out.at[i], a)))
+            if (!is_known(e, emit_dim_of(e, s->out.at[i], a)))
                 return true;
     return false;
 }
@@ -208,7 +208,7 @@ static void take_sizes(Emitter *e, const TgStep *s)
 {
     for (uint32_t i = 0; i < s->out.n; i++)
         for (int32_t a = 0; is_here(e, s->out.at[i]) && a < step_type(e, s->out.at[i])->rank; a++) {
-            TgDim d = dim_of(e, s->out.at[i], a);
+            TgDim d = emit_dim_of(e, s->out.at[i], a);
             if (tg_dim_is_symbol(d) && !is_known(e, d))
                 emit_set_size(e, d, tg_name_format(e->p->tg, "a.out[%u].dim[%d]", (unsigned)i, (int)a), "        ");
         }

@@ -174,7 +174,7 @@ static int32_t axis_from_end(const Emitter *e, TgValue v, int32_t axis)
     return axis < 0 ? axis + step_type(e, v)->rank : axis;
 }
 
-TgDim dim_of(const Emitter *e, TgValue v, int32_t axis)
+TgDim emit_dim_of(const Emitter *e, TgValue v, int32_t axis)
 {
     axis = axis_from_end(e, v, axis);
     return axis < 0 || axis >= step_type(e, v)->rank ? tg_dim(e->p->tg, 1) : step_type(e, v)->dim[axis];
