@@ -18,6 +18,7 @@ typedef struct TgcOptions {
     double most_flops;      /* no golden vectors where that would cost more; 0: no limit */
     uint64_t seed;          /* of the golden inputs */
     uint32_t threads;
+    TgGraph *reference;     /* what golden outputs are computed from; same interface as the plan's source; NULL: that source */
 } TgcOptions;
 
 typedef struct TgcReport {
@@ -30,6 +31,10 @@ typedef struct TgcReport {
 
 /* Writes the package. False: recorded; files that were complete by then stay. */
 bool tgc_emit(const TgPlan *plan, const TgcOptions *options, TgcReport *report);
+
+/* What planners ask (TgPlanOptions): kernels of single operators, widths of panels. */
+bool tgc_kernel(TgOp op, const char **operands, const char **results);
+int32_t tgc_panel(int64_t rows, int64_t depth, int64_t cols);
 
 /* --- files of tensors: what the test program of a package reads and writes --------------------------------------------- */
 

@@ -434,7 +434,7 @@ static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
     const TgType *type = output ? output_type(w, i) : input_type(w, i);
     TgName name = output ? w->plan->source->outputs.at[i].name : tg_value(w->plan->graph, w->plan->inputs.at[i])->name;
     tg_text_add(out, "    {");
-    put_string(out, name ? name : "");
+    put_literal(out, name ? name : "");
     int32_t state = w->past ? (output ? state_of_output(w, i) : state_of_input(w, i)) : -1;
     tg_text_format(out, ", %d, %d, %d, %u, {", (int)type->dtype, type->rank, state, emit_bytes(type->dtype));
     for (int32_t k = 0; k < type->rank; k++)
@@ -464,7 +464,7 @@ static void put_tables(Writer *w, TgText *out)
         if (!w->size_field[i])
             continue;
         tg_text_add(out, "    {");
-        put_string(out, tg_dim_text(w->p.tg, s->symbol));
+        put_literal(out, tg_dim_text(w->p.tg, s->symbol));
         tg_text_format(out, ", %" PRId64 ", %u, %d, offsetof(tgk_inputs, %s)},\n", s->most, s->input, s->axis,
                        w->size_field[i]);
     }

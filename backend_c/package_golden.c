@@ -144,7 +144,7 @@ static void drop_all(Tg *tg, TgArray *a, uint32_t n)
 static bool try_seed(Writer *w, uint64_t seed, TgArray *in, TgArray *out)
 {
     Tg *tg = w->p.tg;
-    TgGraph *source = w->plan->source->model->graph;
+    TgGraph *source = w->options->reference ? w->options->reference : w->plan->source->model->graph;
     TgEvalOptions options = {.mode = TG_EVAL_NATIVE, .threads = w->options->threads, .seed = seed,
                              .max_flops = w->options->most_flops};
     if (!tg_random_inputs(tg, source, TG_EVAL_NATIVE, seed, TG_IN_NORMAL, in))

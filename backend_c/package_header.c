@@ -170,7 +170,7 @@ static void put_macros(Writer *w, TgText *out)
 {
     tg_text_format(out, "#define TGK_NAME \"%s\"\n", w->p.name);
     tg_text_add(out, "#define TGK_ABI 1 /**< of this interface */\n#define TGK_GENERATOR ");
-    put_string(out, w->options->version ? w->options->version : "tgopt");
+    put_literal(out, w->options->version ? w->options->version : "tgopt");
     tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
                    w->hash);
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", w->plan->arena_bytes ? w->plan->arena_bytes : (uint64_t)TG_PLAN_ALIGN);

@@ -7,17 +7,31 @@
  */
 #include <string.h>
 
+#include "backend_c/kernels/pack.h"
 #include "kernels.h"
 
 static const struct {
     TgOp op;
-    const char *base;
+    const char *base, *operands, *results;
 } operator_files[] = {
-#define KERNEL(op, file, operands, results) {TG_##op, file},
+#define KERNEL(op, file, operands, results) {TG_##op, file, operands, results},
 #include "kernels.def"
 #undef KERNEL
-    {TG_opaque, NULL},
+    {TG_opaque, NULL, NULL, NULL},
 };
+
+bool tgc_kernel(TgOp op, const char **operands, const char **results)
+{
+    for (size_t i = 0; operator_files[i].base; i++)
+        if (operator_files[i].op == op)
+            return *operands = operator_files[i].operands, *results = operator_files[i].results, true;
+    return false;
+}
+
+int32_t tgc_panel(int64_t rows, int64_t depth, int64_t cols)
+{
+    return tgk_best_panel(rows, depth, cols);
+}
 
 const BuiltinSource *builtin_source(const char *name)
 {

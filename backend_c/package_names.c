@@ -200,7 +200,7 @@ int32_t state_of_output(const Writer *w, uint32_t i)
 /* --- text --------------------------------------------------------------------------------------------------------- */
 
 /* The shared prefix inside a foreign name would be renamed: one of its letters becomes an escape. */
-void put_string(TgText *out, const char *text)
+void put_literal(TgText *out, const char *text)
 {
     TgText plain;
     TgMark mark = tg_mark(tg_scratch(tg_arena_context(out->arena)));

@@ -38,7 +38,7 @@ const TgBuffer *buffer_of_input(const Writer *w, uint32_t i); /* NULL: nobody re
 const TgBuffer *buffer_of_output(const Writer *w, uint32_t i);
 int32_t state_of_input(const Writer *w, uint32_t i);          /* number of its cache; -1: none */
 int32_t state_of_output(const Writer *w, uint32_t i);
-void put_string(TgText *out, const char *text);               /* a C literal; no part of it is renamed */
+void put_literal(TgText *out, const char *text);               /* a C literal; no part of it is renamed */
 void put_comment_type(const Writer *w, const TgType *type, TgText *out); /* "f32[batch, 768]", safe in a comment */
 
 /* --- files ------------------------------------------------------------------------------------------------------------ */

@@ -135,9 +135,11 @@ static void share_as(TgEvalCall *c, const TgArray *x, int32_t rank, const int64_
     c->out[0] = z;
 }
 
+/* The size that -1 stands for is a quotient in which sizes that were copied cancel: also where they are 0. */
 static bool view_reshape(TgEvalCall *c, const TgArray *x)
 {
-    int64_t dim[TG_EVAL_RANK], known = 1, guess = -1;
+    int64_t dim[TG_EVAL_RANK], known = 1, guess = -1, given = 1, rest = 1;
+    bool copied[TG_EVAL_RANK] = {false};
     uint32_t n;
     if (!eval_int_list(c, 1, TG_EVAL_RANK, dim, &n))
         return false;
@@ -147,14 +149,20 @@ static bool view_reshape(TgEvalCall *c, const TgArray *x)
                 return eval_bad_value(c, "the rank of the input, where a size is to be taken from behind it,",
                                       x->rank);
             dim[i] = x->dim[i];
+            copied[i] = true;
         }
         if (dim[i] == -1 && guess < 0)
             guess = i;
         else if (dim[i] < 0 || __builtin_mul_overflow(known, dim[i], &known))
             return eval_bad_value(c, "a size of the new shape", dim[i]);
+        else if (__builtin_mul_overflow(given, copied[i] ? 1 : dim[i], &given))
+            return eval_bad_value(c, "a size of the new shape", dim[i]);
     }
+    for (int32_t i = 0; i < x->rank; i++)
+        if (__builtin_mul_overflow(rest, copied[i] ? 1 : x->dim[i], &rest))
+            return eval_bad_value(c, "a size of the operand", x->dim[i]);
     if (guess >= 0)
-        known *= dim[guess] = known ? x->count / known : 0;
+        known *= dim[guess] = given ? rest / given : 0;
     if (known != x->count)
         return eval_bad_shape(c, 0, "it has another number of elements than the new shape");
     share_as(c, x, (int32_t)n, dim);

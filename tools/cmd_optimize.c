@@ -21,6 +21,8 @@ typedef struct {
     TgConvert convert; /* to: TG_undefined, not at all */
     Conversion conversion;
     Summary summary;
+    TgcReport package; /* EMIT_C */
+    uint64_t arena_bytes, floor_bytes;
 } Job;
 
 static void print_to_stderr(void *user, const char *text)
@@ -62,6 +64,8 @@ static bool understand(Job *job)
     job->external = (TgExternal)place;
     job->extent = (Extent)extent;
     o->evaluate_each = extent == VERIFY_FULL;
+    if (job->emit == EMIT_C && !o->opset) /* operators that stand for most work */
+        o->opset = tg_newest_opset();
     o->level = (int)level;
     o->threads = (uint32_t)threads;
     o->check_each = has(a, OPT_check_each) || has(a, OPT_verify_each);
@@ -206,6 +210,39 @@ static bool convert(Job *job)
     return true;
 }
 
+/* A folder of standalone C; golden outputs are those of the source. */
+static bool write_package(Job *job, const char *folder)
+{
+    static const double affordable = 3e10;
+    Run *run = job->run;
+    TgcOptions options = {.folder = folder,
+                          .name = text_of(&run->arguments, OPT_name),
+                          .version = "tgopt " TGOPT_VERSION,
+                          .embed_weights = has(&run->arguments, OPT_embed_weights),
+                          .tests = true,
+                          .reference = job->source->graph,
+                          .most_flops = affordable,
+                          .seed = (uint64_t)job->seed,
+                          .threads = job->options.threads};
+    TgPlan *plan = plan_for_c(run, job->model, job->options.book, NULL);
+    bool ok = plan && tgc_emit(plan, &options, &job->package);
+    job->arena_bytes = plan ? plan->arena_bytes : 0;
+    job->floor_bytes = plan ? plan->floor_bytes : 0;
+    tg_plan_free(plan);
+    return ok;
+}
+
+static void print_package(const Job *job)
+{
+    const TgcReport *r = &job->package;
+    fprintf(stderr, "  %-*s%s: %u files, %llu bytes of sources, %llu of weights\n", SUMMARY_LABEL, "package", r->name, r->files,
+            (unsigned long long)r->sources, (unsigned long long)r->weights);
+    fprintf(stderr, "  %-*s%llu bytes, at least %llu are needed at once\n", SUMMARY_LABEL, "arena",
+            (unsigned long long)job->arena_bytes, (unsigned long long)job->floor_bytes);
+    if (r->why_not)
+        fprintf(stderr, "  %-*sno golden outputs: %s\n", SUMMARY_LABEL, "", r->why_not);
+}
+
 static bool write_model(Job *job, const char *path)
 {
     double start = seconds_now();
@@ -214,8 +251,9 @@ static bool write_model(Job *job, const char *path)
                              .external = job->external,
                              .provenance = has(a, OPT_provenance),
                              .sync = has(a, OPT_sync)};
-    bool ok = job->emit == EMIT_ONNX ? tg_save(job->model, path, &options)
-                                     : emit_model(job->run, job->model, job->emit, path);
+    bool ok = job->emit == EMIT_C      ? write_package(job, path)
+              : job->emit == EMIT_ONNX ? tg_save(job->model, path, &options)
+                                       : emit_model(job->run, job->model, job->emit, path);
     job->summary.write = seconds_now() - start;
     job->summary.target = path;
     return ok;
@@ -259,6 +297,8 @@ static bool conclude(Job *job)
         print_passes(&job->report);
     if (!run->quiet)
         print_summary(run, s);
+    if (!run->quiet && job->package.files)
+        print_package(job);
     const char *report = text_of(&run->arguments, OPT_report);
     return !report || write_report(run, s, report);
 }
@@ -270,6 +310,10 @@ bool optimize_command(Run *run)
     if (!understand(&job) || !known_passes(&job)) {
         run->code = EXIT_USAGE;
         return false;
+    }
+    if (job.emit == EMIT_C && (!has(a, OPT_output) || strcmp(text_of(a, OPT_output), "-") == 0 || !known_bounds(run))) {
+        run->code = EXIT_USAGE;
+        return usage("--emit=c writes a folder: give -o DIR");
     }
     const char *path = word_of(a, OPT_output, job.emit == EMIT_ONNX ? NULL : "-");
     if (job.options.trace && (!path || strcmp(path, "-") == 0 || has(a, OPT_no_verify))) {

@@ -18,6 +18,8 @@ typedef struct {
     TgModel *model;
     TgEvalOptions options;
     TgArray *in, *out; /* of the main graph */
+    bool standalone;   /* --backend=c */
+    Built *built;      /* for sizes up to some; NULL: not yet */
 } Feed;
 
 static bool begin(Feed *f)
@@ -222,13 +224,27 @@ static void describe_all(Feed *f)
 
 /* --- the command -------------------------------------------------------------------------------------- */
 
+/* By the evaluator, or by a compiled package: made for the sizes of the first data, again where some are larger. */
+static bool evaluate(Feed *f)
+{
+    if (!f->standalone)
+        return tg_eval(f->run->tg, f->model->graph, &f->options, f->in, f->out);
+    if (f->built && !package_fits(f->built, f->in)) {
+        package_drop(f->built);
+        f->built = NULL;
+    }
+    if (!f->built)
+        f->built = package_build(f->run, f->model, f->in);
+    return f->built && package_run(f->built, f->options.threads, f->in, f->out);
+}
+
 static bool run_folder(Feed *f, const char *folder)
 {
     Tg *tg = f->run->tg;
     uint32_t expected = files_in(tg, folder, "output");
     if (access(folder, R_OK) != 0)
         return tg_report(tg, TG_E_cannot_open, folder, "no such folder");
-    bool ok = begin(f) && feed_folder(f, folder) && tg_eval(tg, f->model->graph, &f->options, f->in, f->out);
+    bool ok = begin(f) && feed_folder(f, folder) && evaluate(f);
     if (ok && expected)
         ok = compare_folder(f, folder, expected);
     else if (ok)
@@ -247,7 +263,7 @@ static bool run_random(Feed *f, uint64_t seed)
     for (uint64_t i = 0; i < ATTEMPTS && !ok; i++) {
         tg_diag_forget(tg, before);
         ok = begin(f) && tg_random_inputs(tg, f->model->graph, MODE, seed + i, TG_IN_NORMAL, f->in) &&
-             tg_eval(tg, f->model->graph, &f->options, f->in, f->out);
+             evaluate(f);
         if (ok)
             describe_all(f);
         drop(f);
@@ -279,6 +295,13 @@ bool run_command(Run *run)
         run->code = EXIT_USAGE;
         return false;
     }
+    static const char *const backends[] = {"interp", "c"};
+    int backend = choice_of(a, OPT_backend, backends, 2);
+    if (backend < 0 || !known_bounds(run)) {
+        run->code = EXIT_USAGE;
+        return false;
+    }
+    feed.standalone = backend == 1;
     feed.options.threads = (uint32_t)threads;
     feed.model = load_model(run, a->operands.at[0]);
     if (!feed.model)
@@ -287,5 +310,7 @@ bool run_command(Run *run)
     for (uint32_t i = 0; ok && i < a->given.n; i++)
         if (a->given.at[i].id == OPT_data)
             ok = run_folder(&feed, a->given.at[i].value);
-    return ok && (has(a, OPT_data) || run_random(&feed, seed));
+    ok = ok && (has(a, OPT_data) || run_random(&feed, seed));
+    package_drop(feed.built);
+    return ok;
 }

@@ -14,6 +14,9 @@ enum {
     RULES = 1 << CMD_RULES,
     INSPECT = 1 << CMD_INSPECT,
     REDUCE = 1 << CMD_REDUCE,
+    PLAN = 1 << CMD_PLAN,
+    BENCH = 1 << CMD_BENCH,
+    C = OPTIMIZE | RUN | PLAN | BENCH, /* whatever may plan standalone C */
     ALL = (1 << CMD_COUNT) - 1
 };
 

@@ -42,8 +42,8 @@ bool write_text(Tg *tg, const char *path, const TgText *text)
 
 bool emit_of(const Arguments *a, Emit otherwise, Emit *emit)
 {
-    static const char *const formats[] = {"onnx", "tg", "dot", "json"};
-    int choice = choice_of(a, OPT_emit, formats, 4);
+    static const char *const formats[] = {"onnx", "tg", "dot", "json", "c"};
+    int choice = choice_of(a, OPT_emit, formats, 5);
     *emit = has(a, OPT_emit) ? (Emit)choice : otherwise;
     return choice >= 0;
 }
@@ -122,7 +122,7 @@ static bool print_messages(void *argument)
 static bool (*const COMMAND_BODY[CMD_COUNT])(Run *) = {
     [CMD_OPTIMIZE] = optimize_command, [CMD_RUN] = run_command,       [CMD_VERIFY] = verify_command,
     [CMD_INSPECT] = inspect_command,   [CMD_REDUCE] = reduce_command,
-    [CMD_RULES] = rules_command,
+    [CMD_RULES] = rules_command,       [CMD_PLAN] = plan_command,     [CMD_BENCH] = bench_command,
 };
 
 /* What is asked for beside the command itself: help and its kin. */

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "backend_c/backend_c.h"
 #include "frontend/frontend.h"
 #include "ir/ir.h"
 #include "passes/passes.h"
@@ -69,6 +70,8 @@ bool verify_command(Run *run);
 bool inspect_command(Run *run);
 bool reduce_command(Run *run);
 bool rules_command(Run *run);
+bool plan_command(Run *run);
+bool bench_command(Run *run);
 
 /* --- shared by the commands (tgopt.c, shapes.c) ------------------------------------------------------- */
 
@@ -79,9 +82,23 @@ bool fix_input_shapes(Run *run, TgModel *model); /* --input-shape, --fix-dim */
 bool write_text(Tg *tg, const char *path, const TgText *text);
 double seconds_now(void);
 /* Writes the model in a format that is not ONNX. */
-typedef enum { EMIT_ONNX, EMIT_TG, EMIT_DOT, EMIT_JSON, EMIT_NONE } Emit;
+typedef enum { EMIT_ONNX, EMIT_TG, EMIT_DOT, EMIT_JSON, EMIT_C, EMIT_NONE } Emit;
 bool emit_of(const Arguments *a, Emit otherwise, Emit *emit);
 bool emit_model(Run *run, TgModel *model, Emit emit, const char *path);
+
+/* --- package.c: standalone C ------------------------------------------------------------------------------- */
+
+bool known_bounds(Run *run); /* --max-dim; false: usage, already said */
+TgPlan *plan_for_c(Run *run, TgModel *model, const TgBook *book, const TgArray *in); /* in: sizes that must fit; or NULL */
+TgModel *optimized_for_c(Run *run, const TgModel *source, TgBook **book);
+
+/* A package in a folder that passes, compiled. NULL: recorded, or said. */
+typedef struct Built Built;
+Built *package_build(Run *run, const TgModel *source, const TgArray *in);
+bool package_fits(const Built *b, const TgArray *in); /* its sizes are not larger than those that it was made for */
+bool package_run(Built *b, int64_t threads, const TgArray *in, TgArray *out);
+bool package_bench(Built *b, int64_t threads, int64_t runs);
+void package_drop(Built *b); /* NULL is fine */
 
 void watch_signals(const Tg *tg); /* signals.c; NULL, before tg_close: no longer */
 

@@ -81,6 +81,11 @@ static inline float tgk_vf_reduce_min(tgk_vf v)
     return _mm_cvtss_f32(_mm_min_ss(r, _mm_movehdup_ps(r)));
 }
 static inline tgk_vf tgk_vf_scale(tgk_vf x, tgk_vf n) { return _mm512_scalef_ps(x, n); }
+static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
+{
+    __m512i n = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), n));
+}
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     __m512 a[16], b[16];

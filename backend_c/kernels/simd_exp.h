@@ -1,20 +1,31 @@
 /* The exponential of a vector, on the operations of the ISA's simd header, which includes this file at its end.
  *
- * e^x = 2^n e^r, n the integer next to x / ln 2, |r| <= ln 2 / 2. ln 2 is split in two so that n times its head is exact.
- * e^r = 1 + r + r^2 q(r); q, of degree 4, was fitted here to the relative error on that interval (0.08 units of 2^-24).
+ * The same steps as tgk_expf of tgk_math.h, where they and the coefficients are explained: y = n ln 2 + r, n found by adding
+ * 1.5 2^23, which leaves n in the low bits; exp(r) - 1 = r + r^2 q(r). At most 1.1 ULP; 0 below -87.33, never a denormal.
  */
+static inline tgk_vf tgk_vf_exp_reduced(tgk_vf x, tgk_vf *shifted)
+{
+    const tgk_vf shift = tgk_vf_set1(0x1.8p23F);
+    tgk_vf t = tgk_vf_fma(x, tgk_vf_set1(0x1.715476p0F), shift), n = tgk_vf_sub(t, shift);
+    tgk_vf r = tgk_vf_fma(n, tgk_vf_set1(-0x1.62e4p-1F), x);
+    r = tgk_vf_fma(n, tgk_vf_set1(-0x1.7f7d1cp-20F), r);
+    tgk_vf z = tgk_vf_mul(r, r), high = tgk_vf_fma(tgk_vf_set1(0x1.122c86p-7F), r, tgk_vf_set1(0x1.55579ep-5F));
+    tgk_vf q = tgk_vf_fma(tgk_vf_set1(0x1.5554aap-3F), r, tgk_vf_set1(0x1.fffffep-2F));
+    q = tgk_vf_fma(tgk_vf_fma(tgk_vf_set1(0x1.6ab16cp-10F), z, high), z, q);
+    *shifted = t;
+    return tgk_vf_fma(z, q, r);
+}
+
 static inline tgk_vf tgk_vf_exp(tgk_vf x)
 {
-    const tgk_vf low = tgk_vf_set1(-87.33654f);
-    tgk_vf t = tgk_vf_min(tgk_vf_set1(88.8f), tgk_vf_max(low, x)); /* of a NaN: the NaN */
-    tgk_vf n = tgk_vf_round(tgk_vf_mul(t, tgk_vf_set1(0x1.715476p+0f)));
-    tgk_vf r = tgk_vf_fma(n, tgk_vf_set1(-0x1.62cp-1f), t);
-    r = tgk_vf_fma(n, tgk_vf_set1(-0.00027608682f), r);
-    tgk_vf q = tgk_vf_fma(tgk_vf_set1(0x1.6a2352p-10f), r, tgk_vf_set1(0x1.123a6cp-7f));
-    q = tgk_vf_fma(q, r, tgk_vf_set1(0x1.5558f4p-5f));
-    q = tgk_vf_fma(q, r, tgk_vf_set1(0x1.555490p-3f));
-    q = tgk_vf_fma(q, r, tgk_vf_set1(0x1.fffffcp-2f));
-    q = tgk_vf_fma(tgk_vf_mul(q, r), r, r);
-    tgk_vf y = tgk_vf_scale(tgk_vf_add(q, tgk_vf_set1(1)), n);
-    return tgk_vf_select(tgk_vf_lt(x, low), tgk_vf_zero(), y);
+    tgk_vf n, p = tgk_vf_add(tgk_vf_exp_reduced(x, &n), tgk_vf_set1(1));
+    tgk_vf y = tgk_vf_select(tgk_vf_lt(x, tgk_vf_set1(-0x1.5d589ep6F)), tgk_vf_zero(), tgk_vf_add_exponent(p, n));
+    return tgk_vf_select(tgk_vf_le(x, tgk_vf_set1(0x1.62e42ep6F)), y, tgk_vf_add(x, tgk_vf_set1(INFINITY)));
+}
+
+/* For x < 88 or NaN. */
+static inline tgk_vf tgk_vf_exp_below(tgk_vf x)
+{
+    tgk_vf n, e = tgk_vf_exp_reduced(x, &n), scale = tgk_vf_add_exponent(tgk_vf_set1(1), n);
+    return tgk_vf_select(tgk_vf_lt(x, tgk_vf_set1(-0x1.5d589ep6F)), tgk_vf_zero(), tgk_vf_fma(scale, e, scale));
 }

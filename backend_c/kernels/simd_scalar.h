@@ -18,7 +18,9 @@
  *   tgk_vm_and, _or, _not, _any, _first(n), _load_bool(p, n): lane i < n and p[i] != 0
  *   tgk_vf_select(m, a, b)            m ? a : b
  *   tgk_vf_scale(x, n)                x 2^n, n integral, -252 <= n <= 254
- *   tgk_vf_exp                        simd_exp.h: below 2 ULP; 0 below -87.33 (never a denormal), infinity above 88.72
+ *   tgk_vf_add_exponent(x, t)         x 2^n of a normal result; t = n + 1.5 2^23
+ *   tgk_vf_exp, tgk_vf_exp_below      simd_exp.h: 1.1 ULP; 0 below -87.33 (never a denormal), infinity above 88.72; of
+ *                                     x < 88 only, cheaper
  *   tgk_vf_transpose(v)               in place: v[i] lane j <-> v[j] lane i, TGK_LANES vectors
  *   tgk_prefetch(p), tgk_prefetch_l2(p)
  *
@@ -62,14 +64,14 @@ typedef struct {
 
 static inline tgk_vf tgk_vf_load(const float *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     memcpy(&r, p, sizeof r);
     return r;
 }
 static inline void tgk_vf_store(float *p, tgk_vf v) { memcpy(p, &v, sizeof v); }
 static inline tgk_vf tgk_vf_load_n(const float *p, int n)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, i < n ? p[i] : 0);
     return r;
 }
@@ -95,25 +97,25 @@ static inline float tgk_float_of_f16(uint16_t h)
 }
 static inline tgk_vf tgk_vf_load_f16(const uint16_t *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, tgk_float_of_f16(p[i]));
     return r;
 }
 static inline tgk_vf tgk_vf_load_bf16(const uint16_t *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, tgk_float_of_bits((uint32_t)p[i] << 16));
     return r;
 }
 static inline tgk_vf tgk_vf_load_i8(const int8_t *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, (float)p[i]);
     return r;
 }
 static inline tgk_vf tgk_vf_set1(float x)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, x);
     return r;
 }
@@ -140,7 +142,7 @@ TGK_BINARY(tgk_vm_or, tgk_vm, tgk_vm, a | b, TGK_AT(a, i) | TGK_AT(b, i))
 
 static inline tgk_vf tgk_vf_select(tgk_vm m, tgk_vf a, tgk_vf b)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_WHOLE(r, (tgk_vf)((m & (tgk_vm)a) | (~m & (tgk_vm)b)), TGK_AT(m, i) ? TGK_AT(a, i) : TGK_AT(b, i));
     return r;
 }
@@ -149,38 +151,38 @@ static inline tgk_vf tgk_vf_max(tgk_vf a, tgk_vf b) { return tgk_vf_select(tgk_v
 static inline tgk_vf tgk_vf_min(tgk_vf a, tgk_vf b) { return tgk_vf_select(tgk_vf_lt(a, b), a, b); }
 static inline tgk_vf tgk_vf_sqrt(tgk_vf a)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, sqrtf(TGK_AT(a, i)));
     return r;
 }
 static inline tgk_vf tgk_vf_abs(tgk_vf a)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, fabsf(TGK_AT(a, i)));
     return r;
 }
 static inline tgk_vf tgk_vf_round(tgk_vf a)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, rintf(TGK_AT(a, i)));
     return r;
 }
 static inline tgk_vm tgk_vm_not(tgk_vm a)
 {
-    tgk_vm r;
+    tgk_vm r = {0};
     TGK_WHOLE(r, ~a, ~TGK_AT(a, i));
     return r;
 }
 static inline int tgk_vm_any(tgk_vm m) { return (TGK_AT(m, 0) | TGK_AT(m, 1) | TGK_AT(m, 2) | TGK_AT(m, 3)) != 0; }
 static inline tgk_vm tgk_vm_first(int n)
 {
-    tgk_vm r;
+    tgk_vm r = {0};
     TGK_EACH(r, -(i < n));
     return r;
 }
 static inline tgk_vm tgk_vm_load_bool(const uint8_t *p, int n)
 {
-    tgk_vm r;
+    tgk_vm r = {0};
     TGK_EACH(r, -(i < n && p[i]));
     return r;
 }
@@ -206,10 +208,31 @@ static inline float tgk_scale1(float x, float n)
 }
 static inline tgk_vf tgk_vf_scale(tgk_vf x, tgk_vf n)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, tgk_scale1(TGK_AT(x, i), TGK_AT(n, i)));
     return r;
 }
+#if defined(__GNUC__)
+static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
+{
+    typedef uint32_t bits __attribute__((vector_size(16)));
+    return (tgk_vf)((bits)x + ((bits)t << 23));
+}
+#else
+static inline float tgk_add_exponent1(float x, float t)
+{
+    uint32_t bits, n;
+    memcpy(&bits, &x, sizeof bits);
+    memcpy(&n, &t, sizeof n);
+    return tgk_float_of_bits(bits + (n << 23));
+}
+static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
+{
+    tgk_vf r;
+    TGK_EACH(r, tgk_add_exponent1(TGK_AT(x, i), TGK_AT(t, i)));
+    return r;
+}
+#endif
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     for (int r = 0; r < 4; r++) {

@@ -2,7 +2,7 @@
  *
  *     bench_rows [TEXT]      only the rows whose name contains TEXT
  *
- * One thread. Each figure is the median of 21 runs; a run is as many calls on the same arrays as take about half a
+ * One thread. Each figure is the median (minimum) of 21 runs; a run is as many calls on the same arrays as take about half a
  * millisecond, so the arrays lie in the cache that holds them. The instruction sets take turns within each run of a row, so that they
  * share whatever the machine does meanwhile. GB/s counts each array once.
  */
@@ -97,7 +97,7 @@ int main(int argc, char **argv)
         x[i] = (float)(i * 7919LL % 10007) * 0x1p-10F - 5.0F;
         gate[i] = (float)(i * 104729LL % 9973) * 0x1p-11F - 2.0F;
     }
-    printf("%-24s %10s %10s %10s %8s %8s\n", "us per call", "scalar", "avx2", "avx512", "GB/s", "rival");
+    printf("%-24s %19s %19s %19s %8s %8s\n", "us per call", "scalar", "avx2", "avx512", "GB/s", "rival");
     for (size_t k = 0; k < sizeof CASES / sizeof *CASES; k++) {
         if (argc > 1 && !strstr(CASES[k].name, argv[1]))
             continue;
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < ISAS; i++) {
             qsort(us[i], RUNS, sizeof **us, ascending);
             best = present[i] && us[i][RUNS / 2] < best ? us[i][RUNS / 2] : best;
-            printf(" %10.3f", us[i][RUNS / 2]);
+            printf(" %8.3f (%8.3f)", us[i][RUNS / 2], us[i][0]);
         }
         double bytes = (double)(rows * cols) * (CASES[k].what == SILU_MUL ? 12 : 8);
         printf(" %8.1f %8.2f\n", bytes / best * 1e-3, CASES[k].rival);
