@@ -14,7 +14,7 @@ static const struct {
     TgOp op;
     const char *base, *operands, *results;
 } operator_files[] = {
-#define KERNEL(op, file, operands, results) {TG_##op, file, operands, results},
+#define KERNEL(op, file, operands, results) {TG_##op, #file, operands, results},
 #include "kernels.def"
 #undef KERNEL
     {TG_opaque, NULL, NULL, NULL},

@@ -16,7 +16,8 @@
 #include "simd_avx512.h"
 
 #include "gemm.inc"
-/* AT THE MERGE: #include "attention.inc" and "rows.inc" here, and their entries below instead of NULL. */
+#include "attention.inc"
+#include "rows.inc"
 
 #ifdef __clang__
 #pragma clang attribute pop
@@ -25,7 +26,8 @@
 #endif
 
 extern const tgk_isa tgk_isa_amx;
-const tgk_isa tgk_isa_amx = {"amx", tgk_run_linear, tgk_run_matmul, NULL, NULL, NULL, NULL, NULL, NULL};
+const tgk_isa tgk_isa_amx = {"amx", tgk_run_linear, tgk_run_matmul, tgk_run_attention,
+    tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary};
 
 #else
 

@@ -17,7 +17,7 @@
 #include "simd_avx512.h"
 
 #include "gemm.inc"
-/* AT THE MERGE: #include "attention.inc" here, and its entry below instead of NULL. */
+#include "attention.inc"
 #include "rows.inc"
 
 #ifdef __clang__
@@ -27,7 +27,7 @@
 #endif
 
 extern const tgk_isa tgk_isa_avx512;
-const tgk_isa tgk_isa_avx512 = {"avx512", tgk_run_linear, tgk_run_matmul, NULL,
+const tgk_isa tgk_isa_avx512 = {"avx512", tgk_run_linear, tgk_run_matmul, tgk_run_attention,
     tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary};
 
 #else

@@ -9,11 +9,11 @@
 #include "simd_neon.h"
 
 #include "gemm.inc"
-/* AT THE MERGE: #include "attention.inc" here, and its entry below instead of NULL. */
+#include "attention.inc"
 #include "rows.inc"
 
 extern const tgk_isa tgk_isa_neon;
-const tgk_isa tgk_isa_neon = {"neon", tgk_run_linear, tgk_run_matmul, NULL,
+const tgk_isa tgk_isa_neon = {"neon", tgk_run_linear, tgk_run_matmul, tgk_run_attention,
     tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary};
 
 #else

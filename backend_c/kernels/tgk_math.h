@@ -96,6 +96,12 @@ static inline float tgk_copysignf(float x, float s)
     return tgk_f32_of_bits((tgk_bits_f32(x) & 0x7fffffffU) | (tgk_bits_f32(s) & 0x80000000U));
 }
 
+/* x >= 0 with the sign of s. */
+static inline float tgk_signedf(float x, float s)
+{
+    return tgk_f32_of_bits(tgk_bits_f32(x) | (tgk_bits_f32(s) & 0x80000000U));
+}
+
 /* --- sign, order, rounding: exact -------------------------------------------------------------------------------------- */
 
 static inline float tgk_absf(float x) { return tgk_f32_of_bits(tgk_bits_f32(x) & 0x7fffffffU); }
@@ -181,13 +187,13 @@ static inline float tgk_expf(float x)
     return tgk_pickf(x <= 0x1.62e42ep6F, y, beyond);
 }
 
-/* exp(y) - 1 for -100 < y < 60, with relative precision; NaN stays. */
-static inline float tgk_expm1_coref(float y)
+/* 1 - exp(y) for -100 < y <= 0, with relative precision, never -0; NaN stays. */
+static inline float tgk_1_minus_expf(float y)
 {
     uint32_t n;
     float near0 = tgk_expm1_nearf(tgk_reducef(y, &n));
     float scale = tgk_f32_of_bits((n << 23) + 0x3f800000U);
-    return tgk_maddf(scale, near0, scale - 1.0F);
+    return tgk_maddf(-scale, near0, 1.0F - scale);
 }
 
 /* 1 / (1 + exp(-x)). 0 below -87.33, where it would be denormal. */
@@ -204,8 +210,8 @@ static inline float tgk_sigmoidf(float x)
 static inline float tgk_tanhf(float x)
 {
     float a = tgk_absf(x);
-    float e = tgk_expm1_coref(-2.0F * tgk_pickf(a > 10.0F, 10.0F, a));
-    return tgk_copysignf(e / (e + 2.0F), x);
+    float e = tgk_1_minus_expf(-2.0F * tgk_pickf(a > 10.0F, 10.0F, a));
+    return tgk_signedf(e / (2.0F - e), x);
 }
 
 /* erf(a) = 1 - exp(-a g(a)), g a polynomial of degree 7; from 3.9375 on the result is 1. The lowest coefficient has two
@@ -214,13 +220,12 @@ static inline float tgk_erff(float x)
 {
     float a = tgk_absf(x);
     a = tgk_pickf(a > 3.9375F, 3.9375F, a);
-    float z = a * a, g01 = tgk_maddf(0x1.45f298p-1F, a, -0x1.40efcap-26F);
-    float g23 = tgk_maddf(-0x1.3c9804p-6F, a, 0x1.a52120p-4F);
-    float g45 = tgk_maddf(0x1.4768e4p-10F, a, 0x1.b5d8a0p-13F);
-    float g67 = tgk_maddf(0x1.53deeep-15F, a, -0x1.8e42bcp-12F);
+    float z = a * a, g01 = tgk_maddf(-0x1.45f298p-1F, a, 0x1.40efcap-26F); /* all of -g */
+    float g23 = tgk_maddf(0x1.3c9804p-6F, a, -0x1.a52120p-4F);
+    float g45 = tgk_maddf(-0x1.4768e4p-10F, a, -0x1.b5d8a0p-13F);
+    float g67 = tgk_maddf(-0x1.53deeep-15F, a, 0x1.8e42bcp-12F);
     float g = tgk_maddf(tgk_maddf(g67, z, g45), z * z, tgk_maddf(g23, z, g01));
-    float y = tgk_maddf(-0x1.20dd76p+0F, a, -a * g);
-    return tgk_copysignf(tgk_expm1_coref(y), x);
+    return tgk_signedf(tgk_1_minus_expf(tgk_maddf(-0x1.20dd76p+0F, a, a * g)), x);
 }
 
 /* --- log, sin, cos, powers --------------------------------------------------------------------------------------------- */

@@ -135,7 +135,7 @@ typedef struct {
 
 static const Kernel kernels[] = {
 #define KERNEL(op, file, in, out) {TG_##op, #op, in, out, call_##op},
-#include "backend_c/kernels/kernels.def"
+#include "backend_c/kernels_array.def"
 #undef KERNEL
 };
 
@@ -234,6 +234,8 @@ static bool is_exact(TgOp op)
     }
 }
 
+static double tolerance = 2e-6; /* of float32 and float64 */
+
 static bool is_real(tgk_type t) { return tg_dtype_class((TgDtype)t) == TG_CLASS_F; }
 
 static bool same_number(const tgk_array *got, const tgk_array *want, int64_t i, TgDtype dtype)
@@ -246,8 +248,8 @@ static bool same_number(const tgk_array *got, const tgk_array *want, int64_t i, 
     }
     double x = tg_load_float((TgDtype)got->type, got->at, (size_t)i);
     double y = tg_load_float((TgDtype)want->type, want->at, (size_t)i);
-    double tolerance = dtype == TG_bf16 ? 1e-2 : dtype == TG_f16 ? 1e-3 : 2e-6;
-    return x == y || (x != x && y != y) || fabs(x - y) <= tolerance * (1 + fabs(y));
+    double allowed = dtype == TG_bf16 ? 1e-2 : dtype == TG_f16 ? 1e-3 : tolerance;
+    return x == y || (x != x && y != y) || fabs(x - y) <= allowed * (1 + fabs(y));
 }
 
 /* NULL where they are equal. */
