@@ -19,12 +19,20 @@ typedef struct {
     TG_VEC(TgName) names; /* of the table */
 } Loops;
 
+/* A variable and what it becomes; or, without a name, a store. */
+typedef struct {
+    const char *name, *text;
+    uint32_t operand;  /* a load: which; else UINT32_MAX */
+    bool repeats;      /* read once per row */
+} Line;
+
 typedef struct {
     Package *p;
     const TgGraph *g;
     const TgStep *s;
     TgMap made;           /* value to the text of its variable */
     TgMap loaded;         /* operand to whether it is read */
+    TG_VEC(Line) lines;
     TgText before, row, inner;
     uint32_t n_locals;
 } Loop;
@@ -65,6 +73,11 @@ static const char *at(Loop *l, uint32_t k)
     return inner == REPEATS ? F("p%u[0]", k) : inner == ADVANCES ? F("p%u[i]", k) : F("p%u[i * s%u]", k, k);
 }
 
+static void add_line(Loop *l, Line line)
+{
+    TG_PUSH(l->p->arena, &l->lines, line);
+}
+
 /* A variable x<k> with the element of operand k; what repeats along the row is read once per row. */
 static const char *load(Loop *l, uint32_t k)
 {
@@ -73,10 +86,8 @@ static const char *load(Loop *l, uint32_t k)
     if (tg_map_get(&l->loaded, k, NULL))
         return name;
     tg_map_put(&l->loaded, k, 1);
-    add_pointer(l, k, false);
-    bool repeats = inner_of(l->s, k) == REPEATS;
-    tg_text_format(repeats ? &l->row : &l->inner, "        %sconst %s %s = %s;\n", repeats ? "" : "    ",
-                   element_type(dtype), name, element_load(l->p, dtype, at(l, k)));
+    const char *text = F("const %s %s = %s;\n", element_type(dtype), name, element_load(l->p, dtype, at(l, k)));
+    add_line(l, (Line){name, text, k, inner_of(l->s, k) == REPEATS});
     return name;
 }
 
@@ -131,7 +142,7 @@ static bool add_node(Loop *l, const TgNodeInfo *n)
     if (!value)
         return false;
     const char *name = F("v%u", ++l->n_locals);
-    tg_text_format(&l->inner, "            const %s %s = %s;\n", element_type(to), name, value);
+    add_line(l, (Line){name, F("const %s %s = %s;\n", element_type(to), name, value), UINT32_MAX, false});
     tg_map_put(&l->made, n->out[0], (uint64_t)(uintptr_t)name);
     return true;
 }
@@ -143,10 +154,50 @@ static bool add_results(Loop *l)
         Element e;
         if (!find(l, l->s->out.at[i], &e))
             return false;
-        add_pointer(l, k, true);
-        tg_text_format(&l->inner, "            %s = %s;\n", at(l, k), element_store(l->p, e.dtype, e.text));
+        add_line(l, (Line){NULL, F("%s = %s;\n", at(l, k), element_store(l->p, e.dtype, e.text)), k, false});
     }
     return true;
+}
+
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static bool mentions(const char *text, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = strstr(text, name); at; at = strstr(at + 1, name))
+        if (!is_word(at[n]) && (at == text || !is_word(at[-1])))
+            return true;
+    return false;
+}
+
+/* Some operators do not read their operand (x^0): compilers warn of variables that nobody reads. */
+static void drop_unread(Loop *l)
+{
+    for (uint32_t i = l->lines.n; i-- > 0;) {
+        bool read = l->lines.at[i].name == NULL;
+        for (uint32_t k = i + 1; k < l->lines.n && !read; k++)
+            read = l->lines.at[k].text && mentions(l->lines.at[k].text, l->lines.at[i].name);
+        if (!read)
+            l->lines.at[i].text = NULL;
+    }
+}
+
+static void write_lines(Loop *l)
+{
+    for (uint32_t i = 0; i < l->lines.n; i++) {
+        const Line *line = &l->lines.at[i];
+        if (!line->text)
+            continue;
+        if (line->operand != UINT32_MAX)
+            add_pointer(l, line->operand, line->name == NULL);
+        if (line->repeats)
+            tg_text_format(&l->row, "        %s", line->text);
+        else
+            tg_text_format(&l->inner, "            %s", line->text);
+    }
 }
 
 static void add_summary(Loop *l, TgText *text)
@@ -173,6 +224,8 @@ static bool write_loop(Loop *l, TgText *body)
                              "no loop computes it for this element type");
     if (!add_results(l))
         return tg_report(p->tg, TG_E_no_plan, "an elementwise step", "its result is made elsewhere");
+    drop_unread(l);
+    write_lines(l);
     tg_text_add(body, "(const tgk_loop *l, int64_t row, int64_t rows, int64_t col, int64_t cols)\n{\n");
     bool has_columns = strstr(l->row.at, "col") != NULL;
     if (!has_columns)
