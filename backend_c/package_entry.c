@@ -139,6 +139,24 @@ static bool plain_dim(const TgDim d)
     return tg_dim_known(d, NULL) || tg_dim_is_symbol(d);
 }
 
+/* What operators demand of sizes: known from the inputs alone, or left to the steps. */
+static void put_equal_checks(Writer *w, Used *used, TgText *checks)
+{
+    const TgPlan *plan = w->plan;
+    for (uint32_t i = 0; i + 1 < plan->equal.n; i += 2) {
+        TgDim a = plan->equal.at[i], b = plan->equal.at[i + 1];
+        if (a == b || !package_dim_of_inputs(w, a) || !package_dim_of_inputs(w, b))
+            continue;
+        tg_dim_symbols(a, note_symbol, used);
+        tg_dim_symbols(b, note_symbol, used);
+        tg_text_add(checks, "    if (");
+        emit_dim(&w->p, a, checks);
+        tg_text_add(checks, " != ");
+        emit_dim(&w->p, b, checks);
+        tg_text_add(checks, ")\n        return TGK_BAD_SIZE;\n");
+    }
+}
+
 /* Sizes of inputs that are computed from others (past + sequence) may not be less than nothing. */
 static void put_derived_checks(Writer *w, TgText *out)
 {
@@ -156,6 +174,7 @@ static void put_derived_checks(Writer *w, TgText *out)
             tg_text_add(&checks, " < 0)\n        return TGK_BAD_SIZE;\n");
         }
     }
+    put_equal_checks(w, &used, &checks);
     put_locals(&used, out);
     tg_text_add(out, checks.n ? checks.at : "");
 }
