@@ -112,7 +112,7 @@ tgk_status tgk_Pad(const tgk_ctx *c, tgk_Pad_args *a)
                      : strcmp(a->mode, "reflect") == 0 ? PAD_REFLECT
                      : strcmp(a->mode, "wrap") == 0    ? PAD_WRAP
                                                        : PAD_CONSTANT,
-             .x = x, .z = &a->out[0], .block = 1, .size = tgk_size(x->type),
+             .x = x, .z = &a->out[0], .block = 1, .size = tgk_bytes_of(x->type),
              .constant = value->at ? (const char *)value->at : zero};
     tgk_status status = pad_sizes(a, p.before, dim);
     if (status == TGK_OK && value->at && tgk_elements(value) != 1)

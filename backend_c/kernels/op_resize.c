@@ -353,7 +353,7 @@ tgk_status tgk_Resize(const tgk_ctx *c, tgk_Resize_args *a)
     if (tgk_elements(r.x) == 0)
         return TGK_BAD_SIZE; /* nothing to take elements from */
     if (r.n_resized == 0) {
-        memcpy(a->out[0].at, r.x->at, (size_t)tgk_elements(r.x) * tgk_size(r.x->type));
+        memcpy(a->out[0].at, r.x->at, (size_t)tgk_elements(r.x) * tgk_bytes_of(r.x->type));
         return TGK_OK;
     }
     r.last = r.resized[r.n_resized - 1];

@@ -92,7 +92,7 @@ static tgk_status begin(Scatter *s, const char *reduction, const tgk_array *x, c
         return TGK_BAD_SIZE;
     s->how = (Combine)how;
     s->f = combiner_of(x->type);
-    s->size = tgk_size(x->type);
+    s->size = tgk_bytes_of(x->type);
     s->to = (char *)out->at;
     s->from = (const char *)updates->at;
     if (s->how != COMBINE_NONE && !s->f)

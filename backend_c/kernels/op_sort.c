@@ -153,7 +153,7 @@ tgk_status tgk_TopK(const tgk_ctx *c, tgk_TopK_args *a)
     if (status != TGK_OK || (!a->out[0].at && !a->out[1].at))
         return status;
     const int64_t lines = n == 0 ? 0 : tgk_elements(x) / n;
-    Heap h = {.type = x->type, .size = tgk_size(x->type), .step = step, .flip = a->largest ? 0 : UINT64_MAX};
+    Heap h = {.type = x->type, .size = tgk_bytes_of(x->type), .step = step, .flip = a->largest ? 0 : UINT64_MAX};
     for (int64_t line = 0; line < lines; line++) {
         const int64_t from = line / step * step * n + line % step, to = line / step * step * k + line % step;
         h.line = (const char *)x->at + (size_t)from * h.size;
@@ -315,7 +315,7 @@ tgk_status tgk_Unique(const tgk_ctx *c, tgk_Unique_args *a)
     }
     if (!a->out[0].at || a->out[0].room < count)
         return TGK_BAD_SIZE;
-    Items items = {x->type, tgk_size(x->type), tgk_count(dim, 0, axis), dim[axis], tgk_count(dim, axis + 1, rank),
+    Items items = {x->type, tgk_bytes_of(x->type), tgk_count(dim, 0, axis), dim[axis], tgk_count(dim, axis + 1, rank),
                    (char *)x->at};
     Items own = items;
     own.at = (char *)a->out[0].at;
