@@ -104,7 +104,7 @@ static void write_number(FILE *f, size_t size, uint64_t x)
 }
 
 /* Must be what the table says of it, and no larger than its largest sizes. */
-static int read_array(FILE *f, const tgk_io *io, array *a)
+static int read_array(FILE *f, const tgk_io_info *io, array *a)
 {
     uint64_t type, rank, n;
     if (!read_number(f, 4, &type) || !read_number(f, 4, &rank) || type != (uint64_t)io->type || rank != (uint64_t)io->rank)
@@ -178,7 +178,7 @@ static int bind_inputs(test *t)
     memset(&t->inputs, 0, sizeof t->inputs);
     for (int32_t i = 0; i < t->n_in; i++)
         set_pointer(&t->inputs, tgk_input_table[i].at, t->in[i].at);
-    for (const tgk_size *s = tgk_size_table; s->name; s++)
+    for (const tgk_size_info *s = tgk_size_table; s->name; s++)
         memcpy((unsigned char *)&t->inputs + s->at, &t->in[s->input].dim[s->axis], sizeof(int64_t));
     for (int32_t i = 0; i < t->n_in; i++) {
         int64_t dim[MOST_RANK] = {0};
@@ -195,7 +195,7 @@ static void make_outputs(test *t)
 {
     memset(&t->outputs, 0, sizeof t->outputs);
     for (int32_t i = 0; i < t->n_out; i++) {
-        const tgk_io *io = &tgk_output_table[i];
+        const tgk_io_info *io = &tgk_output_table[i];
         int64_t count = 1;
         for (int32_t k = 0; k < io->rank; k++)
             count *= io->most[k];
@@ -212,7 +212,7 @@ static int run(test *t)
     if (status != TGK_OK)
         return complain("run", tgk_status_str(status));
     for (int32_t i = 0; i < t->n_out; i++) {
-        const tgk_io *io = &tgk_output_table[i];
+        const tgk_io_info *io = &tgk_output_table[i];
         array *a = &t->out[i];
         if (io->rank)
             memcpy(a->dim, (const unsigned char *)&t->outputs + io->dim_at, (size_t)io->rank * sizeof *a->dim);
@@ -281,7 +281,7 @@ static double tolerance(int32_t type, double y)
 }
 
 /* Prints the largest errors; returns how many elements are wrong. */
-static int64_t compare(const tgk_io *io, const array *got, const array *want)
+static int64_t compare(const tgk_io_info *io, const array *got, const array *want)
 {
     if (memcmp(got->dim, want->dim, (size_t)want->rank * sizeof *want->dim) != 0) {
         printf("%s: other sizes than expected\n", io->name);
@@ -305,6 +305,61 @@ static int64_t compare(const tgk_io *io, const array *got, const array *want)
     return wrong;
 }
 
+#ifdef TGK_HAS_STATE
+
+/* Positions [0, n) of a cache, from or to an array without gaps. */
+static void move_cache(unsigned char *state, int64_t capacity, unsigned char *plain, const array *a, const tgk_io_info *io, int64_t n, int out)
+{
+    int64_t outer = 1, inner = io->element;
+    for (int32_t k = 0; k < io->axis; k++)
+        outer *= a->dim[k];
+    for (int32_t k = io->axis + 1; k < io->rank; k++)
+        inner *= a->dim[k];
+    for (int64_t i = 0; i < outer; i++) {
+        unsigned char *x = state + i * capacity * inner, *y = plain + i * n * inner;
+        memcpy(out ? y : x, out ? x : y, (size_t)(n * inner));
+    }
+}
+
+/* One step from a state that holds the caches of the stored inputs must give the stored outputs too. */
+static int64_t run_state(test *t)
+{
+    tgk_state state;
+    unsigned char *block;
+    int64_t wrong = 0, past = 0, present = 0;
+    for (int32_t i = 0; i < t->n_in; i++)
+        if (tgk_input_table[i].state >= 0)
+            past = t->in[i].dim[tgk_input_table[i].axis];
+    for (int32_t i = 0; i < t->n_out; i++)
+        if (tgk_output_table[i].state >= 0)
+            present = t->want[i].dim[tgk_output_table[i].axis];
+    const size_t bytes = tgk_state_size(present < TGK_MAX_POSITIONS ? present + 1 : present);
+    tgk_status status = tgk_reset(&state, aligned_memory(bytes, &block), bytes);
+    state.past = past;
+    for (int32_t i = 0; status == TGK_OK && i < t->n_in; i++) {
+        const tgk_io_info *io = &tgk_input_table[i];
+        if (io->state >= 0)
+            move_cache((unsigned char *)tgk_state_at(&state, io->state), state.capacity, t->in[i].at, &t->in[i], io, past, 0);
+    }
+    if (status == TGK_OK)
+        status = tgk_step(&t->ctx, &t->inputs, &t->outputs, &state, t->arena, TGK_ARENA_BYTES);
+    if (status != TGK_OK || state.past != present) {
+        free(block);
+        return complain("step", tgk_status_str(status));
+    }
+    for (int32_t i = 0; i < t->n_out; i++) {
+        const tgk_io_info *io = &tgk_output_table[i];
+        if (io->state >= 0)
+            move_cache((unsigned char *)tgk_state_at(&state, io->state), state.capacity, t->out[i].at, &t->want[i], io, present, 1);
+        wrong += compare(io, &t->out[i], &t->want[i]);
+    }
+    puts(wrong ? "with a state: different" : "with a state: equal");
+    free(block);
+    return wrong;
+}
+
+#endif
+
 static int run_golden(test *t)
 {
     int64_t wrong = 0;
@@ -312,6 +367,10 @@ static int run_golden(test *t)
         return EXIT_BAD;
     for (int32_t i = 0; i < t->n_out; i++)
         wrong += compare(&tgk_output_table[i], &t->out[i], &t->want[i]);
+#ifdef TGK_HAS_STATE
+    if (!wrong)
+        wrong += run_state(t);
+#endif
     puts(wrong ? "different" : "equal");
     return wrong ? EXIT_DIFFERENT : 0;
 }
@@ -347,7 +406,7 @@ static int by_size(const void *a, const void *b)
 static int set_sizes(test *t)
 {
     memset(&t->inputs, 0, sizeof t->inputs);
-    for (const tgk_size *s = tgk_size_table; s->name; s++) {
+    for (const tgk_size_info *s = tgk_size_table; s->name; s++) {
         int64_t n = s->most;
         for (int k = 0; k < t->o.n_size; k++) {
             const size_t length = strlen(s->name);
@@ -389,7 +448,7 @@ static int make_inputs(test *t)
     if (set_sizes(t))
         return EXIT_BAD;
     for (int32_t i = 0; i < t->n_in; i++) {
-        const tgk_io *io = &tgk_input_table[i];
+        const tgk_io_info *io = &tgk_input_table[i];
         array *a = &t->in[i];
         const tgk_status status = tgk_input_dims(&t->inputs, i, a->dim);
         if (status != TGK_OK)
