@@ -7,12 +7,12 @@
 
 /* --- files --------------------------------------------------------------------------------------------------------- */
 
-TgName file_in(const Writer *w, const char *suffix)
+TgName package_file_in(const Writer *w, const char *suffix)
 {
     return tg_name_format(w->p.tg, "%s/%s%s", w->options->folder, w->p.name, suffix);
 }
 
-bool write_plain(Writer *w, const char *path, const char *bytes, size_t n)
+bool package_write_plain(Writer *w, const char *path, const char *bytes, size_t n)
 {
     TgOutput *out = tg_output_open(w->p.tg, path);
     if (!out)
@@ -72,10 +72,10 @@ static uint64_t hash_of(Writer *w)
 static bool representable(Writer *w)
 {
     for (uint32_t i = 0; i < w->plan->inputs.n; i++)
-        if (most_elements(w->plan, input_type(w, i)) < 0)
+        if (package_most_elements(w->plan, package_input_type(w, i)) < 0)
             return tg_report(w->p.tg, TG_E_unbounded, "input", w->p.input[i]);
     for (uint32_t i = 0; i < w->plan->outputs.n; i++)
-        if (most_elements(w->plan, output_type(w, i)) < 0)
+        if (package_most_elements(w->plan, package_output_type(w, i)) < 0)
             return tg_report(w->p.tg, TG_E_unbounded, "output", w->p.output[i]);
     return true;
 }
@@ -83,25 +83,65 @@ static bool representable(Writer *w)
 static bool write_all(Writer *w)
 {
     const TgcOptions *o = w->options;
-    if (!place_weights(w))
+    if (!package_place_weights(w))
         return false;
     w->hash = hash_of(w);
-    bool ok = write_header(w) && write_model(w) && write_kernels(w) && write_weights(w);
-    ok = ok && write_template(w, "load.h") && write_template(w, "load.c") && write_template(w, "test.c");
-    ok = ok && (!o->tests || write_golden(w));
-    return ok && write_build(w);
+    bool ok = package_write_header(w) && package_write_model(w) && package_write_kernels(w) && package_write_weights(w);
+    ok = ok && package_write_template(w, "load.h") && package_write_template(w, "load.c") && package_write_template(w, "test.c");
+    ok = ok && (!o->tests || package_write_golden(w));
+    return ok && package_write_build(w);
 }
 
-bool tgc_emit(const TgPlan *plan, const TgcOptions *options, TgcReport *report)
+static bool has_symbol(const TgPlan *plan, TgDim symbol)
 {
-    Tg *tg = plan->source->tg;
+    for (uint32_t i = 0; i < plan->symbols.n; i++)
+        if (plan->symbols.at[i].symbol == symbol)
+            return true;
+    return false;
+}
+
+/* Sizes that nobody named are called after the input where they show. */
+static void name_sizes(Tg *tg, const TgPlan *given, TgPlan *plan)
+{
+    for (uint32_t i = 0; i < plan->symbols.n; i++) {
+        TgPlanSymbol *s = &plan->symbols.at[i];
+        TgName input = s->input != UINT32_MAX ? tg_value(given->graph, given->inputs.at[s->input])->name : NULL;
+        if (!s->name && input)
+            s->name = tg_name_format(tg, "%s_%d", input, s->axis);
+    }
+}
+
+/* The plan, with the rooms of caches among its symbols: fields of the frame like the others, set by the entries. */
+static TgPlan *with_rooms(TgArena *arena, const TgPlan *given)
+{
+    TgPlan *plan = tg_copy(arena, given, sizeof *given);
+    uint32_t n = plan->symbols.n;
+    plan->symbols.at = TG_NEW_N(arena, TgPlanSymbol, n + given->buffers.n + 1);
+    plan->symbols.cap = n + given->buffers.n + 1;
+    if (n)
+        memcpy(plan->symbols.at, given->symbols.at, n * sizeof *given->symbols.at);
+    for (uint32_t i = 1; i < given->buffers.n; i++) {
+        TgDim room = given->buffers.at[i].capacity;
+        if (!room || has_symbol(plan, room))
+            continue;
+        TgPlanSymbol s = {room, tg_name(given->source->tg, "room"), INT32_MAX, UINT32_MAX, -1};
+        TG_PUSH(arena, &plan->symbols, s);
+    }
+    name_sizes(given->source->tg, given, plan);
+    return plan;
+}
+
+bool tgc_emit(const TgPlan *given, const TgcOptions *options, TgcReport *report)
+{
+    Tg *tg = given->source->tg;
     TgArena *arena = tg_arena_new(tg);
+    const TgPlan *plan = with_rooms(arena, given);
     Writer w = {.p = {.tg = tg, .plan = plan, .arena = arena}, .plan = plan, .options = options, .report = report,
                 .arena = arena};
     *report = (TgcReport){0};
     w.p.name = prefix_of(&w);
     report->name = tg_name(tg, w.p.name);
-    writer_begin(&w);
+    package_begin(&w);
     bool ok = make_folder(tg, options->folder) && representable(&w) && write_all(&w);
     tg_arena_free(arena);
     return ok;

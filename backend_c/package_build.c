@@ -7,7 +7,7 @@
 
 static bool has_threads(void)
 {
-    return builtin_source("pthreads.c") != NULL;
+    return package_builtin_source("pthreads.c") != NULL;
 }
 
 /* Text with @N for the name, @U for the name in capitals. */
@@ -52,7 +52,7 @@ static bool write_makefile(Writer *w, const Files *files)
                  "check: @N_test ## compare with the stored outputs\n\t./@N_test\n\n"
                  "bench: @N_test ## time at the largest sizes\n\t./@N_test --bench\n\n"
                  "clean:\n\trm -f *.o @N.a @N_test\n\n.PHONY: all check bench clean\n", &out);
-    return write_plain(w, tg_name_format(w->p.tg, "%s/Makefile", w->options->folder), out.at, out.n);
+    return package_write_plain(w, tg_name_format(w->p.tg, "%s/Makefile", w->options->folder), out.at, out.n);
 }
 
 static bool write_cmake(Writer *w, const Files *files)
@@ -74,7 +74,7 @@ static bool write_cmake(Writer *w, const Files *files)
                      "  target_compile_definitions(@N_test PRIVATE @U_TEST_PTHREADS)\nendif()\n", &out);
     put_named(w, "enable_testing()\nadd_test(NAME @N COMMAND @N_test --weights @N.weights --golden @N_golden.bin\n"
                  "  WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})\n", &out);
-    return write_plain(w, tg_name_format(w->p.tg, "%s/CMakeLists.txt", w->options->folder), out.at, out.n);
+    return package_write_plain(w, tg_name_format(w->p.tg, "%s/CMakeLists.txt", w->options->folder), out.at, out.n);
 }
 
 /* --- README.md -------------------------------------------------------------------------------------------------------- */
@@ -143,12 +143,12 @@ static bool write_readme(Writer *w)
     put_example(w, &out);
     put_sizes(w, &out);
     put_named(w, build_text, &out);
-    return write_plain(w, tg_name_format(w->p.tg, "%s/README.md", w->options->folder), out.at, out.n);
+    return package_write_plain(w, tg_name_format(w->p.tg, "%s/README.md", w->options->folder), out.at, out.n);
 }
 
-bool write_build(Writer *w)
+bool package_write_build(Writer *w)
 {
     Files files = {0};
-    list_sources(w, &files);
+    package_list_sources(w, &files);
     return write_makefile(w, &files) && write_cmake(w, &files) && write_readme(w);
 }

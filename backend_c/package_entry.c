@@ -146,7 +146,7 @@ static void put_derived_checks(Writer *w, TgText *out)
     TgText checks;
     tg_text_init(&checks, w->arena);
     for (uint32_t i = 0; i < w->plan->inputs.n; i++) {
-        const TgType *type = input_type(w, i);
+        const TgType *type = package_input_type(w, i);
         for (int32_t k = 0; k < type->rank; k++) {
             if (plain_dim(type->dim[k]))
                 continue;
@@ -181,7 +181,7 @@ static void put_input_dims(Writer *w, TgText *out)
 {
     Used used = used_none(w);
     for (uint32_t i = 0; i < w->plan->inputs.n; i++)
-        note_type(&used, input_type(w, i));
+        note_type(&used, package_input_type(w, i));
     tg_text_add(out, "tgk_status tgk_input_dims(const tgk_inputs *in, int32_t index, int64_t dim[8])\n{\n"
                      "    if (!in || !dim)\n        return TGK_BAD_POINTER;\n"
                      "    tgk_frame frame, *f = &frame;\n    memset(f, 0, sizeof *f);\n"
@@ -190,7 +190,7 @@ static void put_input_dims(Writer *w, TgText *out)
     put_locals(&used, out);
     tg_text_add(out, "    switch (index) {\n");
     for (uint32_t i = 0; i < w->plan->inputs.n; i++) {
-        const TgType *type = input_type(w, i);
+        const TgType *type = package_input_type(w, i);
         tg_text_format(out, "    case %u:\n", i);
         for (int32_t k = 0; k < type->rank; k++) {
             tg_text_format(out, "        dim[%d] = ", k);
@@ -217,7 +217,7 @@ static void put_span(const Writer *w, const char *at, const TgType *type, bool k
 static bool type_of_inputs(const Writer *w, const TgType *type)
 {
     for (int32_t k = 0; k < type->rank; k++)
-        if (!dim_of_inputs(w, type->dim[k]))
+        if (!package_dim_of_inputs(w, type->dim[k]))
             return false;
     return true;
 }
@@ -230,16 +230,16 @@ static void put_arrays(Writer *w, bool state, TgText *out)
     tg_text_init(&spans, w->arena);
     uint32_t n_in = 0, n = 1;
     for (uint32_t i = 0; i < w->plan->inputs.n; i++) {
-        if (state && state_of_input(w, i) >= 0)
+        if (state && package_state_of_input(w, i) >= 0)
             continue;
         n_in++;
-        note_type(&used, input_type(w, i));
-        put_span(w, tg_name_format(w->p.tg, "in->%s", w->p.input[i]), input_type(w, i), true, &spans);
+        note_type(&used, package_input_type(w, i));
+        put_span(w, tg_name_format(w->p.tg, "in->%s", w->p.input[i]), package_input_type(w, i), true, &spans);
     }
     for (uint32_t i = 0; i < w->plan->outputs.n; i++) {
-        const TgType *type = output_type(w, i);
+        const TgType *type = package_output_type(w, i);
         bool known = type_of_inputs(w, type);
-        if (state && state_of_output(w, i) >= 0)
+        if (state && package_state_of_output(w, i) >= 0)
             continue;
         n++;
         if (known)
@@ -264,7 +264,7 @@ static void put_capacities(Writer *w, const char *step_value, TgText *out)
         TgDim symbol = w->plan->symbols.at[i].symbol, length = NULL;
         for (uint32_t k = 0; k < w->plan->states.n && !length; k++) {
             const TgState *s = &w->plan->states.at[k];
-            const TgBuffer *past = buffer_of_input(w, s->input), *present = buffer_of_output(w, s->output);
+            const TgBuffer *past = package_buffer_of_input(w, s->input), *present = package_buffer_of_output(w, s->output);
             if (present && present->capacity == symbol)
                 length = tg_dim_add(w->p.tg, s->past, s->grow);
             else if (past && past->capacity == symbol)
@@ -310,7 +310,7 @@ static void put_finish(Writer *w, TgText *out)
     TgText body;
     tg_text_init(&body, w->arena);
     for (uint32_t i = 0; i < w->plan->outputs.n; i++) {
-        const TgType *type = output_type(w, i);
+        const TgType *type = package_output_type(w, i);
         note_type(&used, type);
         for (int32_t k = 0; k < type->rank; k++) {
             tg_text_format(&body, "    out->%s[%d] = ", w->dim_field[i], k);
@@ -342,11 +342,11 @@ static void put_run(Writer *w, TgText *out)
 static int64_t position_bytes(const Writer *w, uint32_t k)
 {
     const TgState *s = &w->plan->states.at[k];
-    const TgType *type = input_type(w, s->input);
+    const TgType *type = package_input_type(w, s->input);
     int64_t n = emit_bytes(type->dtype);
     for (int32_t a = 0; a < type->rank; a++)
         if (a != s->axis)
-            n *= most_of(w->plan, type->dim[a]);
+            n *= package_most_of(w->plan, type->dim[a]);
     return n;
 }
 
@@ -431,14 +431,14 @@ static void put_state(Writer *w, TgText *out)
 
 static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
 {
-    const TgType *type = output ? output_type(w, i) : input_type(w, i);
+    const TgType *type = output ? package_output_type(w, i) : package_input_type(w, i);
     TgName name = output ? w->plan->source->outputs.at[i].name : tg_value(w->plan->graph, w->plan->inputs.at[i])->name;
     tg_text_add(out, "    {");
-    put_literal(out, name ? name : "");
-    int32_t state = w->past ? (output ? state_of_output(w, i) : state_of_input(w, i)) : -1;
+    package_put_literal(out, name ? name : "");
+    int32_t state = w->past ? (output ? package_state_of_output(w, i) : package_state_of_input(w, i)) : -1;
     tg_text_format(out, ", %d, %d, %d, %u, {", (int)type->dtype, type->rank, state, emit_bytes(type->dtype));
     for (int32_t k = 0; k < type->rank; k++)
-        tg_text_format(out, "%s%" PRId64, k ? ", " : "", most_of(w->plan, type->dim[k]));
+        tg_text_format(out, "%s%" PRId64, k ? ", " : "", package_most_of(w->plan, type->dim[k]));
     tg_text_add(out, type->rank ? "}" : "0}");
     const char *kind = output ? "outputs" : "inputs", *field = output ? w->p.output[i] : w->p.input[i];
     tg_text_format(out, ", offsetof(tgk_%s, %s), ", kind, field);
@@ -464,7 +464,7 @@ static void put_tables(Writer *w, TgText *out)
         if (!w->size_field[i])
             continue;
         tg_text_add(out, "    {");
-        put_literal(out, tg_dim_text(w->p.tg, s->symbol));
+        package_put_literal(out, tg_dim_text(w->p.tg, s->symbol));
         tg_text_format(out, ", %" PRId64 ", %u, %d, offsetof(tgk_inputs, %s)},\n", s->most, s->input, s->axis,
                        w->size_field[i]);
     }
@@ -492,7 +492,7 @@ static void put_use(Writer *w, TgText *out)
                 "#endif\n}\n\n");
 }
 
-void put_entry(Writer *w, TgText *out)
+void package_put_entry(Writer *w, TgText *out)
 {
     tg_text_add(out, "\n");
     tg_text_add(out, helpers_text);

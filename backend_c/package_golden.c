@@ -123,10 +123,10 @@ bool tgc_read_arrays(Tg *tg, const char *path, uint32_t n_out, TgArray *out)
 static bool fits(const Writer *w, const TgArray *in)
 {
     for (uint32_t i = 0; i < w->plan->inputs.n; i++) {
-        const TgType *type = input_type(w, i);
+        const TgType *type = package_input_type(w, i);
         for (int32_t k = 0; k < type->rank; k++) {
             int64_t known;
-            if (in[i].dim[k] > most_of(w->plan, type->dim[k]))
+            if (in[i].dim[k] > package_most_of(w->plan, type->dim[k]))
                 return false;
             if (tg_dim_known(type->dim[k], &known) && known != in[i].dim[k])
                 return false;
@@ -155,7 +155,7 @@ static bool try_seed(Writer *w, uint64_t seed, TgArray *in, TgArray *out)
     return false;
 }
 
-bool write_golden(Writer *w)
+bool package_write_golden(Writer *w)
 {
     Tg *tg = w->p.tg;
     uint32_t n_in = w->plan->inputs.n, n_out = w->plan->outputs.n, before = tg_diag_count(tg);
@@ -170,7 +170,7 @@ bool write_golden(Writer *w)
         w->report->why_not = "no inputs were found that the evaluator takes, or it would take too long";
         return true;
     }
-    TgName path = file_in(w, "_golden.bin");
+    TgName path = package_file_in(w, "_golden.bin");
     bool ok = tgc_write_arrays(tg, path, n_in, in, n_out, out);
     for (uint32_t i = 0; i < n_in + n_out; i++) {
         const TgArray *a = i < n_in ? &in[i] : &out[i - n_in];

@@ -42,7 +42,7 @@ static const char context_text[] =
     "    const unsigned char *weights; /**< private */\n"
     "    const void *loops;         /**< private */\n"
     "} tgk_ctx;\n\n"
-    "/** Checks the weights (tgk.weights: mapped, in flash, or read; 64-byte aligned; they must stay) and chooses the best\n"
+    "/** Checks the weights (their file: mapped, in flash, or read; 64-byte aligned; they must stay) and chooses the best\n"
     " *  instruction set of this machine. Costs microseconds: nothing is copied. */\n"
     "tgk_status tgk_init(tgk_ctx *c, const void *weights, size_t bytes);\n\n"
     "/** Another instruction set, after tgk_init: \"scalar\", \"avx2\", \"avx512\", \"amx\" or \"neon\". */\n"
@@ -103,7 +103,7 @@ static void put_doc(const Writer *w, TgText *out, TgName name, const TgType *typ
     tg_text_add(out, " /**< ");
     package_comment(out, name ? name : "", 100);
     tg_text_add(out, ": ");
-    put_comment_type(w, type, out);
+    package_put_type(w, type, out);
     tg_text_format(out, "%s */\n", more);
 }
 
@@ -112,10 +112,10 @@ static void put_inputs(Writer *w, TgText *out)
     const TgPlan *plan = w->plan;
     tg_text_add(out, "/** What goes in. Arrays are only read. */\ntypedef struct tgk_inputs {\n");
     for (uint32_t i = 0; i < plan->inputs.n; i++) {
-        const TgType *type = input_type(w, i);
+        const TgType *type = package_input_type(w, i);
         tg_text_format(out, "    const %s *%s;", emit_type(type->dtype), w->p.input[i]);
         put_doc(w, out, tg_value(plan->graph, plan->inputs.at[i])->name, type,
-                state_of_input(w, i) >= 0 && w->past ? "; a cache" : "");
+                package_state_of_input(w, i) >= 0 && w->past ? "; a cache" : "");
     }
     uint32_t fields = plan->inputs.n;
     for (uint32_t i = 0; i < plan->symbols.n; i++) {
@@ -136,10 +136,10 @@ static void put_outputs(Writer *w, TgText *out)
     tg_text_add(out, "/** What comes out: the caller's arrays, and the sizes of what was written there. */\n"
                      "typedef struct tgk_outputs {\n");
     for (uint32_t i = 0; i < plan->outputs.n; i++) {
-        const TgType *type = output_type(w, i);
+        const TgType *type = package_output_type(w, i);
         tg_text_format(out, "    %s *%s;", emit_type(type->dtype), w->p.output[i]);
         put_doc(w, out, plan->source->outputs.at[i].name, type,
-                state_of_output(w, i) >= 0 && w->past ? "; a cache" : "");
+                package_state_of_output(w, i) >= 0 && w->past ? "; a cache" : "");
         if (type->rank)
             tg_text_format(out, "    int64_t %s[%d];\n", w->dim_field[i], type->rank);
     }
@@ -158,10 +158,10 @@ static void put_counts(Writer *w, TgText *out)
                            plan->symbols.at[i].most);
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         tg_text_format(out, "#define TGK_INPUT_%s %" PRId64 " /**< elements of the largest */\n", w->input_macro[i],
-                       most_elements(plan, input_type(w, i)));
+                       package_most_elements(plan, package_input_type(w, i)));
     for (uint32_t i = 0; i < plan->outputs.n; i++)
         tg_text_format(out, "#define TGK_OUTPUT_%s %" PRId64 "\n", w->output_macro[i],
-                       most_elements(plan, output_type(w, i)));
+                       package_most_elements(plan, package_output_type(w, i)));
     if (w->past)
         tg_text_format(out, "#define TGK_MAX_POSITIONS INT64_C(%" PRId64 ") /**< of a state */\n", w->most_past);
 }
@@ -170,7 +170,7 @@ static void put_macros(Writer *w, TgText *out)
 {
     tg_text_format(out, "#define TGK_NAME \"%s\"\n", w->p.name);
     tg_text_add(out, "#define TGK_ABI 1 /**< of this interface */\n#define TGK_GENERATOR ");
-    put_literal(out, w->options->version ? w->options->version : "tgopt");
+    package_put_literal(out, w->options->version ? w->options->version : "tgopt");
     tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
                    w->hash);
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", w->plan->arena_bytes ? w->plan->arena_bytes : (uint64_t)TG_PLAN_ALIGN);
@@ -186,7 +186,7 @@ static void put_embedded(TgText *out)
     tg_text_add(out, "/** The weights, for tgk_init. */\nextern const unsigned char tgk_weights[];\n\n");
 }
 
-bool write_header(Writer *w)
+bool package_write_header(Writer *w)
 {
     TgText out;
     tg_text_init(&out, w->arena);
@@ -208,5 +208,5 @@ bool write_header(Writer *w)
     if (w->options->embed_weights)
         put_embedded(&out);
     tg_text_add(&out, "#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
-    return write_source(w, ".h", &out);
+    return package_write_source(w, ".h", &out);
 }

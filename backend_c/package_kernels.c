@@ -33,7 +33,7 @@ int32_t tgc_panel(int64_t rows, int64_t depth, int64_t cols)
     return tgk_best_panel(rows, depth, cols);
 }
 
-const BuiltinSource *builtin_source(const char *name)
+const BuiltinSource *package_builtin_source(const char *name)
 {
     for (const BuiltinSource *s = builtin_kernels; s->name; s++)
         if (strcmp(s->name, name) == 0)
@@ -55,7 +55,7 @@ static void add_once(Writer *w, Files *files, const char *name)
         TG_PUSH(w->arena, files, tg_name(w->p.tg, name));
 }
 
-void kernel_bases(const Writer *w, Files *bases)
+void package_kernel_bases(const Writer *w, Files *bases)
 {
     for (size_t i = 0; operator_files[i].base; i++)
         if (w->p.operators && w->p.operators[operator_files[i].op])
@@ -80,18 +80,30 @@ static size_t line_length(const char *at, const char *end)
     return newline ? (size_t)(newline - at) + 1 : (size_t)(end - at);
 }
 
+/* A header, and the source of the same name that defines what it declares. */
+static void add_header(Writer *w, Files *files, TgName header)
+{
+    size_t n = strlen(header);
+    add_once(w, files, header);
+    if (n < 2 || strcmp(header + n - 2, ".h") != 0)
+        return;
+    TgName source = tg_name_format(w->p.tg, "%.*s.c", (int)(n - 2), header);
+    if (package_builtin_source(source))
+        add_once(w, files, source);
+}
+
 /* `file` and all that it includes, each once. */
 static void add_with_includes(Writer *w, Files *files, const char *file)
 {
     uint32_t next = files->n;
     add_once(w, files, file);
     for (; next < files->n; next++) {
-        const BuiltinSource *s = builtin_source(files->at[next]);
+        const BuiltinSource *s = package_builtin_source(files->at[next]);
         for (const char *at = s ? s->text : NULL; s && at < s->text + s->n;) {
             size_t n = line_length(at, s->text + s->n);
             TgName included = include_of(w->p.tg, at, n);
-            if (included && builtin_source(included))
-                add_once(w, files, included);
+            if (included && package_builtin_source(included))
+                add_header(w, files, included);
             at += n;
         }
     }
@@ -103,13 +115,13 @@ enum { INSTRUCTION_SETS = sizeof instruction_sets / sizeof *instruction_sets };
 static void needed_files(Writer *w, Files *files)
 {
     Files bases = {0};
-    kernel_bases(w, &bases);
+    package_kernel_bases(w, &bases);
     add_with_includes(w, files, "isa.c");
-    if (builtin_source("pthreads.c"))
+    if (package_builtin_source("pthreads.c"))
         add_with_includes(w, files, "pthreads.c");
     for (int i = 0; i < INSTRUCTION_SETS; i++) {
         TgName file = tg_name_format(w->p.tg, "isa_%s.c", instruction_sets[i]);
-        if (builtin_source(file))
+        if (package_builtin_source(file))
             add_with_includes(w, files, file);
     }
     if (w->p.uses_loop)
@@ -160,13 +172,14 @@ static void put_loops(const Writer *w, const char *file, TgText *out)
                         "#include \"loops.h\"\n", set);
 }
 
+enum { SHARED_PARTS = 2 };
 static const char marks[2][24] = {"/* in NAME.h: */", "/* end of NAME.h */"};
 
 /* One line as it goes into the package. */
 static void put_line(const Writer *w, const char *line, size_t n, TgText *out)
 {
     TgName file = include_of(w->p.tg, line, n);
-    bool ours = file && (builtin_source(file) || strcmp(file, "loops.h") == 0 || strcmp(file, "model.h") == 0);
+    bool ours = file && (package_builtin_source(file) || strcmp(file, "loops.h") == 0 || strcmp(file, "model.h") == 0);
     if (ours)
         tg_text_format(out, "#include \"%s\"\n", name_in_package(w, file));
     else
@@ -182,21 +195,25 @@ static void put_lines(const Writer *w, const char *text, size_t size, TgText *ou
     }
 }
 
-/* tgk.h without what NAME.h defines. */
-static bool put_shared_header(const Writer *w, const BuiltinSource *s, TgText *out)
+/* tgk.h without what NAME.h defines: the parts between the marks give way to one #include of it. */
+static void put_shared_header(const Writer *w, const BuiltinSource *s, TgText *out)
 {
-    const char *from = strstr(s->text, marks[0]), *to = from ? strstr(from, marks[1]) : NULL;
-    TG_CHECK(w->p.tg, to);
-    to += strlen(marks[1]);
-    put_lines(w, s->text, (size_t)(from - s->text), out);
-    tg_text_format(out, "#include \"%s.h\"\n", w->p.name);
-    put_lines(w, to, (size_t)(s->text + s->n - to), out);
-    return true;
+    const char *at = s->text, *end = s->text + s->n;
+    for (int part = 0; part < SHARED_PARTS; part++) {
+        const char *from = strstr(at, marks[0]), *to = from ? strstr(from, marks[1]) : NULL;
+        TG_CHECK(w->p.tg, to);
+        put_lines(w, at, (size_t)(from - at), out);
+        if (part == 0)
+            tg_text_format(out, "#include \"%s.h\"\n", w->p.name);
+        at = to + strlen(marks[1]);
+        at += strspn(at, "\n");
+    }
+    put_lines(w, at, (size_t)(end - at), out);
 }
 
 static bool write_kernel(Writer *w, const char *file)
 {
-    const BuiltinSource *s = builtin_source(file);
+    const BuiltinSource *s = package_builtin_source(file);
     TgText out;
     tg_text_init(&out, w->arena);
     if (strcmp(file, "tgk.h") == 0) {
@@ -213,34 +230,34 @@ static bool write_kernel(Writer *w, const char *file)
         put_lines(w, s->text, s->n, &out);
     }
     TgName path = tg_name_format(w->p.tg, "%s/%s", w->options->folder, name_in_package(w, file));
-    return write_plain(w, path, out.n ? out.at : "", out.n);
+    return package_write_plain(w, path, out.n ? out.at : "", out.n);
 }
 
-bool write_source(Writer *w, const char *suffix, const TgText *text)
+bool package_write_source(Writer *w, const char *suffix, const TgText *text)
 {
     TgText out;
     tg_text_init(&out, w->arena);
     put_lines(w, text->at, text->n, &out);
-    return write_plain(w, file_in(w, suffix), out.at, out.n);
+    return package_write_plain(w, package_file_in(w, suffix), out.at, out.n);
 }
 
-bool write_template(Writer *w, const char *file)
+bool package_write_template(Writer *w, const char *file)
 {
-    TG_CHECK(w->p.tg, builtin_source(file));
+    TG_CHECK(w->p.tg, package_builtin_source(file));
     return write_kernel(w, file);
 }
 
-bool write_kernels(Writer *w)
+bool package_write_kernels(Writer *w)
 {
     Files files = {0};
     needed_files(w, &files);
     for (uint32_t i = 0; i < files.n; i++)
-        if (builtin_source(files.at[i]) && !write_kernel(w, files.at[i]))
+        if (package_builtin_source(files.at[i]) && !write_kernel(w, files.at[i]))
             return false;
     return true;
 }
 
-void list_sources(Writer *w, Files *list)
+void package_list_sources(Writer *w, Files *list)
 {
     Files files = {0};
     needed_files(w, &files);
@@ -249,7 +266,7 @@ void list_sources(Writer *w, Files *list)
         TG_PUSH(w->arena, list, tg_name_format(w->p.tg, "%s_weights.c", w->p.name));
     for (uint32_t i = 0; i < files.n; i++) {
         size_t n = strlen(files.at[i]);
-        if (builtin_source(files.at[i]) && n > 2 && strcmp(files.at[i] + n - 2, ".c") == 0)
+        if (package_builtin_source(files.at[i]) && n > 2 && strcmp(files.at[i] + n - 2, ".c") == 0)
             TG_PUSH(w->arena, list, name_in_package(w, files.at[i]));
     }
 }

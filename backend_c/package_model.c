@@ -14,7 +14,7 @@ static bool write_loops(Writer *w)
     tg_text_format(&out, "/* The elementwise loops of %s; every instruction set compiles them for itself. */\n", w->title);
     if (!emit_loops(&w->p, &out))
         return false;
-    return !w->p.n_loops || write_source(w, "_loops.h", &out);
+    return !w->p.n_loops || package_write_source(w, "_loops.h", &out);
 }
 
 static void put_includes(const Writer *w, TgText *out)
@@ -25,13 +25,13 @@ static void put_includes(const Writer *w, TgText *out)
     if (w->p.uses_copy)
         tg_text_add(out, "#include \"copy.h\"\n");
     Files bases = {0};
-    kernel_bases(w, &bases);
+    package_kernel_bases(w, &bases);
     for (uint32_t i = 0; i < bases.n; i++)
         tg_text_format(out, "#include \"%s.h\"\n", bases.at[i]);
     tg_text_add(out, "\n");
 }
 
-bool write_model(Writer *w)
+bool package_write_model(Writer *w)
 {
     TgText out, steps;
     tg_text_init(&out, w->arena);
@@ -41,6 +41,6 @@ bool write_model(Writer *w)
     tg_text_format(&out, "/* %s: one call per step, in tgk_steps; then what callers reach, see tgk_run. */\n", w->title);
     put_includes(w, &out);
     tg_text_add_n(&out, steps.at, steps.n);
-    put_entry(w, &out);
-    return write_source(w, ".c", &out);
+    package_put_entry(w, &out);
+    return package_write_source(w, ".c", &out);
 }

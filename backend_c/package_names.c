@@ -84,11 +84,11 @@ static void find_state(Writer *w)
         w->past = plan->states.at[0].past;
         w->grow = plan->states.at[0].grow;
         w->past_field = w->size_field[i];
-        w->most_past = plan->symbols.at[i].most + most_of(plan, w->grow);
+        w->most_past = plan->symbols.at[i].most + package_most_of(plan, w->grow);
     }
 }
 
-void writer_begin(Writer *w)
+void package_begin(Writer *w)
 {
     package_names(&w->p);
     w->upper = capitals(w, w->p.name);
@@ -115,17 +115,17 @@ static bool at_most(void *user, TgDim symbol, int64_t *n)
     return false;
 }
 
-int64_t most_of(const TgPlan *plan, TgDim d)
+int64_t package_most_of(const TgPlan *plan, TgDim d)
 {
     int64_t n;
     return tg_dim_eval(d, at_most, (void *)plan, &n) ? n : -1;
 }
 
-int64_t most_elements(const TgPlan *plan, const TgType *type)
+int64_t package_most_elements(const TgPlan *plan, const TgType *type)
 {
     int64_t n = 1;
     for (int32_t k = 0; k < type->rank; k++) {
-        int64_t size = most_of(plan, type->dim[k]);
+        int64_t size = package_most_of(plan, type->dim[k]);
         if (size < 0 || __builtin_mul_overflow(n, size, &n))
             return -1;
     }
@@ -146,19 +146,19 @@ static void is_of_input(void *user, TgDim symbol)
     k->known &= found;
 }
 
-bool dim_of_inputs(const Writer *w, TgDim d)
+bool package_dim_of_inputs(const Writer *w, TgDim d)
 {
     Known k = {w, true};
     tg_dim_symbols(d, is_of_input, &k);
     return k.known;
 }
 
-const TgType *input_type(const Writer *w, uint32_t i)
+const TgType *package_input_type(const Writer *w, uint32_t i)
 {
     return tg_type_of(w->plan->graph, w->plan->inputs.at[i]);
 }
 
-const TgType *output_type(const Writer *w, uint32_t i)
+const TgType *package_output_type(const Writer *w, uint32_t i)
 {
     return tg_type_of(w->plan->graph, w->plan->outputs.at[i]);
 }
@@ -171,17 +171,17 @@ static const TgBuffer *find_buffer(const Writer *w, TgBufferKind kind, uint32_t 
     return NULL;
 }
 
-const TgBuffer *buffer_of_input(const Writer *w, uint32_t i)
+const TgBuffer *package_buffer_of_input(const Writer *w, uint32_t i)
 {
     return find_buffer(w, TG_BUFFER_INPUT, i);
 }
 
-const TgBuffer *buffer_of_output(const Writer *w, uint32_t i)
+const TgBuffer *package_buffer_of_output(const Writer *w, uint32_t i)
 {
     return find_buffer(w, TG_BUFFER_OUTPUT, i);
 }
 
-int32_t state_of_input(const Writer *w, uint32_t i)
+int32_t package_state_of_input(const Writer *w, uint32_t i)
 {
     for (uint32_t k = 0; k < w->plan->states.n; k++)
         if (w->plan->states.at[k].input == i)
@@ -189,7 +189,7 @@ int32_t state_of_input(const Writer *w, uint32_t i)
     return -1;
 }
 
-int32_t state_of_output(const Writer *w, uint32_t i)
+int32_t package_state_of_output(const Writer *w, uint32_t i)
 {
     for (uint32_t k = 0; k < w->plan->states.n; k++)
         if (w->plan->states.at[k].output == i)
@@ -200,7 +200,7 @@ int32_t state_of_output(const Writer *w, uint32_t i)
 /* --- text --------------------------------------------------------------------------------------------------------- */
 
 /* The shared prefix inside a foreign name would be renamed: one of its letters becomes an escape. */
-void put_literal(TgText *out, const char *text)
+void package_put_literal(TgText *out, const char *text)
 {
     TgText plain;
     TgMark mark = tg_mark(tg_scratch(tg_arena_context(out->arena)));
@@ -218,7 +218,7 @@ void put_literal(TgText *out, const char *text)
     tg_release(tg_scratch(tg_arena_context(out->arena)), mark);
 }
 
-void put_comment_type(const Writer *w, const TgType *type, TgText *out)
+void package_put_type(const Writer *w, const TgType *type, TgText *out)
 {
     package_comment(out, tg_type_text(w->p.tg, type), 200);
 }

@@ -41,7 +41,7 @@ static uint64_t table_end(uint32_t n)
     return aligned(WEIGHTS_HEAD + (uint64_t)n * WEIGHTS_ROW);
 }
 
-bool place_weights(Writer *w)
+bool package_place_weights(Writer *w)
 {
     uint32_t n = w->plan->weights.n;
     uint64_t *at = TG_NEW_N(w->arena, uint64_t, n + 1), end = 0;
@@ -379,10 +379,10 @@ static bool put_text(Writer *w, TgOutput *out, const char *text)
     return tg_output_write(out, renamed.at, renamed.n);
 }
 
-bool write_weights(Writer *w)
+bool package_write_weights(Writer *w)
 {
     bool text = w->options->embed_weights;
-    TgOutput *out = tg_output_open(w->p.tg, file_in(w, text ? "_weights.c" : ".weights"));
+    TgOutput *out = tg_output_open(w->p.tg, package_file_in(w, text ? "_weights.c" : ".weights"));
     if (!out)
         return false;
     Sink s = {.w = w, .out = out, .text = text, .ok = true};

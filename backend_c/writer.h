@@ -28,36 +28,36 @@ enum { WEIGHTS_HEAD = 64, WEIGHTS_ROW = 24, WEIGHTS_PAD = 64, WEIGHTS_VERSION = 
 
 /* --- package_names.c: what is called how ---------------------------------------------------------------------------- */
 
-void writer_begin(Writer *w);
-int64_t most_of(const TgPlan *plan, TgDim d);                 /* with every size at its maximum; -1: cannot be said */
-int64_t most_elements(const TgPlan *plan, const TgType *type);
-bool dim_of_inputs(const Writer *w, TgDim d);                 /* mentions only sizes of inputs */
-const TgType *input_type(const Writer *w, uint32_t i);
-const TgType *output_type(const Writer *w, uint32_t i);
-const TgBuffer *buffer_of_input(const Writer *w, uint32_t i); /* NULL: nobody reads it */
-const TgBuffer *buffer_of_output(const Writer *w, uint32_t i);
-int32_t state_of_input(const Writer *w, uint32_t i);          /* number of its cache; -1: none */
-int32_t state_of_output(const Writer *w, uint32_t i);
-void put_literal(TgText *out, const char *text);               /* a C literal; no part of it is renamed */
-void put_comment_type(const Writer *w, const TgType *type, TgText *out); /* "f32[batch, 768]", safe in a comment */
+void package_begin(Writer *w);
+int64_t package_most_of(const TgPlan *plan, TgDim d);                 /* with every size at its maximum; -1: cannot be said */
+int64_t package_most_elements(const TgPlan *plan, const TgType *type);
+bool package_dim_of_inputs(const Writer *w, TgDim d);                 /* mentions only sizes of inputs */
+const TgType *package_input_type(const Writer *w, uint32_t i);
+const TgType *package_output_type(const Writer *w, uint32_t i);
+const TgBuffer *package_buffer_of_input(const Writer *w, uint32_t i); /* NULL: nobody reads it */
+const TgBuffer *package_buffer_of_output(const Writer *w, uint32_t i);
+int32_t package_state_of_input(const Writer *w, uint32_t i);          /* number of its cache; -1: none */
+int32_t package_state_of_output(const Writer *w, uint32_t i);
+void package_put_literal(TgText *out, const char *text);               /* a C literal; no part of it is renamed */
+void package_put_type(const Writer *w, const TgType *type, TgText *out); /* "f32[batch, 768]", safe in a comment */
 
 /* --- files ------------------------------------------------------------------------------------------------------------ */
 
-TgName file_in(const Writer *w, const char *suffix);          /* FOLDER/NAME<suffix> */
-bool write_plain(Writer *w, const char *path, const char *bytes, size_t n);
-bool write_source(Writer *w, const char *suffix, const TgText *text); /* renamed; NAME<suffix> */
-bool write_template(Writer *w, const char *file);             /* of backend_c/package; NAME_<file> */
+TgName package_file_in(const Writer *w, const char *suffix);          /* FOLDER/NAME<suffix> */
+bool package_write_plain(Writer *w, const char *path, const char *bytes, size_t n);
+bool package_write_source(Writer *w, const char *suffix, const TgText *text); /* renamed; NAME<suffix> */
+bool package_write_template(Writer *w, const char *file);             /* of backend_c/package; NAME_<file> */
 
-bool write_header(Writer *w);     /* package_header.c: NAME.h */
-bool write_model(Writer *w);      /* package_model.c: NAME.c and NAME_loops.h */
-void put_entry(Writer *w, TgText *out); /* package_entry.c: checks, NAME_init, NAME_run, NAME_step, tables */
-bool place_weights(Writer *w);    /* package_weights.c: sets p.weight_at */
-bool write_weights(Writer *w);
-bool write_golden(Writer *w);     /* package_golden.c */
-bool write_kernels(Writer *w);    /* package_kernels.c: those that the steps call, and what they include */
-bool write_build(Writer *w);      /* package_build.c: Makefile, CMakeLists.txt, README.md */
+bool package_write_header(Writer *w);     /* package_header.c: NAME.h */
+bool package_write_model(Writer *w);      /* package_model.c: NAME.c and NAME_loops.h */
+void package_put_entry(Writer *w, TgText *out); /* package_entry.c: checks, NAME_init, NAME_run, NAME_step, tables */
+bool package_place_weights(Writer *w);    /* package_weights.c: sets p.weight_at */
+bool package_write_weights(Writer *w);
+bool package_write_golden(Writer *w);     /* package_golden.c */
+bool package_write_kernels(Writer *w);    /* package_kernels.c: those that the steps call, and what they include */
+bool package_write_build(Writer *w);      /* package_build.c: Makefile, CMakeLists.txt, README.md */
 /* Sources of the package by their names, for the build files; kernels last. */
 typedef TG_VEC(const char *) Files;
-void list_sources(Writer *w, Files *files);
+void package_list_sources(Writer *w, Files *files);
 
 #endif

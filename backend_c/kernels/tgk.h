@@ -1,7 +1,7 @@
 /* What the kernels of a package share: element types, arrays, the context of a call, status.
  *
  * A package copies the kernels that it needs and renames the prefix tgk_ to its own, so that two packages may be linked
- * into one program. No kernel allocates, keeps a global, recurses or prints; a kernel's stack is bounded by
+ * into one program; what stands between the marks "in NAME.h" is in the interface of a package. No kernel allocates, keeps a global, recurses or prints; a kernel's stack is bounded by
  * TGK_STACK_BYTES. Results do not depend on the number of threads: work is cut into tasks by sizes alone.
  */
 #ifndef TGK_H
@@ -23,12 +23,15 @@ typedef enum {
     TGK_F8E5M2FNUZ = 20, TGK_U4 = 21, TGK_I4 = 22, TGK_F4E2M1 = 23, TGK_F8E8M0 = 24, TGK_U2 = 25, TGK_I2 = 26
 } tgk_type;
 
+/* in NAME.h: */
 typedef enum {
     TGK_OK,
     TGK_BAD_INDEX,  /* an index in the data lies outside */
     TGK_BAD_SIZE,   /* sizes in the data do not fit, or exceed what was planned */
     TGK_BAD_VALUE   /* a value in the data is not allowed */
 } tgk_status;
+
+/* end of NAME.h */
 
 /* A contiguous array; outputs whose sizes depend on data: the kernel sets dim, `room` elements are there. */
 typedef struct {
@@ -39,6 +42,7 @@ typedef struct {
     int64_t room;
 } tgk_array;
 
+/* in NAME.h: */
 struct tgk_isa;
 
 /* The context of a call. parallel_for runs task(arg, i) for every i in [0, n), in any order, on any threads, and returns when
@@ -48,6 +52,8 @@ typedef struct tgk_ctx {
     void (*parallel_for)(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n);
     void *pool;
 } tgk_ctx;
+
+/* end of NAME.h */
 
 static inline void tgk_for(const tgk_ctx *c, void (*task)(void *arg, int64_t i), void *arg, int64_t n)
 {

@@ -523,6 +523,17 @@ static int work(test *t)
     return t->o.data ? run_data(t) : run_golden(t);
 }
 
+#ifdef TGK_TEST_PTHREADS
+static int start_pool(test *t, unsigned char **block)
+{
+    const size_t bytes = tgk_pool_bytes(t->o.threads);
+    t->ctx.pool = tgk_pool_start(aligned_memory(bytes, block), bytes, t->o.threads);
+    if (t->ctx.pool)
+        t->ctx.parallel_for = tgk_pool_for;
+    return t->ctx.pool != NULL;
+}
+#endif
+
 int main(int argc, char **argv)
 {
     static test t;
@@ -534,14 +545,15 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     int code = prepare(&t);
 #ifdef TGK_TEST_PTHREADS
-    tgk_pool pool;
-    const int pooled = !code && t.o.threads > 1 && tgk_pool_start(&pool, &t.ctx, t.o.threads) == 0;
+    unsigned char *pool_block = NULL;
+    const int pooled = !code && t.o.threads > 1 && start_pool(&t, &pool_block);
 #endif
     if (!code)
         code = work(&t);
 #ifdef TGK_TEST_PTHREADS
     if (pooled)
-        tgk_pool_stop(&pool);
+        tgk_pool_stop((tgk_pool *)t.ctx.pool);
+    free(pool_block);
 #endif
     release(t.in, t.n_in);
     release(t.out, t.n_out);
