@@ -86,7 +86,7 @@ static bool write_all(Writer *w)
     if (!package_place_weights(w))
         return false;
     w->hash = hash_of(w);
-    bool ok = package_write_header(w) && package_write_model(w) && package_write_kernels(w) && package_write_weights(w);
+    bool ok = package_write_header(w) && package_write_model(w) && package_write_loops(w) && package_write_kernels(w) && package_write_weights(w);
     ok = ok && package_write_template(w, "load.h") && package_write_template(w, "load.c") && package_write_template(w, "test.c");
     ok = ok && (!o->tests || package_write_golden(w));
     return ok && package_write_build(w);

@@ -15,9 +15,9 @@ static const char helpers_text[] =
     "    const void *at;\n"
     "    int64_t count;    /* elements */\n"
     "    uint32_t element; /* bytes of one */\n"
-    "} tgk_span;\n\n"
+    "} tgk_entry_span;\n\n"
     "/* Those from n_in on are written: they may overlap nothing else. */\n"
-    "static tgk_status tgk_check(const tgk_span *s, int32_t n_in, int32_t n)\n"
+    "static tgk_status tgk_entry_check(const tgk_entry_span *s, int32_t n_in, int32_t n)\n"
     "{\n"
     "    for (int32_t i = 0; i < n; i++) {\n"
     "        if (!s[i].at && s[i].count)\n"
@@ -35,17 +35,17 @@ static const char helpers_text[] =
     "    }\n"
     "    return TGK_OK;\n"
     "}\n\n"
-    "static unsigned char *tgk_bytes(const void *at) { return (unsigned char *)(uintptr_t)at; }\n\n";
+    "static unsigned char *tgk_entry_bytes(const void *at) { return (unsigned char *)(uintptr_t)at; }\n\n";
 
 static const char init_text[] =
     "/* --- context -------------------------------------------------------------------------------------------------- */\n\n"
-    "static uint32_t tgk_word(const unsigned char *at)\n"
+    "static uint32_t tgk_entry_word(const unsigned char *at)\n"
     "{\n"
     "    uint32_t word;\n"
     "    memcpy(&word, at, sizeof word);\n"
     "    return word;\n"
     "}\n\n"
-    "static uint64_t tgk_long(const unsigned char *at)\n"
+    "static uint64_t tgk_entry_long(const unsigned char *at)\n"
     "{\n"
     "    uint64_t word;\n"
     "    memcpy(&word, at, sizeof word);\n"
@@ -61,11 +61,11 @@ static const char init_text[] =
     "        return TGK_BAD_POINTER;\n"
     "    if ((uintptr_t)at % 64)\n"
     "        return TGK_BAD_ALIGNMENT;\n"
-    "    if (bytes < TGK_WEIGHTS_BYTES || memcmp(at, \"TGTENSOR\", 8) != 0 || tgk_word(at + 8) != UINT32_C(0x01020304) ||\n"
-    "        tgk_word(at + 12) != 1 || tgk_long(at + 16) != TGK_MODEL_HASH || tgk_long(at + 24) != TGK_WEIGHTS_BYTES)\n"
+    "    if (bytes < TGK_WEIGHTS_BYTES || memcmp(at, \"TGTENSOR\", 8) != 0 || tgk_entry_word(at + 8) != UINT32_C(0x01020304) ||\n"
+    "        tgk_entry_word(at + 12) != 1 || tgk_entry_long(at + 16) != TGK_MODEL_HASH || tgk_entry_long(at + 24) != TGK_WEIGHTS_BYTES)\n"
     "        return TGK_BAD_WEIGHTS;\n"
-    "    c->weights = at + tgk_long(at + 40);\n"
-    "    tgk_use(c, tgk_isa_best());\n"
+    "    c->weights = at + tgk_entry_long(at + 40);\n"
+    "    tgk_entry_use(c, tgk_isa_best());\n"
     "    return TGK_OK;\n"
     "}\n\n"
     "tgk_status tgk_set_isa(tgk_ctx *c, const char *name)\n"
@@ -75,7 +75,7 @@ static const char init_text[] =
     "    const tgk_isa *isa = tgk_isa_named(name);\n"
     "    if (!isa)\n"
     "        return TGK_BAD_ISA;\n"
-    "    tgk_use(c, isa);\n"
+    "    tgk_entry_use(c, isa);\n"
     "    return TGK_OK;\n"
     "}\n\n"
     "const char *tgk_isa_name(const tgk_ctx *c) { return c && c->isa ? c->isa->name : \"none\"; }\n\n"
@@ -162,7 +162,7 @@ static void put_derived_checks(Writer *w, TgText *out)
 
 static void put_sizes(Writer *w, TgText *out)
 {
-    tg_text_add(out, "static tgk_status tgk_sizes(const tgk_inputs *in, tgk_frame *f)\n{\n");
+    tg_text_add(out, "static tgk_status tgk_entry_sizes(const tgk_inputs *in, tgk_frame *f)\n{\n");
     bool any = false;
     for (uint32_t i = 0; i < w->plan->symbols.n; i++) {
         if (!w->size_field[i])
@@ -185,7 +185,7 @@ static void put_input_dims(Writer *w, TgText *out)
     tg_text_add(out, "tgk_status tgk_input_dims(const tgk_inputs *in, int32_t index, int64_t dim[8])\n{\n"
                      "    if (!in || !dim)\n        return TGK_BAD_POINTER;\n"
                      "    tgk_frame frame, *f = &frame;\n    memset(f, 0, sizeof *f);\n"
-                     "    const tgk_status status = tgk_sizes(in, f);\n"
+                     "    const tgk_status status = tgk_entry_sizes(in, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
     put_locals(&used, out);
     tg_text_add(out, "    switch (index) {\n");
@@ -222,7 +222,7 @@ static bool type_of_inputs(const Writer *w, const TgType *type)
     return true;
 }
 
-/* tgk_arrays: checks arrays and the arena. With a state, caches are its own: they are not looked at. */
+/* tgk_entry_arrays: checks arrays and the arena. With a state, caches are its own: they are not looked at. */
 static void put_arrays(Writer *w, bool state, TgText *out)
 {
     Used used = used_none(w);
@@ -246,13 +246,13 @@ static void put_arrays(Writer *w, bool state, TgText *out)
             note_type(&used, type);
         put_span(w, tg_name_format(w->p.tg, "out->%s", w->p.output[i]), type, known, &spans);
     }
-    tg_text_format(out, "static tgk_status tgk_arrays%s(const tgk_inputs *in, const tgk_outputs *out, const tgk_frame *f)\n{\n",
+    tg_text_format(out, "static tgk_status tgk_entry_arrays%s(const tgk_inputs *in, const tgk_outputs *out, const tgk_frame *f)\n{\n",
                    state ? "_of_step" : "");
     put_locals(&used, out);
-    tg_text_add(out, "    const tgk_span span[] = {\n");
+    tg_text_add(out, "    const tgk_entry_span span[] = {\n");
     tg_text_add(out, spans.n ? spans.at : "");
     tg_text_add(out, "        {f->arena, (int64_t)TGK_ARENA_BYTES, 1}};\n    (void)in;\n    (void)out;\n");
-    tg_text_format(out, "    return tgk_check(span, %u, %u);\n}\n\n", n_in, n_in + n);
+    tg_text_format(out, "    return tgk_entry_check(span, %u, %u);\n}\n\n", n_in, n_in + n);
 }
 
 /* --- entries ---------------------------------------------------------------------------------------------------------- */
@@ -288,20 +288,20 @@ static void put_capacities(Writer *w, const char *step_value, TgText *out)
 
 static void put_begin(Writer *w, TgText *out)
 {
-    tg_text_add(out, "static tgk_status tgk_begin(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena,\n"
+    tg_text_add(out, "static tgk_status tgk_entry_begin(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena,\n"
                      "                            size_t arena_bytes, tgk_frame *f)\n{\n"
                      "    memset(f, 0, sizeof *f);\n"
                      "    if (!c || !c->weights || !c->isa || !in || !out || !arena)\n        return TGK_BAD_POINTER;\n"
                      "    if ((uintptr_t)arena % 64)\n        return TGK_BAD_ALIGNMENT;\n"
                      "    if (arena_bytes < TGK_ARENA_BYTES)\n        return TGK_BAD_ROOM;\n"
-                     "    f->ctx = c;\n    f->weights = tgk_bytes(c->weights);\n    f->arena = arena;\n");
+                     "    f->ctx = c;\n    f->weights = tgk_entry_bytes(c->weights);\n    f->arena = arena;\n");
     if (w->p.n_loops)
         tg_text_add(out, "    f->loop = c->loops;\n");
     for (uint32_t i = 0; i < w->plan->inputs.n; i++)
-        tg_text_format(out, "    f->in_%s = tgk_bytes(in->%s);\n", w->p.input[i], w->p.input[i]);
+        tg_text_format(out, "    f->in_%s = tgk_entry_bytes(in->%s);\n", w->p.input[i], w->p.input[i]);
     for (uint32_t i = 0; i < w->plan->outputs.n; i++)
-        tg_text_format(out, "    f->out_%s = tgk_bytes(out->%s);\n", w->p.output[i], w->p.output[i]);
-    tg_text_add(out, "    return tgk_sizes(in, f);\n}\n\n");
+        tg_text_format(out, "    f->out_%s = tgk_entry_bytes(out->%s);\n", w->p.output[i], w->p.output[i]);
+    tg_text_add(out, "    return tgk_entry_sizes(in, f);\n}\n\n");
 }
 
 static void put_finish(Writer *w, TgText *out)
@@ -318,7 +318,7 @@ static void put_finish(Writer *w, TgText *out)
             tg_text_add(&body, ";\n");
         }
     }
-    tg_text_add(out, "static void tgk_finish(const tgk_frame *f, tgk_outputs *out)\n{\n");
+    tg_text_add(out, "static void tgk_entry_finish(const tgk_frame *f, tgk_outputs *out)\n{\n");
     put_locals(&used, out);
     tg_text_add(out, body.n ? body.at : "");
     tg_text_add(out, "    (void)f;\n    (void)out;\n}\n\n");
@@ -328,12 +328,12 @@ static void put_run(Writer *w, TgText *out)
 {
     tg_text_add(out, "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena, size_t arena_bytes)\n"
                      "{\n    tgk_frame frame, *f = &frame;\n"
-                     "    tgk_status status = tgk_begin(c, in, out, arena, arena_bytes, f);\n");
-    tg_text_add(out, "    if (status == TGK_OK)\n        status = tgk_arrays(in, out, f);\n"
+                     "    tgk_status status = tgk_entry_begin(c, in, out, arena, arena_bytes, f);\n");
+    tg_text_add(out, "    if (status == TGK_OK)\n        status = tgk_entry_arrays(in, out, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
     put_capacities(w, NULL, out);
     tg_text_add(out, "    status = tgk_steps(f);\n"
-                     "    if (status == TGK_OK)\n        tgk_finish(f, out);\n    return status;\n}\n\n");
+                     "    if (status == TGK_OK)\n        tgk_entry_finish(f, out);\n    return status;\n}\n\n");
 }
 
 /* --- state ------------------------------------------------------------------------------------------------------------ */
@@ -352,16 +352,16 @@ static int64_t position_bytes(const Writer *w, uint32_t k)
 
 static const char state_text[] =
     "/* Where cache k begins in a state with room for `capacity` positions; k = their number: all bytes. */\n"
-    "static size_t tgk_cache_at(int32_t k, int64_t capacity)\n"
+    "static size_t tgk_entry_cache_at(int32_t k, int64_t capacity)\n"
     "{\n"
     "    size_t at = 0;\n"
     "    for (int32_t i = 0; i < k; i++)\n"
-    "        at += ((size_t)capacity * tgk_position[i] + 63) / 64 * 64;\n"
+    "        at += ((size_t)capacity * tgk_entry_position[i] + 63) / 64 * 64;\n"
     "    return at;\n"
     "}\n\n"
     "size_t tgk_state_size(int64_t capacity)\n"
     "{\n"
-    "    return capacity < 0 || capacity > TGK_MAX_POSITIONS ? 0 : tgk_cache_at(TGK_CACHES, capacity) + 64;\n"
+    "    return capacity < 0 || capacity > TGK_MAX_POSITIONS ? 0 : tgk_entry_cache_at(TGK_CACHES, capacity) + 64;\n"
     "}\n\n"
     "tgk_status tgk_reset(tgk_state *s, void *memory, size_t bytes)\n"
     "{\n"
@@ -396,8 +396,8 @@ static void put_step_entry(Writer *w, TgText *out)
                      "    tgk_inputs now = *in;\n");
     tg_text_format(out, "    now.%s = s->past;\n", w->past_field);
     tg_text_add(out, "    tgk_frame frame, *f = &frame;\n"
-                     "    tgk_status status = tgk_begin(c, &now, out, arena, arena_bytes, f);\n"
-                     "    if (status == TGK_OK)\n        status = tgk_arrays_of_step(&now, out, f);\n"
+                     "    tgk_status status = tgk_entry_begin(c, &now, out, arena, arena_bytes, f);\n"
+                     "    if (status == TGK_OK)\n        status = tgk_entry_arrays_of_step(&now, out, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
     put_locals(&used, out);
     tg_text_add(out, "    const int64_t present = ");
@@ -406,11 +406,11 @@ static void put_step_entry(Writer *w, TgText *out)
     put_capacities(w, "s->capacity", out);
     for (uint32_t k = 0; k < plan->states.n; k++) {
         const TgState *state = &plan->states.at[k];
-        tg_text_format(out, "    f->in_%s = f->out_%s = s->memory + tgk_cache_at(%u, s->capacity);\n",
+        tg_text_format(out, "    f->in_%s = f->out_%s = s->memory + tgk_entry_cache_at(%u, s->capacity);\n",
                        w->p.input[state->input], w->p.output[state->output], k);
     }
     tg_text_add(out, "    status = tgk_steps(f);\n    if (status != TGK_OK)\n        return status;\n"
-                     "    tgk_finish(f, out);\n    s->past = present;\n    return TGK_OK;\n}\n\n");
+                     "    tgk_entry_finish(f, out);\n    s->past = present;\n    return TGK_OK;\n}\n\n");
 }
 
 static void put_state(Writer *w, TgText *out)
@@ -418,7 +418,7 @@ static void put_state(Writer *w, TgText *out)
     uint32_t n = w->plan->states.n;
     tg_text_add(out, "/* --- state ---------------------------------------------------------------------------------------------------- */\n\n");
     tg_text_format(out, "enum { TGK_CACHES = %u };\n\n/* Bytes of one position of each. */\n"
-                        "static const size_t tgk_position[TGK_CACHES] = {", n);
+                        "static const size_t tgk_entry_position[TGK_CACHES] = {", n);
     for (uint32_t k = 0; k < n; k++)
         tg_text_format(out, "%s%" PRId64, !k ? "" : k % 12 ? ", " : ",\n    ", position_bytes(w, k));
     tg_text_add(out, "};\n\n");
@@ -452,13 +452,13 @@ static void put_tables(Writer *w, TgText *out)
 {
     const TgPlan *plan = w->plan;
     tg_text_add(out, "/* --- tables --------------------------------------------------------------------------------------------------- */\n\n"
-                     "const tgk_io tgk_input_table[] = {\n");
+                     "const tgk_io_info tgk_input_table[] = {\n");
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         put_io(w, false, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, {0}, 0, 0}};\n\nconst tgk_io tgk_output_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, {0}, 0, 0}};\n\nconst tgk_io_info tgk_output_table[] = {\n");
     for (uint32_t i = 0; i < plan->outputs.n; i++)
         put_io(w, true, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, {0}, 0, 0}};\n\nconst tgk_size tgk_size_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, {0}, 0, 0}};\n\nconst tgk_size_info tgk_size_table[] = {\n");
     for (uint32_t i = 0; i < plan->symbols.n; i++) {
         const TgPlanSymbol *s = &plan->symbols.at[i];
         if (!w->size_field[i])
@@ -476,12 +476,12 @@ static void put_tables(Writer *w, TgText *out)
 static void put_use(Writer *w, TgText *out)
 {
     if (!w->p.n_loops) {
-        tg_text_add(out, "static void tgk_use(tgk_ctx *c, const tgk_isa *isa) { c->isa = isa; }\n\n");
+        tg_text_add(out, "static void tgk_entry_use(tgk_ctx *c, const tgk_isa *isa) { c->isa = isa; }\n\n");
         return;
     }
     tg_text_add(out,
                 "extern tgk_tile *const tgk_loops_scalar[], *const tgk_loops_avx2[], *const tgk_loops_avx512[], *const tgk_loops_neon[];\n\n"
-                "static void tgk_use(tgk_ctx *c, const tgk_isa *isa)\n{\n"
+                "static void tgk_entry_use(tgk_ctx *c, const tgk_isa *isa)\n{\n"
                 "    c->isa = isa;\n    c->loops = tgk_loops_scalar;\n"
                 "#if defined(TGK_PORTABLE) || !defined(__GNUC__)\n"
                 "#elif defined(__x86_64__) || defined(__i386__)\n"

@@ -60,7 +60,7 @@ static const char run_text[] =
 
 static const char tables_text[] =
     "/** About one input or output, for tools; tables end with name NULL. */\n"
-    "typedef struct tgk_io {\n"
+    "typedef struct tgk_io_info {\n"
     "    const char *name;   /**< as in the model */\n"
     "    int32_t type;       /**< ONNX element type: 1 float, 7 int64, 9 bool ... */\n"
     "    int32_t rank;\n"
@@ -69,16 +69,16 @@ static const char tables_text[] =
     "    int64_t most[8];    /**< largest sizes */\n"
     "    size_t at;          /**< offset of the pointer in tgk_inputs or tgk_outputs */\n"
     "    size_t dim_at;      /**< outputs: offset of the array of sizes */\n"
-    "} tgk_io;\n\n"
+    "} tgk_io_info;\n\n"
     "/** About one size that the caller chooses. */\n"
-    "typedef struct tgk_size {\n"
+    "typedef struct tgk_size_info {\n"
     "    const char *name;   /**< as in the model */\n"
     "    int64_t most;\n"
     "    int32_t input, axis; /**< where it shows */\n"
     "    size_t at;          /**< offset of the field in tgk_inputs */\n"
-    "} tgk_size;\n\n"
-    "extern const tgk_io tgk_input_table[], tgk_output_table[];\n"
-    "extern const tgk_size tgk_size_table[];\n\n";
+    "} tgk_size_info;\n\n"
+    "extern const tgk_io_info tgk_input_table[], tgk_output_table[];\n"
+    "extern const tgk_size_info tgk_size_table[];\n\n";
 
 static const char state_text[] =
     "/** Caches that stay between calls: they grow in place, nothing is copied. memory is the caller's. */\n"

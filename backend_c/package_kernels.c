@@ -1,9 +1,8 @@
 /* Copies the kernels that a package needs, renamed: those that the steps call, the instruction sets, and whatever these
  * include.
  *
- * A file x.h becomes NAME_x.h, tgk.h becomes NAME_kernels.h. Two places of the sources change beyond that: in tgk.h the
- * types that NAME.h has too give way to an #include of it, and each instruction set gets the generated loops behind its
- * last .inc file. No parsing: an #include is a line that starts with it.
+ * A file x.h becomes NAME_x.h, tgk.h becomes NAME_kernels.h; where that is included, so is x.c. In tgk.h the types that
+ * NAME.h has too give way to an #include of it. No parsing: an #include is a line that starts with it.
  */
 #include <string.h>
 
@@ -119,7 +118,7 @@ static void needed_files(Writer *w, Files *files)
     add_with_includes(w, files, "isa.c");
     if (package_builtin_source("pthreads.c"))
         add_with_includes(w, files, "pthreads.c");
-    for (int i = 0; i < INSTRUCTION_SETS; i++) {
+    for (int i = 0; i < INSTRUCTION_SETS && w->needs_isa; i++) {
         TgName file = tg_name_format(w->p.tg, "isa_%s.c", instruction_sets[i]);
         if (package_builtin_source(file))
             add_with_includes(w, files, file);
@@ -135,6 +134,26 @@ static void needed_files(Writer *w, Files *files)
         add_with_includes(w, files, tg_name_format(w->p.tg, "%s.c", bases.at[i]));
 }
 
+/* Some operator's kernel calls one of the instruction set. */
+static bool operators_need_isa(Writer *w)
+{
+    Files bases = {0}, files = {0};
+    package_kernel_bases(w, &bases);
+    for (uint32_t i = 0; i < bases.n; i++)
+        add_with_includes(w, &files, tg_name_format(w->p.tg, "%s.c", bases.at[i]));
+    for (uint32_t i = 0; i < files.n; i++) {
+        const BuiltinSource *s = package_builtin_source(files.at[i]);
+        if (s && strstr(s->text, "c->isa->matmul"))
+            return true;
+    }
+    return false;
+}
+
+void package_find_isa(Writer *w, const TgText *steps)
+{
+    w->needs_isa = strstr(steps->at, "ctx->isa->") || operators_need_isa(w);
+}
+
 /* --- copies -------------------------------------------------------------------------------------------------------- */
 
 static TgName name_in_package(const Writer *w, const char *file)
@@ -144,32 +163,6 @@ static TgName name_in_package(const Writer *w, const char *file)
     if (strcmp(file, "model.h") == 0)
         return tg_name_format(w->p.tg, "%s.h", w->p.name);
     return tg_name_format(w->p.tg, "%s_%s", w->p.name, strncmp(file, "tgk_", 4) == 0 ? file + 4 : file);
-}
-
-static bool is_loop_target(const char *file)
-{
-    return strncmp(file, "isa_", 4) == 0 && strcmp(file, "isa_amx.c") != 0;
-}
-
-/* Where the generated loops go in a file of an instruction set: behind its last #include of an .inc file. */
-static const char *behind_includes(Tg *tg, const BuiltinSource *s)
-{
-    const char *place = NULL, *end = s->text + s->n;
-    for (const char *at = s->text; at < end;) {
-        size_t n = line_length(at, end);
-        TgName file = include_of(tg, at, n);
-        at += n;
-        if (file && strlen(file) > 4 && strcmp(file + strlen(file) - 4, ".inc") == 0)
-            place = at;
-    }
-    return place;
-}
-
-static void put_loops(const Writer *w, const char *file, TgText *out)
-{
-    TgName set = tg_name_n(w->p.tg, file + 4, strcspn(file + 4, "."));
-    tg_text_format(out, "\n#define TGK_LOOPS tgk_loops_%s\nextern tgk_tile *const TGK_LOOPS[];\n#include \"tgk_narrow.h\"\n"
-                        "#include \"loops.h\"\n", set);
 }
 
 enum { SHARED_PARTS = 2 };
@@ -218,14 +211,6 @@ static bool write_kernel(Writer *w, const char *file)
     tg_text_init(&out, w->arena);
     if (strcmp(file, "tgk.h") == 0) {
         put_shared_header(w, s, &out);
-    } else if (is_loop_target(file) && w->p.n_loops && behind_includes(w->p.tg, s)) {
-        const char *place = behind_includes(w->p.tg, s);
-        TgText loops;
-        tg_text_init(&loops, w->arena);
-        put_loops(w, file, &loops);
-        put_lines(w, s->text, (size_t)(place - s->text), &out);
-        put_lines(w, loops.at, loops.n, &out);
-        put_lines(w, place, (size_t)(s->text + s->n - place), &out);
     } else {
         put_lines(w, s->text, s->n, &out);
     }
@@ -269,4 +254,5 @@ void package_list_sources(Writer *w, Files *list)
         if (package_builtin_source(files.at[i]) && n > 2 && strcmp(files.at[i] + n - 2, ".c") == 0)
             TG_PUSH(w->arena, list, name_in_package(w, files.at[i]));
     }
+    package_list_loops(w, list);
 }

@@ -38,6 +38,7 @@ bool package_write_model(Writer *w)
     tg_text_init(&steps, w->arena);
     if (!write_loops(w) || !emit_steps(&w->p, &steps))
         return false;
+    package_find_isa(w, &steps);
     tg_text_format(&out, "/* %s: one call per step, in tgk_steps; then what callers reach, see tgk_run. */\n", w->title);
     put_includes(w, &out);
     tg_text_add_n(&out, steps.at, steps.n);

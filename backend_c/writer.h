@@ -22,6 +22,7 @@ typedef struct Writer {
     TgDim past, grow;           /* of the caches; past NULL: this plan gets no state interface */
     int64_t most_past;          /* positions that fit into a cache of the largest size */
     const char *past_field;     /* of NAME_inputs */
+    bool needs_isa;             /* some kernel of an instruction set is called */
 } Writer;
 
 enum { WEIGHTS_HEAD = 64, WEIGHTS_ROW = 24, WEIGHTS_PAD = 64, WEIGHTS_VERSION = 1 };
@@ -49,6 +50,8 @@ bool package_write_source(Writer *w, const char *suffix, const TgText *text); /*
 bool package_write_template(Writer *w, const char *file);             /* of backend_c/package; NAME_<file> */
 
 bool package_write_header(Writer *w);     /* package_header.c: NAME.h */
+bool package_write_loops(Writer *w);      /* package_loops.c: NAME_loops_<set>.c */
+void package_find_isa(Writer *w, const TgText *steps); /* package_kernels.c: sets needs_isa */
 bool package_write_model(Writer *w);      /* package_model.c: NAME.c and NAME_loops.h */
 void package_put_entry(Writer *w, TgText *out); /* package_entry.c: checks, NAME_init, NAME_run, NAME_step, tables */
 bool package_place_weights(Writer *w);    /* package_weights.c: sets p.weight_at */
@@ -58,6 +61,7 @@ bool package_write_kernels(Writer *w);    /* package_kernels.c: those that the s
 bool package_write_build(Writer *w);      /* package_build.c: Makefile, CMakeLists.txt, README.md */
 /* Sources of the package by their names, for the build files; kernels last. */
 typedef TG_VEC(const char *) Files;
+void package_list_loops(Writer *w, Files *files);
 void package_list_sources(Writer *w, Files *files);
 
 #endif

@@ -104,7 +104,7 @@ static void write_number(FILE *f, size_t size, uint64_t x)
 }
 
 /* Must be what the table says of it, and no larger than its largest sizes. */
-static int read_array(FILE *f, const tgk_io *io, array *a)
+static int read_array(FILE *f, const tgk_io_info *io, array *a)
 {
     uint64_t type, rank, n;
     if (!read_number(f, 4, &type) || !read_number(f, 4, &rank) || type != (uint64_t)io->type || rank != (uint64_t)io->rank)
@@ -178,7 +178,7 @@ static int bind_inputs(test *t)
     memset(&t->inputs, 0, sizeof t->inputs);
     for (int32_t i = 0; i < t->n_in; i++)
         set_pointer(&t->inputs, tgk_input_table[i].at, t->in[i].at);
-    for (const tgk_size *s = tgk_size_table; s->name; s++)
+    for (const tgk_size_info *s = tgk_size_table; s->name; s++)
         memcpy((unsigned char *)&t->inputs + s->at, &t->in[s->input].dim[s->axis], sizeof(int64_t));
     for (int32_t i = 0; i < t->n_in; i++) {
         int64_t dim[MOST_RANK] = {0};
@@ -195,7 +195,7 @@ static void make_outputs(test *t)
 {
     memset(&t->outputs, 0, sizeof t->outputs);
     for (int32_t i = 0; i < t->n_out; i++) {
-        const tgk_io *io = &tgk_output_table[i];
+        const tgk_io_info *io = &tgk_output_table[i];
         int64_t count = 1;
         for (int32_t k = 0; k < io->rank; k++)
             count *= io->most[k];
@@ -212,7 +212,7 @@ static int run(test *t)
     if (status != TGK_OK)
         return complain("run", tgk_status_str(status));
     for (int32_t i = 0; i < t->n_out; i++) {
-        const tgk_io *io = &tgk_output_table[i];
+        const tgk_io_info *io = &tgk_output_table[i];
         array *a = &t->out[i];
         if (io->rank)
             memcpy(a->dim, (const unsigned char *)&t->outputs + io->dim_at, (size_t)io->rank * sizeof *a->dim);
@@ -281,7 +281,7 @@ static double tolerance(int32_t type, double y)
 }
 
 /* Prints the largest errors; returns how many elements are wrong. */
-static int64_t compare(const tgk_io *io, const array *got, const array *want)
+static int64_t compare(const tgk_io_info *io, const array *got, const array *want)
 {
     if (memcmp(got->dim, want->dim, (size_t)want->rank * sizeof *want->dim) != 0) {
         printf("%s: other sizes than expected\n", io->name);
@@ -347,7 +347,7 @@ static int by_size(const void *a, const void *b)
 static int set_sizes(test *t)
 {
     memset(&t->inputs, 0, sizeof t->inputs);
-    for (const tgk_size *s = tgk_size_table; s->name; s++) {
+    for (const tgk_size_info *s = tgk_size_table; s->name; s++) {
         int64_t n = s->most;
         for (int k = 0; k < t->o.n_size; k++) {
             const size_t length = strlen(s->name);
@@ -389,7 +389,7 @@ static int make_inputs(test *t)
     if (set_sizes(t))
         return EXIT_BAD;
     for (int32_t i = 0; i < t->n_in; i++) {
-        const tgk_io *io = &tgk_input_table[i];
+        const tgk_io_info *io = &tgk_input_table[i];
         array *a = &t->in[i];
         const tgk_status status = tgk_input_dims(&t->inputs, i, a->dim);
         if (status != TGK_OK)
