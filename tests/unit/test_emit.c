@@ -160,7 +160,7 @@ static void test_concat(void **state)
     (void)state;
     Emitted e;
     unsigned char *input[] = {ramp(6), ramp(4)};
-    run_text(&e, "graph @g(%x: f32[2,P], %y: f32[2,Q]) {\n  %z = Concat(%x, Neg(%y); axis=1)\n  return %z\n}\n", input,
+    run_text(&e, "graph @g(%x: f32[2,P], %y: f32[2,Q]) {\n  %z = Concat(Abs(%x), Neg(%y); axis=1)\n  return %z\n}\n", input,
              "    f->d_P = 3;\n    f->d_Q = 2;\n");
     static const float want[] = {0, 1, 2, 0, -1, 3, 4, 5, -2, -3};
     for (int i = 0; i < 10; i++)
@@ -187,8 +187,8 @@ static void test_if(void **state)
         unsigned char yes = (unsigned char)go;
         unsigned char *input[] = {bytes_of(&yes, 1), ramp(3)};
         run_text(&e, "graph @g(%c: bool[], %x: f32[3]) {\n"
-                     "  %y = If(%c) then_branch = graph() {\n    return Add(%x, %x)\n  }"
-                     " else_branch = graph() {\n    return Neg(%x)\n  }\n  return %y\n}\n", input, "");
+                     "  %y = If(%c; then_branch=@a {\n    %p = Add(%x, %x)\n    return %p\n  },"
+                     " else_branch=@b {\n    %q = Neg(%x)\n    return %q\n  })\n  return %y\n}\n", input, "");
         for (int i = 0; i < 3; i++)
             assert_true(((const float *)(void *)e.output[0])[i] == (go ? 2.0F : -1.0F) * (float)i);
     }
@@ -235,8 +235,8 @@ static void test_loop(void **state)
     int64_t trip = 5;
     unsigned char *input[] = {bytes_of(&trip, sizeof trip), ramp(3)};
     run_text(&e, "graph @g(%n: i64[], %x: f32[3]) {\n"
-                 "  %y, %all = Loop(%n, const bool[] {true}, %x) body = graph(%i: i64[], %go: bool[], %v: f32[3]) {\n"
-                 "    %w = Add(%v, %v)\n    return Identity(%go), %w, Neg(%v)\n  }\n  return %y, %all\n}\n", input, "");
+                 "  %y, %all = Loop(%n, const bool[] {true}, %x; body=(%i: i64[], %go: bool[], %v: f32[3]) {\n"
+                 "    %w = Add(%v, %v)\n    %u = Neg(%v)\n    return %go, %w, %u\n  })\n  return %y, %all\n}\n", input, "");
     const float *y = (const float *)(void *)e.output[0], *all = (const float *)(void *)e.output[1];
     for (int i = 0; i < 3; i++)
         assert_true(y[i] == (float)(i * 32));
@@ -251,8 +251,8 @@ static void test_scan(void **state)
     Emitted e;
     unsigned char *input[] = {ramp(2), ramp(8)};
     run_text(&e, "graph @g(%s: f32[2], %x: f32[4,2]) {\n"
-                 "  %y, %all = Scan(%s, %x; num_scan_inputs=1) body = graph(%v: f32[2], %e: f32[2]) {\n"
-                 "    %w = Add(%v, %e)\n    return %w, Neg(%w)\n  }\n  return %y, %all\n}\n", input, "");
+                 "  %y, %all = Scan(%s, %x; num_scan_inputs=1, body=(%v: f32[2], %e: f32[2]) {\n"
+                 "    %w = Add(%v, %e)\n    %u = Neg(%w)\n    return %w, %u\n  })\n  return %y, %all\n}\n", input, "");
     const float *y = (const float *)(void *)e.output[0], *all = (const float *)(void *)e.output[1];
     float sum[2] = {0, 1};
     for (int k = 0; k < 4; k++)
