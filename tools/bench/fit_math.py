@@ -93,3 +93,8 @@ if __name__ == '__main__':
     q = mp.pi / 4 + mp.mpf('1e-5')
     fit('sin', lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z if z > mp.mpf('1e-20') else -mp.mpf(1) / 6, lambda z: z, 3, 0, q * q)
     fit('cos', lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z ** 2 if z > mp.mpf('1e-15') else mp.mpf(1) / 24, lambda z: z * z, 3, 0, q * q)
+    # 0.5 erfc(a / sqrt 2) = exp(-ln 2 - a h(a)): the part of GELU's Gaussian beyond a
+    root = mp.sqrt(2)
+    for degree in (7, 8):
+        fit(f'gelu, h of degree {degree}', lambda a: -mp.log(mp.erfc(a / root)) / a if a > mp.mpf('1e-12') else root / mp.sqrt(mp.pi),
+            lambda a: a, degree, 0, '5.75')
