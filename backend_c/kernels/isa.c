@@ -3,6 +3,9 @@
  * A CPU flag says that the instruction exists, XGETBV that the operating system saves the registers: both are needed. The
  * order of the table is the order of preference. AMX is not saved by Linux until a process asks for it.
  */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* syscall */
+#endif
 #include "isa.h"
 
 #include <string.h>

@@ -64,14 +64,14 @@ typedef struct {
 
 static inline tgk_vf tgk_vf_load(const float *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     memcpy(&r, p, sizeof r);
     return r;
 }
 static inline void tgk_vf_store(float *p, tgk_vf v) { memcpy(p, &v, sizeof v); }
 static inline tgk_vf tgk_vf_load_n(const float *p, int n)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, i < n ? p[i] : 0);
     return r;
 }
@@ -97,25 +97,25 @@ static inline float tgk_float_of_f16(uint16_t h)
 }
 static inline tgk_vf tgk_vf_load_f16(const uint16_t *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, tgk_float_of_f16(p[i]));
     return r;
 }
 static inline tgk_vf tgk_vf_load_bf16(const uint16_t *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, tgk_float_of_bits((uint32_t)p[i] << 16));
     return r;
 }
 static inline tgk_vf tgk_vf_load_i8(const int8_t *p)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, (float)p[i]);
     return r;
 }
 static inline tgk_vf tgk_vf_set1(float x)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, x);
     return r;
 }
@@ -142,7 +142,7 @@ TGK_BINARY(tgk_vm_or, tgk_vm, tgk_vm, a | b, TGK_AT(a, i) | TGK_AT(b, i))
 
 static inline tgk_vf tgk_vf_select(tgk_vm m, tgk_vf a, tgk_vf b)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_WHOLE(r, (tgk_vf)((m & (tgk_vm)a) | (~m & (tgk_vm)b)), TGK_AT(m, i) ? TGK_AT(a, i) : TGK_AT(b, i));
     return r;
 }
@@ -151,38 +151,38 @@ static inline tgk_vf tgk_vf_max(tgk_vf a, tgk_vf b) { return tgk_vf_select(tgk_v
 static inline tgk_vf tgk_vf_min(tgk_vf a, tgk_vf b) { return tgk_vf_select(tgk_vf_lt(a, b), a, b); }
 static inline tgk_vf tgk_vf_sqrt(tgk_vf a)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, sqrtf(TGK_AT(a, i)));
     return r;
 }
 static inline tgk_vf tgk_vf_abs(tgk_vf a)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, fabsf(TGK_AT(a, i)));
     return r;
 }
 static inline tgk_vf tgk_vf_round(tgk_vf a)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, rintf(TGK_AT(a, i)));
     return r;
 }
 static inline tgk_vm tgk_vm_not(tgk_vm a)
 {
-    tgk_vm r;
+    tgk_vm r = {0};
     TGK_WHOLE(r, ~a, ~TGK_AT(a, i));
     return r;
 }
 static inline int tgk_vm_any(tgk_vm m) { return (TGK_AT(m, 0) | TGK_AT(m, 1) | TGK_AT(m, 2) | TGK_AT(m, 3)) != 0; }
 static inline tgk_vm tgk_vm_first(int n)
 {
-    tgk_vm r;
+    tgk_vm r = {0};
     TGK_EACH(r, -(i < n));
     return r;
 }
 static inline tgk_vm tgk_vm_load_bool(const uint8_t *p, int n)
 {
-    tgk_vm r;
+    tgk_vm r = {0};
     TGK_EACH(r, -(i < n && p[i]));
     return r;
 }
@@ -208,7 +208,7 @@ static inline float tgk_scale1(float x, float n)
 }
 static inline tgk_vf tgk_vf_scale(tgk_vf x, tgk_vf n)
 {
-    tgk_vf r;
+    tgk_vf r = {0};
     TGK_EACH(r, tgk_scale1(TGK_AT(x, i), TGK_AT(n, i)));
     return r;
 }

@@ -1,0 +1,34 @@
+/* The kernels for x86 with AVX-512 and AMX tiles of bf16. */
+#include "tgk.h"
+
+#if defined(__GNUC__) && !defined(TGK_PORTABLE) && defined(__x86_64__)
+
+#include <math.h>
+#include <string.h>
+#include <immintrin.h>
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
+#endif
+
+#include "simd_avx512.h"
+
+#include "gemm.inc"
+/* AT THE MERGE: #include "attention.inc" and "rows.inc" here, and their entries below instead of NULL. */
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+extern const tgk_isa tgk_isa_amx;
+const tgk_isa tgk_isa_amx = {"amx", tgk_run_linear, tgk_run_matmul, NULL, NULL, NULL, NULL, NULL, NULL};
+
+#else
+
+typedef int tgk_isa_amx_is_for_another_machine;
+
+#endif
