@@ -1,5 +1,5 @@
-/* Gathers copy blocks of adjacent elements. Indices come from the data: all are checked before the first block is copied,
- * except where copying and checking are one pass. Gather is cut into tasks of at least TASK bytes. */
+/* Gathers copy blocks of adjacent elements. Indices come from the data: all are checked before the first block is
+ * copied, except where copying and checking are one pass. Gather is cut into tasks of at least TASK bytes. */
 #include "op_index.h"
 
 #include "op_array.h"
@@ -139,7 +139,7 @@ tgk_status tgk_Compress(const tgk_ctx *c, tgk_Compress_args *a)
     return status;
 }
 
-/* --- NonZero ----------------------------------------------------------------------------------------------------------- */
+/* --- NonZero ------------------------------------------------------------------------------------------------------ */
 
 /* A number is zero where its bits are, the sign of a float apart. */
 static bool is_zero(const tgk_array *x, int64_t i)

@@ -35,7 +35,7 @@ tgk_status tgk_ConstantOfShape(const tgk_ctx *c, tgk_ConstantOfShape_args *a)
     return TGK_OK;
 }
 
-/* --- Range ------------------------------------------------------------------------------------------------------------- */
+/* --- Range -------------------------------------------------------------------------------------------------------- */
 
 /* ceil((limit - start) / delta), at least 0; -1: too many to count. */
 static int64_t range_count(int64_t start, int64_t limit, int64_t delta)
@@ -87,7 +87,7 @@ tgk_status tgk_Range(const tgk_ctx *c, tgk_Range_args *a)
     return status;
 }
 
-/* --- EyeLike, OneHot --------------------------------------------------------------------------------------------------- */
+/* --- EyeLike, OneHot ---------------------------------------------------------------------------------------------- */
 
 /* The number 1 of a type; its size is that of tgk_bytes_of. */
 static void one_of(tgk_type type, char *to)

@@ -1,5 +1,5 @@
-/* Movement as strided copies: see op_copy.h. An operator here only finds the shape of its result and the strides by which
- * the operand is read; Trilu and ReverseSequence copy rows.
+/* Movement as strided copies: see op_copy.h. An operator here only finds the shape of its result and the strides by
+ * which the operand is read; Trilu and ReverseSequence copy rows.
  *
  * Sizes that come from data (shapes, starts, repeats) are checked before anything is written. */
 #include "op_move.h"
@@ -123,7 +123,7 @@ tgk_status tgk_Unsqueeze(const tgk_ctx *c, tgk_Unsqueeze_args *a)
     return copy_as(x, &a->out[0], rank, dim);
 }
 
-/* --- one strided read -------------------------------------------------------------------------------------------------- */
+/* --- one strided read --------------------------------------------------------------------------------------------- */
 
 tgk_status tgk_Transpose(const tgk_ctx *c, tgk_Transpose_args *a)
 {
@@ -200,9 +200,10 @@ tgk_status tgk_Tile(const tgk_ctx *c, tgk_Tile_args *a)
     return TGK_OK;
 }
 
-/* --- Slice ------------------------------------------------------------------------------------------------------------- */
+/* --- Slice -------------------------------------------------------------------------------------------------------- */
 
-/* Elements start, start + step, ... before (or, backwards, after) `end` of n: brings start into range, returns how many. */
+/* Elements start, start + step, ... before (or, backwards, after) `end` of n: brings start into range, returns how
+ * many. */
 static int64_t slice_range(int64_t n, int64_t *start, int64_t end, int64_t step)
 {
     if (*start < 0)
@@ -251,12 +252,14 @@ tgk_status tgk_Slice(const tgk_ctx *c, tgk_Slice_args *a)
     return status;
 }
 
-/* --- Concat and Split -------------------------------------------------------------------------------------------------- */
+/* --- Concat and Split --------------------------------------------------------------------------------------------- */
 
 /* The part of a larger array, from place `at` along `axis` on, that has the shape of `part`; into it or out of it. */
-static void copy_part(const tgk_ctx *c, const tgk_array *part, const tgk_array *whole, int32_t axis, int64_t at, bool into)
+static void copy_part(const tgk_ctx *c, const tgk_array *part, const tgk_array *whole, int32_t axis, int64_t at,
+                      bool into)
 {
-    const int64_t size = (int64_t)tgk_bytes_of(whole->type), skip = at * tgk_count(whole->dim, axis + 1, whole->rank) * size;
+    const int64_t size = (int64_t)tgk_bytes_of(whole->type);
+    const int64_t skip = at * tgk_count(whole->dim, axis + 1, whole->rank) * size;
     tgk_box b;
     b.rank = part->rank;
     for (int32_t i = 0; i < part->rank; i++)
@@ -328,7 +331,7 @@ tgk_status tgk_Split(const tgk_ctx *c, tgk_Split_args *a)
     return TGK_OK;
 }
 
-/* --- Trilu, ReverseSequence -------------------------------------------------------------------------------------------- */
+/* --- Trilu, ReverseSequence --------------------------------------------------------------------------------------- */
 
 tgk_status tgk_Trilu(const tgk_ctx *c, tgk_Trilu_args *a)
 {

@@ -1,5 +1,6 @@
-/* Pad. Every place of an axis of the result has a source on the same axis of the operand, or none (the constant). The axes
- * behind the last padded one are one block; along that axis a row is a strip before, a copy, and a strip behind. */
+/* Pad. Every place of an axis of the result has a source on the same axis of the operand, or none (the constant).
+ * The axes behind the last padded one are one block; along that axis a row is a strip before, a copy, and a strip
+ * behind. */
 #include "op_pad.h"
 
 #include "op_array.h"

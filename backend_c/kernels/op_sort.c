@@ -1,10 +1,10 @@
 /* TopK and Unique, without memory of their own: they sort where their results lie.
  *
- * Elements of every type are compared by a key of 64 bits, whose order as an unsigned number is theirs: NaN above all,
- * -0 equal to 0. TopK keeps the best k elements of a line in a heap whose root is the worst of them: n log k. Unique sorts
- * a copy of the operand in its result (a heap sort, so there is no recursion and no bad case), drops what is equal, and
- * then looks every element up: n log n; in the order of first appearance it compares with all groups so far: n times
- * their number. */
+ * Elements of every type are compared by a key of 64 bits, whose order as an unsigned number is theirs: NaN above
+ * all, -0 equal to 0. TopK keeps the best k elements of a line in a heap whose root is the worst of them: n log k.
+ * Unique sorts a copy of the operand in its result (a heap sort, so there is no recursion and no bad case), drops
+ * what is equal, and then looks every element up: n log n; in the order of first appearance it compares with all
+ * groups so far: n times their number. */
 #include "op_sort.h"
 
 #include "op_array.h"
@@ -41,7 +41,7 @@ static uint64_t key_of(tgk_type type, const char *at)
     }
 }
 
-/* --- TopK -------------------------------------------------------------------------------------------------------------- */
+/* --- TopK --------------------------------------------------------------------------------------------------------- */
 
 /* The chosen elements of one line, in the results: entry i is value[i] and index[i] (one of them may be missing), which
  * are `step` elements apart, as those of the line are. */
@@ -164,7 +164,7 @@ tgk_status tgk_TopK(const tgk_ctx *c, tgk_TopK_args *a)
     return TGK_OK;
 }
 
-/* --- Unique ------------------------------------------------------------------------------------------------------------ */
+/* --- Unique ------------------------------------------------------------------------------------------------------- */
 
 /* Items are slices along an axis: item i of [outer, n, inner] elements. */
 typedef struct {
