@@ -237,7 +237,7 @@ static void check_case(const Case *t, TgEvalMode mode, double tolerance)
             tg_array_drop(tg, &in[i]);
 }
 
-static void check_rows(const Case *rows, size_t n, double tolerance)
+static inline void check_rows(const Case *rows, size_t n, double tolerance)
 {
     for (size_t i = 0; i < n; i++)
         for (TgEvalMode mode = TG_EVAL_NATIVE; mode <= TG_EVAL_F64; mode++)
