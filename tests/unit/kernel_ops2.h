@@ -14,6 +14,7 @@
 #include "backend_c/kernels/op_conv.h"
 #include "backend_c/kernels/op_deform.h"
 #include "backend_c/kernels/op_grid_sample.h"
+#include "backend_c/kernels/op_integer.h"
 #include "backend_c/kernels/op_linear_attention.h"
 #include "backend_c/kernels/op_pool.h"
 #include "backend_c/kernels/op_quantize.h"
@@ -24,7 +25,7 @@
 
 enum { SLOTS = 8, LIST = 16 };
 
-/* --- calls: the argument structs, filled from a node ------------------------------------------------------------- */
+/* --- calls: the argument structs, filled from a node -------------------------------------------------------------- */
 
 typedef struct {
     tgk_ctx c;
@@ -112,6 +113,7 @@ CALL(RNN, RECURRENT)
 CALL(LinearAttention, I(chunk_size), I(kv_num_heads), I(q_num_heads), F(scale), S(update_rule))
 CALL(QuantizeLinear, I(axis), I(block_size), I(output_dtype), I(precision), I(saturate))
 CALL(DequantizeLinear, I(axis), I(block_size), I(output_dtype))
+CALL(MatMulInteger, .in = {{NULL}})
 CALL(DFT, I(inverse), I(onesided))
 CALL(STFT, I(onesided))
 CALL(MelWeightMatrix, I(output_datatype))
@@ -178,7 +180,8 @@ static tgk_array blank_array(tgk_type type, int32_t rank, const int64_t *dim)
     return a;
 }
 
-/* Narrow integers lie one per byte, narrow floats by their bits; dtype.c packs those, so it is asked for one at a time. */
+/* Narrow integers lie one per byte, narrow floats by their bits; dtype.c packs those, so it is asked for one at a
+ * time. */
 static void put_element(const tgk_array *a, int64_t i, double x, int64_t integer)
 {
     const uint32_t bits = tg_dtype_bits((TgDtype)a->type);

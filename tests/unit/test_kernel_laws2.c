@@ -1,11 +1,11 @@
 /* Generic operator kernels of kernels_2.def beyond ONNX's stored tests: convolutions of random shapes against their
- * definition in double, everything else against the evaluator in float64 (which has tests of its own), values that follow
- * by hand, and bad data, which must be refused. */
+ * definition in double, everything else against the evaluator in float64 (which has tests of its own), values that
+ * follow by hand, and bad data, which must be refused. */
 #include "kernel_ops2.h"
 
 #include <float.h>
 
-/* --- convolution against its definition ---------------------------------------------------------------------------- */
+/* --- convolution against its definition --------------------------------------------------------------------------- */
 
 typedef struct {
     int32_t n;
@@ -41,8 +41,8 @@ static tgk_array noise(const Shape *s, int64_t first, int64_t second, const int6
     return a;
 }
 
-/* The places of x, y and tap along all axes, told from flat numbers; false where they do not meet inside x (Conv: x is the
- * big grid, ConvTranspose: y is). */
+/* The places of x, y and tap along all axes, told from flat numbers; false where they do not meet inside x (Conv: x
+ * is the big grid, ConvTranspose: y is). */
 static bool meets(const Shape *s, int64_t small, int64_t tap, int64_t *big)
 {
     const int64_t *big_dim = s->transposed ? s->y : s->x, *small_dim = s->transposed ? s->x : s->y;
@@ -187,11 +187,12 @@ static void test_convolutions_of_odd_shapes(void **state)
         {.n = 3, .in = 9, .out = 8, .x = {1, 150, 1}, .kernel = {1, 3, 1}, .stride = {1, 1, 1}},
         {.n = 2, .in = 9, .out = 8, .x = {1, 1}, .kernel = {1, 1}, .stride = {1, 1}},
         {.n = 1, .in = 320, .out = 300, .x = {4}, .kernel = {1}, .stride = {1}},
-        {.n = 1, .in = 9, .out = 8, .x = {5}, .kernel = {2}, .stride = {6}, .transposed = true}, /* outputs without taps */
+        {.n = 1, .in = 9, .out = 8, .x = {5}, .kernel = {2}, .stride = {6}, .transposed = true}, /* gaps */
         {.n = 1, .in = 9, .out = 8, .x = {5}, .kernel = {3}, .stride = {4}, .dilation = {6}, .transposed = true},
         {.n = 1, .in = 64, .out = 32, .x = {77}, .kernel = {16}, .stride = {8}, .before = {4}, .after = {4},
          .transposed = true},
-        {.n = 1, .in = 1, .out = 1, .groups = 33, .x = {500}, .kernel = {31}, .stride = {1}, .before = {15}, .after = {15}},
+        {.n = 1, .in = 1, .out = 1, .groups = 33, .x = {500}, .kernel = {31}, .stride = {1}, .before = {15},
+         .after = {15}},
         {.n = 2, .in = 4, .out = 6, .x = {2, 3}, .kernel = {2, 2}, .stride = {1, 1}, .before = {9, 9}, .after = {9, 9}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -206,7 +207,7 @@ static void test_convolutions_of_odd_shapes(void **state)
     }
 }
 
-/* --- against the evaluator ----------------------------------------------------------------------------------------- */
+/* --- against the evaluator ---------------------------------------------------------------------------------------- */
 
 /* A row of which only the operands are given. `outs`: results. */
 typedef struct {
@@ -268,8 +269,9 @@ static const Row recurrent[] = {
      {"[5,3,19] ~1", "[1,68,19] ~2", "[1,68,17] ~3", NULL, LENS, NULL, "[1,3,17] ~6"}},
     {TG_LSTM, 3, "hidden_size=40 layout=1 direction=bidirectional",
      {"[3,5,33] ~1", "[2,160,33] ~2", "[2,160,40] ~3", "[2,320] ~4", LENS, "[3,2,40] ~5", "[3,2,40] ~6"}},
-    {TG_LSTM, 3, "hidden_size=2 direction=bidirectional activations=HardSigmoid,Affine,ScaledTanh,Elu,Softsign,softplus "
-                 "activation_alpha=0.3,0.5,1.5,0.8 activation_beta=0.4,0.1,0.9",
+    {TG_LSTM, 3,
+     "hidden_size=2 direction=bidirectional activations=HardSigmoid,Affine,ScaledTanh,Elu,Softsign,softplus "
+     "activation_alpha=0.3,0.5,1.5,0.8 activation_beta=0.4,0.1,0.9",
      {"[2,5,3] ~1", "[2,8,3] ~2", "[2,8,2] ~3"}},
     {TG_LSTM, 3, "hidden_size=2 activations=Sigmoid,LeakyRelu,ThresholdedRelu activation_alpha=0.1,0.2",
      {"[2,5,3] ~1", "[1,8,3] ~2", "[1,8,2] ~3"}},
@@ -410,6 +412,27 @@ static const Row quantization[] = {
     {TG_DequantizeLinear, 1, "", {"u2[4] 0:3", "[] 0.5", "u2[] 1"}},
 };
 
+static const Row integer_products[] = {
+    {TG_MatMulInteger, 1, "", {"u8[7,9] 0:62", "i8[9,5] -20:24", "u8[] 128", "i8[] 3"}},
+    {TG_MatMulInteger, 1, "",
+     {"u8[6,600] 0:255 255*3000 0:88 0*255", "i8[600,70] 127*30000 -128*11700 0:127 0:127 -44:-1"}},
+    {TG_MatMulInteger, 1, "",
+     {"i8[6,600] -128*1500 127*1500 -128:127 0*344", "u8[600,70] 255*30000 0*11744 0:255", "i8[6] -3:2",
+      "u8[70] 1:70"}},
+    {TG_MatMulInteger, 1, "", {"u8[3,41] 1:123", "u8[41,130] 255*5000 1:255 0*75", "u8[3,1] 1 2 3", "u8[1,130] 0:129"}},
+    {TG_MatMulInteger, 1, "", {"i8[2,1,5,6] -30:29", "i8[3,6,4] -36:35", "i8[2,1,5,1] -5:4", "i8[3,1,4] -6:5"}},
+    {TG_MatMulInteger, 1, "", {"u8[2,200,6] 255*2400", "i8[6,4] 127*24"}},
+    {TG_MatMulInteger, 1, "", {"i8[6] -3:2", "i8[6,4] -12:11", "i8[1] 2"}},
+    {TG_MatMulInteger, 1, "", {"i8[3,6] -9:8", "i8[6] -3:2"}},
+    {TG_MatMulInteger, 1, "", {"u8[5,0]", "i8[0,4]"}},
+};
+
+static void test_integer_products(void **state)
+{
+    (void)state;
+    CHECK(integer_products)
+}
+
 static void test_quantization(void **state)
 {
     (void)state;
@@ -462,7 +485,7 @@ static void test_random_moments(void **state)
     assert_true(fabs(sum / N - 1) < 6 * sqrt(16.0 / 12 / N));
 }
 
-/* --- refusals ------------------------------------------------------------------------------------------------------ */
+/* --- refusals ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tgk_status status;
@@ -515,13 +538,18 @@ static const Refusal refusals[] = {
     {TGK_BAD_VALUE, TG_QuantizeLinear, "axis=2", {"f32[2,3] ~1", "f32[2] 1 1"}, "u8[2,3]"},
     {TGK_BAD_VALUE, TG_QuantizeLinear, "", {"f32[2,3] ~1", "f32[] 1"}, "i64[2,3]"},
     {TGK_BAD_VALUE, TG_DequantizeLinear, "axis=0 block_size=1", {"u8[3] 1:3", "f32[2] 1 1"}, "f32[3]"},
+    {TGK_BAD_SIZE, TG_MatMulInteger, "", {"u8[2,3] 1:6", "i8[2,3] 1:6"}, "i32[2,3]"},
+    {TGK_BAD_SIZE, TG_MatMulInteger, "", {"u8[2,3] 1:6", "i8[3,2] 1:6", "u8[3] 1:3"}, "i32[2,2]"},
+    {TGK_BAD_SIZE, TG_MatMulInteger, "", {"u8[2,3] 1:6", "i8[3,2] 1:6", "u8[2,3] 1:6"}, "i32[2,2]"},
     {TGK_BAD_VALUE, TG_DFT, "", {"f32[1,4,1] 1:4", "i64[] 0"}, "f32[1,4,2]"},
     {TGK_BAD_VALUE, TG_DFT, "", {"f32[1,4,1] 1:4", NULL, "i64[] 2"}, "f32[1,4,2]"},
     {TGK_BAD_SIZE, TG_DFT, "", {"f32[1,4,3] ~1"}, "f32[1,4,2]"},
     {TGK_BAD_VALUE, TG_STFT, "", {"f32[1,4,1] 1:4", "i64[] 0", "f32[2] 1 1"}, "f32[1,2,2,2]"},
     {TGK_BAD_VALUE, TG_STFT, "", {"f32[1,4,1] 1:4", "i64[] 1", "f32[5] 1*5"}, "f32[1,2,2,2]"},
-    {TGK_BAD_SIZE, TG_MelWeightMatrix, "", {"i64[2] 8 8", "i64[] 16", "i64[] 8192", "f32[] 0", "f32[] 4096"}, "f32[9,8]"},
-    {TGK_BAD_VALUE, TG_MelWeightMatrix, "", {"i64[] -1", "i64[] 16", "i64[] 8192", "f32[] 0", "f32[] 4096"}, "f32[9,8]"},
+    {TGK_BAD_SIZE, TG_MelWeightMatrix, "", {"i64[2] 8 8", "i64[] 16", "i64[] 8192", "f32[] 0", "f32[] 4096"},
+     "f32[9,8]"},
+    {TGK_BAD_VALUE, TG_MelWeightMatrix, "", {"i64[] -1", "i64[] 16", "i64[] 8192", "f32[] 0", "f32[] 4096"},
+     "f32[9,8]"},
     {TGK_BAD_SIZE, TG_Multinomial, "", {"f32[2,0]"}, "i64[2,1]"},
 };
 
@@ -564,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_signals),
         cmocka_unit_test(test_linear_attention),
         cmocka_unit_test(test_quantization),
+        cmocka_unit_test(test_integer_products),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_random_moments),
         cmocka_unit_test(test_bad_data_is_refused),
