@@ -99,7 +99,10 @@ static const char *float_literal(Package *p, double x, bool is_wide)
         return is_wide ? "(double)NAN" : "NAN";
     if (isinf(x))
         return F("(%s%sINFINITY)", x < 0 ? "-" : "", is_wide ? "(double)" : "");
-    return signbit(x) ? F("(%a%s)", x, is_wide ? "" : "F") : F("%a%s", x, is_wide ? "" : "F");
+    bool plain = fabs(x) < 1e6 && x * 1024 == rint(x * 1024); /* decimal is exact then, and easier to read */
+    const char *number = !plain ? F("%a", x) : x == rint(x) ? F("%.1f", x) : F("%.12g", x);
+    const char *suffix = is_wide ? "" : "F";
+    return signbit(x) ? F("(%s%s)", number, suffix) : F("%s%s", number, suffix);
 }
 
 const char *element_literal(Package *p, const TgTensor *splat)

@@ -4,17 +4,13 @@
 /* --- pieces ------------------------------------------------------------------------------------------------------- */
 
 /* Kernels need not mind empty arrays: where the sizes do not exclude one, the call is under a condition. */
-static void guard(Emitter *e, TgDim count)
+static void begin(Emitter *e, TgDim count, const char *kernel, const char *type)
 {
-    if (tg_dim_lower(count) > 0)
-        return;
-    emit(e, "    if (%s > 0)\n    ", size_text(e, count));
-}
-
-static void begin(Emitter *e, const char *kernel, const char *type)
-{
-    emit(e, "    f->ctx->isa->%s(f->ctx, &(%s){\n        ", kernel, type);
-    e->indent = 8;
+    bool sure = tg_dim_lower(count) > 0;
+    if (!sure)
+        emit(e, "    if (%s > 0)\n    ", size_text(e, count));
+    e->indent = sure ? 8 : 12;
+    emit(e, "    f->ctx->isa->%s(f->ctx, &(%s){\n%*s", kernel, type, (int)e->indent, "");
 }
 
 static void end(Emitter *e)
@@ -151,8 +147,7 @@ static bool emit_linear(Emitter *e, const TgStep *s)
     const TgWeight *weight = &e->p->plan->weights.at[s->u.product.weight];
     if (!panel_type(weight->dtype) || !is_f32(e, x) || !is_f32(e, bias) || !is_f32(e, y))
         return emit_refuse(e, s, "a product over weights of this element type has no kernel");
-    guard(e, elements(e, y));
-    begin(e, "linear", "tgk_linear");
+    begin(e, elements(e, y), "linear", "tgk_linear");
     number_item(e, "rows", s->u.product.rows);
     number_item(e, "depth", s->u.product.depth);
     number_item(e, "cols", s->u.product.cols);
@@ -184,8 +179,7 @@ static bool emit_matmul(Emitter *e, const TgStep *s)
     int32_t batch = s->u.product.batch_rank;
     if (!is_f32(e, a) || !is_f32(e, b) || !is_f32(e, c))
         return emit_refuse(e, s, "a product of this element type has no kernel");
-    guard(e, elements(e, c));
-    begin(e, "matmul", "tgk_matmul");
+    begin(e, elements(e, c), "matmul", "tgk_matmul");
     if (batch > 0) {
         emit_item(e, ".batch_rank = %d", (int)batch);
         list_item(e, "batch", batch, s->u.product.batch);
@@ -224,8 +218,7 @@ static bool emit_attention(Emitter *e, const TgStep *s)
     TgValue y = s->out.at[0], mask = s->in.n > 3 ? in[3] : 0, valid = s->in.n > 4 ? in[4] : 0;
     if (!is_f32(e, in[0]) || !is_f32(e, in[1]) || !is_f32(e, in[2]) || !is_f32(e, y))
         return emit_refuse(e, s, "attention of this element type has no kernel");
-    guard(e, elements(e, y));
-    begin(e, "attention", "tgk_attention");
+    begin(e, elements(e, y), "attention", "tgk_attention");
     number_item(e, "batch", emit_dim_of(e, in[0], 0));
     emit_item(e, ".heads = %lld, .kv_heads = %lld", (long long)s->u.attention.heads, (long long)s->u.attention.kv_heads);
     number_item(e, "queries", emit_dim_of(e, in[0], 2));
@@ -264,8 +257,7 @@ static bool emit_rows(Emitter *e, const TgStep *s, const char *kernel)
     TgValue x = s->in.at[0], scale = s->in.n > 1 ? s->in.at[1] : 0, bias = s->in.n > 2 ? s->in.at[2] : 0, y = s->out.at[0];
     if (!is_f32(e, x) || !is_f32(e, scale) || !is_f32(e, bias) || !is_f32(e, y))
         return emit_refuse(e, s, "this element type has no kernel");
-    guard(e, elements(e, y));
-    begin(e, kernel, "tgk_rows");
+    begin(e, elements(e, y), kernel, "tgk_rows");
     number_item(e, "rows", s->u.rows.rows);
     number_item(e, "cols", s->u.rows.cols);
     address_item(e, "x", x);
@@ -288,8 +280,7 @@ static bool emit_rotary(Emitter *e, const TgStep *s)
     TgValue x = s->in.at[0], cosine = s->in.at[1], sine = s->in.at[2], y = s->out.at[0];
     if (!is_f32(e, x) || !is_f32(e, cosine) || !is_f32(e, sine) || !is_f32(e, y))
         return emit_refuse(e, s, "a rotation of this element type has no kernel");
-    guard(e, elements(e, y));
-    begin(e, "rotary", "tgk_rotary");
+    begin(e, elements(e, y), "rotary", "tgk_rotary");
     number_item(e, "batch", emit_dim_of(e, x, 0));
     number_item(e, "heads", emit_dim_of(e, x, 1));
     number_item(e, "rows", emit_dim_of(e, x, 2));

@@ -105,6 +105,13 @@ static void emit_comment(Emitter *e, const char *text)
     emit(e, " */\n");
 }
 
+static void add_weight(TgText *text, const TgWeight *w)
+{
+    tg_text_format(text, ", weights %s[%lld,%lld]", tg_dtype_text(w->dtype), (long long)w->rows, (long long)w->cols);
+    if (w->name)
+        add_name(text, " ", w->name);
+}
+
 static void describe(Emitter *e, const TgStep *s)
 {
     TgText text;
@@ -113,6 +120,8 @@ static void describe(Emitter *e, const TgStep *s)
     add_operators(e, &text, s);
     tg_text_add(&text, ": ");
     add_types(e, &text, &s->in);
+    if (s->kind == TG_STEP_LINEAR)
+        add_weight(&text, &e->p->plan->weights.at[s->u.product.weight]);
     tg_text_add(&text, " -> ");
     add_types(e, &text, s->then ? &s->then->out : &s->out);
     origins_of(e, s, &sources, &rewrites);

@@ -72,9 +72,9 @@ static void pair_axes(const tgk_box *s, tgk_box *b)
         append_axis(b, 1, 1, 1);
 }
 
-#define BLOCK_OF(BYTES)                                                                                                  \
-    for (int64_t i = i0; i < i1; i++)                                                                                    \
-        for (int64_t j = j0; j < j1; j++)                                                                                \
+#define BLOCK_OF(BYTES)                                                                                                \
+    for (int64_t i = i0; i < i1; i++)                                                                                  \
+        for (int64_t j = j0; j < j1; j++)                                                                              \
             memcpy(to + (i * to_row + j * to_step) * (BYTES), from + (i * from_row + j * from_step) * (BYTES), (BYTES))
 
 /* Rows [first, last) of a plane of m columns. */

@@ -1,10 +1,10 @@
 /* Resize: weighted sums of elements, weights by axis (op_resize_axis.c).
  *
- * There is no memory for a pass per axis, so all resized axes are done at once. The innermost resized axis (`last`) has a
- * table of elements and weights for CELLS results, made once for a group of rows; the outer ones count their taps around
- * it, each with the product of its weights. Elements behind the last axis go along, side by side. Sums are of double.
- * Cost: the product of the numbers of taps per result (4 for a linear image, 16 for a cubic one; antialiasing with a scale
- * s has 1/s times as many per axis). A task is ROWS rows of results. */
+ * There is no memory for a pass per axis, so all resized axes are done at once. The innermost resized axis (`last`)
+ * has a table of elements and weights for CELLS results, made once for a group of rows; the outer ones count their
+ * taps around it, each with the product of its weights. Elements behind the last axis go along, side by side. Sums
+ * are of double. Cost: the product of the numbers of taps per result (4 for a linear image, 16 for a cubic one;
+ * antialiasing with a scale s has 1/s times as many per axis). A task is ROWS rows of results. */
 #include "op_resize.h"
 
 #include <math.h>
@@ -51,7 +51,7 @@ static void fill_table(const Resize *r, Table *t)
     }
 }
 
-/* --- elements ---------------------------------------------------------------------------------------------------------- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 
 static double load(tgk_type type, const void *at, int64_t i)
 {
@@ -99,16 +99,16 @@ static void store(tgk_type type, void *at, int64_t i, double x)
     }
 }
 
-/* --- sums -------------------------------------------------------------------------------------------------------------- */
+/* --- sums --------------------------------------------------------------------------------------------------------- */
 
 /* sum[place, column] += scale * the taps of the table, read at elements from `start` on; `columns` side by side. */
-#define ADD_TAPS(LOAD)                                                                                                   \
-    for (int64_t i = 0; i < t->places; i++)                                                                              \
-        for (int64_t k = i * t->taps; k < (i + 1) * t->taps; k++) {                                                      \
-            const double weight = scale * t->weight[k];                                                                  \
-            const int64_t from = start + t->offset[k];                                                                   \
-            for (int64_t j = 0; weight != 0 && j < columns; j++)                                                         \
-                sum[i * columns + j] += weight * (LOAD);                                                                 \
+#define ADD_TAPS(LOAD)                                                                                                 \
+    for (int64_t i = 0; i < t->places; i++)                                                                            \
+        for (int64_t k = i * t->taps; k < (i + 1) * t->taps; k++) {                                                    \
+            const double weight = scale * t->weight[k];                                                                \
+            const int64_t from = start + t->offset[k];                                                                 \
+            for (int64_t j = 0; weight != 0 && j < columns; j++)                                                       \
+                sum[i * columns + j] += weight * (LOAD);                                                               \
         }
 
 static void add_taps(const Resize *r, const Table *t, int64_t start, int64_t columns, double scale, double *sum)
@@ -214,7 +214,7 @@ static void resize_rows(void *arg, int64_t task)
     }
 }
 
-/* --- attributes and operands ------------------------------------------------------------------------------------------- */
+/* --- attributes and operands -------------------------------------------------------------------------------------- */
 
 /* The place of a word in a list that ends with NULL; -1: it is not there. */
 static int word(const char *given, const char *const *words)
@@ -228,8 +228,8 @@ static int word(const char *given, const char *const *words)
 static bool read_attributes(const tgk_Resize_args *a, tgk_resize_how *h)
 {
     static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
-    static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
-                                              "asymmetric", "tf_crop_and_resize", NULL};
+    static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",
+                                              "align_corners", "asymmetric", "tf_crop_and_resize", NULL};
     static const char *const nears[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
     static const char *const keeps[] = {"stretch", "not_larger", "not_smaller", NULL};
     const int mode = word(a->mode, modes), where = word(a->coordinate_transformation_mode, coordinates);
@@ -353,7 +353,7 @@ tgk_status tgk_Resize(const tgk_ctx *c, tgk_Resize_args *a)
     if (tgk_elements(r.x) == 0)
         return TGK_BAD_SIZE; /* nothing to take elements from */
     if (r.n_resized == 0) {
-        memcpy(a->out[0].at, r.x->at, (size_t)tgk_elements(r.x) * tgk_size(r.x->type));
+        memcpy(a->out[0].at, r.x->at, (size_t)tgk_elements(r.x) * tgk_bytes_of(r.x->type));
         return TGK_OK;
     }
     r.last = r.resized[r.n_resized - 1];

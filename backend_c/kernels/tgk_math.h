@@ -228,6 +228,35 @@ static inline float tgk_erff(float x)
     return tgk_signedf(tgk_1_minus_expf(tgk_maddf(-0x1.20dd76p+0F, a, a * g)), x);
 }
 
+/* --- activations ------------------------------------------------------------------------------------------------------- */
+
+/* x sigmoid(x). */
+static inline float tgk_siluf(float x) { return x * tgk_sigmoidf(x); }
+
+/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which is x times the sigmoid of twice that argument. */
+static inline float tgk_gelu_tanhf(float x)
+{
+    return x * tgk_sigmoidf(x * tgk_maddf(x * x, 0x1.2444f2p-4F, 0x1.988454p0F));
+}
+
+/* x/2 (1 + erf(x / sqrt(2))) = max(x, 0) - a/2 exp(-a h(a)), a = |x|, h of degree 8: fewer steps than erf, and 1 + erf does
+ * not cancel on the negative side. Below -5.75 it stays at the value there, -2.6e-8. */
+static inline float tgk_geluf(float x)
+{
+    uint32_t n;
+    float a = tgk_absf(x), positive = tgk_maddf(0.5F, x, 0.5F * a); /* max(x, 0); NaN of -infinity, as the formula */
+    a = tgk_pickf(a > 5.75F, 5.75F, a);
+    float z = a * a, h01 = tgk_maddf(-0x1.45ed6cp-2F, a, -0x1.ee0a80p-20F); /* all of -h */
+    float h23 = tgk_maddf(0x1.43243ep-8F, a, -0x1.2a551cp-5F);
+    float h45 = tgk_maddf(-0x1.181ac6p-13F, a, -0x1.c6d8d0p-14F);
+    float h67 = tgk_maddf(-0x1.dc38bcp-19F, a, 0x1.1249a8p-15F), z2 = z * z;
+    float high = tgk_maddf(tgk_maddf(0x1.4c9d44p-23F, z, h67), z, h45);
+    float h = tgk_maddf(high, z2, tgk_maddf(h23, z, h01));
+    float e = tgk_expm1_nearf(tgk_reducef(tgk_maddf(-0x1.988454p-1F, a, a * h), &n));
+    float half = tgk_f32_of_bits((n << 23) + 0x3f000000U);
+    return tgk_maddf(-a, tgk_maddf(half, e, half), positive);
+}
+
 /* --- log, sin, cos, powers --------------------------------------------------------------------------------------------- */
 
 /* x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = f - f^2/2 + f^3 p(f), p of degree 7. */

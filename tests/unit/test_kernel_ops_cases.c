@@ -1,8 +1,9 @@
-/* Generic operator kernels of the C backend: cases that ONNX's stored tests lack. Rows state results that follow from the
- * definition by hand; refusals; laws over many elements against loops that are written here from the definition. */
+/* Generic operator kernels of the C backend: cases that ONNX's stored tests lack. Rows state results that follow
+ * from the definition by hand; refusals; laws over many elements against loops that are written here from the
+ * definition. */
 #include "kernel_ops.h"
 
-/* --- rows ------------------------------------------------------------------------------------------------------------------ */
+/* --- rows --------------------------------------------------------------------------------------------------------- */
 
 static const TgTensor *tensor_of(const char *text)
 {
@@ -31,7 +32,8 @@ static void check_kernel(const Case *c)
 
 static const Case cases[] = {
     {"all axes at once", TG_Transpose, "", {"i8[2,3] 1:6"}, {"i8[3,2] 1 4 2 5 3 6"}},
-    {"eight axes", TG_Transpose, "perm=7,6,5,4,3,2,1,0", {"u16[1,2,1,3,1,1,1,1] 1:6"}, {"u16[1,1,1,1,3,1,2,1] 1 4 2 5 3 6"}},
+    {"eight axes", TG_Transpose, "perm=7,6,5,4,3,2,1,0", {"u16[1,2,1,3,1,1,1,1] 1:6"},
+     {"u16[1,1,1,1,3,1,2,1] 1 4 2 5 3 6"}},
     {"empty", TG_Transpose, "perm=1,0", {"f32[0,3]"}, {"f32[3,0]"}},
     {"a scalar", TG_Transpose, "", {"f32[] 5"}, {"f32[] 5"}},
     {"sizes from in front and guessed", TG_Reshape, "", {"f32[2,3,4] 1:24", "i64[3] 0 -1 2"}, {"f32[2,6,2] 1:24"}},
@@ -45,14 +47,19 @@ static const Case cases[] = {
     {"one is empty", TG_Concat, "axis=-1", {"i8[2,1] 1 4", "i8[2,0]", "i8[2,2] 2 3 5 6"}, {"i8[2,3] 1:6"}},
     {"a smaller last part", TG_Split, "axis=1 num_outputs=2", {"u8[2,3] 1:6"}, {"u8[2,2] 1 2 4 5", "u8[2,1] 3 6"}},
     {"an empty part", TG_Split, "", {"u8[2] 1 2", "i64[3] 0 2 0"}, {"u8[0]", "u8[2] 1 2", "u8[0]"}},
-    {"backwards to the start", TG_Slice, "", {"i32[5] 1:5", "i64[1] -1", "i64[1] -99", "i64[1] 0", "i64[1] -2"}, {"i32[3] 5 3 1"}},
-    {"far beyond", TG_Slice, "", {"i32[2,2] 1:4", "i64[1] 1", "i64[1] 9223372036854774784", "i64[1] -1"}, {"i32[2,1] 2 4"}},
-    {"a large step", TG_Slice, "", {"i32[3] 1:3", "i64[1] 0", "i64[1] 3", NULL, "i64[1] 4611686018427387904"}, {"i32[1] 1"}},
+    {"backwards to the start", TG_Slice, "", {"i32[5] 1:5", "i64[1] -1", "i64[1] -99", "i64[1] 0", "i64[1] -2"},
+     {"i32[3] 5 3 1"}},
+    {"far beyond", TG_Slice, "", {"i32[2,2] 1:4", "i64[1] 1", "i64[1] 9223372036854774784", "i64[1] -1"},
+     {"i32[2,1] 2 4"}},
+    {"a large step", TG_Slice, "", {"i32[3] 1:3", "i64[1] 0", "i64[1] 3", NULL, "i64[1] 4611686018427387904"},
+     {"i32[1] 1"}},
     {"crops and pads", TG_Pad, "", {"f32[2,3] 1:6", "i64[4] 0 -1 1 1", "f32[] 9"}, {"f32[3,3] 2 3 9 5 6 9 9 9 9"}},
     {"crops all", TG_Pad, "", {"f32[2] 1 2", "i64[2] -3 2", "f32[] 7"}, {"f32[1] 7"}},
-    {"reflects again and again", TG_Pad, "mode=reflect", {"i8[3] 1:3", "i64[2] 5 4"}, {"i8[12] 2 1 2 3 2 1 2 3 2 1 2 3"}},
+    {"reflects again and again", TG_Pad, "mode=reflect", {"i8[3] 1:3", "i64[2] 5 4"},
+     {"i8[12] 2 1 2 3 2 1 2 3 2 1 2 3"}},
     {"reflects one", TG_Pad, "mode=reflect", {"i8[1] 4", "i64[2] 2 1"}, {"i8[4] 4 4 4 4"}},
-    {"edges of blocks", TG_Pad, "mode=edge", {"i8[2,2] 1:4", "i64[2] 1 1", NULL, "i64[1] 0"}, {"i8[4,2] 1 2 1 2 3 4 3 4"}},
+    {"edges of blocks", TG_Pad, "mode=edge", {"i8[2,2] 1:4", "i64[2] 1 1", NULL, "i64[1] 0"},
+     {"i8[4,2] 1 2 1 2 3 4 3 4"}},
     {"wraps", TG_Pad, "mode=wrap", {"i8[3] 1:3", "i64[2] 4 1"}, {"i8[8] 3 1 2 3 1 2 3 1"}},
     {"wraps what is cropped", TG_Pad, "mode=wrap", {"i8[3] 1:3", "i64[2] -1 2"}, {"i8[4] 2 3 1 2"}},
     {"from the middle", TG_Shape, "start=-2 end=-1", {"f32[2,3,4] 0*24"}, {"i64[1] 3"}},
@@ -73,10 +80,12 @@ static const Case cases[] = {
     {"a true scalar", TG_NonZero, "", {"bool[] 1"}, {"i64[0,1]"}},
     {"the last one stays", TG_ScatterElements, "", {"i8[3] 1:3", "i64[2] 1 1", "i8[2] 7 8"}, {"i8[3] 1 8 3"}},
     {"wraps", TG_ScatterElements, "reduction=add", {"u8[2] 250 1", "i64[2] 0 0", "u8[2] 5 3"}, {"u8[2] 2 1"}},
-    {"negative products", TG_ScatterElements, "reduction=mul", {"i8[1] -3", "i64[2] 0 -1", "i8[2] 5 -7"}, {"i8[1] 105"}},
+    {"negative products", TG_ScatterElements, "reduction=mul", {"i8[1] -3", "i64[2] 0 -1", "i8[2] 5 -7"},
+     {"i8[1] 105"}},
     {"half sums", TG_ScatterElements, "reduction=add", {"f16[1] 2048", "i64[2] 0 0", "f16[2] 1 1"}, {"f16[1] 2048"}},
     {"NaN wins", TG_ScatterND, "reduction=max", {"f32[2] nan 1", "i64[2,1] 0 1", "f32[2] 1 nan"}, {"f32[2] nan nan"}},
-    {"small brain floats", TG_ScatterND, "reduction=min", {"bf16[2,2] 1 2 3 4", "i64[1,1] 1", "bf16[1,2] 5 -5"}, {"bf16[2,2] 1 2 3 -5"}},
+    {"small brain floats", TG_ScatterND, "reduction=min", {"bf16[2,2] 1 2 3 4", "i64[1,1] 1", "bf16[1,2] 5 -5"},
+     {"bf16[2,2] 1 2 3 -5"}},
     {"any truth", TG_ScatterND, "reduction=max", {"bool[2] 0 0", "i64[1,1] 1", "bool[1] 1"}, {"bool[2] 0 1"}},
     {"the middle axis", TG_ReduceSum, "keepdims=0", {"f32[2,2,2] 1:8", "i64[1] 1"}, {"f32[2,2] 4 6 12 14"}},
     {"the outer axes", TG_ReduceSum, "", {"i64[2,2,2] 1:8", "i64[2] 0 2"}, {"i64[1,2,1] 14 22"}},
@@ -90,14 +99,18 @@ static const Case cases[] = {
     {"no axes, nothing to do", TG_ReduceSum, "noop_with_empty_axes=1", {"f32[2] 3 4", "i64[0]"}, {"f32[2] 3 4"}},
     {"first and last", TG_ArgMax, "select_last_index=1 axis=1 keepdims=0", {"i32[2,3] 1 2 2 5 5 1"}, {"i64[2] 2 1"}},
     {"down columns", TG_ArgMin, "keepdims=0", {"f32[3,2] 3 1 2 1 2 0"}, {"i64[2] 1 2"}},
-    {"from behind, without itself", TG_CumSum, "reverse=1 exclusive=1", {"f32[2,3] 1:6", "i64[] 1"}, {"f32[2,3] 5 3 0 11 6 0"}},
+    {"from behind, without itself", TG_CumSum, "reverse=1 exclusive=1", {"f32[2,3] 1:6", "i64[] 1"},
+     {"f32[2,3] 5 3 0 11 6 0"}},
     {"down", TG_CumProd, "", {"i64[3,2] 1:6", "i64[] -2"}, {"i64[3,2] 1 2 3 8 15 48"}},
     {"ties and NaN", TG_TopK, "", {"f32[5] 1 3 nan 3 2", "i64[1] 3"}, {"f32[3] nan 3 3", "i64[3] 2 1 3"}},
-    {"smallest, along columns", TG_TopK, "axis=0 largest=0", {"i8[3,2] 3 -1 1 5 2 -7", "i64[1] 2"}, {"i8[2,2] 1 -7 2 -1", "i64[2,2] 1 2 2 0"}},
+    {"smallest, along columns", TG_TopK, "axis=0 largest=0", {"i8[3,2] 3 -1 1 5 2 -7", "i64[1] 2"},
+     {"i8[2,2] 1 -7 2 -1", "i64[2,2] 1 2 2 0"}},
     {"none", TG_TopK, "", {"f32[5] 1:5", "i64[1] 0"}, {"f32[0]", "i64[0]"}},
     {"wide numbers", TG_TopK, "", {"u64[3] 1 -1 2", "i64[1] 1"}, {"u64[1] -1", "i64[1] 1"}},
-    {"rows", TG_Unique, "axis=0", {"i8[4,2] 2 1 -1 5 2 1 -1 4"}, {"i8[3,2] -1 4 -1 5 2 1", "i64[3] 3 1 0", "i64[4] 2 1 2 0", "i64[3] 1 1 2"}},
-    {"columns as they come", TG_Unique, "axis=1 sorted=0", {"f32[2,3] 3 1 3 4 2 4"}, {"f32[2,2] 3 1 4 2", "i64[2] 0 1", "i64[3] 0 1 0", "i64[2] 2 1"}},
+    {"rows", TG_Unique, "axis=0", {"i8[4,2] 2 1 -1 5 2 1 -1 4"},
+     {"i8[3,2] -1 4 -1 5 2 1", "i64[3] 3 1 0", "i64[4] 2 1 2 0", "i64[3] 1 1 2"}},
+    {"columns as they come", TG_Unique, "axis=1 sorted=0", {"f32[2,3] 3 1 3 4 2 4"},
+     {"f32[2,2] 3 1 4 2", "i64[2] 0 1", "i64[3] 0 1 0", "i64[2] 2 1"}},
     {"nothing", TG_Unique, "", {"f32[0]"}, {"f32[0]", "i64[0]", "i64[0]", "i64[0]"}},
     {"a diagonal", TG_Einsum, "equation=ii->i", {"f32[2,2] 1:4"}, {"f32[2] 1 4"}},
     {"a trace", TG_Einsum, "equation=ii", {"i64[2,2] 1:4"}, {"i64[] 5"}},
@@ -122,7 +135,7 @@ static void test_cases(void **state)
         check_kernel(&cases[i]);
 }
 
-/* --- refusals -------------------------------------------------------------------------------------------------------------- */
+/* --- refusals ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *name;
@@ -148,7 +161,8 @@ static const Refusal refusals[] = {
     {"a way to combine", TG_ScatterND, TGK_BAD_VALUE, 1, "reduction=sub", {"f32[3] 1:3", "i64[1,1] 0", "f32[1] 0"}},
     {"another count", TG_Reshape, TGK_BAD_SIZE, 1, "", {"f32[3] 1:3", "i64[1] 4"}},
     {"two guesses", TG_Reshape, TGK_BAD_SIZE, 2, "", {"f32[3] 1:3", "i64[2] -1 -1"}},
-    {"a product that does not fit", TG_Reshape, TGK_BAD_SIZE, 3, "", {"f32[1] 1", "i64[3] 4294967296 4294967296 4294967296"}},
+    {"a product that does not fit", TG_Reshape, TGK_BAD_SIZE, 3, "",
+     {"f32[1] 1", "i64[3] 4294967296 4294967296 4294967296"}},
     {"a negative size", TG_Expand, TGK_BAD_SIZE, 1, "", {"f32[1] 1", "i64[1] -1"}},
     {"sizes that do not agree", TG_Expand, TGK_BAD_SIZE, 1, "", {"f32[2] 1 2", "i64[1] 3"}},
     {"no room", TG_Expand, TGK_BAD_SIZE, 2, "", {"f32[1] 1", "i64[2] 4611686018427387904 4611686018427387904"}},
@@ -160,7 +174,8 @@ static const Refusal refusals[] = {
     {"a sum of sizes", TG_Split, TGK_BAD_SIZE, 1, "", {"f32[3] 1:3", "i64[1] 2"}},
     {"another size", TG_Concat, TGK_BAD_SIZE, 2, "axis=0", {"f32[1,2] 1 2", "f32[1,1] 1"}},
     {"a negative result", TG_Pad, TGK_BAD_SIZE, 1, "", {"f32[2] 1 2", "i64[2] -2 -1"}},
-    {"pads that do not fit", TG_Pad, TGK_BAD_SIZE, 1, "", {"f32[2] 1 2", "i64[2] 9223372036854774784 9223372036854774784"}},
+    {"pads that do not fit", TG_Pad, TGK_BAD_SIZE, 1, "",
+     {"f32[2] 1 2", "i64[2] 9223372036854774784 9223372036854774784"}},
     {"edges of nothing", TG_Pad, TGK_BAD_SIZE, 1, "mode=edge", {"f32[0]", "i64[2] 1 0"}},
     {"a step of zero", TG_Range, TGK_BAD_VALUE, 1, "", {"i64[] 0", "i64[] 1", "i64[] 0"}},
     {"a step of zero", TG_Range, TGK_BAD_VALUE, 1, "", {"f32[] 0", "f32[] 1", "f32[] 0"}},
@@ -189,7 +204,8 @@ static const Refusal refusals[] = {
     {"neither scales nor sizes", TG_Resize, TGK_BAD_SIZE, 1, "", {"f32[2] 1 2"}},
     {"a scale below zero", TG_Resize, TGK_BAD_SIZE, 1, "", {"f32[2] 1 2", NULL, "f32[1] -2"}},
     {"something from nothing", TG_Resize, TGK_BAD_SIZE, 1, "", {"f32[0]", NULL, NULL, "i64[1] 2"}},
-    {"no regions", TG_Resize, TGK_BAD_SIZE, 1, "coordinate_transformation_mode=tf_crop_and_resize", {"f32[2] 1 2", NULL, "f32[1] 2"}},
+    {"no regions", TG_Resize, TGK_BAD_SIZE, 1, "coordinate_transformation_mode=tf_crop_and_resize",
+     {"f32[2] 1 2", NULL, "f32[1] 2"}},
     {"other scores", TG_NonMaxSuppression, TGK_BAD_SIZE, 2, "", {"f32[1,2,4] 0*8", "f32[1,1,3] 0*3", "i64[1] 1"}},
 };
 
@@ -226,7 +242,7 @@ static void test_refusals(void **state)
         check_refusal(&refusals[i]);
 }
 
-/* --- laws over many elements ------------------------------------------------------------------------------------------------ */
+/* --- laws over many elements -------------------------------------------------------------------------------------- */
 
 static uint64_t draw_state;
 
@@ -322,8 +338,8 @@ static void test_topk_selects(void **state)
         tgk_array x = blank_array(TGK_I32, 2, dim), many = {&k, TGK_I64, 1, {1}, 1};
         for (int64_t i = 0; i < x.room; i++)
             ((int32_t *)x.at)[i] = (int32_t)draw(round % 2 ? 7 : 1000) - 3;
-        tgk_TopK_args a = {.in = {x, many}, .out = {blank_array(TGK_I32, 2, to), blank_array(TGK_I64, 2, to)}, .axis = 1,
-                           .largest = round % 3 != 0, .sorted = 1};
+        tgk_TopK_args a = {.in = {x, many}, .out = {blank_array(TGK_I32, 2, to), blank_array(TGK_I64, 2, to)},
+                           .axis = 1, .largest = round % 3 != 0, .sorted = 1};
         assert_int_equal(tgk_TopK(&serial, &a), TGK_OK);
         for (int64_t row = 0; row < 2; row++) {
             const int32_t *line = (int32_t *)x.at + row * n;
@@ -408,7 +424,9 @@ static void test_einsum_sums(void **state)
             bool look = a.out[0].room < 3000 || i % 97 == 0;
             for (int32_t k = 0; k < rank; k++)
                 value[out[k] - 'a'] = index[k];
-            double got = (double)((float *)a.out[0].at)[i], want = look ? einsum_at(equation, in, n_in, size, value) : got;
+            double got = (double)((float *)a.out[0].at)[i], want = got;
+            if (look)
+                want = einsum_at(equation, in, n_in, size, value);
             if (fabs(got - want) > 1e-5 * (1 + fabs(want)))
                 fail_msg("%s: element %lld is %.9g, not %.9g", equation, (long long)i, got, want);
             for (int32_t k = rank - 1; k >= 0 && ++index[k] == dim[k]; k--)
@@ -427,12 +445,13 @@ static void test_resize_keeps_ramps(void **state)
     static const char *const modes[] = {"nearest", "linear", "cubic"};
     (void)state;
     for (int round = 0; round < 24; round++) {
-        int64_t dim[3] = {3, round % 4 == 3 ? 5000 : 40, 2}, size[3] = {round % 2 ? 5 : 2, round % 4 == 3 ? 3 : 17 * (round % 4) + 5, 2};
+        bool small = round % 4 == 3;
+        int64_t dim[3] = {3, small ? 5000 : 40, 2}, size[3] = {round % 2 ? 5 : 2, small ? 3 : 17 * (round % 4) + 5, 2};
         tgk_array x = blank_array(TGK_F32, 3, dim), sizes = {size, TGK_I64, 1, {3}, 3};
         bool ramp = round >= 12;
         for (int64_t i = 0; i < x.room; i++)
             ((float *)x.at)[i] = ramp ? (float)(i / 2 % dim[1]) : 3.5f;
-        tgk_Resize_args a = {.in = {x, {NULL}, {NULL}, sizes}, .out = {blank_array(TGK_F32, 3, size)},
+        tgk_Resize_args a = {.in = {x, {.at = NULL}, {.at = NULL}, sizes}, .out = {blank_array(TGK_F32, 3, size)},
                              .antialias = 1, .coordinate_transformation_mode = "half_pixel", .cubic_coeff_a = -0.5,
                              .keep_aspect_ratio_policy = "stretch", .mode = modes[round % 3],
                              .nearest_mode = "round_prefer_floor"};
@@ -460,7 +479,7 @@ static double overlap_of(const float *a, const float *b)
     return h <= 0 || w <= 0 ? 0 : h * w / (own + other - h * w);
 }
 
-/* More candidates than a batch, with equal scores: chosen in order, none overlaps an earlier one, every other one does. */
+/* More candidates than a batch, with equal scores: in order, none overlaps an earlier one, every other one does. */
 static void test_nms_chooses(void **state)
 {
     enum { BOXES = 5000 };
@@ -478,8 +497,8 @@ static void test_nms_chooses(void **state)
         b[3] = x + (float)draw(200) + 1;
         ((float *)scores.at)[i] = (float)draw(500) / 512;
     }
-    tgk_NonMaxSuppression_args a = {.in = {boxes, scores, {&most, TGK_I64, 0, {0}, 1}, {&threshold, TGK_F32, 0, {0}, 1}},
-                                    .out = {blank_array(TGK_I64, 2, to)}};
+    const tgk_array limit = {&most, TGK_I64, 0, {0}, 1}, overlap = {&threshold, TGK_F32, 0, {0}, 1};
+    tgk_NonMaxSuppression_args a = {.in = {boxes, scores, limit, overlap}, .out = {blank_array(TGK_I64, 2, to)}};
     a.out[0].dim[0] = -1;
     assert_int_equal(tgk_NonMaxSuppression(&serial, &a), TGK_OK);
     const int64_t *row = (int64_t *)a.out[0].at, found = a.out[0].dim[0];
