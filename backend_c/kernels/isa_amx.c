@@ -16,7 +16,8 @@
 #include "simd_avx512.h"
 
 #include "gemm.inc"
-/* AT THE MERGE: #include "attention.inc" and "rows.inc" here, and their entries below instead of NULL. */
+#include "attention.inc"
+/* AT THE MERGE: #include "rows.inc" here, and its entries below instead of NULL. */
 
 #ifdef __clang__
 #pragma clang attribute pop
@@ -25,7 +26,7 @@
 #endif
 
 extern const tgk_isa tgk_isa_amx;
-const tgk_isa tgk_isa_amx = {"amx", tgk_run_linear, tgk_run_matmul, NULL, NULL, NULL, NULL, NULL, NULL};
+const tgk_isa tgk_isa_amx = {"amx", tgk_run_linear, tgk_run_matmul, tgk_run_attention, NULL, NULL, NULL, NULL, NULL};
 
 #else
 
