@@ -96,6 +96,10 @@ static inline tgk_vf tgk_vf_scale(tgk_vf x, tgk_vf n)
     x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
     return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
 }
+static inline tgk_vf tgk_vf_power(tgk_vf n)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     __m256 a[8], b[8];

@@ -19,6 +19,8 @@
  *   tgk_vf_select(m, a, b)            m ? a : b
  *   tgk_vf_scale(x, n)                x 2^n, n integral, -252 <= n <= 254
  *   tgk_vf_exp                        simd_exp.h: below 2 ULP; 0 below -87.33 (never a denormal), infinity above 88.72
+ *   tgk_vf_power(n)                   2^n, n integral, -126 <= n <= 127
+ *   tgk_vf_exp2                       simd_exp.h, of x <= 127: error below 3 units of 2^-24; 0 below -126 (never a denormal)
  *   tgk_vf_transpose(v)               in place: v[i] lane j <-> v[j] lane i, TGK_LANES vectors
  *   tgk_prefetch(p), tgk_prefetch_l2(p)
  *
@@ -208,6 +210,12 @@ static inline tgk_vf tgk_vf_scale(tgk_vf x, tgk_vf n)
 {
     tgk_vf r = {0};
     TGK_EACH(r, tgk_scale1(TGK_AT(x, i), TGK_AT(n, i)));
+    return r;
+}
+static inline tgk_vf tgk_vf_power(tgk_vf n)
+{
+    tgk_vf r;
+    TGK_EACH(r, tgk_float_of_bits(TGK_AT(n, i) > -127 ? (uint32_t)((int32_t)TGK_AT(n, i) + 127) << 23 : 0));
     return r;
 }
 static inline void tgk_vf_transpose(tgk_vf *v)
