@@ -262,7 +262,8 @@ static void run(Options *o)
     const size_t bytes = tgk_pool_bytes(o->threads);
     void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     tgk_pool *pool = memory ? tgk_pool_start(memory, bytes, o->threads) : NULL;
-    const tgk_ctx ctx = {o->isa ? tgk_isa_named(o->isa) : tgk_isa_best(), tgk_pool_for, pool};
+    const int64_t scratch = (int64_t)32 << 20;
+    const tgk_ctx ctx = {o->isa ? tgk_isa_named(o->isa) : tgk_isa_best(), tgk_pool_for, pool, big((size_t)scratch), scratch};
     if (!pool || !ctx.isa) {
         fprintf(stderr, "no such instruction set, or no threads\n");
         exit(2);
