@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include <immintrin.h>
+#define TGK_HAS_FMA 1 /* for tgk_math.h: clang does not say so */
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
 #else
@@ -16,7 +17,8 @@
 #include "simd_avx512.h"
 
 #include "gemm.inc"
-/* AT THE MERGE: #include "attention.inc" and "rows.inc" here, and their entries below instead of NULL. */
+/* AT THE MERGE: #include "attention.inc" here, and its entry below instead of NULL. */
+#include "rows.inc"
 
 #ifdef __clang__
 #pragma clang attribute pop
@@ -25,7 +27,8 @@
 #endif
 
 extern const tgk_isa tgk_isa_amx;
-const tgk_isa tgk_isa_amx = {"amx", tgk_run_linear, tgk_run_matmul, NULL, NULL, NULL, NULL, NULL, NULL};
+const tgk_isa tgk_isa_amx = {"amx", tgk_run_linear, tgk_run_matmul, NULL,
+    tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary};
 
 #else
 

@@ -5,7 +5,7 @@
 
 #include <math.h>
 #include <string.h>
-#define TGK_FMA 1
+#define TGK_HAS_FMA 1
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
