@@ -21,10 +21,10 @@
 #pragma GCC pop_options
 #endif
 
-const BenchLoops bench_loops_avx512 = {gelu_erf, gelu_tanh, silu_mul};
+const BenchLoops bench_loops_avx512 = {gelu_erf, gelu_tanh, silu_mul, gelu_erf_1, gelu_tanh_1};
 
 #else
 
-const BenchLoops bench_loops_avx512 = {0, 0, 0};
+const BenchLoops bench_loops_avx512 = {0, 0, 0, 0, 0};
 
 #endif
