@@ -185,7 +185,7 @@ static void add_row(const Resize *r, const Table *t, const Row *row, int64_t col
 /* The nearest elements, as they are. `start`: of the row in the operand. */
 static void move_cells(const Resize *r, const Table *t, int64_t start, int64_t to, int64_t columns)
 {
-    const size_t size = tgk_size(r->x->type);
+    const size_t size = tgk_bytes_of(r->x->type);
     for (int64_t i = 0; i < t->places; i++) {
         char *z = (char *)r->z->at + (size_t)(to + i * r->inner) * size;
         for (int64_t j = 0; t->outside[i] && j < columns; j++)
