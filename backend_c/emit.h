@@ -14,11 +14,13 @@ typedef struct Emitter {
     TgText body;      /* of the function being written */
     TgText ahead;     /* functions that it calls */
     TgMap reads;      /* numbers of symbols that it reads from the frame, in plan->symbols */
-    TgMap binds;      /* of symbols that it made variables of itself */
+    TgMap binds;      /* of symbols that became known in it */
+    TgMap late;       /* of these, those that it reads afterwards: they are variables */
     TgMap often;      /* TgDim to how often it was written; second pass: to the number of its variable, where it has one */
     TG_VEC(TgDim) met; /* keys of `often`, in order */
     bool *known;      /* by plan->symbols, in the whole plan: it has a value by now */
     bool second, checks; /* pass; it has a variable `status` */
+    bool early;       /* a size was written that is not known yet */
     size_t line;      /* where in body the current line starts */
     uint32_t indent;  /* of continued lines */
 } Emitter;

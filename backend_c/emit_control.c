@@ -48,7 +48,8 @@ static bool emit_bind(Emitter *e, const TgStep *s)
         emit(e, "f->d_%s < %lld || ", name, (long long)lower);
     emit(e, "f->d_%s > %lld)\n        return TGK_BAD_SIZE;\n", name, (long long)symbol->most);
     tg_map_put(&e->binds, number, 1);
-    emit(e, "    const int64_t d_%s = f->d_%s;\n    (void)d_%s;\n", name, name, name);
+    if (!e->second || tg_map_get(&e->late, number, NULL))
+        emit(e, "    const int64_t d_%s = f->d_%s;\n", name, name);
     return true;
 }
 

@@ -43,8 +43,10 @@ void emit_item(Emitter *e, const char *format, ...)
     va_copy(again, arguments);
     size_t n = (size_t)vsnprintf(NULL, 0, format, again);
     va_end(again);
+    size_t line = e->body.n - e->line;
     bool first = e->body.n > 0 && (e->body.at[e->body.n - 1] == '{' || e->body.at[e->body.n - 1] == ' ');
-    if (e->body.n - e->line + n + 2 > WIDTH)
+    bool blank = strspn(e->body.at + e->line, " ") >= line;
+    if (!blank && line + n + 2 > WIDTH)
         emit(e, "%s\n%*s", first ? "" : ",", (int)e->indent, "");
     else
         emit(e, "%s", first ? "" : ", ");
@@ -77,9 +79,10 @@ static void note_symbol(void *user, TgDim symbol)
 {
     Emitter *e = user;
     uint64_t number;
-    TG_CHECK(e->p->tg, tg_map_get(&e->p->dim_number, TG_KEY(symbol), &number));
-    if (!tg_map_get(&e->binds, number, NULL))
-        tg_map_put(&e->reads, number, 1);
+    if (!tg_map_get(&e->p->dim_number, TG_KEY(symbol), &number) || !e->known[number])
+        e->early = true;
+    else
+        tg_map_put(tg_map_get(&e->binds, number, NULL) ? &e->late : &e->reads, number, 1);
 }
 
 const char *size_text(Emitter *e, TgDim d)
@@ -89,6 +92,8 @@ const char *size_text(Emitter *e, TgDim d)
     if (e->second && seen)
         return tg_name_format(e->p->tg, "n%u", (unsigned)count);
     tg_dim_symbols(d, note_symbol, e);
+    if (e->early) /* the step is refused */
+        return "0";
     if (!e->second && !tg_dim_known(d, NULL) && !tg_dim_is_symbol(d)) {
         tg_map_put(&e->often, TG_KEY(d), count + 1);
         if (!seen)

@@ -134,10 +134,8 @@ static void describe(Emitter *e, const TgStep *s)
 
 /* --- functions ---------------------------------------------------------------------------------------------------- */
 
-static bool emit_step(Emitter *e, const TgStep *s)
+static bool emit_call(Emitter *e, const TgStep *s)
 {
-    emit(e, "\n");
-    describe(e, s);
     switch (s->kind) {
     case TG_STEP_OPERATOR: return emit_operator(e, s);
     case TG_STEP_SIZES:
@@ -146,6 +144,15 @@ static bool emit_step(Emitter *e, const TgStep *s)
     case TG_STEP_REPEAT: return emit_control(e, s);
     default: return emit_kernel(e, s);
     }
+}
+
+static bool emit_step(Emitter *e, const TgStep *s)
+{
+    emit(e, "\n");
+    describe(e, s);
+    if (!emit_call(e, s))
+        return false;
+    return !e->early || emit_refuse(e, s, "it reads a size before it is known");
 }
 
 static bool emit_pass(Emitter *e, const TgSteps *steps, uint32_t from, uint32_t to)
@@ -204,6 +211,7 @@ static bool emit_function(Emitter *e, const TgSteps *steps, uint32_t from, uint3
     tg_text_init(&variables, e->p->arena);
     tg_text_init(&e->ahead, e->p->arena);
     tg_map_init(&e->reads, e->p->arena);
+    tg_map_init(&e->late, e->p->arena);
     tg_map_init(&e->often, e->p->arena);
     e->met.n = 0;
     e->met.cap = 0;
@@ -278,6 +286,21 @@ static void know_inputs(Emitter *e)
             e->known[number] = true;
 }
 
+/* Sizes that stand in inputs are known from the start, whatever step asks for them first. */
+static TgSteps binds_first(const Package *p)
+{
+    TgSteps steps = {0};
+    for (int rest = 0; rest < 2; rest++)
+        for (uint32_t i = 0; i < p->plan->steps.n; i++) {
+            TgStep *s = p->plan->steps.at[i];
+            bool first = s->kind == TG_STEP_BIND && s->u.bind.axis < 0 &&
+                         p->plan->buffers.at[tg_place_of(p->plan, s->in.at[0])->buffer].kind == TG_BUFFER_INPUT;
+            if (first != (rest == 1))
+                TG_PUSH(p->arena, &steps, s);
+        }
+    return steps;
+}
+
 bool emit_steps(Package *p, TgText *out)
 {
     Emitter e = {.p = p, .out = out};
@@ -285,5 +308,6 @@ bool emit_steps(Package *p, TgText *out)
     e.known = TG_NEW_N(p->arena, bool, p->plan->symbols.n + 1);
     know_inputs(&e);
     emit_frame(p, out);
-    return emit_list(&e, &p->plan->steps, "tgk_steps");
+    TgSteps steps = binds_first(p);
+    return emit_list(&e, &steps, "tgk_steps");
 }

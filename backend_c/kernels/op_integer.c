@@ -17,7 +17,7 @@
 #include "op_isa.h"
 #include "op_result.h"
 
-enum { COLS = 64, ROWS = 128, PIECE = 256, TILE = 4 };
+enum { COLS = 64, ROWS = 256, PIECE = 256, TILE = 4 };
 
 typedef struct {
     int32_t batch_rank;
@@ -77,16 +77,34 @@ static void add_tile(const Product *p, const Block *k, int64_t row, int64_t rows
 
 /* --- pairs -------------------------------------------------------------------------------------------------------- */
 
+/* Two rows of b without zero points, side by side. */
+static void pair_up(int16_t *to, const uint8_t *x, const uint8_t *y, const int32_t *zero, int64_t n, int is_signed)
+{
+    if (is_signed)
+        for (int64_t j = 0; j < n; j++) {
+            to[2 * j] = (int16_t)((int8_t)x[j] - zero[j]);
+            to[2 * j + 1] = (int16_t)((int8_t)y[j] - zero[j]);
+        }
+    else
+        for (int64_t j = 0; j < n; j++) {
+            to[2 * j] = (int16_t)(x[j] - zero[j]);
+            to[2 * j + 1] = (int16_t)(y[j] - zero[j]);
+        }
+}
+
 /* Rows [d, d + depth) of b without zero points: [depth / 2][COLS][2]; what is missing is 0. */
 static void pack_pairs(const Product *p, const Block *k, int64_t d, int64_t depth, int16_t *to)
 {
     const int is_signed = p->b->type == TGK_I8;
-    memset(to, 0, (size_t)(PIECE * COLS) * sizeof *to);
-    for (int64_t i = 0; i < depth; i++) {
-        const uint8_t *from = k->b + (d + i) * p->cols;
-        int16_t *pair = to + i / 2 * 2 * COLS + i % 2;
-        for (int64_t j = 0; j < k->cols; j++)
-            pair[2 * j] = (int16_t)((is_signed ? (int8_t)from[j] : from[j]) - k->zb[j]);
+    const uint8_t *from = k->b + d * p->cols;
+    if (k->cols < COLS)
+        memset(to, 0, (size_t)(PIECE * COLS) * sizeof *to);
+    for (int64_t i = 0; i + 1 < depth; i += 2)
+        pair_up(to + i * COLS, from + i * p->cols, from + (i + 1) * p->cols, k->zb, k->cols, is_signed);
+    for (int64_t j = 0; depth % 2 != 0 && j < k->cols; j++) {
+        const uint8_t x = from[(depth - 1) * p->cols + j];
+        to[(depth - 1) * COLS + 2 * j] = (int16_t)((is_signed ? (int8_t)x : x) - k->zb[j]);
+        to[(depth - 1) * COLS + 2 * j + 1] = 0;
     }
 }
 
@@ -180,19 +198,33 @@ static void pairs_avx2(void *arg, int64_t task) { run_pairs(arg, task, tile_avx2
 
 /* --- fours -------------------------------------------------------------------------------------------------------- */
 
+/* Four rows of b, side by side, and added up. */
+static void put_four(uint8_t *to, int32_t *sums, const uint8_t *const x[4], int64_t n, uint8_t flip)
+{
+    for (int64_t j = 0; j < n; j++) {
+        to[4 * j] = x[0][j] ^ flip;
+        to[4 * j + 1] = x[1][j] ^ flip;
+        to[4 * j + 2] = x[2][j] ^ flip;
+        to[4 * j + 3] = x[3][j] ^ flip;
+    }
+    for (int r = 0; r < 4; r++)
+        for (int64_t j = 0; j < n; j++)
+            sums[j] += (x[r][j] ^ flip ^ 128) - 128;
+}
+
 /* Rows [d, d + depth) of b as i8: [depth / 4][COLS][4]; what is missing is 0. Adds up the columns. */
-static void pack_fours(const Product *p, const Block *k, int64_t d, int64_t depth, int8_t *to, int32_t *sums)
+static void pack_fours(const Product *p, const Block *k, int64_t d, int64_t depth, uint8_t *to, int32_t *sums)
 {
     const uint8_t flip = p->b->type == TGK_I8 ? 0 : 128;
-    memset(to, 0, PIECE * COLS);
-    for (int64_t i = 0; i < depth; i++) {
-        const uint8_t *from = k->b + (d + i) * p->cols;
-        int8_t *four = to + i / 4 * 4 * COLS + i % 4;
-        for (int64_t j = 0; j < k->cols; j++) {
-            const int32_t x = (from[j] ^ flip) < 128 ? from[j] ^ flip : (from[j] ^ flip) - 256;
-            four[4 * j] = (int8_t)x;
-            sums[j] += x;
-        }
+    uint8_t none[COLS];
+    memset(none, flip, sizeof none); /* 0, once flipped */
+    if (k->cols < COLS)
+        memset(to, 0, PIECE * COLS);
+    for (int64_t i = 0; i < depth; i += 4) {
+        const uint8_t *row[4];
+        for (int64_t r = 0; r < 4; r++)
+            row[r] = i + r < depth ? k->b + (d + i + r) * p->cols : none;
+        put_four(to + i * COLS, sums, row, k->cols, flip);
     }
 }
 
@@ -204,7 +236,7 @@ static void pack_fours(const Product *p, const Block *k, int64_t d, int64_t dept
 #endif
 /* sum[TILE][COLS] = a b; rows of a are `a_row` bytes apart, `tail` holds the last, incomplete four of each. */
 static void tile_fours(int64_t fours, const uint8_t *a, int64_t a_row, uint32_t flip, const uint32_t *tail,
-                       int64_t rows, const int8_t *b, int32_t *sum)
+                       int64_t rows, const uint8_t *b, int32_t *sum)
 {
     __m512i acc[TILE][4];
     TGK_UNROLL for (int r = 0; r < TILE; r++)
@@ -260,7 +292,7 @@ static void fours_vnni(void *arg, int64_t task)
 {
     const Product *p = arg;
     Block k;
-    int8_t b[PIECE * COLS];
+    uint8_t b[PIECE * COLS];
     int32_t sum[TILE * COLS], b_sums[COLS] = {0};
     const uint32_t flip = p->a->type == TGK_I8 ? 0x80808080U : 0;
     find_block(p, task, &k);

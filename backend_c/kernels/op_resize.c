@@ -101,9 +101,20 @@ static void store(tgk_type type, void *at, int64_t i, double x)
 
 /* --- sums --------------------------------------------------------------------------------------------------------- */
 
-/* sum[place, column] += scale * the taps of the table, read at elements from `start` on; `columns` side by side. */
+/* sum[place, column] += scale * the taps of the table, read at elements from `start` on; `columns` side by side. A
+ * weight of 0 hides even what is not finite. */
 #define ADD_TAPS(LOAD)                                                                                                 \
-    for (int64_t i = 0; i < t->places; i++)                                                                            \
+    for (int64_t i = 0; columns == 1 && i < t->places; i++) {                                                          \
+        const int64_t j = 0;                                                                                           \
+        double taps = 0;                                                                                               \
+        for (int64_t k = i * t->taps; k < (i + 1) * t->taps; k++) {                                                    \
+            const int64_t from = start + t->offset[k];                                                                 \
+            const double x = (LOAD);                                                                                   \
+            taps += t->weight[k] != 0 ? t->weight[k] * x : 0;                                                          \
+        }                                                                                                              \
+        sum[i] += scale * taps;                                                                                        \
+    }                                                                                                                  \
+    for (int64_t i = 0; columns > 1 && i < t->places; i++)                                                             \
         for (int64_t k = i * t->taps; k < (i + 1) * t->taps; k++) {                                                    \
             const double weight = scale * t->weight[k];                                                                \
             const int64_t from = start + t->offset[k];                                                                 \
@@ -113,12 +124,12 @@ static void store(tgk_type type, void *at, int64_t i, double x)
 
 static void add_taps(const Resize *r, const Table *t, int64_t start, int64_t columns, double scale, double *sum)
 {
+    const float *floats = (const float *)r->x->at;
+    const uint8_t *bytes = (const uint8_t *)r->x->at;
     if (r->x->type == TGK_F32) {
-        const float *x = (const float *)r->x->at;
-        ADD_TAPS((double)x[from + j])
+        ADD_TAPS((double)floats[from + j])
     } else if (r->x->type == TGK_U8) {
-        const uint8_t *x = (const uint8_t *)r->x->at;
-        ADD_TAPS((double)x[from + j])
+        ADD_TAPS((double)bytes[from + j])
     } else {
         ADD_TAPS(load(r->x->type, r->x->at, from + j))
     }
@@ -171,13 +182,49 @@ static void add_row(const Resize *r, const Table *t, const Row *row, int64_t col
     } while (k >= 0);
 }
 
+/* The nearest elements, as they are. `start`: of the row in the operand. */
+static void move_cells(const Resize *r, const Table *t, int64_t start, int64_t to, int64_t columns)
+{
+    const size_t size = tgk_bytes_of(r->x->type);
+    for (int64_t i = 0; i < t->places; i++) {
+        char *z = (char *)r->z->at + (size_t)(to + i * r->inner) * size;
+        for (int64_t j = 0; t->outside[i] && j < columns; j++)
+            store(r->z->type, r->z->at, to + i * r->inner + j, r->how.extrapolation);
+        if (!t->outside[i])
+            tgk_put(z, (const char *)r->x->at + (size_t)(start + t->offset[i]) * size, (size_t)columns * size);
+    }
+}
+
+static void store_cells(const Resize *r, const Table *t, bool outside, int64_t to, int64_t columns, const double *sum)
+{
+    for (int64_t i = 0; i < t->places; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            const double x = outside || t->outside[i] ? r->how.extrapolation : sum[i * columns + j];
+            const int64_t at = to + i * r->inner + j;
+            if (r->z->type == TGK_F32)
+                ((float *)r->z->at)[at] = (float)x;
+            else
+                store(r->z->type, r->z->at, at, x);
+        }
+}
+
 /* Results [first place of t, all its places) x [column, column + columns) of one row. */
 static void make_cells(const Resize *r, Table *t, bool pieces, int64_t row, int64_t column, int64_t columns)
 {
     double sum[CELLS] = {0};
     Row at;
-    const int64_t all = r->axis[r->last].taps, n = r->z->dim[r->last];
+    const int64_t all = r->axis[r->last].taps, to = (row * r->z->dim[r->last] + t->first) * r->inner + column;
     find_row(r, row, &at);
+    if (r->how.mode == TGK_RESIZE_NEAREST && !at.outside) {
+        int64_t start = at.start + column;
+        for (int32_t i = 0; i < r->n_resized - 1; i++) {
+            int64_t index;
+            tgk_resize_weight(&r->how, &r->axis[r->resized[i]], &at.place[i], 0, &index);
+            start += index * r->in_stride[r->resized[i]];
+        }
+        move_cells(r, t, start, to, columns);
+        return;
+    }
     if (!pieces && !at.outside)
         add_row(r, t, &at, column, columns, sum);
     for (t->tap = 0; pieces && t->tap < all; t->tap += t->taps) {
@@ -186,10 +233,7 @@ static void make_cells(const Resize *r, Table *t, bool pieces, int64_t row, int6
         if (!at.outside)
             add_row(r, t, &at, column, columns, sum);
     }
-    for (int64_t i = 0; i < t->places; i++)
-        for (int64_t j = 0; j < columns; j++)
-            store(r->z->type, r->z->at, (row * n + t->first + i) * r->inner + column + j,
-                  at.outside || t->outside[i] ? r->how.extrapolation : sum[i * columns + j]);
+    store_cells(r, t, at.outside, to, columns, sum);
 }
 
 static void resize_rows(void *arg, int64_t task)

@@ -15,7 +15,7 @@
  * Coefficients are weighted minimax fits by Remez exchange, rounded to float one after the other: tools/bench/fit_math.py.
  *
  * Needs round to nearest, floats evaluated as floats, and no -ffast-math. With -fno-math-errno loops over tgk_sqrtf become
- * vectors too. An ISA source defines TGK_FMA as 1 before its first include where the target has fused multiply-add and the
+ * vectors too. An ISA source defines TGK_HAS_FMA as 1 before its first include where the target has fused multiply-add and the
  * compiler does not say so (clang's attributes).
  */
 #ifndef TGK_MATH_H
@@ -29,11 +29,11 @@
 #error "compile without -ffast-math: rounding by addition, and NaN, would be optimized away"
 #endif
 
-#ifndef TGK_FMA
+#ifndef TGK_HAS_FMA
 #if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
-#define TGK_FMA 1
+#define TGK_HAS_FMA 1
 #else
-#define TGK_FMA 0
+#define TGK_HAS_FMA 0
 #endif
 #endif
 
@@ -70,7 +70,7 @@ static inline double tgk_f64_of_bits(uint64_t bits)
 /* a b + c, in one rounding where that is one instruction. */
 static inline float tgk_maddf(float a, float b, float c)
 {
-#if TGK_FMA
+#if TGK_HAS_FMA
     return fmaf(a, b, c);
 #else
     return a * b + c;

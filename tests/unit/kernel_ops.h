@@ -141,7 +141,7 @@ static const Kernel kernels[] = {
 
 enum { KERNELS = sizeof kernels / sizeof *kernels };
 
-static const Kernel *kernel_of(TgOp op)
+static inline const Kernel *kernel_of(TgOp op)
 {
     for (size_t i = 0; i < KERNELS; i++)
         if (kernels[i].op == op)
@@ -149,7 +149,7 @@ static const Kernel *kernel_of(TgOp op)
     return NULL;
 }
 
-static char letter_of(const char *letters, uint32_t i)
+static inline char letter_of(const char *letters, uint32_t i)
 {
     return i < strlen(letters) ? letters[i] : letters[strlen(letters) - 1];
 }
@@ -212,7 +212,7 @@ static tgk_array blank_array(tgk_type type, int32_t rank, const int64_t *dim)
     return a;
 }
 
-static tgk_array array_for(char letter, const TgTensor *source)
+static inline tgk_array array_for(char letter, const TgTensor *source)
 {
     const TgTensor *t = tg_tensor_materialize(tg_forever(tg), source);
     tgk_array a = blank_array(type_for(letter, t->dtype), t->rank, t->dim);
@@ -380,7 +380,7 @@ static const char *run_way(const Job *job, Way way, uint32_t unwanted)
 }
 
 /* Runs a node over tensors in all ways. NULL: it gives what is wanted. */
-static const char *run_node(const TgNodeInfo *n, uint32_t n_in, const TgTensor *const *in, uint32_t n_out,
+static inline const char *run_node(const TgNodeInfo *n, uint32_t n_in, const TgTensor *const *in, uint32_t n_out,
                             const TgTensor *const *want)
 {
     Job job = {.kernel = kernel_of(n->op), .n = n, .n_in = n_in, .n_out = n_out, .in = in, .want = want};
