@@ -15,7 +15,8 @@ typedef struct Emitter {
     TgText ahead;     /* functions that it calls */
     TgMap reads;      /* numbers of symbols that it reads from the frame, in plan->symbols */
     TgMap binds;      /* of symbols that became known in it */
-    TgMap late;       /* of these, those that it reads afterwards: they are variables */
+    TgMap inside;     /* of these, those that a body binds: read from the frame wherever they are written */
+    TgMap late;       /* of `binds`, those that it reads afterwards: they are variables */
     TgMap often;      /* TgDim to how often it was written; second pass: to the number of its variable, where it has one */
     TG_VEC(TgDim) met; /* keys of `often`, in order */
     bool *known;      /* by plan->symbols, in the whole plan: it has a value by now */
