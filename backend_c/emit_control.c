@@ -24,7 +24,8 @@ static const char *element_text(Emitter *e, TgValue v, int64_t element)
 {
     TgDtype dtype = step_type(e, v)->dtype;
     bool known = tg_is_integer(dtype) || dtype == TG_bool;
-    return known ? tg_name_format(e->p->tg, "((const %s *)%s)[%lld]", emit_type(dtype), address_text(e, v), (long long)element)
+    return known ? tg_name_format(e->p->tg, "((const %s *)%s)[%lld]", emit_type(dtype), address_text(e, v),
+                                  (long long)element)
                  : NULL;
 }
 
@@ -136,8 +137,10 @@ static bool copy_all(Emitter *e, const TgValues *from, const TgValues *to, const
     return true;
 }
 
-/* Element `round` along an axis of `whole`, counted from its other end where reversed, and `part`, which lacks the axis. */
-static bool copy_slice(Emitter *e, TgValue whole, TgValue part, int32_t axis, bool reverse, bool into, const TgDim rounds)
+/* Element `round` along an axis of `whole`, counted from its other end where reversed, and `part`, which lacks the
+ * axis. */
+static bool copy_slice(Emitter *e, TgValue whole, TgValue part, int32_t axis, bool reverse, bool into,
+                       const TgDim rounds)
 {
     const TgType *type = step_type(e, part);
     int32_t rank = type->rank;
@@ -156,7 +159,8 @@ static bool copy_slice(Emitter *e, TgValue whole, TgValue part, int32_t axis, bo
     const char *index = reverse ? tg_name_format(e->p->tg, "(%s - 1 - round)", size_text(e, rounds)) : "round";
     const char *slice = tg_name_format(e->p->tg, "tgk_at(%s, %u*%s*%s)", address_text(e, whole),
                                        (unsigned)emit_bytes(type->dtype), index, step);
-    emit(e, "            tgk_copy(f->ctx, &(tgk_move){.rank = %d, .size = %u", (int)rank, (unsigned)emit_bytes(type->dtype));
+    emit(e, "            tgk_copy(f->ctx, &(tgk_move){.rank = %d, .size = %u", (int)rank,
+         (unsigned)emit_bytes(type->dtype));
     e->indent = 16;
     if (rank > 0) {
         emit_item(e, ".dim = {%s}", dims.at);
