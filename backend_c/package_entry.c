@@ -139,6 +139,24 @@ static bool plain_dim(const TgDim d)
     return tg_dim_known(d, NULL) || tg_dim_is_symbol(d);
 }
 
+/* What operators demand of sizes: known from the inputs alone, or left to the steps. */
+static void put_equal_checks(Writer *w, Used *used, TgText *checks)
+{
+    const TgPlan *plan = w->plan;
+    for (uint32_t i = 0; i + 1 < plan->equal.n; i += 2) {
+        TgDim a = plan->equal.at[i], b = plan->equal.at[i + 1];
+        if (a == b || !package_dim_of_inputs(w, a) || !package_dim_of_inputs(w, b))
+            continue;
+        tg_dim_symbols(a, note_symbol, used);
+        tg_dim_symbols(b, note_symbol, used);
+        tg_text_add(checks, "    if (");
+        emit_dim(&w->p, a, checks);
+        tg_text_add(checks, " != ");
+        emit_dim(&w->p, b, checks);
+        tg_text_add(checks, ")\n        return TGK_BAD_SIZE;\n");
+    }
+}
+
 /* Sizes of inputs that are computed from others (past + sequence) may not be less than nothing. */
 static void put_derived_checks(Writer *w, TgText *out)
 {
@@ -156,6 +174,7 @@ static void put_derived_checks(Writer *w, TgText *out)
             tg_text_add(&checks, " < 0)\n        return TGK_BAD_SIZE;\n");
         }
     }
+    put_equal_checks(w, &used, &checks);
     put_locals(&used, out);
     tg_text_add(out, checks.n ? checks.at : "");
 }
@@ -381,6 +400,10 @@ static const char state_text[] =
     "    s->capacity = low;\n"
     "    s->memory = (unsigned char *)memory;\n"
     "    return low ? TGK_OK : TGK_BAD_ROOM;\n"
+    "}\n\n"
+    "void *tgk_state_at(const tgk_state *s, int32_t cache)\n"
+    "{\n"
+    "    return !s || !s->memory || cache < 0 || cache >= TGK_CACHES ? NULL : s->memory + tgk_entry_cache_at(cache, s->capacity);\n"
     "}\n\n";
 
 static void put_step_entry(Writer *w, TgText *out)
@@ -436,7 +459,8 @@ static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
     tg_text_add(out, "    {");
     package_put_literal(out, name ? name : "");
     int32_t state = w->past ? (output ? package_state_of_output(w, i) : package_state_of_input(w, i)) : -1;
-    tg_text_format(out, ", %d, %d, %d, %u, {", (int)type->dtype, type->rank, state, emit_bytes(type->dtype));
+    tg_text_format(out, ", %d, %d, %d, %d, %u, {", (int)type->dtype, type->rank, state,
+                   state >= 0 ? w->plan->states.at[state].axis : 0, emit_bytes(type->dtype));
     for (int32_t k = 0; k < type->rank; k++)
         tg_text_format(out, "%s%" PRId64, k ? ", " : "", package_most_of(w->plan, type->dim[k]));
     tg_text_add(out, type->rank ? "}" : "0}");
@@ -455,10 +479,10 @@ static void put_tables(Writer *w, TgText *out)
                      "const tgk_io_info tgk_input_table[] = {\n");
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         put_io(w, false, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, {0}, 0, 0}};\n\nconst tgk_io_info tgk_output_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0}};\n\nconst tgk_io_info tgk_output_table[] = {\n");
     for (uint32_t i = 0; i < plan->outputs.n; i++)
         put_io(w, true, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, {0}, 0, 0}};\n\nconst tgk_size_info tgk_size_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0}};\n\nconst tgk_size_info tgk_size_table[] = {\n");
     for (uint32_t i = 0; i < plan->symbols.n; i++) {
         const TgPlanSymbol *s = &plan->symbols.at[i];
         if (!w->size_field[i])

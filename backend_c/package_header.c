@@ -65,6 +65,7 @@ static const char tables_text[] =
     "    int32_t type;       /**< ONNX element type: 1 float, 7 int64, 9 bool ... */\n"
     "    int32_t rank;\n"
     "    int32_t state;      /**< number of the cache it belongs to, -1: none */\n"
+    "    int32_t axis;       /**< along which that grows */\n"
     "    uint32_t element;   /**< bytes of an element */\n"
     "    int64_t most[8];    /**< largest sizes */\n"
     "    size_t at;          /**< offset of the pointer in tgk_inputs or tgk_outputs */\n"
@@ -91,6 +92,9 @@ static const char state_text[] =
     "size_t tgk_state_size(int64_t capacity);\n\n"
     "/** An empty state over memory (64-byte aligned) of `bytes`, for as many positions as fit. */\n"
     "tgk_status tgk_reset(tgk_state *s, void *memory, size_t bytes);\n\n"
+    "/** Where cache number `cache` (tgk_io_info.state) lies: an array of the sizes of its input, with room for `capacity`\n"
+    " *  positions along its axis. For saving and restoring. NULL: there is no such cache. */\n"
+    "void *tgk_state_at(const tgk_state *s, int32_t cache);\n\n"
     "/** As tgk_run, for the positions behind those in the state, as many as the inputs have: the size of the past and the\n"
     " *  pointers of caches in `in` and `out` are ignored. Afterwards the state has the new positions too. */\n"
     "tgk_status tgk_step(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, tgk_state *s, void *arena,\n"
@@ -175,6 +179,8 @@ static void put_macros(Writer *w, TgText *out)
                    w->hash);
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", w->plan->arena_bytes ? w->plan->arena_bytes : (uint64_t)TG_PLAN_ALIGN);
     tg_text_format(out, "#define TGK_WEIGHTS_BYTES ((size_t)%" PRIu64 ")\n", w->weights_bytes);
+    if (w->past)
+        tg_text_add(out, "#define TGK_HAS_STATE 1\n");
     if (w->options->embed_weights)
         tg_text_add(out, "#define TGK_WEIGHTS_EMBEDDED 1\n");
     put_counts(w, out);

@@ -56,6 +56,8 @@ static void put_set(const Writer *w, int i, TgText *out)
     if (!w->needs_isa && strcmp(name, "avx512") == 0) {
         tg_text_add(out, "\n#ifdef __x86_64__");
         put_table(out, "amx");
+        put_table(out, "amx_fast");
+        put_table(out, "amx_bf16");
         tg_text_add(out, "#endif\n");
     }
     if (sets[i].condition)

@@ -45,6 +45,26 @@ static const char *field_beside(Writer *w, const char *wanted, const char *const
     return wanted;
 }
 
+/* Macros of the C library that are no keywords: NULL, EOF, INT_MAX ... are all capitals. */
+static bool may_be_macro(const char *name)
+{
+    static const char *const lower[] = {"stdin", "stdout", "stderr", "errno", "assert", "offsetof", "i386", "near", "far"};
+    bool capitals_only = name[0] && name[1];
+    for (const char *c = name; *c; c++)
+        capitals_only &= !(*c >= 'a' && *c <= 'z') && (*c != '_' || c[1]);
+    return (capitals_only && name[0] >= 'A' && name[0] <= 'Z' && name[1] >= 'A' && name[1] <= 'Z') ||
+           taken(lower, sizeof lower / sizeof *lower, name);
+}
+
+static void avoid_macros(Writer *w, const char **list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        while (may_be_macro(list[i]) || taken(list, i, list[i])) {
+            const char *longer = tg_name_format(w->p.tg, "%s_", list[i]);
+            list[i] = taken(list, n, longer) ? tg_name_format(w->p.tg, "%s_x", list[i]) : longer;
+        }
+}
+
 static void name_sizes(Writer *w)
 {
     const TgPlan *plan = w->plan;
@@ -91,6 +111,8 @@ static void find_state(Writer *w)
 void package_begin(Writer *w)
 {
     package_names(&w->p);
+    avoid_macros(w, w->p.input, w->plan->inputs.n);
+    avoid_macros(w, w->p.output, w->plan->outputs.n);
     w->upper = capitals(w, w->p.name);
     TgText title;
     tg_text_init(&title, w->arena);

@@ -11,7 +11,7 @@
 #include "tgk.h"
 
 /* Bytes of an element. Complex types have ONNX's numbers too: 14 and 15. */
-static inline size_t tgk_size(tgk_type type)
+static inline size_t tgk_bytes_of(tgk_type type)
 {
     switch ((int)type) {
     case TGK_F64: case TGK_I64: case TGK_U64: case 14: return 8;

@@ -1,11 +1,11 @@
 /* Sums of products over named axes.
  *
- * Two factors of float32 that are matrices in disguise go to the matmul of the instruction set. All else is done here: a
- * tile is WIDTH adjacent results; the innermost summed axis runs in pieces of TERMS, whose sums are added up in double
- * (float32), so that errors do not grow with the number of terms. A task is a group of rows of results; within it all rows
- * of one tile come before the next tile, so that what they read of the factors stays in the cache.
- * Cost: factors times results times terms; there are no intermediate arrays, so three factors are not cut into two
- * products (rules that know the sizes do that). */
+ * Two factors of float32 that are matrices in disguise go to the matmul of the instruction set. All else is done
+ * here: a tile is WIDTH adjacent results; the innermost summed axis runs in pieces of TERMS, whose sums are added up
+ * in double (float32), so that errors do not grow with the number of terms. A task is a group of rows of results;
+ * within it all rows of one tile come before the next tile, so that what they read of the factors stays in the
+ * cache. Cost: factors times results times terms; there are no intermediate arrays, so three factors are not cut
+ * into two products (rules that know the sizes do that). */
 #include "op_contract.h"
 
 #include "op_array.h"
@@ -66,7 +66,7 @@ static bool step_factors(const tgk_contraction *a, int32_t first, int32_t rank, 
 #define G(name) name##_i64
 #include "op_contract.inc"
 
-/* --- as a product of matrices ------------------------------------------------------------------------------------------ */
+/* --- as a product of matrices ------------------------------------------------------------------------------------- */
 
 /* Axes that act as one: size, and strides in a, b and the result. */
 typedef struct {
@@ -145,7 +145,7 @@ static bool as_matrices(const tgk_ctx *c, const tgk_contraction *a)
     return false;
 }
 
-/* --- the whole --------------------------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
 
 void tgk_contract(const tgk_ctx *c, tgk_type type, const tgk_contraction *a)
 {

@@ -1,14 +1,15 @@
 /* Conv and ConvTranspose.
  *
- * f32 with several output channels is a product without a column matrix: for a block of CONV_BLOCK places and a
- * piece of CONV_DEPTH (channel, tap) pairs, the elements of x that they meet are laid side by side in a buffer on
- * the stack, zeros where the window hangs over; rows of the weight times that buffer give a tile whose sums stay in
- * registers. The weight is read as it lies for Conv, and through a small buffer for ConvTranspose, which is one
- * such product per residue class of the output coordinates (op_conv_grid.h). Everything else (few channels, f64)
- * goes row by row (op_conv.inc).
+ * Conv in f32 with several output channels is a product without a column matrix: for a block of CONV_BLOCK places and
+ * a piece of CONV_DEPTH (channel, tap) pairs, the elements of x that they meet are laid side by side in a buffer on
+ * the stack, zeros where the window hangs over; rows of the weight, as they lie, times that buffer give a tile whose
+ * sums stay in registers. ConvTranspose goes the other way: rows of (output channel, tap) pairs of the weight times x
+ * as it lies give tiles that are added to y where each tap sends them. Everything else (few channels, f64) goes row by
+ * row (op_conv.inc).
  *
- * Tasks: image x group x class x block of places x block of output channels, by sizes alone. Cost: 2 * weights *
- * places, the laying out costs 1/CONV_CHANNELS of it. Stack: CONV_BLOCK * CONV_DEPTH floats and some.
+ * Tasks, by sizes alone: image x group x block of places x slice of output channels; ConvTranspose: without the
+ * blocks, since places of neighbouring blocks meet in y. Cost: 2 * weights * places and a few percent. Stack: up to
+ * CONV_BLOCK * CONV_DEPTH floats and some.
  */
 #include "op_conv.h"
 
@@ -19,7 +20,9 @@ enum {
     CONV_BLOCK = 96,     /* places; a multiple of the width of every tile */
     CONV_DEPTH = 160,    /* channel-tap pairs of a piece */
     CONV_CHANNELS = 128, /* least output channels of a task, where there are that many */
-    CONV_TASKS = 32      /* enough of them */
+    CONV_TASKS = 32,     /* enough of them */
+    SCATTER_ROWS = 16, SCATTER_DEPTH = 512, /* of packed weights */
+    SCATTER_REST = 160   /* channels of places that do not fill a tile */
 };
 
 typedef struct {
@@ -29,7 +32,8 @@ typedef struct {
     void *y;
     int64_t images, groups, in, out; /* channels per group */
     int64_t taps, x_plane, y_plane;  /* taps of the weight; elements of a plane */
-    int64_t classes, blocks, slices, slice; /* tasks: blocks of places; slices of `slice` output channels */
+    int64_t blocks, slices, slice; /* tasks: blocks of places; slices of `slice` output channels */
+    int64_t classes;               /* row by row: of places, see op_conv_grid.h */
 } Conv;
 
 static void conv_grid(const Conv *v, int64_t k, tgk_conv_grid *g)
@@ -40,7 +44,7 @@ static void conv_grid(const Conv *v, int64_t k, tgk_conv_grid *g)
         tgk_conv_grid_forward(g, &v->w);
 }
 
-/* --- as a product ------------------------------------------------------------------------------------------------- */
+/* --- Conv as a product -------------------------------------------------------------------------------------------- */
 
 /* A block of places: runs of them, none across a panel of the tile's width. */
 typedef struct {
@@ -135,7 +139,7 @@ static void conv_finish(const Conv *v, const Block *b, const Piece *p, const flo
         }
 }
 
-/* A block without any tap or channel is the bias. */
+/* Without any input channel, a block is the bias. */
 static void only_bias(const Conv *v, const Block *b, int64_t group, int64_t m, int64_t m_end)
 {
     const int64_t step = b->g.out_step[b->g.n - 1];
@@ -157,14 +161,11 @@ static void conv_block(const Conv *v, int64_t task, float *x, int64_t wide, Mult
     task /= v->slices;
     const int64_t first = task % v->blocks * CONV_BLOCK;
     task /= v->blocks;
-    conv_grid(v, task % v->classes, &b.g);
-    task /= v->classes;
+    tgk_conv_grid_forward(&b.g, &v->w);
     b.image = task / v->groups;
     p.group = task % v->groups;
-    if (first >= b.g.places)
-        return;
     find_runs(&b, first, wide);
-    if (b.g.taps == 0 || v->in == 0) {
+    if (v->in == 0) {
         only_bias(v, &b, p.group, m, m_end);
         return;
     }
@@ -181,10 +182,62 @@ static void conv_block(const Conv *v, int64_t task, float *x, int64_t wide, Mult
         }
 }
 
+/* --- ConvTranspose as a product ----------------------------------------------------------------------------------- */
+
+/* Output channels [m, m + ...) of a group of an image: `rows` (channel, tap) pairs. */
+typedef struct {
+    tgk_conv_grid g; /* from places of x to places of y */
+    int64_t image, group, m, rows;
+} Slice;
+
+/* Its part of y starts as the bias. */
+static void begin_slice(const Conv *v, int64_t task, Slice *s)
+{
+    s->m = task % v->slices * v->slice;
+    task /= v->slices;
+    s->group = task % v->groups;
+    s->image = task / v->groups;
+    const int64_t channels = v->out - s->m < v->slice ? v->out - s->m : v->slice;
+    const int64_t first = s->group * v->out + s->m;
+    float *y = (float *)v->y + (s->image * v->groups * v->out + first) * v->y_plane;
+    s->rows = channels * v->taps;
+    tgk_conv_grid_forward(&s->g, &v->w);
+    for (int64_t i = 0; i < channels; i++)
+        for (int64_t j = 0; j < v->y_plane; j++)
+            y[i * v->y_plane + j] = v->bias ? ((const float *)v->bias)[first + i] : 0.0f;
+}
+
+/* Adds places [at, at + count) of rows [row, row + rows) of the product to y. */
+static void scatter(const Conv *v, const Slice *s, const float *sum, int64_t wide, int64_t row, int64_t rows,
+                    int64_t at, int64_t count)
+{
+    const int64_t step = s->g.in_step[s->g.n - 1];
+    tgk_conv_run run;
+    for (int64_t done = 0; done < count; done += run.count) {
+        tgk_conv_grid_run(&s->g, at + done, count - done, &run);
+        for (int64_t r = 0; r < rows; r++) {
+            const float *from = sum + r * wide + done;
+            int64_t tap[TGK_RANK];
+            tgk_conv_part part;
+            tgk_conv_grid_tap(&s->g, (row + r) % v->taps, tap);
+            tgk_conv_grid_part(&s->g, &run, tap, &part);
+            const int64_t m = s->group * v->out + s->m + (row + r) / v->taps;
+            float *y = (float *)v->y + (s->image * v->groups * v->out + m) * v->y_plane;
+            if (step == 1)
+                for (int64_t j = part.low; j < part.high; j++)
+                    y[part.x + j] += from[j];
+            else
+                for (int64_t j = part.low; j < part.high; j++)
+                    y[part.x + j * step] += from[j];
+        }
+    }
+}
+
 /* --- instruction sets --------------------------------------------------------------------------------------------- */
 
 #include "op_isa_plain.h"
 #include "op_conv_tile.inc"
+#include "op_conv_scatter.inc"
 #define NUM float
 #define G(name) V(name)
 #include "op_conv.inc"
@@ -199,6 +252,7 @@ static void conv_block(const Conv *v, int64_t task, float *x, int64_t wide, Mult
 #ifdef TGK_OP_X86
 #include "op_isa_avx2.h"
 #include "op_conv_tile.inc"
+#include "op_conv_scatter.inc"
 #define NUM float
 #define G(name) V(name)
 #include "op_conv.inc"
@@ -207,6 +261,7 @@ static void conv_block(const Conv *v, int64_t task, float *x, int64_t wide, Mult
 #include "op_isa_end.h"
 #include "op_isa_avx512.h"
 #include "op_conv_tile.inc"
+#include "op_conv_scatter.inc"
 #define NUM float
 #define G(name) V(name)
 #include "op_conv.inc"
@@ -220,9 +275,11 @@ typedef void Task(void *arg, int64_t i);
 #ifdef TGK_OP_X86
 static Task *const BLOCK_TASKS[] = {conv_block_plain, conv_block_avx2, conv_block_avx512};
 static Task *const PLANE_TASKS[] = {conv_plane_plain, conv_plane_avx2, conv_plane_avx512};
+static Task *const SLICE_TASKS[] = {scatter_slice_plain, scatter_slice_avx2, scatter_slice_avx512};
 #else
 static Task *const BLOCK_TASKS[] = {conv_block_plain};
 static Task *const PLANE_TASKS[] = {conv_plane_plain};
+static Task *const SLICE_TASKS[] = {scatter_slice_plain};
 #endif
 
 /* --- the operators ------------------------------------------------------------------------------------------------ */
@@ -270,31 +327,39 @@ static void drop_axes(tgk_window *w)
     w->n = n;
 }
 
+/* Output channels of a task, so that `tasks` times their slices are enough. */
+static void cut_channels(Conv *v, int64_t tasks, int64_t least)
+{
+    const int64_t wanted = tasks < CONV_TASKS ? (CONV_TASKS - 1) / tasks + 1 : 1;
+    v->slice = (v->out - 1) / wanted + 1;
+    v->slice = v->slice > least ? v->slice : least < v->out ? least : v->out;
+    v->slices = (v->out - 1) / v->slice + 1;
+}
+
 static tgk_status convolve(const tgk_ctx *c, Conv *v, int f64)
 {
     enum { FEW = 4, SHALLOW = 8 }; /* where a product does not pay */
-    int64_t most = v->transposed ? 1 : v->y_plane; /* places of a class */
+    int64_t tasks = v->images * v->groups;
     if (v->images == 0 || v->out == 0 || v->y_plane == 0)
         return TGK_OK;
     drop_axes(&v->w);
     merge_axes(&v->w);
-    v->classes = 1;
-    for (int32_t i = 0; v->transposed && i < v->w.n; i++) {
-        v->classes *= tgk_conv_grid_classes(&v->w, i);
-        most *= (v->w.big[i] - 1) / v->w.stride[i] + 1;
-    }
-    if (f64 || v->out < FEW || v->in * v->taps < SHALLOW) {
-        tgk_for(c, f64 ? conv_plane_f64 : PLANE_TASKS[tgk_width(c)], v, v->images * v->groups * v->out);
+    const int64_t rows = v->transposed ? v->out * v->taps : v->out, depth = v->transposed ? v->in : v->in * v->taps;
+    if (f64 || rows < FEW || depth < SHALLOW) {
+        v->classes = 1;
+        for (int32_t i = 0; v->transposed && i < v->w.n; i++)
+            v->classes *= tgk_conv_grid_classes(&v->w, i);
+        tgk_for(c, f64 ? conv_plane_f64 : PLANE_TASKS[tgk_width(c)], v, tasks * v->out);
         return TGK_OK;
     }
-    v->blocks = (most - 1) / CONV_BLOCK + 1;
-    int64_t tasks = v->images * v->groups * v->classes;
-    if (!tgk_enlarge(&tasks, v->blocks))
-        return TGK_BAD_SIZE;
-    v->slice = v->out;
-    if (tasks < CONV_TASKS && v->out > CONV_CHANNELS)
-        v->slice = CONV_CHANNELS;
-    v->slices = (v->out - 1) / v->slice + 1;
+    if (v->transposed) {
+        cut_channels(v, tasks, 1);
+        tgk_for(c, SLICE_TASKS[tgk_width(c)], v, tasks * v->slices);
+        return TGK_OK;
+    }
+    v->blocks = (v->y_plane - 1) / CONV_BLOCK + 1;
+    tasks *= v->blocks;
+    cut_channels(v, tasks, CONV_CHANNELS);
     tgk_for(c, BLOCK_TASKS[tgk_width(c)], v, tasks * v->slices);
     return TGK_OK;
 }

@@ -2,14 +2,19 @@
  *
  * Axes that advance as one on both sides are merged first. What is left is a plane of the two axes that matter (the one
  * along which the source is contiguous, and the innermost one of the destination), copied row by row where they are the
- * same axis, in square blocks where they are not, so that both sides stay in the cache; all other axes count around it.
+ * same axis, in square blocks where they are not; all other axes count around it. A block goes through a buffer on the
+ * stack, so that lines are read and written whole, however badly their addresses share the sets of the cache.
  * Tasks are pieces of at least TASK elements. Cost: every element is read and written once. */
 #include "op_copy.h"
 
 #include "op_array.h"
 
 enum {
-    BLOCK = 16,      /* a side of a block: a cache line of 4-byte elements */
+    BLOCK = 16,      /* rows of a strip are a multiple of it */
+    LINE = 64,       /* bytes of a side of a block */
+    PITCH = LINE + 16, /* of its lines on the stack */
+    AREA = 4,        /* blocks of a side of an area */
+    WIDE = 256,      /* elements of a side where the other one is short */
     TASK = 64 * 1024 /* elements that are worth a task */
 };
 
@@ -72,28 +77,87 @@ static void pair_axes(const tgk_box *s, tgk_box *b)
         append_axis(b, 1, 1, 1);
 }
 
-#define BLOCK_OF(BYTES)                                                                                                  \
-    for (int64_t i = i0; i < i1; i++)                                                                                    \
-        for (int64_t j = j0; j < j1; j++)                                                                                \
-            memcpy(to + (i * to_row + j * to_step) * (BYTES), from + (i * from_row + j * from_step) * (BYTES), (BYTES))
+/* A rectangle of a plane: n rows, m columns; strides in elements. */
+typedef struct {
+    const char *from;
+    char *to;
+    int64_t n, m, from_row, from_step, to_row, to_step;
+} Block;
 
-/* Rows [first, last) of a plane of m columns. */
+/* As it lies. */
+#define MOVE_BLOCK(BYTES)                                                                                              \
+    for (int64_t i = 0; i < b->n; i++)                                                                                 \
+        for (int64_t j = 0; j < b->m; j++)                                                                             \
+            memcpy(b->to + (i * b->to_row + j * b->to_step) * (BYTES),                                                 \
+                   b->from + (i * b->from_row + j * b->from_step) * (BYTES), (BYTES))
+
+/* The same where the source is contiguous along rows and the destination along columns, at most LINE bytes each. */
+#define TURN_BLOCK(BYTES, N, M)                                                                                        \
+    for (int64_t j = 0; j < (M); j++)                                                                                  \
+        for (int64_t i = 0; i < (N); i++)                                                                              \
+            memcpy(lines + i * PITCH + j * (BYTES), b->from + (i + j * b->from_step) * (BYTES), (BYTES));              \
+    for (int64_t i = 0; i < (N); i++)                                                                                  \
+        memcpy(b->to + i * b->to_row * (BYTES), lines + i * PITCH, (size_t)(M) * (BYTES))
+#define TURN(BYTES)                                                                                                    \
+    if (b->n == LINE / (BYTES) && b->m == LINE / (BYTES)) {                                                            \
+        TURN_BLOCK(BYTES, LINE / (BYTES), LINE / (BYTES));                                                             \
+    } else {                                                                                                           \
+        TURN_BLOCK(BYTES, b->n, b->m);                                                                                 \
+    }                                                                                                                  \
+    break
+
+static void turn_block(const Block *b, int64_t size)
+{
+    char lines[LINE * PITCH];
+    switch (size) {
+    case 1: TURN(1);
+    case 2: TURN(2);
+    case 4: TURN(4);
+    case 8: TURN(8);
+    default: TURN(16);
+    }
+}
+
+static void move_block(const Block *b, int64_t size)
+{
+    switch (size) {
+    case 1: MOVE_BLOCK(1); break;
+    case 2: MOVE_BLOCK(2); break;
+    case 4: MOVE_BLOCK(4); break;
+    case 8: MOVE_BLOCK(8); break;
+    default: MOVE_BLOCK(16); break;
+    }
+}
+
+/* Blocks of [i0, i1) x [j0, j1) of the plane p. */
+static void copy_area(const Block *p, int64_t size, bool turn, int64_t i0, int64_t i1, int64_t j0, int64_t j1)
+{
+    const int64_t side = LINE / size, rows = turn ? side : BLOCK, columns = turn ? side : p->n < BLOCK ? WIDE : BLOCK;
+    for (int64_t i = i0; i < i1; i += rows)
+        for (int64_t j = j0; j < j1; j += columns) {
+            Block b = *p;
+            b.from += (i * p->from_row + j * p->from_step) * size;
+            b.to += (i * p->to_row + j * p->to_step) * size;
+            b.n = i1 - i < rows ? i1 - i : rows;
+            b.m = j1 - j < columns ? j1 - j : columns;
+            if (turn)
+                turn_block(&b, size);
+            else
+                move_block(&b, size);
+        }
+}
+
+/* Rows [first, last) of a plane, area by area: some lines of either side that lie behind one another. */
 static void copy_blocks(const Copy *c, const char *from, char *to, int64_t first, int64_t last)
 {
-    const int32_t row = c->box.rank - 2, column = c->box.rank - 1;
-    const int64_t m = c->box.dim[column], from_row = c->box.from[row], from_step = c->box.from[column];
-    const int64_t to_row = c->box.to[row], to_step = c->box.to[column];
-    for (int64_t i0 = first; i0 < last; i0 += BLOCK)
-        for (int64_t j0 = 0; j0 < m; j0 += BLOCK) {
-            const int64_t i1 = i0 + BLOCK < last ? i0 + BLOCK : last, j1 = j0 + BLOCK < m ? j0 + BLOCK : m;
-            switch (c->size) {
-            case 1: BLOCK_OF(1); break;
-            case 2: BLOCK_OF(2); break;
-            case 4: BLOCK_OF(4); break;
-            case 8: BLOCK_OF(8); break;
-            default: BLOCK_OF(16); break;
-            }
-        }
+    const int32_t row = c->box.rank - 2, column = row + 1;
+    const Block p = {from, to, last - first, c->box.dim[column], c->box.from[row], c->box.from[column], c->box.to[row],
+                     c->box.to[column]};
+    const bool turn = p.from_row == 1 && p.to_step == 1 && p.n >= LINE / c->size / 2;
+    const int64_t area = turn ? AREA * LINE / c->size : WIDE;
+    for (int64_t i = first; i < last; i += area)
+        for (int64_t j = 0; j < p.m; j += area)
+            copy_area(&p, c->size, turn, i, i + area < last ? i + area : last, j, j + area < p.m ? j + area : p.m);
 }
 
 static void copy_plane(const Copy *c, const char *from, char *to, int64_t first, int64_t last)

@@ -1,6 +1,6 @@
-/* Einsum: the equation, read into axes and strides. A letter that an operand has twice is its diagonal (strides add up); an
- * axis of size 1 repeats; an ellipsis is as many axes as needed, the same for all operands, aligned from the right.
- * What is not understood gives TGK_BAD_VALUE, sizes that do not agree TGK_BAD_SIZE. */
+/* Einsum: the equation, read into axes and strides. A letter that an operand has twice is its diagonal (strides add
+ * up); an axis of size 1 repeats; an ellipsis is as many axes as needed, the same for all operands, aligned from the
+ * right. What is not understood gives TGK_BAD_VALUE, sizes that do not agree TGK_BAD_SIZE. */
 #include "op_einsum.h"
 
 #include "op_array.h"

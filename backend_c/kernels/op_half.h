@@ -1,4 +1,4 @@
-/* Numbers of 16 bits and a float, one by one. For the sources of kernels only; where speed matters, the planner casts. */
+/* Numbers of 16 bits and a float, one by one. For the sources of kernels only; the planner casts what must be fast. */
 #ifndef TGK_OP_HALF_H
 #define TGK_OP_HALF_H
 
@@ -36,7 +36,7 @@ static inline float tgk_from_f16(uint16_t h)
     const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
     if (rest >= 0x7c00U << 13) /* infinity, NaN */
         return tgk_bits_float(sign | 0x7f800000 | rest);
-    const float x = tgk_bits_float(rest) * 0x1p112f;
+    const float x = tgk_bits_float(rest) * tgk_bits_float(239U << 23); /* 2^112 */
     return tgk_bits_float(sign | tgk_float_bits(x));
 }
 

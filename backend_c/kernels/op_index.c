@@ -1,5 +1,5 @@
-/* Gathers copy blocks of adjacent elements. Indices come from the data: all are checked before the first block is copied,
- * except where copying and checking are one pass. Gather is cut into tasks of at least TASK bytes. */
+/* Gathers copy blocks of adjacent elements. Indices come from the data: all are checked before the first block is
+ * copied, except where copying and checking are one pass. Gather is cut into tasks of at least TASK bytes. */
 #include "op_index.h"
 
 #include "op_array.h"
@@ -51,7 +51,7 @@ tgk_status tgk_Gather(const tgk_ctx *c, tgk_Gather_args *a)
             return TGK_BAD_INDEX;
     if (status != TGK_OK || tgk_elements(&a->out[0]) == 0)
         return status;
-    const size_t block = (size_t)tgk_count(x->dim, axis + 1, x->rank) * tgk_size(x->type);
+    const size_t block = (size_t)tgk_count(x->dim, axis + 1, x->rank) * tgk_bytes_of(x->type);
     Gather g = {(const char *)x->at, (char *)a->out[0].at, (const int64_t *)at->at, n, indices, outer * indices,
                 1 + TASK / (block < TASK ? (int64_t)block : TASK), block};
     tgk_for(c, gather_rows, &g, (g.rows + g.per_task - 1) / g.per_task);
@@ -68,7 +68,7 @@ tgk_status tgk_GatherElements(const tgk_ctx *c, tgk_GatherElements_args *a)
         status = tgk_shape(&a->out[0], at->rank, at->dim);
     if (status != TGK_OK)
         return status;
-    const size_t size = tgk_size(x->type);
+    const size_t size = tgk_bytes_of(x->type);
     const int64_t n = tgk_elements(at);
     char *to = (char *)a->out[0].at;
     for (int64_t i = 0; i < n; i++, to += size) {
@@ -96,7 +96,7 @@ tgk_status tgk_GatherND(const tgk_ctx *c, tgk_GatherND_args *a)
     for (int32_t i = t.batch + t.depth; i < x->rank; i++)
         dim[rank++] = x->dim[i];
     status = tgk_shape(&a->out[0], rank, dim);
-    const size_t size = tgk_size(x->type), block = (size_t)t.block * size;
+    const size_t size = tgk_bytes_of(x->type), block = (size_t)t.block * size;
     char *to = (char *)a->out[0].at;
     for (int64_t i = 0; status == TGK_OK && i < t.tuples; i++, to += block) {
         int64_t offset;
@@ -124,7 +124,7 @@ tgk_status tgk_Compress(const tgk_ctx *c, tgk_Compress_args *a)
     }
     const int64_t n = dim[axis], given = tgk_elements(&a->in[1]), limit = given < n ? given : n;
     const int64_t outer = tgk_count(dim, 0, axis);
-    const size_t block = (size_t)tgk_count(dim, axis + 1, rank) * tgk_size(x->type);
+    const size_t block = (size_t)tgk_count(dim, axis + 1, rank) * tgk_bytes_of(x->type);
     for (int64_t i = 0; i < limit; i++)
         kept += keep[i] != 0;
     dim[axis] = kept;
@@ -139,12 +139,12 @@ tgk_status tgk_Compress(const tgk_ctx *c, tgk_Compress_args *a)
     return status;
 }
 
-/* --- NonZero ----------------------------------------------------------------------------------------------------------- */
+/* --- NonZero ------------------------------------------------------------------------------------------------------ */
 
 /* A number is zero where its bits are, the sign of a float apart. */
 static bool is_zero(const tgk_array *x, int64_t i)
 {
-    const char *at = (const char *)x->at + (size_t)i * tgk_size(x->type);
+    const char *at = (const char *)x->at + (size_t)i * tgk_bytes_of(x->type);
     uint64_t u64 = 0;
     uint32_t u32 = 0;
     uint16_t u16 = 0;

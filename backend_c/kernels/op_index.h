@@ -1,5 +1,5 @@
-/* Reading by indices and by conditions: Gather, GatherElements, GatherND, Compress, NonZero. Any element type; indices are
- * i64, conditions bool. */
+/* Reading by indices and by conditions: Gather, GatherElements, GatherND, Compress, NonZero. Any element type;
+ * indices are i64, conditions bool. */
 #ifndef TGK_OP_INDEX_H
 #define TGK_OP_INDEX_H
 

@@ -16,7 +16,7 @@ typedef float tgk_v4_anywhere __attribute__((vector_size(16), aligned(4), may_al
 #endif
 #define VEC tgk_v4
 #define LANES 4
-#define VEC_LOAD(p) (*(const tgk_v4_anywhere *)(p))
+#define VEC_LOAD(p) ((tgk_v4)*(const tgk_v4_anywhere *)(p))
 #define VEC_STORE(p, x) (*(tgk_v4_anywhere *)(p) = (x))
 #define VEC_SET(x) ((tgk_v4){(x), (x), (x), (x)})
 #else

@@ -1,7 +1,7 @@
 /* Along one axis: the place of the best element; running sums and products.
  *
- * The operand is [outer, n, inner]. Adjacent lines, up to STRIP of them, are walked together, row by row, so that memory is
- * read in order whatever the axis. Running sums of float32 are kept in double. */
+ * The operand is [outer, n, inner]. Adjacent lines, up to STRIP of them, are walked together, row by row, so that
+ * memory is read in order whatever the axis. Running sums of float32 are kept in double. */
 #include "op_line.h"
 
 #include "op_array.h"

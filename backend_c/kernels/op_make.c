@@ -25,7 +25,7 @@ tgk_status tgk_ConstantOfShape(const tgk_ctx *c, tgk_ConstantOfShape_args *a)
     if (n > TGK_RANK)
         return TGK_BAD_SIZE;
     tgk_status status = tgk_shape(&a->out[0], (int32_t)n, dim);
-    const size_t size = tgk_size(a->out[0].type);
+    const size_t size = tgk_bytes_of(a->out[0].type);
     if (status != TGK_OK || tgk_elements(&a->out[0]) == 0)
         return status;
     if (a->value)
@@ -35,7 +35,7 @@ tgk_status tgk_ConstantOfShape(const tgk_ctx *c, tgk_ConstantOfShape_args *a)
     return TGK_OK;
 }
 
-/* --- Range ------------------------------------------------------------------------------------------------------------- */
+/* --- Range -------------------------------------------------------------------------------------------------------- */
 
 /* ceil((limit - start) / delta), at least 0; -1: too many to count. */
 static int64_t range_count(int64_t start, int64_t limit, int64_t delta)
@@ -87,9 +87,9 @@ tgk_status tgk_Range(const tgk_ctx *c, tgk_Range_args *a)
     return status;
 }
 
-/* --- EyeLike, OneHot --------------------------------------------------------------------------------------------------- */
+/* --- EyeLike, OneHot ---------------------------------------------------------------------------------------------- */
 
-/* The number 1 of a type; its size is that of tgk_size. */
+/* The number 1 of a type; its size is that of tgk_bytes_of. */
 static void one_of(tgk_type type, char *to)
 {
     const float f32 = 1;
@@ -118,7 +118,7 @@ tgk_status tgk_EyeLike(const tgk_ctx *c, tgk_EyeLike_args *a)
     tgk_status status = tgk_shape(&a->out[0], 2, x->dim);
     if (status != TGK_OK || tgk_elements(x) == 0)
         return status;
-    const size_t size = tgk_size(a->out[0].type);
+    const size_t size = tgk_bytes_of(a->out[0].type);
     const int64_t rows = x->dim[0], columns = x->dim[1], k = tgk_clamp(a->k, -rows, columns);
     one_of(a->out[0].type, one);
     memset(a->out[0].at, 0, (size_t)(rows * columns) * size);
@@ -143,7 +143,7 @@ tgk_status tgk_OneHot(const tgk_ctx *c, tgk_OneHot_args *a)
     tgk_status status = tgk_shape(&a->out[0], x->rank + 1, dim);
     if (status != TGK_OK || tgk_elements(&a->out[0]) == 0)
         return status;
-    const size_t size = tgk_size(values->type);
+    const size_t size = tgk_bytes_of(values->type);
     const int64_t inner = tgk_count(x->dim, axis, x->rank), n = tgk_elements(x);
     const char *on = (const char *)values->at + size;
     tgk_fill(a->out[0].at, values->at, size, tgk_elements(&a->out[0]));

@@ -1,5 +1,5 @@
-/* Movement as strided copies: see op_copy.h. An operator here only finds the shape of its result and the strides by which
- * the operand is read; Trilu and ReverseSequence copy rows.
+/* Movement as strided copies: see op_copy.h. An operator here only finds the shape of its result and the strides by
+ * which the operand is read; Trilu and ReverseSequence copy rows.
  *
  * Sizes that come from data (shapes, starts, repeats) are checked before anything is written. */
 #include "op_move.h"
@@ -7,12 +7,12 @@
 #include "op_array.h"
 #include "op_copy.h"
 
-static bool same_bytes(const tgk_array *x, const tgk_array *z) { return tgk_size(x->type) == tgk_size(z->type); }
+static bool same_bytes(const tgk_array *x, const tgk_array *z) { return tgk_bytes_of(x->type) == tgk_bytes_of(z->type); }
 
 /* Copies into the whole of z, reading x from element `start` by `stride` along the axes of z. */
 static void read_strided(const tgk_ctx *c, const tgk_array *x, int64_t start, const int64_t *stride, const tgk_array *z)
 {
-    const size_t size = tgk_size(z->type);
+    const size_t size = tgk_bytes_of(z->type);
     tgk_box b;
     b.rank = z->rank;
     for (int32_t i = 0; i < z->rank; i++) {
@@ -32,7 +32,7 @@ static tgk_status copy_as(const tgk_array *x, tgk_array *z, int32_t rank, const 
             return TGK_BAD_SIZE;
     tgk_status status = n == tgk_elements(x) && same_bytes(x, z) ? tgk_shape(z, rank, dim) : TGK_BAD_SIZE;
     if (status == TGK_OK && n > 0 && z->at != x->at)
-        memcpy(z->at, x->at, (size_t)n * tgk_size(x->type));
+        memcpy(z->at, x->at, (size_t)n * tgk_bytes_of(x->type));
     return status;
 }
 
@@ -123,7 +123,7 @@ tgk_status tgk_Unsqueeze(const tgk_ctx *c, tgk_Unsqueeze_args *a)
     return copy_as(x, &a->out[0], rank, dim);
 }
 
-/* --- one strided read -------------------------------------------------------------------------------------------------- */
+/* --- one strided read --------------------------------------------------------------------------------------------- */
 
 tgk_status tgk_Transpose(const tgk_ctx *c, tgk_Transpose_args *a)
 {
@@ -196,13 +196,14 @@ tgk_status tgk_Tile(const tgk_ctx *c, tgk_Tile_args *a)
         b.from[2 * i + 1] = own[i];
         b.to[2 * i + 1] = to[i];
     }
-    tgk_copy_box(c, tgk_size(x->type), x->at, a->out[0].at, &b);
+    tgk_copy_box(c, tgk_bytes_of(x->type), x->at, a->out[0].at, &b);
     return TGK_OK;
 }
 
-/* --- Slice ------------------------------------------------------------------------------------------------------------- */
+/* --- Slice -------------------------------------------------------------------------------------------------------- */
 
-/* Elements start, start + step, ... before (or, backwards, after) `end` of n: brings start into range, returns how many. */
+/* Elements start, start + step, ... before (or, backwards, after) `end` of n: brings start into range, returns how
+ * many. */
 static int64_t slice_range(int64_t n, int64_t *start, int64_t end, int64_t step)
 {
     if (*start < 0)
@@ -251,12 +252,14 @@ tgk_status tgk_Slice(const tgk_ctx *c, tgk_Slice_args *a)
     return status;
 }
 
-/* --- Concat and Split -------------------------------------------------------------------------------------------------- */
+/* --- Concat and Split --------------------------------------------------------------------------------------------- */
 
 /* The part of a larger array, from place `at` along `axis` on, that has the shape of `part`; into it or out of it. */
-static void copy_part(const tgk_ctx *c, const tgk_array *part, const tgk_array *whole, int32_t axis, int64_t at, bool into)
+static void copy_part(const tgk_ctx *c, const tgk_array *part, const tgk_array *whole, int32_t axis, int64_t at,
+                      bool into)
 {
-    const int64_t size = (int64_t)tgk_size(whole->type), skip = at * tgk_count(whole->dim, axis + 1, whole->rank) * size;
+    const int64_t size = (int64_t)tgk_bytes_of(whole->type);
+    const int64_t skip = at * tgk_count(whole->dim, axis + 1, whole->rank) * size;
     tgk_box b;
     b.rank = part->rank;
     for (int32_t i = 0; i < part->rank; i++)
@@ -328,7 +331,7 @@ tgk_status tgk_Split(const tgk_ctx *c, tgk_Split_args *a)
     return TGK_OK;
 }
 
-/* --- Trilu, ReverseSequence -------------------------------------------------------------------------------------------- */
+/* --- Trilu, ReverseSequence --------------------------------------------------------------------------------------- */
 
 tgk_status tgk_Trilu(const tgk_ctx *c, tgk_Trilu_args *a)
 {
@@ -337,7 +340,7 @@ tgk_status tgk_Trilu(const tgk_ctx *c, tgk_Trilu_args *a)
     if (x->rank < 2)
         return TGK_BAD_SIZE;
     const int64_t columns = x->dim[x->rank - 1], rows = x->dim[x->rank - 2], n = tgk_elements(x);
-    const int64_t size = (int64_t)tgk_size(x->type);
+    const int64_t size = (int64_t)tgk_bytes_of(x->type);
     int64_t k = a->in[1].at ? *(const int64_t *)a->in[1].at : 0;
     tgk_status status = tgk_shape(&a->out[0], x->rank, x->dim);
     k = tgk_clamp(k, -rows - columns, rows + columns);
@@ -370,7 +373,7 @@ tgk_status tgk_ReverseSequence(const tgk_ctx *c, tgk_ReverseSequence_args *a)
     if (status != TGK_OK || tgk_elements(x) == 0)
         return status;
     const int32_t rank = (batch > time ? batch : time) + 1; /* the axes behind are rows */
-    const int64_t inner = tgk_count(x->dim, rank, x->rank), bytes = inner * (int64_t)tgk_size(x->type);
+    const int64_t inner = tgk_count(x->dim, rank, x->rank), bytes = inner * (int64_t)tgk_bytes_of(x->type);
     tgk_strides(rank, x->dim, own);
     do {
         const int64_t t = index[time], last = length[index[batch]];

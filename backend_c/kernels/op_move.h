@@ -1,5 +1,5 @@
-/* Movement: Identity, Reshape, Squeeze, Unsqueeze, Transpose, Expand, Tile, Concat, Split, Slice, Trilu, ReverseSequence,
- * BitCast. Any element type. */
+/* Movement: Identity, Reshape, Squeeze, Unsqueeze, Transpose, Expand, Tile, Concat, Split, Slice, Trilu,
+ * ReverseSequence, BitCast. Any element type. */
 #ifndef TGK_OP_MOVE_H
 #define TGK_OP_MOVE_H
 

@@ -1,10 +1,10 @@
 /* NonMaxSuppression: for every image and class, boxes by falling score (ties: lower index), each unless it overlaps one
  * that was chosen before.
  *
- * Without memory for an order of all boxes: a pass over the scores finds the next BATCH candidates in that order, in a heap
- * on the stack; chosen boxes are read back from the result. Cost: boxes times (candidates / BATCH + 1), and candidates
- * times chosen ones. Places are computed in float, in the order of the standard's text: on which side of the threshold an
- * overlap lies depends on it. */
+ * Without memory for an order of all boxes: a pass over the scores finds the next BATCH candidates in that order, in
+ * a heap on the stack; chosen boxes are read back from the result. Cost: boxes times (candidates / BATCH + 1), and
+ * candidates times chosen ones. Places are computed in float, in the order of the standard's text: on which side of
+ * the threshold an overlap lies depends on it. */
 #include "op_nms.h"
 
 #include "op_array.h"
@@ -137,8 +137,8 @@ tgk_status tgk_NonMaxSuppression(const tgk_ctx *c, tgk_NonMaxSuppression_args *a
     for (int64_t k = 0; k < boxes->dim[0] * classes; k++) {
         const int64_t image = k / classes;
         int64_t *rows = (int64_t *)out->at + 3 * dim[0];
-        const int64_t found = choose(&s, (const float *)boxes->at + image * n * 4, (const float *)scores->at + k * n, rows,
-                                     room - dim[0]);
+        const int64_t found = choose(&s, (const float *)boxes->at + image * n * 4, (const float *)scores->at + k * n,
+                                     rows, room - dim[0]);
         if (found < 0)
             return TGK_BAD_SIZE;
         for (int64_t i = 0; i < found; i++) {

@@ -1,5 +1,6 @@
-/* Pad. Every place of an axis of the result has a source on the same axis of the operand, or none (the constant). The axes
- * behind the last padded one are one block; along that axis a row is a strip before, a copy, and a strip behind. */
+/* Pad. Every place of an axis of the result has a source on the same axis of the operand, or none (the constant).
+ * The axes behind the last padded one are one block; along that axis a row is a strip before, a copy, and a strip
+ * behind. */
 #include "op_pad.h"
 
 #include "op_array.h"
@@ -112,7 +113,7 @@ tgk_status tgk_Pad(const tgk_ctx *c, tgk_Pad_args *a)
                      : strcmp(a->mode, "reflect") == 0 ? PAD_REFLECT
                      : strcmp(a->mode, "wrap") == 0    ? PAD_WRAP
                                                        : PAD_CONSTANT,
-             .x = x, .z = &a->out[0], .block = 1, .size = tgk_size(x->type),
+             .x = x, .z = &a->out[0], .block = 1, .size = tgk_bytes_of(x->type),
              .constant = value->at ? (const char *)value->at : zero};
     tgk_status status = pad_sizes(a, p.before, dim);
     if (status == TGK_OK && value->at && tgk_elements(value) != 1)

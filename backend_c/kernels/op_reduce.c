@@ -1,10 +1,10 @@
-/* Reductions. Neighbouring axes that are all kept or all reduced act as one, so an array is a nest of at most TGK_RANK
- * groups that alternate. The innermost group decides how it is read: reduced, every result is a sum over runs of adjacent
- * elements; kept, a strip of adjacent results is summed row by row.
+/* Reductions. Neighbouring axes that are all kept or all reduced act as one, so an array is a nest of at most
+ * TGK_RANK groups that alternate. The innermost group decides how it is read: reduced, every result is a sum over
+ * runs of adjacent elements; kept, a strip of adjacent results is summed row by row.
  *
- * Accuracy: at most RUN / LANES (or ROWS) terms are added in the type itself, what they give is added in double: the error
- * of a sum of float32 stays at some 64 roundings of a part of it, whatever its length. Every result is computed by one
- * task in an order that sizes fix. Results over nothing are the neutral element (of a mean: 0 / 0).
+ * Accuracy: at most RUN / LANES (or ROWS) terms are added in the type itself, what they give is added in double: the
+ * error of a sum of float32 stays at some 64 roundings of a part of it, whatever its length. Every result is
+ * computed by one task in an order that sizes fix. Results over nothing are the neutral element (of a mean: 0 / 0).
  * Cost: one pass over the operand; a task has at least TASK elements to read. */
 #include "op_reduce.h"
 
@@ -82,7 +82,7 @@ static int64_t place(const Axes *a, int64_t i)
 #define G(name) name##_i64
 #include "op_reduce.inc"
 
-/* --- the shape of the work --------------------------------------------------------------------------------------------- */
+/* --- the shape of the work ---------------------------------------------------------------------------------------- */
 
 static tgk_status reduced_axes(const tgk_ReduceSum_args *a, bool *reduced)
 {

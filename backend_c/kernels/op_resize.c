@@ -1,10 +1,10 @@
 /* Resize: weighted sums of elements, weights by axis (op_resize_axis.c).
  *
- * There is no memory for a pass per axis, so all resized axes are done at once. The innermost resized axis (`last`) has a
- * table of elements and weights for CELLS results, made once for a group of rows; the outer ones count their taps around
- * it, each with the product of its weights. Elements behind the last axis go along, side by side. Sums are of double.
- * Cost: the product of the numbers of taps per result (4 for a linear image, 16 for a cubic one; antialiasing with a scale
- * s has 1/s times as many per axis). A task is ROWS rows of results. */
+ * There is no memory for a pass per axis, so all resized axes are done at once. The innermost resized axis (`last`)
+ * has a table of elements and weights for CELLS results, made once for a group of rows; the outer ones count their
+ * taps around it, each with the product of its weights. Elements behind the last axis go along, side by side. Sums
+ * are of double. Cost: the product of the numbers of taps per result (4 for a linear image, 16 for a cubic one;
+ * antialiasing with a scale s has 1/s times as many per axis). A task is ROWS rows of results. */
 #include "op_resize.h"
 
 #include <math.h>
@@ -51,7 +51,7 @@ static void fill_table(const Resize *r, Table *t)
     }
 }
 
-/* --- elements ---------------------------------------------------------------------------------------------------------- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 
 static double load(tgk_type type, const void *at, int64_t i)
 {
@@ -99,26 +99,37 @@ static void store(tgk_type type, void *at, int64_t i, double x)
     }
 }
 
-/* --- sums -------------------------------------------------------------------------------------------------------------- */
+/* --- sums --------------------------------------------------------------------------------------------------------- */
 
-/* sum[place, column] += scale * the taps of the table, read at elements from `start` on; `columns` side by side. */
-#define ADD_TAPS(LOAD)                                                                                                   \
-    for (int64_t i = 0; i < t->places; i++)                                                                              \
-        for (int64_t k = i * t->taps; k < (i + 1) * t->taps; k++) {                                                      \
-            const double weight = scale * t->weight[k];                                                                  \
-            const int64_t from = start + t->offset[k];                                                                   \
-            for (int64_t j = 0; weight != 0 && j < columns; j++)                                                         \
-                sum[i * columns + j] += weight * (LOAD);                                                                 \
+/* sum[place, column] += scale * the taps of the table, read at elements from `start` on; `columns` side by side. A
+ * weight of 0 hides even what is not finite. */
+#define ADD_TAPS(LOAD)                                                                                                 \
+    for (int64_t i = 0; columns == 1 && i < t->places; i++) {                                                          \
+        const int64_t j = 0;                                                                                           \
+        double taps = 0;                                                                                               \
+        for (int64_t k = i * t->taps; k < (i + 1) * t->taps; k++) {                                                    \
+            const int64_t from = start + t->offset[k];                                                                 \
+            const double x = (LOAD);                                                                                   \
+            taps += t->weight[k] != 0 ? t->weight[k] * x : 0;                                                          \
+        }                                                                                                              \
+        sum[i] += scale * taps;                                                                                        \
+    }                                                                                                                  \
+    for (int64_t i = 0; columns > 1 && i < t->places; i++)                                                             \
+        for (int64_t k = i * t->taps; k < (i + 1) * t->taps; k++) {                                                    \
+            const double weight = scale * t->weight[k];                                                                \
+            const int64_t from = start + t->offset[k];                                                                 \
+            for (int64_t j = 0; weight != 0 && j < columns; j++)                                                       \
+                sum[i * columns + j] += weight * (LOAD);                                                               \
         }
 
 static void add_taps(const Resize *r, const Table *t, int64_t start, int64_t columns, double scale, double *sum)
 {
+    const float *floats = (const float *)r->x->at;
+    const uint8_t *bytes = (const uint8_t *)r->x->at;
     if (r->x->type == TGK_F32) {
-        const float *x = (const float *)r->x->at;
-        ADD_TAPS((double)x[from + j])
+        ADD_TAPS((double)floats[from + j])
     } else if (r->x->type == TGK_U8) {
-        const uint8_t *x = (const uint8_t *)r->x->at;
-        ADD_TAPS((double)x[from + j])
+        ADD_TAPS((double)bytes[from + j])
     } else {
         ADD_TAPS(load(r->x->type, r->x->at, from + j))
     }
@@ -171,13 +182,49 @@ static void add_row(const Resize *r, const Table *t, const Row *row, int64_t col
     } while (k >= 0);
 }
 
+/* The nearest elements, as they are. `start`: of the row in the operand. */
+static void move_cells(const Resize *r, const Table *t, int64_t start, int64_t to, int64_t columns)
+{
+    const size_t size = tgk_bytes_of(r->x->type);
+    for (int64_t i = 0; i < t->places; i++) {
+        char *z = (char *)r->z->at + (size_t)(to + i * r->inner) * size;
+        for (int64_t j = 0; t->outside[i] && j < columns; j++)
+            store(r->z->type, r->z->at, to + i * r->inner + j, r->how.extrapolation);
+        if (!t->outside[i])
+            tgk_put(z, (const char *)r->x->at + (size_t)(start + t->offset[i]) * size, (size_t)columns * size);
+    }
+}
+
+static void store_cells(const Resize *r, const Table *t, bool outside, int64_t to, int64_t columns, const double *sum)
+{
+    for (int64_t i = 0; i < t->places; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            const double x = outside || t->outside[i] ? r->how.extrapolation : sum[i * columns + j];
+            const int64_t at = to + i * r->inner + j;
+            if (r->z->type == TGK_F32)
+                ((float *)r->z->at)[at] = (float)x;
+            else
+                store(r->z->type, r->z->at, at, x);
+        }
+}
+
 /* Results [first place of t, all its places) x [column, column + columns) of one row. */
 static void make_cells(const Resize *r, Table *t, bool pieces, int64_t row, int64_t column, int64_t columns)
 {
     double sum[CELLS] = {0};
     Row at;
-    const int64_t all = r->axis[r->last].taps, n = r->z->dim[r->last];
+    const int64_t all = r->axis[r->last].taps, to = (row * r->z->dim[r->last] + t->first) * r->inner + column;
     find_row(r, row, &at);
+    if (r->how.mode == TGK_RESIZE_NEAREST && !at.outside) {
+        int64_t start = at.start + column;
+        for (int32_t i = 0; i < r->n_resized - 1; i++) {
+            int64_t index;
+            tgk_resize_weight(&r->how, &r->axis[r->resized[i]], &at.place[i], 0, &index);
+            start += index * r->in_stride[r->resized[i]];
+        }
+        move_cells(r, t, start, to, columns);
+        return;
+    }
     if (!pieces && !at.outside)
         add_row(r, t, &at, column, columns, sum);
     for (t->tap = 0; pieces && t->tap < all; t->tap += t->taps) {
@@ -186,10 +233,7 @@ static void make_cells(const Resize *r, Table *t, bool pieces, int64_t row, int6
         if (!at.outside)
             add_row(r, t, &at, column, columns, sum);
     }
-    for (int64_t i = 0; i < t->places; i++)
-        for (int64_t j = 0; j < columns; j++)
-            store(r->z->type, r->z->at, (row * n + t->first + i) * r->inner + column + j,
-                  at.outside || t->outside[i] ? r->how.extrapolation : sum[i * columns + j]);
+    store_cells(r, t, at.outside, to, columns, sum);
 }
 
 static void resize_rows(void *arg, int64_t task)
@@ -214,7 +258,7 @@ static void resize_rows(void *arg, int64_t task)
     }
 }
 
-/* --- attributes and operands ------------------------------------------------------------------------------------------- */
+/* --- attributes and operands -------------------------------------------------------------------------------------- */
 
 /* The place of a word in a list that ends with NULL; -1: it is not there. */
 static int word(const char *given, const char *const *words)
@@ -228,8 +272,8 @@ static int word(const char *given, const char *const *words)
 static bool read_attributes(const tgk_Resize_args *a, tgk_resize_how *h)
 {
     static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
-    static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
-                                              "asymmetric", "tf_crop_and_resize", NULL};
+    static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",
+                                              "align_corners", "asymmetric", "tf_crop_and_resize", NULL};
     static const char *const nears[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
     static const char *const keeps[] = {"stretch", "not_larger", "not_smaller", NULL};
     const int mode = word(a->mode, modes), where = word(a->coordinate_transformation_mode, coordinates);
@@ -353,7 +397,7 @@ tgk_status tgk_Resize(const tgk_ctx *c, tgk_Resize_args *a)
     if (tgk_elements(r.x) == 0)
         return TGK_BAD_SIZE; /* nothing to take elements from */
     if (r.n_resized == 0) {
-        memcpy(a->out[0].at, r.x->at, (size_t)tgk_elements(r.x) * tgk_size(r.x->type));
+        memcpy(a->out[0].at, r.x->at, (size_t)tgk_elements(r.x) * tgk_bytes_of(r.x->type));
         return TGK_OK;
     }
     r.last = r.resized[r.n_resized - 1];

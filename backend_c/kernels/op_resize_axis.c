@@ -1,5 +1,6 @@
-/* The geometry of Resize, in double whatever the element type: where a place of the result lies on the axis of the operand,
- * and the interpolation kernel around it (a triangle, or Keys' piecewise cubic), stretched for antialiasing. */
+/* The geometry of Resize, in double whatever the element type: where a place of the result lies on the axis of the
+ * operand, and the interpolation kernel around it (a triangle, or Keys' piecewise cubic), stretched for
+ * antialiasing. */
 #include "op_resize_axis.h"
 
 #include <math.h>

@@ -28,7 +28,7 @@ typedef struct {
     int64_t in, out;
     double up, down;   /* scale = up / down: kept apart, so that whole ratios of sizes stay exact */
     double start, end; /* region of interest, normalized */
-    double stretch, first; /* how much wider than an element the kernel is; where it starts, from the floor of a place */
+    double stretch, first; /* how much wider than an element the kernel is; its start, from the floor of a place */
     int64_t taps;
 } tgk_resize_axis;
 

@@ -1,6 +1,6 @@
-/* Scatters combine blocks of updates into a copy of the operand, one after the other in the order of the indices, so that
- * repeated indices have one meaning. Every element type combines in itself (integers wrap; 16-bit floats are rounded after
- * each step; NaN wins in max and min), hence the planner need not cast. */
+/* Scatters combine blocks of updates into a copy of the operand, one after the other in the order of the indices, so
+ * that repeated indices have one meaning. Every element type combines in itself (integers wrap; 16-bit floats are
+ * rounded after each step; NaN wins in max and min), hence the planner need not cast. */
 #include "op_scatter.h"
 
 #include "op_array.h"
@@ -12,21 +12,21 @@ typedef enum { COMBINE_NONE, COMBINE_ADD, COMBINE_MUL, COMBINE_MAX, COMBINE_MIN 
 typedef void Combiner(Combine how, void *to, const void *from, int64_t n);
 
 /* z[i] = z[i] combined with x[i]; elements are LOADed as TYPE, sums and products are of WIDE. */
-#define COMBINER(name, STORED, TYPE, WIDE, LOAD, STORE)                                                                  \
-    static void name(Combine how, void *to, const void *from, int64_t n)                                                 \
-    {                                                                                                                    \
-        STORED *z = (STORED *)to;                                                                                        \
-        const STORED *x = (const STORED *)from;                                                                          \
-        for (int64_t i = 0; i < n; i++) {                                                                                \
-            const TYPE a = LOAD(z[i]), b = LOAD(x[i]);                                                                   \
-            switch (how) {                                                                                               \
-            case COMBINE_NONE: z[i] = x[i]; break;                                                                       \
-            case COMBINE_ADD: z[i] = STORE((WIDE)a + (WIDE)b); break;                                                    \
-            case COMBINE_MUL: z[i] = STORE((WIDE)a * (WIDE)b); break;                                                    \
-            case COMBINE_MAX: z[i] = a > b || a != a ? z[i] : x[i]; break;                                               \
-            case COMBINE_MIN: z[i] = a < b || a != a ? z[i] : x[i]; break;                                               \
-            }                                                                                                            \
-        }                                                                                                                \
+#define COMBINER(name, STORED, TYPE, WIDE, LOAD, STORE)                                                                \
+    static void name(Combine how, void *to, const void *from, int64_t n)                                               \
+    {                                                                                                                  \
+        STORED *z = (STORED *)to;                                                                                      \
+        const STORED *x = (const STORED *)from;                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const TYPE a = LOAD(z[i]), b = LOAD(x[i]);                                                                 \
+            switch (how) {                                                                                             \
+            case COMBINE_NONE: z[i] = x[i]; break;                                                                     \
+            case COMBINE_ADD: z[i] = STORE((WIDE)a + (WIDE)b); break;                                                  \
+            case COMBINE_MUL: z[i] = STORE((WIDE)a * (WIDE)b); break;                                                  \
+            case COMBINE_MAX: z[i] = a > b || a != a ? z[i] : x[i]; break;                                             \
+            case COMBINE_MIN: z[i] = a < b || a != a ? z[i] : x[i]; break;                                             \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 #define SAME(x) (x)
 #define AS_I8(x) ((int8_t)(uint8_t)(x))
@@ -92,7 +92,7 @@ static tgk_status begin(Scatter *s, const char *reduction, const tgk_array *x, c
         return TGK_BAD_SIZE;
     s->how = (Combine)how;
     s->f = combiner_of(x->type);
-    s->size = tgk_size(x->type);
+    s->size = tgk_bytes_of(x->type);
     s->to = (char *)out->at;
     s->from = (const char *)updates->at;
     if (s->how != COMBINE_NONE && !s->f)

@@ -1,10 +1,10 @@
 /* TopK and Unique, without memory of their own: they sort where their results lie.
  *
- * Elements of every type are compared by a key of 64 bits, whose order as an unsigned number is theirs: NaN above all,
- * -0 equal to 0. TopK keeps the best k elements of a line in a heap whose root is the worst of them: n log k. Unique sorts
- * a copy of the operand in its result (a heap sort, so there is no recursion and no bad case), drops what is equal, and
- * then looks every element up: n log n; in the order of first appearance it compares with all groups so far: n times
- * their number. */
+ * Elements of every type are compared by a key of 64 bits, whose order as an unsigned number is theirs: NaN above
+ * all, -0 equal to 0. TopK keeps the best k elements of a line in a heap whose root is the worst of them: n log k.
+ * Unique sorts a copy of the operand in its result (a heap sort, so there is no recursion and no bad case), drops
+ * what is equal, and then looks every element up: n log n; in the order of first appearance it compares with all
+ * groups so far: n times their number. */
 #include "op_sort.h"
 
 #include "op_array.h"
@@ -41,7 +41,7 @@ static uint64_t key_of(tgk_type type, const char *at)
     }
 }
 
-/* --- TopK -------------------------------------------------------------------------------------------------------------- */
+/* --- TopK --------------------------------------------------------------------------------------------------------- */
 
 /* The chosen elements of one line, in the results: entry i is value[i] and index[i] (one of them may be missing), which
  * are `step` elements apart, as those of the line are. */
@@ -153,7 +153,7 @@ tgk_status tgk_TopK(const tgk_ctx *c, tgk_TopK_args *a)
     if (status != TGK_OK || (!a->out[0].at && !a->out[1].at))
         return status;
     const int64_t lines = n == 0 ? 0 : tgk_elements(x) / n;
-    Heap h = {.type = x->type, .size = tgk_size(x->type), .step = step, .flip = a->largest ? 0 : UINT64_MAX};
+    Heap h = {.type = x->type, .size = tgk_bytes_of(x->type), .step = step, .flip = a->largest ? 0 : UINT64_MAX};
     for (int64_t line = 0; line < lines; line++) {
         const int64_t from = line / step * step * n + line % step, to = line / step * step * k + line % step;
         h.line = (const char *)x->at + (size_t)from * h.size;
@@ -164,7 +164,7 @@ tgk_status tgk_TopK(const tgk_ctx *c, tgk_TopK_args *a)
     return TGK_OK;
 }
 
-/* --- Unique ------------------------------------------------------------------------------------------------------------ */
+/* --- Unique ------------------------------------------------------------------------------------------------------- */
 
 /* Items are slices along an axis: item i of [outer, n, inner] elements. */
 typedef struct {
@@ -315,7 +315,7 @@ tgk_status tgk_Unique(const tgk_ctx *c, tgk_Unique_args *a)
     }
     if (!a->out[0].at || a->out[0].room < count)
         return TGK_BAD_SIZE;
-    Items items = {x->type, tgk_size(x->type), tgk_count(dim, 0, axis), dim[axis], tgk_count(dim, axis + 1, rank),
+    Items items = {x->type, tgk_bytes_of(x->type), tgk_count(dim, 0, axis), dim[axis], tgk_count(dim, axis + 1, rank),
                    (char *)x->at};
     Items own = items;
     own.at = (char *)a->out[0].at;

@@ -4,7 +4,7 @@
 
 #include "op_array.h"
 
-/* --- elements: indices of the rank of x, each replacing one coordinate of its own place ---------------------------------- */
+/* --- elements: indices of the rank of x, each replacing one coordinate of its own place --------------------------- */
 
 typedef struct {
     int64_t index[TGK_RANK], offset, stride[TGK_RANK];
@@ -32,7 +32,7 @@ static inline tgk_status tgk_places_begin(tgk_places *p, const tgk_array *x, con
     return TGK_OK;
 }
 
-/* --- tuples: the last axis of the indices holds coordinates; a tuple names a block of x ----------------------------------- */
+/* --- tuples: the last axis of the indices holds coordinates; a tuple names a block of x --------------------------- */
 
 typedef struct {
     int32_t batch, depth; /* batch axes; coordinates in a tuple */

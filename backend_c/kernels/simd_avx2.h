@@ -101,6 +101,10 @@ static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
     __m256i n = _mm256_slli_epi32(_mm256_castps_si256(t), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), n));
 }
+static inline tgk_vf tgk_vf_power(tgk_vf n)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     __m256 a[8], b[8];

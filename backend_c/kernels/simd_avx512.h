@@ -86,6 +86,19 @@ static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
     __m512i n = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), n));
 }
+static inline tgk_vf tgk_vf_power(tgk_vf n) { return _mm512_scalef_ps(_mm512_set1_ps(1), n); }
+/* In place of simd_exp.h's: x is split into its floor, which the last instruction takes itself, and the rest, in [0, 1). */
+#define TGK_EXP2_IS_HERE
+static inline tgk_vf tgk_vf_exp2(tgk_vf x)
+{
+    __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(0x1.e974fcp-10f), f, _mm512_set1_ps(0x1.277854p-7f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.c91ce6p-5f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.ebdb56p-3f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0x1.62e4bap-1f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1));
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(-126), _CMP_NLT_UQ), p, x);
+}
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     __m512 a[16], b[16];

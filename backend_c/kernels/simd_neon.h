@@ -87,6 +87,10 @@ static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
 {
     return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(x), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)));
 }
+static inline tgk_vf tgk_vf_power(tgk_vf n)
+{
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     float32x4x2_t a = vtrnq_f32(v[0], v[1]), b = vtrnq_f32(v[2], v[3]);

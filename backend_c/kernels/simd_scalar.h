@@ -21,6 +21,8 @@
  *   tgk_vf_add_exponent(x, t)         x 2^n of a normal result; t = n + 1.5 2^23
  *   tgk_vf_exp, tgk_vf_exp_below      simd_exp.h: 1.1 ULP; 0 below -87.33 (never a denormal), infinity above 88.72; of
  *                                     x < 88 only, cheaper
+ *   tgk_vf_power(n)                   2^n, n integral, -126 <= n <= 127
+ *   tgk_vf_exp2                       simd_exp.h, of x <= 127: error below 3 units of 2^-24; 0 below -126 (never a denormal)
  *   tgk_vf_transpose(v)               in place: v[i] lane j <-> v[j] lane i, TGK_LANES vectors
  *   tgk_prefetch(p), tgk_prefetch_l2(p)
  *
@@ -233,6 +235,12 @@ static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
     return r;
 }
 #endif
+static inline tgk_vf tgk_vf_power(tgk_vf n)
+{
+    tgk_vf r;
+    TGK_EACH(r, tgk_float_of_bits(TGK_AT(n, i) > -127 ? (uint32_t)((int32_t)TGK_AT(n, i) + 127) << 23 : 0));
+    return r;
+}
 static inline void tgk_vf_transpose(tgk_vf *v)
 {
     for (int r = 0; r < 4; r++) {

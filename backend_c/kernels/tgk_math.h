@@ -15,7 +15,7 @@
  * Coefficients are weighted minimax fits by Remez exchange, rounded to float one after the other: tools/bench/fit_math.py.
  *
  * Needs round to nearest, floats evaluated as floats, and no -ffast-math. With -fno-math-errno loops over tgk_sqrtf become
- * vectors too. An ISA source defines TGK_FMA as 1 before its first include where the target has fused multiply-add and the
+ * vectors too. An ISA source defines TGK_HAS_FMA as 1 before its first include where the target has fused multiply-add and the
  * compiler does not say so (clang's attributes).
  */
 #ifndef TGK_MATH_H
@@ -29,11 +29,11 @@
 #error "compile without -ffast-math: rounding by addition, and NaN, would be optimized away"
 #endif
 
-#ifndef TGK_FMA
+#ifndef TGK_HAS_FMA
 #if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
-#define TGK_FMA 1
+#define TGK_HAS_FMA 1
 #else
-#define TGK_FMA 0
+#define TGK_HAS_FMA 0
 #endif
 #endif
 
@@ -70,7 +70,7 @@ static inline double tgk_f64_of_bits(uint64_t bits)
 /* a b + c, in one rounding where that is one instruction. */
 static inline float tgk_maddf(float a, float b, float c)
 {
-#if TGK_FMA
+#if TGK_HAS_FMA
     return fmaf(a, b, c);
 #else
     return a * b + c;
@@ -226,6 +226,35 @@ static inline float tgk_erff(float x)
     float g67 = tgk_maddf(-0x1.53deeep-15F, a, 0x1.8e42bcp-12F);
     float g = tgk_maddf(tgk_maddf(g67, z, g45), z * z, tgk_maddf(g23, z, g01));
     return tgk_signedf(tgk_1_minus_expf(tgk_maddf(-0x1.20dd76p+0F, a, a * g)), x);
+}
+
+/* --- activations ------------------------------------------------------------------------------------------------------- */
+
+/* x sigmoid(x). */
+static inline float tgk_siluf(float x) { return x * tgk_sigmoidf(x); }
+
+/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which is x times the sigmoid of twice that argument. */
+static inline float tgk_gelu_tanhf(float x)
+{
+    return x * tgk_sigmoidf(x * tgk_maddf(x * x, 0x1.2444f2p-4F, 0x1.988454p0F));
+}
+
+/* x/2 (1 + erf(x / sqrt(2))) = max(x, 0) - a/2 exp(-a h(a)), a = |x|, h of degree 8: fewer steps than erf, and 1 + erf does
+ * not cancel on the negative side. Below -5.75 it stays at the value there, -2.6e-8. */
+static inline float tgk_geluf(float x)
+{
+    uint32_t n;
+    float a = tgk_absf(x), positive = tgk_maddf(0.5F, x, 0.5F * a); /* max(x, 0); NaN of -infinity, as the formula */
+    a = tgk_pickf(a > 5.75F, 5.75F, a);
+    float z = a * a, h01 = tgk_maddf(-0x1.45ed6cp-2F, a, -0x1.ee0a80p-20F); /* all of -h */
+    float h23 = tgk_maddf(0x1.43243ep-8F, a, -0x1.2a551cp-5F);
+    float h45 = tgk_maddf(-0x1.181ac6p-13F, a, -0x1.c6d8d0p-14F);
+    float h67 = tgk_maddf(-0x1.dc38bcp-19F, a, 0x1.1249a8p-15F), z2 = z * z;
+    float high = tgk_maddf(tgk_maddf(0x1.4c9d44p-23F, z, h67), z, h45);
+    float h = tgk_maddf(high, z2, tgk_maddf(h23, z, h01));
+    float e = tgk_expm1_nearf(tgk_reducef(tgk_maddf(-0x1.988454p-1F, a, a * h), &n));
+    float half = tgk_f32_of_bits((n << 23) + 0x3f000000U);
+    return tgk_maddf(-a, tgk_maddf(half, e, half), positive);
 }
 
 /* --- log, sin, cos, powers --------------------------------------------------------------------------------------------- */

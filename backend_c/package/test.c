@@ -305,6 +305,61 @@ static int64_t compare(const tgk_io_info *io, const array *got, const array *wan
     return wrong;
 }
 
+#ifdef TGK_HAS_STATE
+
+/* Positions [0, n) of a cache, from or to an array without gaps. */
+static void move_cache(unsigned char *state, int64_t capacity, unsigned char *plain, const array *a, const tgk_io_info *io, int64_t n, int out)
+{
+    int64_t outer = 1, inner = io->element;
+    for (int32_t k = 0; k < io->axis; k++)
+        outer *= a->dim[k];
+    for (int32_t k = io->axis + 1; k < io->rank; k++)
+        inner *= a->dim[k];
+    for (int64_t i = 0; i < outer; i++) {
+        unsigned char *x = state + i * capacity * inner, *y = plain + i * n * inner;
+        memcpy(out ? y : x, out ? x : y, (size_t)(n * inner));
+    }
+}
+
+/* One step from a state that holds the caches of the stored inputs must give the stored outputs too. */
+static int64_t run_state(test *t)
+{
+    tgk_state state;
+    unsigned char *block;
+    int64_t wrong = 0, past = 0, present = 0;
+    for (int32_t i = 0; i < t->n_in; i++)
+        if (tgk_input_table[i].state >= 0)
+            past = t->in[i].dim[tgk_input_table[i].axis];
+    for (int32_t i = 0; i < t->n_out; i++)
+        if (tgk_output_table[i].state >= 0)
+            present = t->want[i].dim[tgk_output_table[i].axis];
+    const size_t bytes = tgk_state_size(present < TGK_MAX_POSITIONS ? present + 1 : present);
+    tgk_status status = tgk_reset(&state, aligned_memory(bytes, &block), bytes);
+    state.past = past;
+    for (int32_t i = 0; status == TGK_OK && i < t->n_in; i++) {
+        const tgk_io_info *io = &tgk_input_table[i];
+        if (io->state >= 0)
+            move_cache((unsigned char *)tgk_state_at(&state, io->state), state.capacity, t->in[i].at, &t->in[i], io, past, 0);
+    }
+    if (status == TGK_OK)
+        status = tgk_step(&t->ctx, &t->inputs, &t->outputs, &state, t->arena, TGK_ARENA_BYTES);
+    if (status != TGK_OK || state.past != present) {
+        free(block);
+        return complain("step", tgk_status_str(status));
+    }
+    for (int32_t i = 0; i < t->n_out; i++) {
+        const tgk_io_info *io = &tgk_output_table[i];
+        if (io->state >= 0)
+            move_cache((unsigned char *)tgk_state_at(&state, io->state), state.capacity, t->out[i].at, &t->want[i], io, present, 1);
+        wrong += compare(io, &t->out[i], &t->want[i]);
+    }
+    puts(wrong ? "with a state: different" : "with a state: equal");
+    free(block);
+    return wrong;
+}
+
+#endif
+
 static int run_golden(test *t)
 {
     int64_t wrong = 0;
@@ -312,6 +367,10 @@ static int run_golden(test *t)
         return EXIT_BAD;
     for (int32_t i = 0; i < t->n_out; i++)
         wrong += compare(&tgk_output_table[i], &t->out[i], &t->want[i]);
+#ifdef TGK_HAS_STATE
+    if (!wrong)
+        wrong += run_state(t);
+#endif
     puts(wrong ? "different" : "equal");
     return wrong ? EXIT_DIFFERENT : 0;
 }

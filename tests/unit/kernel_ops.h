@@ -2,8 +2,8 @@
  *
  * Operands become what the letters of kernels.def ask for; attributes are read by name from the node. Every node runs
  *   - with planned sizes, task after task;
- *   - with unknown sizes and exactly the room that is needed, tasks in reverse, float products by a matmul: the same bits
- *     (products: within the tolerance);
+ *   - with unknown sizes and exactly the room that is needed, tasks in reverse, float products by a matmul: the same
+ *     bits (products: within the tolerance);
  *   - with one element less of room: TGK_BAD_SIZE;
  *   - without each result that may be unwanted.
  * Buffers are as large as they must be and not larger, so that the sanitizer sees what reaches beyond them. */
@@ -27,7 +27,7 @@
 
 enum { SLOTS = 32, LIST = 64 };
 
-/* --- calls: the argument structs, filled from a node ---------------------------------------------------------------------- */
+/* --- calls: the argument structs, filled from a node -------------------------------------------------------------- */
 
 typedef struct {
     tgk_ctx c;
@@ -67,21 +67,21 @@ static const void *element_of(const Call *k, const char *name)
 #define S(name) .name = tg_attr_string(tg, k->n, #name)
 #define IS(name) .name = ints_of(k, #name), .n_##name = count_of(k, #name)
 
-#define CALL_AS(op, BEFORE, AFTER, ...)                                                                                  \
-    static tgk_status call_##op(Call *k)                                                                                 \
-    {                                                                                                                    \
-        tgk_##op##_args a = {__VA_ARGS__};                                                                               \
-        BEFORE;                                                                                                          \
-        tgk_status status = tgk_##op(&k->c, &a);                                                                         \
-        AFTER;                                                                                                           \
-        return status;                                                                                                   \
+#define CALL_AS(op, BEFORE, AFTER, ...)                                                                                \
+    static tgk_status call_##op(Call *k)                                                                               \
+    {                                                                                                                  \
+        tgk_##op##_args a = {__VA_ARGS__};                                                                             \
+        BEFORE;                                                                                                        \
+        tgk_status status = tgk_##op(&k->c, &a);                                                                       \
+        AFTER;                                                                                                         \
+        return status;                                                                                                 \
     }
 #define OPERANDS memcpy(a.in, k->in, sizeof a.in)
 #define RESULTS memcpy(a.out, k->out, sizeof a.out)
 #define BOTH OPERANDS, RESULTS
 #define RETURN memcpy(k->out, a.out, sizeof a.out)
 #define CALL(op, ...) CALL_AS(op, (BOTH), RETURN, __VA_ARGS__)
-#define PLAIN(op) CALL_AS(op, (BOTH), RETURN, .in = {{NULL}})
+#define PLAIN(op) CALL_AS(op, (BOTH), RETURN, .in = {{.at = NULL}})
 
 PLAIN(Identity)
 CALL(Reshape, I(allowzero))
@@ -141,7 +141,7 @@ static const Kernel kernels[] = {
 
 enum { KERNELS = sizeof kernels / sizeof *kernels };
 
-static const Kernel *kernel_of(TgOp op)
+static inline const Kernel *kernel_of(TgOp op)
 {
     for (size_t i = 0; i < KERNELS; i++)
         if (kernels[i].op == op)
@@ -149,9 +149,12 @@ static const Kernel *kernel_of(TgOp op)
     return NULL;
 }
 
-static char letter_of(const char *letters, uint32_t i) { return i < strlen(letters) ? letters[i] : letters[strlen(letters) - 1]; }
+static inline char letter_of(const char *letters, uint32_t i)
+{
+    return i < strlen(letters) ? letters[i] : letters[strlen(letters) - 1];
+}
 
-/* --- arrays ---------------------------------------------------------------------------------------------------------------- */
+/* --- arrays ------------------------------------------------------------------------------------------------------- */
 
 static size_t bytes_of(tgk_type type)
 {
@@ -209,7 +212,7 @@ static tgk_array blank_array(tgk_type type, int32_t rank, const int64_t *dim)
     return a;
 }
 
-static tgk_array array_for(char letter, const TgTensor *source)
+static inline tgk_array array_for(char letter, const TgTensor *source)
 {
     const TgTensor *t = tg_tensor_materialize(tg_forever(tg), source);
     tgk_array a = blank_array(type_for(letter, t->dtype), t->rank, t->dim);
@@ -223,7 +226,7 @@ static tgk_array array_for(char letter, const TgTensor *source)
     return a;
 }
 
-/* --- comparison ------------------------------------------------------------------------------------------------------------ */
+/* --- comparison --------------------------------------------------------------------------------------------------- */
 
 static bool is_exact(TgOp op)
 {
@@ -280,7 +283,7 @@ static const char *difference(TgOp op, const tgk_array *got, const tgk_array *wa
     return NULL;
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 static void in_reverse(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n)
 {
@@ -311,7 +314,8 @@ static void plain_matmul(const tgk_ctx *c, const tgk_matmul *m)
             for (int64_t j = 0; j < m->cols; j++) {
                 double sum = 0;
                 for (int64_t k = 0; k < m->depth; k++)
-                    sum += (double)m->a[a + i * m->a_row + k * m->a_col] * (double)m->b[b + k * m->b_row + j * m->b_col];
+                    sum += (double)m->a[a + i * m->a_row + k * m->a_col]
+                         * (double)m->b[b + k * m->b_row + j * m->b_col];
                 m->c[to + i * m->c_row + j] = (float)((double)m->alpha * sum);
             }
     }
@@ -362,7 +366,9 @@ static const char *run_way(const Job *job, Way way, uint32_t unwanted)
         why = text;
     }
     for (uint32_t i = 0; i < job->n_out && !why && way != WAY_SHORT; i++) {
-        const char *what = k.out[i].at ? difference(job->n->op, &k.out[i], &job->expected[i], job->want[i]->dtype) : NULL;
+        const char *what = NULL;
+        if (k.out[i].at)
+            what = difference(job->n->op, &k.out[i], &job->expected[i], job->want[i]->dtype);
         if (what) {
             snprintf(text, sizeof text, "way %d, result %u: %s", (int)way, i, what);
             why = text;
@@ -374,7 +380,7 @@ static const char *run_way(const Job *job, Way way, uint32_t unwanted)
 }
 
 /* Runs a node over tensors in all ways. NULL: it gives what is wanted. */
-static const char *run_node(const TgNodeInfo *n, uint32_t n_in, const TgTensor *const *in, uint32_t n_out,
+static inline const char *run_node(const TgNodeInfo *n, uint32_t n_in, const TgTensor *const *in, uint32_t n_out,
                             const TgTensor *const *want)
 {
     Job job = {.kernel = kernel_of(n->op), .n = n, .n_in = n_in, .n_out = n_out, .in = in, .want = want};

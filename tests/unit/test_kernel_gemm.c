@@ -22,6 +22,9 @@ enum { ISAS = 5 };
 static const char *const isa_names[ISAS] = {"scalar", "avx2", "avx512", "amx", "neon"};
 static const int32_t types[] = {TGK_F32, TGK_F16, TGK_BF16, TGK_I8};
 
+/* Small, so that larger products go in turns. */
+static _Alignas(64) char scratch[64 * 3072];
+
 static uint64_t seed = 1;
 
 static double uniform(void) /* -1 .. 1 */
@@ -176,7 +179,7 @@ static void check(const tgk_ctx *ctx, const Case *c)
 static void each_isa(void (*body)(const tgk_ctx *ctx))
 {
     for (int i = 0; i < ISAS; i++) {
-        const tgk_ctx ctx = {tgk_isa_named(isa_names[i]), NULL, NULL};
+        const tgk_ctx ctx = {tgk_isa_named(isa_names[i]), NULL, NULL, scratch, sizeof scratch};
         if (ctx.isa)
             body(&ctx);
     }
@@ -238,7 +241,7 @@ static void same_bits(const tgk_ctx *serial)
         void *memory = aligned_alloc(64, (tgk_pool_bytes(threads) + 63) / 64 * 64);
         tgk_pool *pool = tgk_pool_start(memory, tgk_pool_bytes(threads), threads);
         assert_non_null(pool);
-        const tgk_ctx parallel = {serial->isa, tgk_pool_for, pool};
+        const tgk_ctx parallel = {serial->isa, tgk_pool_for, pool, serial->scratch, serial->scratch_bytes};
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             Data d;
             const Case *c = &cases[i];

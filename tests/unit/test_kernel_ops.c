@@ -1,6 +1,6 @@
-/* Generic operator kernels of the C backend against ONNX's stored tests: every model of the corpora that is one node of an
- * operator of kernels.def, with the inputs and outputs that lie beside it. Then every node of such an operator in every
- * model that is not too large, against the evaluator.
+/* Generic operator kernels of the C backend against ONNX's stored tests: every model of the corpora that is one node
+ * of an operator of kernels.def, with the inputs and outputs that lie beside it. Then every node of such an operator
+ * in every model that is not too large, against the evaluator.
  *
  * The corpora are at $TGOPT_CORPORA, by default ../shared/corpora beside the source. What cannot be run is listed. */
 #include "kernel_ops.h"
@@ -108,7 +108,7 @@ static void run_model(const char *folder)
     tg_diag_forget(tg, before);
 }
 
-/* --- whole models: what the evaluator makes of every node of ours ---------------------------------------------------------- */
+/* --- whole models: what the evaluator makes of every node of ours ------------------------------------------------- */
 
 typedef struct {
     TgArray *value; /* by ref; kind and dtype 0: not seen */
@@ -238,7 +238,8 @@ static void report(void)
 {
     int64_t run = 0, equal = 0;
     for (size_t i = 0; i < KERNELS; i++) {
-        print_message("%-20s %lld run, %lld equal\n", kernels[i].name, (long long)tally[i].run, (long long)tally[i].equal);
+        print_message("%-20s %lld run, %lld equal\n", kernels[i].name, (long long)tally[i].run,
+                      (long long)tally[i].equal);
         run += tally[i].run;
         equal += tally[i].equal;
     }

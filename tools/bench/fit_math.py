@@ -93,3 +93,7 @@ if __name__ == '__main__':
     q = mp.pi / 4 + mp.mpf('1e-5')
     fit('sin', lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z if z > mp.mpf('1e-20') else -mp.mpf(1) / 6, lambda z: z, 3, 0, q * q)
     fit('cos', lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z ** 2 if z > mp.mpf('1e-15') else mp.mpf(1) / 24, lambda z: z * z, 3, 0, q * q)
+    # 0.5 erfc(a / sqrt 2) = exp(-ln 2 - a h(a)), the Gaussian's part beyond a; the weight lets the far tail err more
+    root = mp.sqrt(2)
+    fit('gelu, h of degree 8', lambda a: -mp.log(mp.erfc(a / root)) / a if a > mp.mpf('1e-12') else root / mp.sqrt(mp.pi),
+        lambda a: a * mp.sqrt(mp.erfc(a / root)), 8, 0, '5.75', to_float(root / mp.sqrt(mp.pi)))

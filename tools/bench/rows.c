@@ -17,7 +17,7 @@ extern const tgk_isa tgk_isa_scalar, tgk_isa_avx2, tgk_isa_avx512;
 
 enum { RUNS = 21, ISAS = 3, MOST = 128 * 3072 };
 
-typedef enum { LAYER_NORM, RMS_NORM, SOFTMAX, LOG_SOFTMAX, ROTARY, ROTARY_PAIRS, GELU_ERF, GELU_TANH, SILU_MUL } What;
+typedef enum { LAYER_NORM, RMS_NORM, SOFTMAX, LOG_SOFTMAX, ROTARY, ROTARY_PAIRS, GELU_ERF, GELU_TANH, SILU_MUL, GELU_ERF_1, GELU_TANH_1 } What;
 
 static const struct {
     const char *name;
@@ -27,13 +27,16 @@ static const struct {
 } CASES[] = {
     {"LayerNorm 128x768", LAYER_NORM, 128, 768, 26.2},     {"RMSNorm 128x768", RMS_NORM, 128, 768, 12.6},
     {"GELU erf 128x768", GELU_ERF, 128, 768, 35.5},        {"GELU tanh 128x768", GELU_TANH, 128, 768, 42.7},
+    {"GELU erf 1 fn 128x768", GELU_ERF_1, 128, 768, 35.5}, {"GELU tanh 1 fn 128x768", GELU_TANH_1, 128, 768, 42.7},
     {"SiLU*mul 128x768", SILU_MUL, 128, 768, 34.4},        {"Softmax 128x768", SOFTMAX, 128, 768, 21.3},
     {"LayerNorm 128x3072", LAYER_NORM, 128, 3072, 119},    {"RMSNorm 128x3072", RMS_NORM, 128, 3072, 103},
     {"GELU erf 128x3072", GELU_ERF, 128, 3072, 213},       {"GELU tanh 128x3072", GELU_TANH, 128, 3072, 224},
+    {"GELU erf 1 fn 128x3072", GELU_ERF_1, 128, 3072, 213}, {"GELU tanh 1 fn 128x3072", GELU_TANH_1, 128, 3072, 224},
     {"SiLU*mul 128x3072", SILU_MUL, 128, 3072, 273},       {"Softmax 128x3072", SOFTMAX, 128, 3072, 98.4},
     {"Softmax 12x128x128", SOFTMAX, 12 * 128, 128, 54.9},  {"LogSoftmax 128x3072", LOG_SOFTMAX, 128, 3072, 0},
     {"LayerNorm 1x2048", LAYER_NORM, 1, 2048, 1.16},       {"RMSNorm 1x2048", RMS_NORM, 1, 2048, 0.599},
     {"GELU erf 1x2048", GELU_ERF, 1, 2048, 1.22},          {"GELU tanh 1x2048", GELU_TANH, 1, 2048, 1.14},
+    {"GELU erf 1 fn 1x2048", GELU_ERF_1, 1, 2048, 1.22},    {"GELU tanh 1 fn 1x2048", GELU_TANH_1, 1, 2048, 1.14},
     {"SiLU*mul 1x2048", SILU_MUL, 1, 2048, 1.17},          {"Softmax 1x2048", SOFTMAX, 1, 2048, 0.75},
     {"rotary 32x128x64", ROTARY, 32 * 128, 64, 0},         {"rotary pairs 32x128x64", ROTARY_PAIRS, 32 * 128, 64, 0},
 };
@@ -78,6 +81,8 @@ static void call(const tgk_isa *isa, const BenchLoops *loops, What what, int64_t
     case ROTARY_PAIRS: isa->rotary(&c, &r); break;
     case GELU_ERF: loop(loops->gelu_erf, rows, cols, 2); break;
     case GELU_TANH: loop(loops->gelu_tanh, rows, cols, 2); break;
+    case GELU_ERF_1: loop(loops->gelu_erf_1, rows, cols, 2); break;
+    case GELU_TANH_1: loop(loops->gelu_tanh_1, rows, cols, 2); break;
     case SILU_MUL: loop(loops->silu_mul, rows, cols, 3); break;
     }
 }

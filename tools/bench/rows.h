@@ -5,7 +5,7 @@
 #include "backend_c/kernels/tgk.h"
 
 typedef struct {
-    tgk_tile *gelu_erf, *gelu_tanh, *silu_mul;
+    tgk_tile *gelu_erf, *gelu_tanh, *silu_mul, *gelu_erf_1, *gelu_tanh_1;
 } BenchLoops;
 
 extern const BenchLoops bench_loops_scalar, bench_loops_avx2, bench_loops_avx512;

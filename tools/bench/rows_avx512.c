@@ -5,7 +5,7 @@
 
 #include <math.h>
 #include <string.h>
-#define TGK_FMA 1
+#define TGK_HAS_FMA 1
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
 #else
@@ -21,10 +21,10 @@
 #pragma GCC pop_options
 #endif
 
-const BenchLoops bench_loops_avx512 = {gelu_erf, gelu_tanh, silu_mul};
+const BenchLoops bench_loops_avx512 = {gelu_erf, gelu_tanh, silu_mul, gelu_erf_1, gelu_tanh_1};
 
 #else
 
-const BenchLoops bench_loops_avx512 = {0, 0, 0};
+const BenchLoops bench_loops_avx512 = {0, 0, 0, 0, 0};
 
 #endif
