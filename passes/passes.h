@@ -3,7 +3,6 @@
 #define TG_PASSES_H
 
 #include "ir/ir.h"
-#include "ir/plan.h"
 #include "rules/rules.h"
 
 /* One rewrite at one place, and what its check said. */
