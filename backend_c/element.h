@@ -1,7 +1,7 @@
 /* One elementwise operator on one element, as a C expression. Private to emit_loops.c and emit_element.c.
  *
- * Locals of a loop are float (f32 and all narrower floats, rounded to their type after each operator), double, or the integer
- * type itself; bool is uint8_t. */
+ * Locals of a loop are float (f32 and all narrower floats, rounded to their type after each operator), double, or
+ * the integer type itself; bool is uint8_t. */
 #ifndef TG_ELEMENT_H
 #define TG_ELEMENT_H
 

@@ -24,11 +24,20 @@ static const char *element_text(Emitter *e, TgValue v, int64_t element)
 {
     TgDtype dtype = step_type(e, v)->dtype;
     bool known = tg_is_integer(dtype) || dtype == TG_bool;
-    return known ? tg_name_format(e->p->tg, "((const %s *)%s)[%lld]", emit_type(dtype), address_text(e, v), (long long)element)
+    return known ? tg_name_format(e->p->tg, "((const %s *)%s)[%lld]", emit_type(dtype), address_text(e, v),
+                                  (long long)element)
                  : NULL;
 }
 
-/* The kernel before has set the field already where the size is an axis of its result. */
+/* A size that is an axis of a result whose kernel told it: the field is set. Else the axis has another name by now. */
+static bool emit_bind_axis(Emitter *e, const TgStep *s)
+{
+    TgDim d = emit_dim_of(e, s->in.at[0], s->u.bind.axis);
+    if (d != s->u.bind.symbol && is_known(e, d))
+        emit_set_size(e, s->u.bind.symbol, size_text(e, d), "    ");
+    return is_known(e, s->u.bind.symbol) || emit_refuse(e, s, "a size depends on data in a way that nobody computes");
+}
+
 static bool emit_bind(Emitter *e, const TgStep *s)
 {
     uint64_t number;
@@ -39,8 +48,8 @@ static bool emit_bind(Emitter *e, const TgStep *s)
         if (!value)
             return emit_refuse(e, s, "a size is no integer");
         emit_set_size(e, s->u.bind.symbol, value, "    ");
-    } else if (!is_known(e, s->u.bind.symbol)) {
-        return emit_refuse(e, s, "a size depends on data in a way that nobody computes");
+    } else if (!emit_bind_axis(e, s)) {
+        return false;
     }
     int64_t lower = tg_dim_lower(s->u.bind.symbol);
     emit(e, "    if (");
@@ -48,8 +57,9 @@ static bool emit_bind(Emitter *e, const TgStep *s)
         emit(e, "f->d_%s < %lld || ", name, (long long)lower);
     emit(e, "f->d_%s > %lld)\n        return TGK_BAD_SIZE;\n", name, (long long)symbol->most);
     tg_map_put(&e->binds, number, 1);
-    if (!e->second || tg_map_get(&e->late, number, NULL))
-        emit(e, "    const int64_t d_%s = f->d_%s;\n", name, name);
+    bool again = tg_map_get(&e->reads, number, NULL), inside = tg_map_get(&e->inside, number, NULL);
+    if (!inside && (!e->second || again || tg_map_get(&e->late, number, NULL)))
+        emit(e, "    %sd_%s = f->d_%s;\n", again ? "" : "const int64_t ", name, name);
     return true;
 }
 
@@ -79,6 +89,8 @@ static void learn(Emitter *e, const TgSteps *steps)
         if (s->kind == TG_STEP_BIND) {
             symbol_of(e, s->u.bind.symbol, &number);
             e->known[number] = true;
+            tg_map_put(&e->binds, number, 1);
+            tg_map_put(&e->inside, number, 1);
         }
         learn(e, &s->body[0]);
         learn(e, &s->body[1]);
@@ -93,13 +105,11 @@ static bool emit_body(Emitter *e, const TgStep *s, uint32_t which, const char *i
     const char *name = tg_name_format(e->p->tg, "tgk_body_%u%s", (unsigned)s->number, which ? "_else" : "");
     e->checks = true;
     emit(e, "%sstatus = %s(f);\n%sif (status != TGK_OK)\n%s    return status;\n", indent, name, indent, indent);
-    if (!e->second) {
-        learn(e, &s->body[which]);
-        return true;
-    }
     Emitter inner = *e;
     inner.out = &e->ahead;
-    return emit_list(&inner, &s->body[which], name);
+    bool good = !e->second || emit_list(&inner, &s->body[which], name);
+    learn(e, &s->body[which]);
+    return good;
 }
 
 static bool emit_if(Emitter *e, const TgStep *s)
@@ -127,8 +137,10 @@ static bool copy_all(Emitter *e, const TgValues *from, const TgValues *to, const
     return true;
 }
 
-/* Element `round` along an axis of `whole`, counted from its other end where reversed, and `part`, which lacks the axis. */
-static bool copy_slice(Emitter *e, TgValue whole, TgValue part, int32_t axis, bool reverse, bool into, const TgDim rounds)
+/* Element `round` along an axis of `whole`, counted from its other end where reversed, and `part`, which lacks the
+ * axis. */
+static bool copy_slice(Emitter *e, TgValue whole, TgValue part, int32_t axis, bool reverse, bool into,
+                       const TgDim rounds)
 {
     const TgType *type = step_type(e, part);
     int32_t rank = type->rank;
@@ -147,8 +159,9 @@ static bool copy_slice(Emitter *e, TgValue whole, TgValue part, int32_t axis, bo
     const char *index = reverse ? tg_name_format(e->p->tg, "(%s - 1 - round)", size_text(e, rounds)) : "round";
     const char *slice = tg_name_format(e->p->tg, "tgk_at(%s, %u*%s*%s)", address_text(e, whole),
                                        (unsigned)emit_bytes(type->dtype), index, step);
-    emit(e, "        tgk_copy(f->ctx, &(tgk_move){.rank = %d, .size = %u", (int)rank, (unsigned)emit_bytes(type->dtype));
-    e->indent = 12;
+    emit(e, "            tgk_copy(f->ctx, &(tgk_move){.rank = %d, .size = %u", (int)rank,
+         (unsigned)emit_bytes(type->dtype));
+    e->indent = 16;
     if (rank > 0) {
         emit_item(e, ".dim = {%s}", dims.at);
         emit_item(e, ".from_stride = {%s}", into ? inner.at : outer.at);
@@ -183,23 +196,23 @@ static bool emit_round(Emitter *e, const TgStep *s, TgDim rounds)
 {
     const TgRepeat *r = s->u.repeat.about;
     if (r->counter)
-        emit(e, "        *(int64_t *)%s = round;\n", address_text(e, r->counter));
+        emit(e, "            *(int64_t *)%s = round;\n", address_text(e, r->counter));
     if (r->condition)
-        emit(e, "        *(uint8_t *)%s = go;\n", address_text(e, r->condition));
+        emit(e, "            *(uint8_t *)%s = go;\n", address_text(e, r->condition));
     for (uint32_t i = 0; i < r->scanned.n; i++)
         if (!copy_slice(e, r->scanned.at[i], r->element.at[i], r->scanned_axis ? r->scanned_axis[i] : 0,
                         r->scanned_reverse && r->scanned_reverse[i], false, rounds))
             return false;
-    if (!emit_body(e, s, 0, "        "))
+    if (!emit_body(e, s, 0, "            "))
         return false;
     if (r->again)
-        emit(e, "        go = *(const uint8_t *)%s;\n", address_text(e, r->again));
+        emit(e, "            go = *(const uint8_t *)%s;\n", address_text(e, r->again));
     for (uint32_t i = 0; i < r->row.n; i++)
         if (r->stacked.at[i] && !copy_slice(e, r->stacked.at[i], r->row.at[i], r->stacked_axis ? r->stacked_axis[i] : 0,
                                             r->stacked_reverse && r->stacked_reverse[i], true, rounds))
             return false;
-    e->indent = 12;
-    return copy_all(e, &r->next, &r->current, "        ");
+    e->indent = 16;
+    return copy_all(e, &r->next, &r->current, "            ");
 }
 
 static bool emit_repeat(Emitter *e, const TgStep *s)
@@ -221,14 +234,20 @@ static bool emit_repeat(Emitter *e, const TgStep *s)
         emit(e, "        const int64_t rounds = INT64_MAX;\n");
     emit(e, "        int64_t round = 0;\n        for (; round < rounds && go; round++) {\n");
     if (most < INT64_MAX)
-        emit(e, "        if (round >= %lld)\n            return TGK_BAD_SIZE;\n", (long long)most);
+        emit(e, "            if (round >= %lld)\n                return TGK_BAD_SIZE;\n", (long long)most);
     if (!emit_round(e, s, r->rounds))
         return false;
     emit(e, "        }\n");
+    e->indent = 12;
     if (!copy_all(e, &r->current, &r->final, "        "))
         return false;
-    if (unknown)
+    if (unknown) {
+        uint64_t number;
         emit_set_size(e, unknown, "round", "        ");
+        symbol_of(e, unknown, &number);
+        tg_map_put(&e->binds, number, 1);
+        tg_map_put(&e->inside, number, 1);
+    }
     emit(e, "    }\n");
     return true;
 }

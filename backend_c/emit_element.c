@@ -1,7 +1,9 @@
-/* What every elementwise operator is in C, by element type; the meaning is that of ir/eval_elementwise.def and ir/eval_quant.c.
+/* What every elementwise operator is in C, by element type; the meaning is that of ir/eval_elementwise.def and
+ * ir/eval_quant.c.
  *
- * Floats: the functions of kernels/tgk_math.h (suffix f: float). Integers of 32 and fewer bits are computed in 32 bits and cut
- * by a cast, those of 4 and 2 bits by masks. Every operand is a variable or a literal, so that it may be written twice.
+ * Floats: the functions of kernels/tgk_math.h (suffix f: float). Integers of 32 and fewer bits are computed in 32
+ * bits and cut by a cast, those of 4 and 2 bits by masks. Every operand is a variable or a literal, so that it may
+ * be written twice.
  */
 #include <math.h>
 #include <string.h>

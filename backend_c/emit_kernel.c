@@ -1,4 +1,5 @@
-/* Steps that are one call of a kernel of the instruction set: products, attention, norms, rotary; copies; pointwise loops. */
+/* Steps that are one call of a kernel of the instruction set: products, attention, norms, rotary; copies; pointwise
+ * loops. */
 #include "emit.h"
 
 /* --- pieces ------------------------------------------------------------------------------------------------------- */
@@ -220,7 +221,8 @@ static bool emit_attention(Emitter *e, const TgStep *s)
         return emit_refuse(e, s, "attention of this element type has no kernel");
     begin(e, elements(e, y), "attention", "tgk_attention");
     number_item(e, "batch", emit_dim_of(e, in[0], 0));
-    emit_item(e, ".heads = %lld, .kv_heads = %lld", (long long)s->u.attention.heads, (long long)s->u.attention.kv_heads);
+    emit_item(e, ".heads = %lld, .kv_heads = %lld", (long long)s->u.attention.heads,
+              (long long)s->u.attention.kv_heads);
     number_item(e, "queries", emit_dim_of(e, in[0], 2));
     number_item(e, "keys", emit_dim_of(e, in[1], 2));
     number_item(e, "size", emit_dim_of(e, in[0], 3));
@@ -254,7 +256,8 @@ static bool emit_attention(Emitter *e, const TgStep *s)
 
 static bool emit_rows(Emitter *e, const TgStep *s, const char *kernel)
 {
-    TgValue x = s->in.at[0], scale = s->in.n > 1 ? s->in.at[1] : 0, bias = s->in.n > 2 ? s->in.at[2] : 0, y = s->out.at[0];
+    TgValue x = s->in.at[0], scale = s->in.n > 1 ? s->in.at[1] : 0, bias = s->in.n > 2 ? s->in.at[2] : 0,
+            y = s->out.at[0];
     if (!is_f32(e, x) || !is_f32(e, scale) || !is_f32(e, bias) || !is_f32(e, y))
         return emit_refuse(e, s, "this element type has no kernel");
     begin(e, elements(e, y), kernel, "tgk_rows");

@@ -1,12 +1,12 @@
 /* NAME_loops.h: the pointwise loops of a plan in plain C.
  *
- * Problem: chains of elementwise operators are bound by memory unless they are one loop, and only compilers know every vector
- * unit. Idea: a function per chain, one local variable per operator, no branches; the file is compiled once per instruction
- * set. Inner strides 0 and 1 that are known now are written as such. Equal functions are written once: their text is the key,
- * so layers share them.
+ * Problem: chains of elementwise operators are bound by memory unless they are one loop, and only compilers know
+ * every vector unit. Idea: a function per chain, one local variable per operator, no branches; the file is compiled
+ * once per instruction set. Inner strides 0 and 1 that are known now are written as such. Equal functions are
+ * written once: their text is the key, so layers share them.
  *
- * Why the pragma is right: a result lies apart from all operands or exactly over one of the same strides (plan.h), and all
- * operands of an element are read before its results are written, so no iteration depends on another.
+ * Why the pragma is right: a result lies apart from all operands or exactly over one of the same strides (plan.h),
+ * and all operands of an element are read before its results are written, so no iteration depends on another.
  */
 #include <string.h>
 
@@ -279,17 +279,17 @@ static bool add_loops(Loops *all, const TgSteps *steps)
 
 /* --- the file ----------------------------------------------------------------------------------------------------- */
 
-static const char HEAD[] =
-    "/* Pointwise loops: each runs over rows [row, row + rows) and columns [col, col + cols) of its space. This file is\n"
-    " * compiled once per instruction set, into the table TGK_LOOPS. */\n"
-    "#if defined(__clang__)\n"
-    "#pragma clang diagnostic ignored \"-Wpass-failed\" /* some loops call functions */\n"
-    "#define TGK_INDEPENDENT _Pragma(\"clang loop vectorize(assume_safety)\")\n"
-    "#elif defined(__GNUC__)\n"
-    "#define TGK_INDEPENDENT _Pragma(\"GCC ivdep\")\n"
-    "#else\n"
-    "#define TGK_INDEPENDENT\n"
-    "#endif\n";
+static const char HEAD[] = "/* Pointwise loops: each runs over rows [row, row + rows) and columns [col, col + cols) "
+                           "of its space. This file is\n"
+                           " * compiled once per instruction set, into the table TGK_LOOPS. */\n"
+                           "#if defined(__clang__)\n"
+                           "#pragma clang diagnostic ignored \"-Wpass-failed\" /* some loops call functions */\n"
+                           "#define TGK_INDEPENDENT _Pragma(\"clang loop vectorize(assume_safety)\")\n"
+                           "#elif defined(__GNUC__)\n"
+                           "#define TGK_INDEPENDENT _Pragma(\"GCC ivdep\")\n"
+                           "#else\n"
+                           "#define TGK_INDEPENDENT\n"
+                           "#endif\n";
 
 bool emit_loops(Package *p, TgText *out)
 {

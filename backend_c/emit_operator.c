@@ -1,7 +1,8 @@
-/* TG_STEP_OPERATOR: a call of the generic kernel tgk_<Op> with operands, results and all attributes of its row in ops.def.
+/* TG_STEP_OPERATOR: a call of the generic kernel tgk_<Op> with operands, results and all attributes of its row in
+ * ops.def.
  *
- * Results whose sizes only the data tell: their sizes are handed over as -1, and what the kernel makes of them becomes known
- * behind the call. */
+ * Results whose sizes only the data tell: their sizes are handed over as -1, and what the kernel makes of them
+ * becomes known behind the call. */
 #include <math.h>
 #include <string.h>
 
@@ -53,12 +54,14 @@ static bool emit_array(Emitter *e, const TgStep *s, TgValue v, bool result)
     const TgType *type = step_type(e, v);
     const char *name = type_name(e, type->dtype);
     if (!name || type->rank > TG_PLAN_RANK)
-        return emit_refuse(e, s, "an operand has more axes than kernels take, or an element type that they do not know");
+        return emit_refuse(e, s,
+                           "an operand has more axes than kernels take, or an element type that they do not know");
     TgText text;
     tg_text_init(&text, e->p->arena);
     tg_text_format(&text, "{.at = %s, .type = %s, .rank = %d", address_text(e, v), name, (int)type->rank);
     for (int32_t a = 0; a < type->rank; a++)
-        tg_text_format(&text, "%s%s", a ? ", " : ", .dim = {", is_known(e, type->dim[a]) ? size_text(e, type->dim[a]) : "-1");
+        tg_text_format(&text, "%s%s", a ? ", " : ", .dim = {",
+                       is_known(e, type->dim[a]) ? size_text(e, type->dim[a]) : "-1");
     tg_text_add(&text, type->rank ? "}" : "");
     if (result)
         tg_text_format(&text, ", .room = %s", size_text(e, room_of(e, v)));
@@ -184,7 +187,8 @@ static bool emit_attributes(Emitter *e, const TgStep *s, const TgNodeInfo *n)
         size_t word = strcspn(at, " "), name = strcspn(at, "=");
         if (name >= word)
             return emit_refuse(e, s, "its attributes cannot be read");
-        if (!emit_attribute(e, s, n, tg_name_n(e->p->tg, at, name), tg_name_n(e->p->tg, at + name + 1, word - name - 1)))
+        if (!emit_attribute(e, s, n, tg_name_n(e->p->tg, at, name),
+                            tg_name_n(e->p->tg, at + name + 1, word - name - 1)))
             return false;
         at += word;
         at += strspn(at, " ");
@@ -248,7 +252,9 @@ bool emit_operator(Emitter *e, const TgStep *s)
         e->indent = 12;
         if (!emit_arguments(e, s, n))
             return false;
-        emit(e, "};\n        status = tgk_%s(f->ctx, &a);\n        if (status != TGK_OK)\n            return status;\n", name);
+        emit(e,
+             "};\n        status = tgk_%s(f->ctx, &a);\n        if (status != TGK_OK)\n            return status;\n",
+             name);
         take_sizes(e, s);
         emit(e, "    }\n");
         return true;

@@ -75,13 +75,22 @@ void emit_dim(const Package *p, TgDim d, TgText *out)
     tg_dim_print_c(d, out, symbol_name, (void *)(uintptr_t)p);
 }
 
+/* As symbol_name, within a function: what bodies bind changes behind its back. */
+static TgName name_inside(void *user, TgDim symbol)
+{
+    const Emitter *e = user;
+    uint64_t number = 0;
+    bool inside = tg_map_get(&e->p->dim_number, TG_KEY(symbol), &number) && tg_map_get(&e->inside, number, NULL);
+    return inside ? tg_name_format(e->p->tg, "f->d_%s", e->p->dim[number]) : symbol_name(e->p, symbol);
+}
+
 static void note_symbol(void *user, TgDim symbol)
 {
     Emitter *e = user;
     uint64_t number;
     if (!tg_map_get(&e->p->dim_number, TG_KEY(symbol), &number) || !e->known[number])
         e->early = true;
-    else
+    else if (!tg_map_get(&e->inside, number, NULL))
         tg_map_put(tg_map_get(&e->binds, number, NULL) ? &e->late : &e->reads, number, 1);
 }
 
@@ -102,7 +111,7 @@ const char *size_text(Emitter *e, TgDim d)
     TgText text;
     tg_text_init(&text, tg_scratch(e->p->tg));
     TgMark mark = tg_mark(text.arena);
-    emit_dim(e->p, d, &text);
+    tg_dim_print_c(d, &text, name_inside, e);
     TgName name = tg_name_n(e->p->tg, text.at, text.n);
     tg_release(text.arena, mark);
     return name;

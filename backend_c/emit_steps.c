@@ -1,8 +1,8 @@
 /* The body of NAME.c: the frame that steps share, and functions of one commented call per step.
  *
- * Problem: a model has thousands of steps; one function of them would take compilers minutes and people a day. Idea: at most
- * MOST_STEPS a function, in order, over a frame. Sizes are expressions; those that a function writes often become variables
- * of it (see emit.h on the two passes).
+ * Problem: a model has thousands of steps; one function of them would take compilers minutes and people a day. Idea:
+ * at most MOST_STEPS a function, in order, over a frame. Sizes are expressions; those that a function writes often
+ * become variables of it (see emit.h on the two passes).
  */
 #include <string.h>
 
@@ -159,6 +159,7 @@ static bool emit_pass(Emitter *e, const TgSteps *steps, uint32_t from, uint32_t 
 {
     tg_text_init(&e->body, e->p->arena);
     tg_map_init(&e->binds, e->p->arena);
+    tg_map_init(&e->inside, e->p->arena);
     e->line = 0;
     for (uint32_t i = from; i < to; i++)
         if (!emit_step(e, steps->at[i]))
@@ -188,7 +189,8 @@ static void choose_variables(Emitter *e, TgText *text)
     tg_map_init(&chosen, p->arena);
     for (uint32_t i = 0; i < p->plan->symbols.n; i++)
         if (tg_map_get(&e->reads, i, NULL))
-            tg_text_format(text, "    const int64_t d_%s = f->d_%s;\n", p->dim[i], p->dim[i]);
+            tg_text_format(text, "    %sint64_t d_%s = f->d_%s;\n", tg_map_get(&e->binds, i, NULL) ? "" : "const ",
+                           p->dim[i], p->dim[i]);
     for (uint32_t i = 0; i < e->met.n; i++) {
         Early early = {e, true};
         uint64_t count = 0;
@@ -269,8 +271,10 @@ static void emit_frame(const Package *p, TgText *out)
         tg_text_format(out, "    unsigned char *out_%s;\n", p->output[i]);
     for (uint32_t i = 0; i < p->plan->symbols.n; i++)
         tg_text_format(out, "    int64_t d_%s;\n", p->dim[i]);
-    tg_text_add(out, "} tgk_frame;\n\n"
-                     "static inline void *tgk_at(void *base, int64_t bytes)\n{\n    return (unsigned char *)base + bytes;\n}\n\n");
+    tg_text_add(
+        out,
+        "} tgk_frame;\n\n"
+        "static inline void *tgk_at(void *base, int64_t bytes)\n{\n    return (unsigned char *)base + bytes;\n}\n\n");
 }
 
 /* Sizes of inputs and room of caches are set by the caller. */

@@ -1,7 +1,8 @@
 /* Names of a model as C: identifiers, comments, string literals; and the prefix of a package.
  *
- * Names come from files of strangers. An identifier keeps letters and digits and nothing else, a comment or a literal keeps
- * printable ASCII that cannot end it, so no name can add code. Identifiers are made unique by a number.
+ * Names come from files of strangers. An identifier keeps letters and digits and nothing else, a comment or a
+ * literal keeps printable ASCII that cannot end it, so no name can add code. Identifiers are made unique by a
+ * number.
  */
 #include <string.h>
 
@@ -10,16 +11,54 @@
 enum { LONGEST = 48 }; /* bytes of an identifier that come from a name */
 
 /* Of C11, C++20 and the C library's headers that a package includes; sorted. */
-static const char *const KEYWORDS[] = {
-    "alignas", "alignof", "and", "and_eq", "asm", "atomic_cancel", "auto", "bitand", "bitor", "bool", "break", "case", "catch",
-    "char", "class", "co_await", "co_return", "co_yield", "compl", "concept", "const", "const_cast", "consteval", "constexpr",
-    "constinit", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum", "errno", "explicit",
-    "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "linux", "long", "main", "mutable",
-    "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected", "public",
-    "register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "sizeof", "static", "static_assert",
-    "static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid",
-    "typename", "typeof", "union", "unix", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor",
-    "xor_eq"};
+static const char *const KEYWORDS[] = {"alignas",     "alignof",
+                                       "and",         "and_eq",
+                                       "asm",         "atomic_cancel",
+                                       "auto",        "bitand",
+                                       "bitor",       "bool",
+                                       "break",       "case",
+                                       "catch",       "char",
+                                       "class",       "co_await",
+                                       "co_return",   "co_yield",
+                                       "compl",       "concept",
+                                       "const",       "const_cast",
+                                       "consteval",   "constexpr",
+                                       "constinit",   "continue",
+                                       "decltype",    "default",
+                                       "delete",      "do",
+                                       "double",      "dynamic_cast",
+                                       "else",        "enum",
+                                       "errno",       "explicit",
+                                       "export",      "extern",
+                                       "false",       "float",
+                                       "for",         "friend",
+                                       "goto",        "if",
+                                       "inline",      "int",
+                                       "linux",       "long",
+                                       "main",        "mutable",
+                                       "namespace",   "new",
+                                       "noexcept",    "not",
+                                       "not_eq",      "nullptr",
+                                       "operator",    "or",
+                                       "or_eq",       "private",
+                                       "protected",   "public",
+                                       "register",    "reinterpret_cast",
+                                       "requires",    "restrict",
+                                       "return",      "short",
+                                       "signed",      "sizeof",
+                                       "static",      "static_assert",
+                                       "static_cast", "struct",
+                                       "switch",      "template",
+                                       "this",        "thread_local",
+                                       "throw",       "true",
+                                       "try",         "typedef",
+                                       "typeid",      "typename",
+                                       "typeof",      "union",
+                                       "unix",        "unsigned",
+                                       "using",       "virtual",
+                                       "void",        "volatile",
+                                       "wchar_t",     "while",
+                                       "xor",         "xor_eq"};
 
 static bool is_letter(char c)
 {

@@ -1,13 +1,15 @@
 /* What the writers of one package share; private to backend_c.
  *
- * A package is a folder of sources made from one plan. Two groups of files write it: around the model (header, checks, weights,
- * tests, Makefile), and the model itself (steps and loops: emit*.c). This header is the border between them.
+ * A package is a folder of sources made from one plan. Two groups of files write it: around the model (header, checks,
+ * weights, tests, Makefile), and the model itself (steps and loops: emit*.c). This header is the border between them.
  *
- * Names. Emitted text and kernels spell shared names with the prefix tgk_ (macros and constants: TGK_); whoever writes a file
- * of a package passes it through package_rename, which makes them the package's own, so that two packages link into one program.
- * Names of a model (symbols, inputs, outputs) never reach a source as they are: package_names makes identifiers of them.
+ * Names. Emitted text and kernels spell shared names with the prefix tgk_ (macros and constants: TGK_); whoever writes
+ * a file of a package passes it through package_rename, which makes them the package's own, so that two packages link
+ * into one program. Names of a model (symbols, inputs, outputs) never reach a source as they are: package_names makes
+ * identifiers of them.
  *
- * Order of calls: package_names; weights placed (weight_at); emit_loops; emit_steps. The emitters fail only with a diagnostic.
+ * Order of calls: package_names; weights placed (weight_at); emit_loops; emit_steps. The emitters fail only with a
+ * diagnostic.
  */
 #ifndef TG_PACKAGE_H
 #define TG_PACKAGE_H
@@ -47,9 +49,10 @@ void package_rename(const Package *p, const char *text, size_t n, TgText *out);
 
 /* --- text of a plan (emit_place.c) -------------------------------------------------------------------------------- */
 
-void emit_dim(const Package *p, TgDim d, TgText *out);  /* an int64_t expression over d_<dim>, safe as an operand of * */
+void emit_dim(const Package *p, TgDim d,
+              TgText *out); /* an int64_t expression over d_<dim>, safe as an operand of * */
 const char *emit_type(TgDtype t);                       /* C type of a stored element: "float", "uint16_t" */
-uint32_t emit_bytes(TgDtype t);                         /* of a stored element: 4-bit and 2-bit integers take one byte */
+uint32_t emit_bytes(TgDtype t); /* of a stored element: 4-bit and 2-bit integers take one byte */
 
 /* --- the model (emit*.c) ------------------------------------------------------------------------------------------ */
 

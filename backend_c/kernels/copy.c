@@ -1,10 +1,10 @@
 /* Copies between strided arrays.
  *
- * Idea: axes are sorted by the strides of the target (so that it is written in order) and merged where both sides advance as
- * one. What is left is one of three: runs that lie side by side on both sides (memcpy), a transposition (the source is
- * contiguous along another axis: square blocks, so that every cache line that is read or written is used whole), or a strided
- * walk. The index space without the innermost axis (or two) is cut into tasks of about PIECE bytes, by sizes alone.
- * Cost: one pass over both; no memory.
+ * Idea: axes are sorted by the strides of the target (so that it is written in order) and merged where both sides
+ * advance as one. What is left is one of three: runs that lie side by side on both sides (memcpy), a transposition
+ * (the source is contiguous along another axis: square blocks, so that every cache line that is read or written is
+ * used whole), or a strided walk. The index space without the innermost axis (or two) is cut into tasks of about
+ * PIECE bytes, by sizes alone. Cost: one pass over both; no memory.
  */
 #include "copy.h"
 
@@ -80,7 +80,8 @@ static void tgk_copy_swap(tgk_move *m, int32_t a, int32_t b)
     m->to_stride[b] = to;
 }
 
-/* A transposition: the target is contiguous along the last axis, the source along another one, which becomes the last but one. */
+/* A transposition: the target is contiguous along the last axis, the source along another one, which becomes the
+ * last but one. */
 static int32_t tgk_copy_find_across(tgk_move *m)
 {
     int32_t last = m->rank - 1;
@@ -95,9 +96,11 @@ static int32_t tgk_copy_find_across(tgk_move *m)
     return -1;
 }
 
-/* --- elements ------------------------------------------------------------------------------------------------------- */
+/* --- elements
+ * ------------------------------------------------------------------------------------------------------- */
 
-/* n elements with strides; the element size is a constant in every call of memcpy, so each is one load and one store. */
+/* n elements with strides; the element size is a constant in every call of memcpy, so each is one load and one
+ * store. */
 static void tgk_copy_row(unsigned char *to, int64_t to_step, const unsigned char *from, int64_t from_step, int64_t n,
                          int32_t size)
 {
@@ -127,7 +130,8 @@ static int64_t tgk_copy_least(int64_t a, int64_t b)
 }
 
 /* rows x cols: the target is contiguous along cols, the source along rows. */
-static void tgk_copy_block(const tgk_copy_plan *p, unsigned char *to, const unsigned char *from, int64_t row, int64_t rows)
+static void tgk_copy_block(const tgk_copy_plan *p, unsigned char *to, const unsigned char *from, int64_t row,
+                           int64_t rows)
 {
     const tgk_move *m = &p->m;
     int32_t last = m->rank - 1;
@@ -140,7 +144,8 @@ static void tgk_copy_block(const tgk_copy_plan *p, unsigned char *to, const unsi
     }
 }
 
-/* --- tasks ---------------------------------------------------------------------------------------------------------- */
+/* --- tasks
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void tgk_copy_one(const tgk_copy_plan *p, int64_t index)
 {

@@ -1,8 +1,9 @@
 /* Cutting a pointwise loop into tasks.
  *
- * The space is rows x columns. Long rows are cut into pieces of PIECE elements (a multiple of every vector length and of a
- * cache line, so that two tasks rarely write one line), short ones are taken together until they make up PIECE elements. The
- * number of threads plays no part, so results do not depend on it (they would not anyway: elements are independent).
+ * The space is rows x columns. Long rows are cut into pieces of PIECE elements (a multiple of every vector length
+ * and of a cache line, so that two tasks rarely write one line), short ones are taken together until they make up
+ * PIECE elements. The number of threads plays no part, so results do not depend on it (they would not anyway:
+ * elements are independent).
  */
 #include "loop.h"
 

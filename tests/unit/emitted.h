@@ -1,7 +1,7 @@
 /* Emitted code, compiled and run: shared by the tests of backend_c/emit*.c.
  *
- * A plan is written down as one source with a small main program around it, which reads the inputs from a file and writes the
- * outputs to another. It is compiled with $CC (cc), with every warning as an error and with sanitizers. */
+ * A plan is written down as one source with a small main program around it, which reads the inputs from a file and
+ * writes the outputs to another. It is compiled with $CC (cc), with every warning as an error and with sanitizers. */
 #ifndef TESTS_EMITTED_H
 #define TESTS_EMITTED_H
 
@@ -30,7 +30,8 @@ typedef struct {
     unsigned char *output[512]; /* what it gave, by number */
 } Emitted;
 
-/* --- plans by hand -------------------------------------------------------------------------------------------------- */
+/* --- plans by hand
+ * -------------------------------------------------------------------------------------------------- */
 
 static TgPlan *plan_begin(TgModel *model)
 {
@@ -106,11 +107,13 @@ static void plan_vector_step(TgPlan *plan, TgValue v)
     s->u.pointwise.stride = stride;
 }
 
-/* --- compiling and running -------------------------------------------------------------------------------------------- */
+/* --- compiling and running
+ * -------------------------------------------------------------------------------------------- */
 
-static const char MAIN_HEAD[] = "#include <stdio.h>\n#include <stddef.h>\n#include <stdint.h>\n#include \"tgk_narrow.h\"\n"
-                                "#include \"tgk.h\"\n#include \"tgk_size.h\"\n#include \"loop.h\"\n#include \"copy.h\"\n"
-                                "#define TGK_LOOPS loops\nextern tgk_tile *const loops[];\n";
+static const char MAIN_HEAD[] =
+    "#include <stdio.h>\n#include <stddef.h>\n#include <stdint.h>\n#include \"tgk_narrow.h\"\n"
+    "#include \"tgk.h\"\n#include \"tgk_size.h\"\n#include \"loop.h\"\n#include \"copy.h\"\n"
+    "#define TGK_LOOPS loops\nextern tgk_tile *const loops[];\n";
 
 static void emit_main(Emitted *e, const char *sizes, TgText *out)
 {
@@ -167,7 +170,8 @@ static int command(const char *format, ...)
     return system(text);
 }
 
-/* Compiles and runs; input[i] has MOST_BYTES readable bytes. `sizes` are statements that set f->d_... The exit code of it. */
+/* Compiles and runs; input[i] has MOST_BYTES readable bytes. `sizes` are statements that set f->d_... The exit code
+ * of it. */
 static int emitted_run(Emitted *e, unsigned char *const *input, const char *sizes)
 {
     TgText source;
@@ -186,9 +190,11 @@ static int emitted_run(Emitted *e, unsigned char *const *input, const char *size
     write_bytes(e->folder, "inputs", all, (size_t)(e->plan->inputs.n + 1) * MOST_BYTES);
     free(all);
     const char *cc = getenv("CC") ? getenv("CC") : "cc", *kernels = TGOPT_SOURCE_DIR "/backend_c/kernels";
-    int compiled = command("cd %s && %s -std=c11 -O%s -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror "
-                           "-fsanitize=address,undefined -fno-sanitize-recover=all -ffp-contract=off -I%s main.c %s/loop.c "
-                           "%s/copy.c -lm -o main", e->folder, cc, getenv("EMIT_O") ? getenv("EMIT_O") : "1", kernels, kernels, kernels);
+    int compiled =
+        command("cd %s && %s -std=c11 -O%s -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror "
+                "-fsanitize=address,undefined -fno-sanitize-recover=all -ffp-contract=off -I%s main.c %s/loop.c "
+                "%s/copy.c -lm -o main",
+                e->folder, cc, getenv("EMIT_O") ? getenv("EMIT_O") : "1", kernels, kernels, kernels);
     if (compiled != 0)
         fail_msg("%s/main.c does not compile", e->folder);
     int ran = command("cd %s && ./main", e->folder);

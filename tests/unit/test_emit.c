@@ -1,4 +1,5 @@
-/* Steps as emitted C: plans by hand and by the planner, written down, compiled, run, compared with values known beforehand. */
+/* Steps as emitted C: plans by hand and by the planner, written down, compiled, run, compared with values known
+ * beforehand. */
 #include "emitted.h"
 #include "passes/passes.h"
 
@@ -18,7 +19,8 @@ static int close_context(void **state)
     return 0;
 }
 
-/* --- sizes as C ----------------------------------------------------------------------------------------------------- */
+/* --- sizes as C
+ * ----------------------------------------------------------------------------------------------------- */
 
 static TgName bare(void *user, TgDim symbol)
 {
@@ -48,7 +50,8 @@ static void test_sizes(void **state)
     check_dim("9223372036854775807", "9223372036854775807");
 }
 
-/* --- names ---------------------------------------------------------------------------------------------------------- */
+/* --- names
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static const char *identifier(const char *name)
 {
@@ -81,7 +84,8 @@ static void test_names(void **state)
     assert_string_equal(out.at, "net_f(NET_OK, my_tgk_x, net_)");
 }
 
-/* --- plans by the planner -------------------------------------------------------------------------------------------- */
+/* --- plans by the planner
+ * -------------------------------------------------------------------------------------------- */
 
 static bool no_kernel(TgOp op, const char **operands, const char **results)
 {
@@ -160,8 +164,8 @@ static void test_concat(void **state)
     (void)state;
     Emitted e;
     unsigned char *input[] = {ramp(6), ramp(4)};
-    run_text(&e, "graph @g(%x: f32[2,P], %y: f32[2,Q]) {\n  %z = Concat(Abs(%x), Neg(%y); axis=1)\n  return %z\n}\n", input,
-             "    f->d_P = 3;\n    f->d_Q = 2;\n");
+    run_text(&e, "graph @g(%x: f32[2,P], %y: f32[2,Q]) {\n  %z = Concat(Abs(%x), Neg(%y); axis=1)\n  return %z\n}\n",
+             input, "    f->d_P = 3;\n    f->d_Q = 2;\n");
     static const float want[] = {0, 1, 2, 0, -1, 3, 4, 5, -2, -3};
     for (int i = 0; i < 10; i++)
         assert_true(((const float *)(void *)e.output[0])[i] == want[i]);
@@ -194,7 +198,8 @@ static void test_if(void **state)
     }
 }
 
-/* --- kernels of operators ---------------------------------------------------------------------------------------------- */
+/* --- kernels of operators
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Stands for the kernel: sizes of the result come from the data. */
 static const char NON_ZERO[] =
@@ -226,7 +231,8 @@ static void test_data_sizes(void **state)
     assert_int_equal(s[1], 4);
 }
 
-/* --- loops of the graph --------------------------------------------------------------------------------------------------- */
+/* --- loops of the graph
+ * --------------------------------------------------------------------------------------------------- */
 
 static void test_loop(void **state)
 {
@@ -234,9 +240,11 @@ static void test_loop(void **state)
     Emitted e;
     int64_t trip = 5;
     unsigned char *input[] = {bytes_of(&trip, sizeof trip), ramp(3)};
-    run_text(&e, "graph @g(%n: i64[], %x: f32[3]) {\n"
-                 "  %y, %all = Loop(%n, const bool[] {true}, %x; body=(%i: i64[], %go: bool[], %v: f32[3]) {\n"
-                 "    %w = Add(%v, %v)\n    %u = Neg(%v)\n    return %go, %w, %u\n  })\n  return %y, %all\n}\n", input, "");
+    run_text(&e,
+             "graph @g(%n: i64[], %x: f32[3]) {\n"
+             "  %y, %all = Loop(%n, const bool[] {true}, %x; body=(%i: i64[], %go: bool[], %v: f32[3]) {\n"
+             "    %w = Add(%v, %v)\n    %u = Neg(%v)\n    return %go, %w, %u\n  })\n  return %y, %all\n}\n",
+             input, "");
     const float *y = (const float *)(void *)e.output[0], *all = (const float *)(void *)e.output[1];
     for (int i = 0; i < 3; i++)
         assert_true(y[i] == (float)(i * 32));
@@ -263,7 +271,8 @@ static void test_scan(void **state)
     assert_true(y[0] == sum[0] && y[1] == sum[1]);
 }
 
-/* --- many steps -------------------------------------------------------------------------------------------------------- */
+/* --- many steps
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void test_split(void **state)
 {
@@ -296,9 +305,10 @@ static void test_split(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_CONTEXT(test_sizes),     WITH_CONTEXT(test_names), WITH_CONTEXT(test_broadcast), WITH_CONTEXT(test_transpose),
-        WITH_CONTEXT(test_concat),    WITH_CONTEXT(test_shape), WITH_CONTEXT(test_if),        WITH_CONTEXT(test_data_sizes),
-        WITH_CONTEXT(test_loop),      WITH_CONTEXT(test_scan),  WITH_CONTEXT(test_split),
+        WITH_CONTEXT(test_sizes),     WITH_CONTEXT(test_names),      WITH_CONTEXT(test_broadcast),
+        WITH_CONTEXT(test_transpose), WITH_CONTEXT(test_concat),     WITH_CONTEXT(test_shape),
+        WITH_CONTEXT(test_if),        WITH_CONTEXT(test_data_sizes), WITH_CONTEXT(test_loop),
+        WITH_CONTEXT(test_scan),      WITH_CONTEXT(test_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

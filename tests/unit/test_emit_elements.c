@@ -35,12 +35,14 @@ static int close_context(void **state)
     return 0;
 }
 
-/* --- operands ------------------------------------------------------------------------------------------------------- */
+/* --- operands
+ * ------------------------------------------------------------------------------------------------------- */
 
 static double real_operand(int slot, int i)
 {
-    static const double SPECIAL[] = {0.0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 3, (double)INFINITY, -(double)INFINITY,
-                                     (double)NAN, 7, -7, 0.25, 20, -20, 100, -100, 6, 200};
+    static const double SPECIAL[] = {
+        0.0,         -0.0, 1,  -1,   0.5, -0.5, 1.5, 2.5,  -2.5, 3,  (double)INFINITY, -(double)INFINITY,
+        (double)NAN, 7,    -7, 0.25, 20,  -20,  100, -100, 6,    200};
     enum { SPECIALS = sizeof SPECIAL / sizeof SPECIAL[0] };
     int k = slot ? (i * 5 + 3) % N : i;
     return k < SPECIALS ? SPECIAL[k] : (double)((k * 37) % 61 - 30) / 8;
@@ -48,8 +50,9 @@ static double real_operand(int slot, int i)
 
 static int64_t integer_operand(TgDtype t, int slot, int i)
 {
-    static const int64_t SPECIAL[] = {0, 1, -1, 2, -2, 3, 7, -7, 127, -128, 255, 32767, -32768, INT32_MAX, INT32_MIN, INT64_MAX,
-                                      INT64_MIN, 65535, 1000, 5, 4, 15};
+    static const int64_t SPECIAL[] = {0,         1,     -1,   2,     -2,     3,         7,         -7,
+                                      127,       -128,  255,  32767, -32768, INT32_MAX, INT32_MIN, INT64_MAX,
+                                      INT64_MIN, 65535, 1000, 5,     4,      15};
     enum { SPECIALS = sizeof SPECIAL / sizeof SPECIAL[0] };
     int k = slot ? (i * 5 + 3) % N : i;
     int64_t x = k < SPECIALS ? SPECIAL[k] : (k * 37) % 61 - 30;
@@ -83,7 +86,8 @@ static int64_t load_integer(TgDtype t, const unsigned char *bytes, int i)
     return tg_dtype_class(t) == TG_CLASS_I ? (int64_t)(signed char)bytes[i] : (int64_t)bytes[i];
 }
 
-/* --- what must come out ------------------------------------------------------------------------------------------------ */
+/* --- what must come out
+ * ------------------------------------------------------------------------------------------------ */
 
 static double nan_wins(double x, double y, bool most)
 {
@@ -125,7 +129,8 @@ static double real_result(const Case *c, double x, double y)
     case TG_Identity:
     case TG_Cast: return x;
     case TG_IsNaN: return isnan(x);
-    case TG_IsInf: return c->attrs ? isinf(x) && (x > 0) == (strcmp(c->attrs, "detect_negative=i") == 0) : isinf(x) != 0;
+    case TG_IsInf:
+        return c->attrs ? isinf(x) && (x > 0) == (strcmp(c->attrs, "detect_negative=i") == 0) : isinf(x) != 0;
     case TG_Add: return x + y;
     case TG_Sub: return x - y;
     case TG_Mul: return x * y;
@@ -215,11 +220,13 @@ static int64_t integer_result(const Case *c, int64_t x, int64_t y)
     }
 }
 
-/* --- the graph --------------------------------------------------------------------------------------------------------- */
+/* --- the graph
+ * --------------------------------------------------------------------------------------------------------- */
 
 static const TgDtype FLOATS[] = {TG_f32, TG_f64, TG_f16, TG_bf16};
 static const TgDtype INTEGERS[] = {TG_i8, TG_i16, TG_i32, TG_i64, TG_u8, TG_u16, TG_u32, TG_u64};
-static const TgDtype SMALL[] = {TG_f8e4m3fn, TG_f8e4m3fnuz, TG_f8e5m2, TG_f8e5m2fnuz, TG_f4e2m1, TG_i4, TG_u4, TG_i2, TG_u2};
+static const TgDtype SMALL[] = {TG_f8e4m3fn, TG_f8e4m3fnuz, TG_f8e5m2, TG_f8e5m2fnuz, TG_f4e2m1,
+                                TG_i4,       TG_u4,         TG_i2,     TG_u2};
 
 #define EACH(list, i) for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
 
@@ -227,7 +234,8 @@ static void add_input(TgDtype t)
 {
     const TgType *type = tg_type_known(tg, t, 1, (int64_t[]){N});
     for (int k = 0; k < 2; k++)
-        input_of[t][k] = tg_graph_input(model->graph, type, tg_name_format(tg, "%s %s", k ? "y" : "x", tg_dtype_text(t)));
+        input_of[t][k] =
+            tg_graph_input(model->graph, type, tg_name_format(tg, "%s %s", k ? "y" : "x", tg_dtype_text(t)));
 }
 
 static void add_case(Case c)
@@ -250,15 +258,17 @@ static void add_case(Case c)
 
 static void add_float_cases(TgDtype t)
 {
-    static const TgOp UNARY[] = {TG_Abs, TG_Neg, TG_Exp, TG_Log, TG_Sqrt, TG_Reciprocal, TG_Sin, TG_Cos, TG_Tan, TG_Asin,
-                                 TG_Acos, TG_Atan, TG_Sinh, TG_Cosh, TG_Asinh, TG_Acosh, TG_Atanh, TG_Tanh, TG_Sigmoid, TG_Erf,
-                                 TG_Floor, TG_Ceil, TG_Round, TG_Sign, TG_IsNaN, TG_IsInf, TG_Identity};
+    static const TgOp UNARY[] = {TG_Abs,   TG_Neg,   TG_Exp,   TG_Log,   TG_Sqrt,    TG_Reciprocal, TG_Sin,
+                                 TG_Cos,   TG_Tan,   TG_Asin,  TG_Acos,  TG_Atan,    TG_Sinh,       TG_Cosh,
+                                 TG_Asinh, TG_Acosh, TG_Atanh, TG_Tanh,  TG_Sigmoid, TG_Erf,        TG_Floor,
+                                 TG_Ceil,  TG_Round, TG_Sign,  TG_IsNaN, TG_IsInf,   TG_Identity};
     static const TgOp BINARY[] = {TG_Add, TG_Sub, TG_Mul, TG_Div, TG_Pow, TG_Max, TG_Min, TG_Equal, TG_Less,
                                   TG_LessOrEqual, TG_Greater, TG_GreaterOrEqual};
     static const double EXPONENT[] = {0, 1, 2, 3, -1, -2, 1.75};
     EACH(UNARY, i) add_case((Case){.op = UNARY[i], .dtype = t, .n_in = 1});
     EACH(BINARY, i) add_case((Case){.op = BINARY[i], .dtype = t, .n_in = 2});
-    EACH(EXPONENT, i) add_case((Case){.op = TG_Pow, .dtype = t, .n_in = 2, .has_constant = true, .constant = EXPONENT[i]});
+    EACH(EXPONENT, i)
+    add_case((Case){.op = TG_Pow, .dtype = t, .n_in = 2, .has_constant = true, .constant = EXPONENT[i]});
     add_case((Case){.op = TG_Mod, .dtype = t, .n_in = 2, .attrs = "fmod=i", .attr = 1});
     add_case((Case){.op = TG_Max, .dtype = t, .n_in = 2, .has_constant = true});
     add_case((Case){.op = TG_Min, .dtype = t, .n_in = 2, .has_constant = true, .constant = 6});
@@ -270,8 +280,9 @@ static void add_float_cases(TgDtype t)
 static void add_integer_cases(TgDtype t)
 {
     static const TgOp UNARY[] = {TG_Abs, TG_Neg, TG_Sign, TG_BitwiseNot, TG_Identity};
-    static const TgOp BINARY[] = {TG_Add, TG_Sub, TG_Mul, TG_Div, TG_Mod, TG_Pow, TG_Max, TG_Min, TG_BitwiseAnd, TG_BitwiseOr,
-                                  TG_BitwiseXor, TG_Equal, TG_Less, TG_LessOrEqual, TG_Greater, TG_GreaterOrEqual};
+    static const TgOp BINARY[] = {TG_Add,  TG_Sub,         TG_Mul,        TG_Div,           TG_Mod,        TG_Pow,
+                                  TG_Max,  TG_Min,         TG_BitwiseAnd, TG_BitwiseOr,     TG_BitwiseXor, TG_Equal,
+                                  TG_Less, TG_LessOrEqual, TG_Greater,    TG_GreaterOrEqual};
     EACH(UNARY, i) add_case((Case){.op = UNARY[i], .dtype = t, .n_in = 1});
     EACH(BINARY, i) if (BINARY[i] != TG_Pow || t != TG_u64) add_case((Case){.op = BINARY[i], .dtype = t, .n_in = 2});
     add_case((Case){.op = TG_Mod, .dtype = t, .n_in = 2, .attrs = "fmod=i", .attr = 1});
@@ -290,15 +301,18 @@ static void add_casts(void)
     for (uint32_t from = 0; from < n; from++)
         for (uint32_t to = 0; to < n; to++)
             if (from < 12 || to < 3) /* between small types: by way of the others */
-                add_case((Case){.op = TG_Cast, .dtype = all[from], .n_in = 1, .attrs = "to=i", .attr = (int64_t)all[to]});
+                add_case(
+                    (Case){.op = TG_Cast, .dtype = all[from], .n_in = 1, .attrs = "to=i", .attr = (int64_t)all[to]});
 }
 
-/* --- comparing ----------------------------------------------------------------------------------------------------------- */
+/* --- comparing
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static double tolerance(TgDtype t, TgOp op)
 {
-    bool exact = op == TG_Add || op == TG_Sub || op == TG_Mul || op == TG_Div || op == TG_Cast || op == TG_Sqrt || op == TG_Max ||
-                 op == TG_Min || op == TG_Identity || op == TG_Floor || op == TG_Ceil || op == TG_Round || op == TG_Mod;
+    bool exact = op == TG_Add || op == TG_Sub || op == TG_Mul || op == TG_Div || op == TG_Cast || op == TG_Sqrt ||
+                 op == TG_Max || op == TG_Min || op == TG_Identity || op == TG_Floor || op == TG_Ceil ||
+                 op == TG_Round || op == TG_Mod;
     if (exact)
         return 0;
     return t == TG_f64 ? 1e-14 : t == TG_f32 ? 4e-7 : t == TG_f16 ? 0x1p-10 : 0x1p-7;
@@ -331,7 +345,8 @@ static void check_integer(const Case *c, TgDtype t, int i, int64_t got, int64_t 
     want = tg_wrap_integer(t, want);
     if (got != want)
         fail_msg("%s of %s%s%s [%d]: %lld instead of %lld", tg_op_text(tg, c->op), tg_dtype_text(c->dtype),
-                 c->op == TG_Cast ? " to " : "", c->op == TG_Cast ? tg_dtype_text(t) : "", i, (long long)got, (long long)want);
+                 c->op == TG_Cast ? " to " : "", c->op == TG_Cast ? tg_dtype_text(t) : "", i, (long long)got,
+                 (long long)want);
 }
 
 static void check_case(const Case *c, TgDtype t, const unsigned char *x_bytes, const unsigned char *y_bytes,
