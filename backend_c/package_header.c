@@ -39,6 +39,8 @@ static const char context_text[] =
     "    const struct tgk_isa *isa; /**< private */\n"
     "    void (*parallel_for)(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n);\n"
     "    void *pool;                /**< first argument of parallel_for */\n"
+    "    void *scratch;             /**< private */\n"
+    "    int64_t scratch_bytes;     /**< private */\n"
     "    const unsigned char *weights; /**< private */\n"
     "    const void *loops;         /**< private */\n"
     "} tgk_ctx;\n\n"
@@ -177,7 +179,7 @@ static void put_macros(Writer *w, TgText *out)
     package_put_literal(out, w->options->version ? w->options->version : "tgopt");
     tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
                    w->hash);
-    tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", w->plan->arena_bytes ? w->plan->arena_bytes : (uint64_t)TG_PLAN_ALIGN);
+    tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", package_arena_bytes(w));
     tg_text_format(out, "#define TGK_WEIGHTS_BYTES ((size_t)%" PRIu64 ")\n", w->weights_bytes);
     if (w->past)
         tg_text_add(out, "#define TGK_HAS_STATE 1\n");
