@@ -31,6 +31,21 @@ static int64_t given_bound(const Run *run, TgName name)
     return 0;
 }
 
+/* A size that the data decide: no larger than what they count, or than what they say in a few integers. */
+static int64_t bound_in_data(const Bounds *b)
+{
+    enum { LEAST = 16, FEW = 64 };
+    int64_t most = LEAST;
+    for (uint32_t i = 0; i < b->model->graph->inputs.n; i++) {
+        const TgArray *a = &b->in[i];
+        bool integers = tg_is_integer(a->dtype);
+        most = a->count > most ? a->count : most;
+        for (int64_t k = 0; integers && a->count <= FEW && k < a->count; k++)
+            most = tg_array_int(a, k) > most && tg_array_int(a, k) <= INT32_MAX ? tg_array_int(a, k) : most;
+    }
+    return most < TG_PLAN_UNNAMED ? most : TG_PLAN_UNNAMED;
+}
+
 static int64_t most_of_symbol(void *user, TgDim symbol)
 {
     const Bounds *b = user;
@@ -48,6 +63,8 @@ static int64_t most_of_symbol(void *user, TgDim symbol)
             if (t->dim[k] == symbol && b->in[i].dim[k] >= most)
                 most = b->in[i].dim[k] > 0 ? b->in[i].dim[k] : 1;
     }
+    if (!most && b->in && tg_dim_is_fresh(symbol))
+        most = bound_in_data(b);
     return most;
 }
 
