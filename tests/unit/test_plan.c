@@ -1,0 +1,293 @@
+/* The planner: what becomes a step, what a view, where things lie. What must hold of any plan is checked by brute force. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frontend/frontend.h"
+#include "passes/passes.h"
+
+static Tg *tg;
+
+static int open_context(void **state)
+{
+    (void)state;
+    return (tg = tg_open(NULL)) == NULL;
+}
+
+static int close_context(void **state)
+{
+    (void)state;
+    tg_close(tg);
+    return 0;
+}
+
+static bool any_primitive(TgOp op, const char **operands, const char **results)
+{
+    *operands = *results = "*";
+    return tg_op_info(op)->tier == TG_PRIMITIVE;
+}
+
+static TgPlan *plan_model(TgModel *m)
+{
+    TgPlanOptions options = {.kernel = any_primitive};
+    return m ? tg_plan(m, &options) : NULL;
+}
+
+static TgPlan *plan_text(const char *text)
+{
+    TgPlan *p = plan_model(tg_parse(tg, "test", text, strlen(text)));
+    if (!p)
+        fail_msg("%s", tg_diag_count(tg) ? tg_diag(tg, tg_diag_count(tg) - 1)->message : "no plan");
+    return p;
+}
+
+static uint32_t count(const TgSteps *steps, TgStepKind kind)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < steps->n; i++)
+        n += (steps->at[i]->kind == kind) + count(&steps->at[i]->body[0], kind) + count(&steps->at[i]->body[1], kind);
+    return n;
+}
+
+static const TgStep *first(const TgPlan *p, TgStepKind kind)
+{
+    for (uint32_t i = 0; i < p->steps.n; i++)
+        if (p->steps.at[i]->kind == kind)
+            return p->steps.at[i];
+    fail_msg("no such step");
+    return NULL;
+}
+
+/* --- what holds of every plan ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    uint32_t first, last;
+} Life;
+
+static void note(const TgPlan *p, const TgValues *values, uint32_t number, Life *life)
+{
+    for (uint32_t i = 0; i < values->n; i++) {
+        uint32_t b = values->at[i] ? tg_place_of(p, values->at[i])->buffer : 0;
+        if (!b)
+            continue;
+        life[b].first = life[b].first ? life[b].first : number;
+        life[b].last = number;
+    }
+}
+
+static void note_steps(const TgPlan *p, const TgSteps *steps, Life *life)
+{
+    for (uint32_t i = 0; i < steps->n; i++) {
+        const TgStep *s = steps->at[i];
+        note(p, &s->in, s->number, life);
+        note(p, &s->out, s->number, life);
+        if (s->then) {
+            note(p, &s->then->in, s->number, life);
+            note(p, &s->then->out, s->number, life);
+        }
+        note_steps(p, &s->body[0], life);
+        note_steps(p, &s->body[1], life);
+    }
+}
+
+/* Two buffers that hold something at the same time share no byte, unless one ends in the step in which the other begins. */
+static void check_plan(const TgPlan *p)
+{
+    static Life life[20000];
+    assert_true(p->buffers.n < 20000);
+    memset(life, 0, sizeof life);
+    note_steps(p, &p->steps, life);
+    for (uint32_t a = 1; a < p->buffers.n; a++) {
+        const TgBuffer *x = &p->buffers.at[a];
+        if (x->kind != TG_BUFFER_ARENA || !life[a].first)
+            continue;
+        assert_true(x->offset % TG_PLAN_ALIGN == 0 && x->offset + x->bytes <= p->arena_bytes);
+        for (uint32_t b = a + 1; b < p->buffers.n; b++) {
+            const TgBuffer *y = &p->buffers.at[b];
+            bool together = y->kind == TG_BUFFER_ARENA && life[b].first && life[a].first < life[b].last && life[b].first < life[a].last;
+            if (together && x->offset < y->offset + y->bytes && y->offset < x->offset + x->bytes)
+                fail_msg("buffers %u (steps %u to %u) and %u (%u to %u) overlap", a, life[a].first, life[a].last, b, life[b].first, life[b].last);
+        }
+    }
+    assert_true(p->floor_bytes <= p->arena_bytes && p->arena_bytes <= p->sum_bytes);
+}
+
+static void models_of_exporters_keep_the_rules(void **state)
+{
+    static const char *const models[] = {"llama", "bert"};
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        TgPlan *p = plan_model(tg_load(tg, tg_name_format(tg, "%s/tests/models/%s/model.onnx", TGOPT_SOURCE_DIR, models[i]), NULL));
+        assert_non_null(p);
+        check_plan(p);
+        tg_plan_free(p);
+    }
+}
+
+/* --- steps --------------------------------------------------------------------------------------------------------------- */
+
+static void views_around_attention_are_no_steps(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @a(%x: f32[B,S,8]) {\n %w = const f32[8,8] random(1)\n %u = const f32[8,8] random(2)\n"
+                          " %q = MatMul(%x, %w)\n %s = const i64[4] {0, 0, 2, 4}\n %r = Reshape(%q, %s)\n"
+                          " %h = Transpose(%r; perm={0,2,1,3})\n %y = Attention(%h, %h, %h)\n %t = Transpose(%y; perm={0,2,1,3})\n"
+                          " %f = const i64[3] {0, 0, 8}\n %m = Reshape(%t, %f)\n %z = MatMul(%m, %u)\n return %z\n}\n");
+    assert_int_equal(p->steps.n, 3); /* linear, attention, linear */
+    assert_int_equal(count(&p->steps, TG_STEP_COPY), 0);
+    const TgStep *s = first(p, TG_STEP_ATTENTION);
+    assert_int_equal(s->u.attention.heads, 2);
+    assert_true(s->u.attention.scale == 0.5);
+    assert_true(tg_dim_is(tg_place_of(p, s->in.at[0])->stride[1], 4) && tg_dim_is(tg_place_of(p, s->in.at[0])->stride[2], 8));
+    assert_true(tg_dim_is(tg_place_of(p, s->out.at[0])->stride[1], 4) && tg_dim_is(tg_place_of(p, s->out.at[0])->stride[2], 8));
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+static void loops_end_products(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[B,S,8], %r: f32[B,S,16]) {\n %w = const f32[8,16] random(1)\n %b = const f32[16] random(2)\n"
+                          " %m = MatMul(%x, %w)\n %h = Add(%m, %b)\n %g = Gelu(%h)\n %z = Add(%g, %r)\n return %z\n}\n");
+    assert_int_equal(p->steps.n, 1);
+    const TgStep *s = p->steps.at[0];
+    assert_int_equal(s->kind, TG_STEP_LINEAR);
+    assert_true(s->in.at[1] != 0); /* the bias */
+    assert_non_null(s->then);
+    assert_int_equal(s->then->u.pointwise.rank, 2);
+    assert_int_equal(tg_place_of(p, s->out.at[0])->buffer, tg_place_of(p, s->then->out.at[0])->buffer);
+    tg_plan_free(p);
+}
+
+static void a_product_that_others_read_is_not_overwritten(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[S,8]) {\n %w = const f32[8,8] random(1)\n %m = MatMul(%x, %w)\n %g = Exp(%m)\n"
+                          " return %g, %m\n}\n");
+    assert_int_equal(count(&p->steps, TG_STEP_POINTWISE), 1);
+    assert_null(first(p, TG_STEP_LINEAR)->then);
+    tg_plan_free(p);
+}
+
+static void rows_of_another_order_do_not_end_a_product(void **state)
+{
+    (void)state; /* the other operand is the same for all rows of one batch entry: no single stride says that */
+    TgPlan *p = plan_text("graph @f(%x: f32[B,S,8], %r: f32[B,1,16]) {\n %w = const f32[8,16] random(1)\n %m = MatMul(%x, %w)\n"
+                          " %z = Add(%m, %r)\n return %z\n}\n");
+    assert_int_equal(p->steps.n, 2);
+    assert_null(first(p, TG_STEP_LINEAR)->then);
+    assert_int_equal(first(p, TG_STEP_POINTWISE)->u.pointwise.rank, 3);
+    tg_plan_free(p);
+}
+
+static void broadcast_axes_have_stride_0(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[B,4,S], %y: f32[4,1]) {\n %z = Mul(%x, %y)\n return %z\n}\n");
+    const TgStep *s = first(p, TG_STEP_POINTWISE);
+    int32_t rank = s->u.pointwise.rank;
+    const TgDim *y = s->u.pointwise.stride + rank;
+    assert_int_equal(rank, 3);
+    assert_true(tg_dim_is(y[0], 0) && tg_dim_is(y[1], 1) && tg_dim_is(y[2], 0));
+    tg_plan_free(p);
+}
+
+static void parts_of_a_concat_are_written_in_place(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[S,8]) {\n %a = Exp(%x)\n %b = Neg(%x)\n %c = Concat(%a, %b; axis=1)\n return %c\n}\n");
+    assert_int_equal(p->steps.n, 2);
+    assert_int_equal(count(&p->steps, TG_STEP_COPY), 0);
+    assert_true(tg_dim_is(tg_place_of(p, p->steps.at[1]->out.at[0])->offset, 8));
+    assert_int_equal(p->arena_bytes, 0); /* all lies in the output */
+    tg_plan_free(p);
+}
+
+static void a_cache_is_state(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%past: f32[B,2,P,4], %x: f32[B,2,S,4]) {\n %n = Exp(%x)\n %present = Concat(%past, %n; axis=2)\n"
+                          " %y = Attention(%x, %present, %present; is_causal=1)\n return %y, %present\n}\n");
+    assert_int_equal(p->states.n, 1);
+    const TgState *s = &p->states.at[0];
+    assert_true(s->input == 0 && s->output == 1 && s->axis == 2);
+    const TgLocation *past = tg_place_of(p, p->inputs.at[0]), *present = tg_place_of(p, p->outputs.at[1]);
+    assert_non_null(p->buffers.at[past->buffer].capacity);
+    assert_non_null(p->buffers.at[present->buffer].capacity);
+    assert_ptr_equal(present->stride[1], tg_dim_mul(tg, p->buffers.at[present->buffer].capacity, tg_dim(tg, 4)));
+    assert_int_equal(count(&p->steps, TG_STEP_COPY), 1); /* of the past, which a stateful run skips */
+    tg_plan_free(p);
+}
+
+static void the_past_moves_the_causal_frontier(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%q: f32[B,2,S,4], %k: f32[B,2,S,4], %v: f32[B,2,S,4], %pk: f32[B,2,P,4], %pv: f32[B,2,P,4]) {\n"
+                          " %y, %a, %b = Attention(%q, %k, %v, _, %pk, %pv; is_causal=1)\n return %y, %a, %b\n}\n");
+    const TgStep *s = first(p, TG_STEP_ATTENTION);
+    assert_true(s->u.attention.causal);
+    assert_string_equal(tg_dim_text(tg, s->u.attention.offset), "P");
+    assert_int_equal(p->states.n, 2);
+    tg_plan_free(p);
+}
+
+static void sizes_of_data_are_bound(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[N]) {\n %i = NonZero(%x)\n %y = Cast(%i; to=1)\n return %y\n}\n");
+    assert_int_equal(p->steps.n, 3);
+    assert_int_equal(p->steps.at[1]->kind, TG_STEP_BIND);
+    assert_int_equal(p->steps.at[1]->u.bind.axis, 1);
+    assert_int_equal(p->symbols.n, 2);
+    assert_int_equal(p->symbols.at[1].input, UINT32_MAX);
+    tg_plan_free(p);
+}
+
+static void branches_give_to_one_place(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%c: bool[], %x: f32[N]) {\n %y = If(%c; then_branch={ %a = Exp(%x) return %a },"
+                          " else_branch={ %b = Neg(%x) return %b })\n return %y\n}\n");
+    const TgStep *s = first(p, TG_STEP_IF);
+    assert_int_equal(count(&s->body[0], TG_STEP_POINTWISE), 1);
+    assert_int_equal(count(&s->body[1], TG_STEP_POINTWISE), 1);
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+static void operands_that_die_are_overwritten(void **state)
+{
+    (void)state; /* the Softmax keeps both loops apart */
+    TgPlan *p = plan_text("graph @f(%x: f32[64,64]) {\n %a = Exp(%x)\n %s = Softmax(%a)\n %b = Mul(%s, %a)\n %t = Softmax(%b)\n return %t\n}\n");
+    const TgStep *last = p->steps.at[2];
+    assert_int_equal(last->kind, TG_STEP_POINTWISE);
+    assert_int_equal(p->arena_bytes, 2 * 64 * 64 * 4);
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+static void what_has_no_kernel_is_refused(void **state)
+{
+    (void)state;
+    const char *text = "graph @f(%x: f32[N]) {\n %y = \"odd.domain\"::Thing(%x) : f32[N]\n return %y\n}\n";
+    assert_null(plan_model(tg_parse(tg, "test", text, strlen(text))));
+    assert_int_equal(tg_diag(tg, tg_diag_count(tg) - 1)->id, TG_E_no_plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_context, close_context)
+        TEST(models_of_exporters_keep_the_rules), TEST(views_around_attention_are_no_steps), TEST(loops_end_products),
+        TEST(a_product_that_others_read_is_not_overwritten), TEST(rows_of_another_order_do_not_end_a_product),
+        TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
+        TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place),
+        TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
