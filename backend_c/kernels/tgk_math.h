@@ -218,7 +218,7 @@ static inline float tgk_tanhf(float x)
 }
 
 /* erf(a) = 1 - exp(-a g(a)), g a polynomial of degree 7; from 3.9375 on the result is 1. The lowest coefficient has
- * two parts and is multiplied apart, so that near 0 only the last steps round. 2.5 ULP; without FMA 3. */
+ * two parts and is multiplied apart, so that near 0 only the last steps round. 2.5 ULP; without FMA 3.2. */
 static inline float tgk_erff(float x)
 {
     float a = tgk_absf(x);
