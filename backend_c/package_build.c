@@ -109,6 +109,9 @@ static void put_example(Writer *w, TgText *out)
 static void put_sizes(Writer *w, TgText *out)
 {
     const TgPlan *plan = w->plan;
+    if (has_threads())
+        put_named(w, "With threads: `@N_pthreads.h` has a pool (`model.parallel_for = @N_pool_for; model.pool = pool;`); any function of\n"
+                     "that form will do. Results are the same for every number of threads.\n\n", out);
     tg_text_format(out, "## Sizes\n\n| | bytes |\n|---|---|\n| weights | %" PRIu64 " |\n| arena | %" PRIu64 " |\n"
                         "| arena without reuse | %" PRIu64 " |\n| most that is needed at once | %" PRIu64 " |\n"
                         "| stack of a kernel | at most %d |\n\n",
@@ -130,6 +133,7 @@ static const char build_text[] =
     "| @N_loops.h | elementwise steps as loops |\n"
     "| @N_kernels.h and others | kernels, copied from tgopt; @N_isa_*.c compile them for each instruction set |\n"
     "| @N_load.c | optional: maps the weights |\n"
+    "| @N_pthreads.c, @N_openmp.c | optional: threads, for parallel_for of the context |\n"
     "| @N_test.c, @N_golden.bin | test program, inputs and expected outputs |\n\n"
     "What tgopt writes carries no licence of its own; the copied kernels may be used like any of your files.\n";
 

@@ -118,6 +118,8 @@ static void needed_files(Writer *w, Files *files)
     add_with_includes(w, files, "isa.c");
     if (package_builtin_source("pthreads.c"))
         add_with_includes(w, files, "pthreads.c");
+    if (package_builtin_source("openmp.c"))
+        add_with_includes(w, files, "openmp.c");
     for (int i = 0; i < INSTRUCTION_SETS && w->needs_isa; i++) {
         TgName file = tg_name_format(w->p.tg, "isa_%s.c", instruction_sets[i]);
         if (package_builtin_source(file))
@@ -251,7 +253,8 @@ void package_list_sources(Writer *w, Files *list)
         TG_PUSH(w->arena, list, tg_name_format(w->p.tg, "%s_weights.c", w->p.name));
     for (uint32_t i = 0; i < files.n; i++) {
         size_t n = strlen(files.at[i]);
-        if (package_builtin_source(files.at[i]) && n > 2 && strcmp(files.at[i] + n - 2, ".c") == 0)
+        bool optional = strcmp(files.at[i], "openmp.c") == 0; /* instead of pthreads.c, by hand */
+        if (!optional && package_builtin_source(files.at[i]) && n > 2 && strcmp(files.at[i] + n - 2, ".c") == 0)
             TG_PUSH(w->arena, list, name_in_package(w, files.at[i]));
     }
     package_list_loops(w, list);

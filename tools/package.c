@@ -36,6 +36,12 @@ static int64_t most_of_symbol(void *user, TgDim symbol)
     const Bounds *b = user;
     const TgGraph *g = b->model->graph;
     int64_t most = given_bound(b->run, tg_dim_text(b->run->tg, symbol));
+    for (uint32_t i = 0; i < g->inputs.n && !most && tg_dim_is_fresh(symbol); i++) { /* nameless: INPUT_AXIS, as in the header */
+        const TgValueInfo *v = tg_value(g, g->inputs.at[i]);
+        for (int32_t k = 0; v->type->kind == TG_TENSOR && k < v->type->rank; k++)
+            if (v->type->dim[k] == symbol && v->name)
+                most = given_bound(b->run, tg_name_format(b->run->tg, "%s_%d", v->name, k));
+    }
     for (uint32_t i = 0; b->in && i < g->inputs.n; i++) {
         const TgType *t = tg_type_of(g, g->inputs.at[i]);
         for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank && k < b->in[i].rank; k++)

@@ -7,9 +7,15 @@
 
 #include "tgk.h"
 
-#if (defined __x86_64__ || defined __i386__) && defined __GNUC__
+#if (defined __x86_64__ || defined __i386__) && defined __GNUC__ && defined __SSE2__
 #define TGK_OP_X86
 #include <immintrin.h>
+
+static inline float tgk_sum_of_four(__m128 x)
+{
+    const __m128 y = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(y, _mm_shuffle_ps(y, y, 1)));
+}
 #endif
 
 #if defined __clang__

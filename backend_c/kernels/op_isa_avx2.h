@@ -13,4 +13,5 @@
 #define VEC_LOAD(p) _mm256_loadu_ps(p)
 #define VEC_STORE(p, x) _mm256_storeu_ps((p), (x))
 #define VEC_SET(x) _mm256_set1_ps(x)
+#define VEC_SUM(x) tgk_sum_of_four(_mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps((x), 1)))
 #define VEC_FMA(a, b, c) _mm256_fmadd_ps((a), (b), (c))

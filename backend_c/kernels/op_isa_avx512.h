@@ -13,4 +13,5 @@
 #define VEC_LOAD(p) _mm512_loadu_ps(p)
 #define VEC_STORE(p, x) _mm512_storeu_ps((p), (x))
 #define VEC_SET(x) _mm512_set1_ps(x)
+#define VEC_SUM(x) _mm512_reduce_add_ps(x)
 #define VEC_FMA(a, b, c) _mm512_fmadd_ps((a), (b), (c))

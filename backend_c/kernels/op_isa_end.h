@@ -6,6 +6,7 @@
 #undef VEC_LOAD
 #undef VEC_STORE
 #undef VEC_SET
+#undef VEC_SUM
 #undef VEC_FMA
 #ifdef TGK_REGION
 #undef TGK_REGION

@@ -12,6 +12,7 @@
 
 #include "op_isa.h"
 #include "op_result.h"
+#include "tgk_math.h"
 
 enum { SEQUENCES = 4, UNITS = 16, BUFFERS = 4, ROOM = 64 * 1024 };
 enum { RNN_GATES = 1, GRU_GATES = 3, LSTM_GATES = 4 };
@@ -67,6 +68,8 @@ typedef struct {
 
 #define NUM float
 #define FN(name) name##f
+#define SIGMOID(x) tgk_sigmoidf(x)
+#define TANH(x) tgk_tanhf(x)
 #define G(name) V(name)
 #include "op_isa_plain.h"
 #include "op_recurrent_dot.inc"
@@ -84,17 +87,27 @@ typedef struct {
 #endif
 #undef NUM
 #undef FN
+#undef SIGMOID
+#undef TANH
 #undef G
 
-static void dots_f64(double *sum, const double *w, int64_t w_row, const double *x, int64_t n)
+static void dots_f64(double *sum, int64_t n, const double *w, const double *x, int64_t m, const double *u,
+                     const double *h)
 {
+    for (int r = 0; r < 4; r++)
+        sum[r] = 0;
     for (int64_t i = 0; i < n; i++)
         for (int r = 0; r < 4; r++)
-            sum[r] += w[r * w_row + i] * x[i];
+            sum[r] += w[r * n + i] * x[i];
+    for (int64_t i = 0; i < m; i++)
+        for (int r = 0; r < 4; r++)
+            sum[r] += u[r * m + i] * h[i];
 }
 
 #define NUM double
 #define FN(name) name
+#define SIGMOID(x) (1 / (1 + exp(-(x))))
+#define TANH(x) tanh(x)
 #define G(name) name##_f64
 #include "op_recurrent.inc"
 

@@ -1,7 +1,8 @@
 /* Exponentials of a vector, on the operations of the ISA's simd header, which includes this file at its end.
  *
- * The same steps as tgk_expf of tgk_math.h, where they and the coefficients are explained: y = n ln 2 + r, n found by adding
- * 1.5 2^23, which leaves n in the low bits; exp(r) - 1 = r + r^2 q(r). At most 1.1 ULP; 0 below -87.33, never a denormal.
+ * The same steps as tgk_expf of tgk_math.h, where they and the coefficients are explained: y = n ln 2 + r, n found
+ * by adding 1.5 2^23, which leaves n in the low bits; exp(r) - 1 = r + r^2 q(r). At most 1.1 ULP; 0 below -87.33,
+ * never a denormal.
  */
 static inline tgk_vf tgk_vf_exp_reduced(tgk_vf x, tgk_vf *shifted)
 {

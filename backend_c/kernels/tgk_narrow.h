@@ -1,22 +1,25 @@
 /* Element types of 8 and fewer bits that packages store: small floats and packed integers.
  *
- * Problem: f8 in four forms, f8e8m0, f4, and integers of 4 and 2 bits are no C types. Idea: one decoder and one encoder,
- * inline, over the constants of a format (bits of exponent and mantissa, bias, how it spells infinity and NaN); compilers fold
- * the constants, and what is left has no branches, so that loops become vectors. Packed types lie low bits first.
+ * Problem: f8 in four forms, f8e8m0, f4, and integers of 4 and 2 bits are no C types. Idea: one decoder and one
+ * encoder, inline, over the constants of a format (bits of exponent and mantissa, bias, how it spells infinity and
+ * NaN); compilers fold the constants, and what is left has no branches, so that loops become vectors. Packed types
+ * lie low bits first.
  *
- * Invariants: as Cast of ONNX and ir/dtype.c say. Rounding to nearest, ties to even. `saturate`: what is too large becomes the
- * largest finite number, else infinity, or NaN in formats without one. Values pass through float, which holds all exactly;
- * for a double, pass tgk_f64_to_f32_odd(x).
+ * Invariants: as Cast of ONNX and ir/dtype.c say. Rounding to nearest, ties to even. `saturate`: what is too large
+ * becomes the largest finite number, else infinity, or NaN in formats without one. Values pass through float, which
+ * holds all exactly; for a double, pass tgk_f64_to_f32_odd(x).
  */
 #ifndef TGK_NARROW_H
 #define TGK_NARROW_H
 
 #include "tgk_math.h"
 
-/* The highest exponent holds infinity and NaN; only all ones is NaN; only the code of minus zero is NaN (no minus zero); none. */
+/* The highest exponent holds infinity and NaN; only all ones is NaN; only the code of minus zero is NaN (no minus
+ * zero); none. */
 typedef enum { TGK_IEEE, TGK_ONE_NAN, TGK_ZERO_NAN, TGK_FINITE } tgk_special;
 
-static inline float tgk_small_decode(uint32_t code, uint32_t exponent, uint32_t mantissa, uint32_t bias, tgk_special special)
+static inline float tgk_small_decode(uint32_t code, uint32_t exponent, uint32_t mantissa, uint32_t bias,
+                                     tgk_special special)
 {
     uint32_t sign_bit = 1U << (exponent + mantissa), magnitude = code & (sign_bit - 1U);
     uint32_t sign = (code & sign_bit) << (31U - exponent - mantissa);
@@ -33,8 +36,8 @@ static inline float tgk_small_decode(uint32_t code, uint32_t exponent, uint32_t 
     return tgk_f32_of_bits(sign | bits);
 }
 
-/* Below the smallest normal number, adding the power of two whose last bit is the unit lets the addition round; above, half a
- * unit is added to the kept bits. */
+/* Below the smallest normal number, adding the power of two whose last bit is the unit lets the addition round;
+ * above, half a unit is added to the kept bits. */
 static inline uint8_t tgk_small_encode(float x, int saturate, uint32_t exponent, uint32_t mantissa, uint32_t bias,
                                        tgk_special special)
 {
@@ -96,7 +99,7 @@ static inline uint8_t tgk_f32_to_f8e8m0(float x, int saturate, tgk_e8m0_rounding
     return (uint8_t)tgk_pick(magnitude > 0x7f800000U, 255U, code);
 }
 
-/* --- packed: element i of an array of 4- or 2-bit elements ------------------------------------------------------------- */
+/* --- packed: element i of an array of 4- or 2-bit elements ------------------------------------------------------ */
 
 static inline uint8_t tgk_u4_at(const uint8_t *at, int64_t i) { return (uint8_t)(at[i >> 1] >> ((i & 1) * 4) & 15); }
 static inline uint8_t tgk_u2_at(const uint8_t *at, int64_t i) { return (uint8_t)(at[i >> 2] >> ((i & 3) * 2) & 3); }

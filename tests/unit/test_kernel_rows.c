@@ -1,5 +1,5 @@
-/* Row kernels of every instruction set of this machine against plain formulas in long double; rows of 1 to 130 elements and
- * longer ones, so that every tail occurs. Buffers end where their memory ends, for the sanitizers. */
+/* Row kernels of every instruction set of this machine against plain formulas in long double; rows of 1 to 130
+ * elements and longer ones, so that every tail occurs. Buffers end where their memory ends, for the sanitizers. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,10 +41,11 @@ static void near_to(const char *what, const char *isa, int64_t cols, int64_t i, 
 {
     Real off = (Real)got - want;
     if (isnan(want) ? !isnan(got) : !((off < 0 ? -off : off) <= slack))
-        fail_msg("%s, %s, %lld columns: element %lld is %a, not %La", what, isa, (long long)cols, (long long)i, (double)got, want);
+        fail_msg("%s, %s, %lld columns: element %lld is %a, not %La", what, isa, (long long)cols, (long long)i,
+                 (double)got, want);
 }
 
-/* --- plain formulas: a row into want, and what may be missed by ---------------------------------------------------------- */
+/* --- plain formulas: a row into want, and what may be missed by ------------------------------------------------- */
 
 typedef void Formula(const tgk_rows *a, const float *x, Real *want, Real *slack);
 
@@ -107,9 +108,12 @@ static void plain_layer_norm(const tgk_rows *a, const float *x, Real *want, Real
     plain_norm(a, x, mean / (Real)a->cols, want, slack);
 }
 
-static void plain_rms_norm(const tgk_rows *a, const float *x, Real *want, Real *slack) { plain_norm(a, x, 0, want, slack); }
+static void plain_rms_norm(const tgk_rows *a, const float *x, Real *want, Real *slack)
+{
+    plain_norm(a, x, 0, want, slack);
+}
 
-/* --- rows ---------------------------------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------------------------- */
 
 typedef enum { SOFTMAX, LOG_SOFTMAX, LAYER_NORM, RMS_NORM, WHATS } What;
 
@@ -144,13 +148,15 @@ static void rows_of(What what, int64_t rows, int64_t cols, int shape)
 {
     static const float from[] = {-3, 999, 99, -90, 7}, to[] = {3, 1001, 101, 90, 7};
     int64_t x_stride = cols + 3, y_stride = cols + 1;
-    float *x = floats((rows - 1) * x_stride + cols, from[shape], to[shape]), *y = floats((rows - 1) * y_stride + cols, 0, 0);
+    float *x = floats((rows - 1) * x_stride + cols, from[shape], to[shape]);
+    float *y = floats((rows - 1) * y_stride + cols, 0, 0);
     float *scale = floats(cols, -2, 2), *bias = floats(cols, -1, 1);
     if (shape == 2)
         x[0] = -1e4F;
     const int norm = what == LAYER_NORM || what == RMS_NORM;
     for (int with = 0; with < (norm ? 4 : 1); with++) {
-        tgk_rows a = {rows, cols, x, x_stride, y, y_stride, with & 1 ? scale : NULL, with & 2 ? bias : NULL, norm ? 1e-5F : 0};
+        tgk_rows a = {rows, cols, x, x_stride, y, y_stride, with & 1 ? scale : NULL, with & 2 ? bias : NULL,
+                      norm ? 1e-5F : 0};
         check(what, &a);
     }
     free(x);
@@ -211,7 +217,7 @@ static void special_values(void **state)
                     for (int i = 0; i < COLS; i++)
                         x[2 * COLS + i] = -INFINITY; /* all: NaN */
                 tgk_rows a = {ROWS, COLS, x, COLS, y, COLS, NULL, NULL, 1e-5F};
-                if (what > LOG_SOFTMAX || s < 2 || at == 0) { /* all of the row is NaN, but for RMSNorm of infinity: 0 */
+                if (what > LOG_SOFTMAX || s < 2 || at == 0) { /* the row itself is checked below */
                     a.rows = 2, check(what, &a);
                     a.x += 3 * COLS, a.y += 3 * COLS, check(what, &a);
                     a.x -= 3 * COLS, a.y -= 3 * COLS, a.rows = ROWS;
@@ -287,7 +293,7 @@ static void same_bits(void **state)
     free(z);
 }
 
-/* --- rotary -------------------------------------------------------------------------------------------------------------- */
+/* --- rotary ----------------------------------------------------------------------------------------------------- */
 
 static void check_rotary(const tgk_isa *isa, int64_t size, int64_t width, int64_t interleaved, int in_place)
 {

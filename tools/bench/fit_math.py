@@ -18,7 +18,7 @@ def to_float(x):
 
 
 def remez(f, weight, powers, a, b, rounds=12):
-    """Coefficients c of sum c_i x^powers_i that make the greatest |weight (sum - f)| on [a, b] least, and that error."""
+    """Coefficients c of sum c_i x^powers_i that make |weight (sum - f)| on [a, b] least, and that error."""
     n = len(powers) + 1
     at = [(a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * (i + mp.mpf("0.43")) / n) for i in range(n)]
     grid = [(a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * (i + mp.mpf("0.37")) / 1500) for i in range(1500)]
@@ -83,17 +83,22 @@ if __name__ == '__main__':
     half = mp.log(2) / 2 + mp.mpf('1e-5')
     for degree in (4,):
         fit(f'exp, q of degree {degree}', exp_tail, lambda r: r * r / mp.exp(r), degree, -half, half)
-        fit(f'expm1, q of degree {degree}', exp_tail, lambda r: r * r / abs(mp.expm1(r)) if r else mp.mpf(0), degree, -half, half)
+        fit(f'expm1, q of degree {degree}', exp_tail,
+            lambda r: r * r / abs(mp.expm1(r)) if r else mp.mpf(0), degree, -half, half)
     for degree in (7,):
         fit(f'log, p of degree {degree}', log_tail, lambda f: abs(f ** 3 / mp.log(1 + f)) if f else mp.mpf(0), degree,
             mp.sqrt(mp.mpf(1) / 2) - 1, mp.sqrt(2) - 1)
     for degree in (7, 8):  # an error d of g makes one of x d exp(-x g) in erf
-        fit(f'erf, g of degree {degree}', erf_exponent, lambda x: x * mp.erfc(x) / mp.erf(x) if x else mp.sqrt(mp.pi) / 2,
+        fit(f'erf, g of degree {degree}', erf_exponent,
+            lambda x: x * mp.erfc(x) / mp.erf(x) if x else mp.sqrt(mp.pi) / 2,
             degree, 0, '3.9375', to_float(2 / mp.sqrt(mp.pi)))
     q = mp.pi / 4 + mp.mpf('1e-5')
-    fit('sin', lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z if z > mp.mpf('1e-20') else -mp.mpf(1) / 6, lambda z: z, 3, 0, q * q)
-    fit('cos', lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z ** 2 if z > mp.mpf('1e-15') else mp.mpf(1) / 24, lambda z: z * z, 3, 0, q * q)
+    fit('sin', lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z if z > mp.mpf('1e-20') else -mp.mpf(1) / 6,
+        lambda z: z, 3, 0, q * q)
+    fit('cos', lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z ** 2 if z > mp.mpf('1e-15') else mp.mpf(1) / 24,
+        lambda z: z * z, 3, 0, q * q)
     # 0.5 erfc(a / sqrt 2) = exp(-ln 2 - a h(a)), the Gaussian's part beyond a; the weight lets the far tail err more
     root = mp.sqrt(2)
-    fit('gelu, h of degree 8', lambda a: -mp.log(mp.erfc(a / root)) / a if a > mp.mpf('1e-12') else root / mp.sqrt(mp.pi),
+    fit('gelu, h of degree 8',
+        lambda a: -mp.log(mp.erfc(a / root)) / a if a > mp.mpf('1e-12') else root / mp.sqrt(mp.pi),
         lambda a: a * mp.sqrt(mp.erfc(a / root)), 8, 0, '5.75', to_float(root / mp.sqrt(mp.pi)))

@@ -2,9 +2,10 @@
  *
  *     bench_rows [TEXT]      only the rows whose name contains TEXT
  *
- * One thread. Each figure is the median (minimum) of 21 runs; a run is as many calls on the same arrays as take about half a
- * millisecond, so the arrays lie in the cache that holds them. The instruction sets take turns within each run of a row, so that they
- * share whatever the machine does meanwhile. GB/s counts each array once.
+ * One thread, its own time (other processes take turns on the machine). Each figure is the median (minimum) of 21 runs;
+ * a run is as many calls on the same arrays as take about half a millisecond, so the arrays lie in the cache that holds
+ * them. The instruction sets take turns within each run of a row, so that they share whatever the machine does
+ * meanwhile. GB/s counts each array once; rival: the best library of another day on the same kind of machine.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,10 @@ extern const tgk_isa tgk_isa_scalar, tgk_isa_avx2, tgk_isa_avx512;
 
 enum { RUNS = 21, ISAS = 3, MOST = 128 * 3072 };
 
-typedef enum { LAYER_NORM, RMS_NORM, SOFTMAX, LOG_SOFTMAX, ROTARY, ROTARY_PAIRS, GELU_ERF, GELU_TANH, SILU_MUL, GELU_ERF_1, GELU_TANH_1 } What;
+typedef enum {
+    LAYER_NORM, RMS_NORM, SOFTMAX, LOG_SOFTMAX, ROTARY, ROTARY_PAIRS, GELU_ERF, GELU_TANH, SILU_MUL,
+    GELU_ERF_1, GELU_TANH_1
+} What;
 
 static const struct {
     const char *name;
@@ -46,7 +50,7 @@ static float x[MOST], gate[MOST], y[MOST];
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
