@@ -263,7 +263,7 @@ static inline float tgk_geluf(float x)
 
 /* --- log, sin, cos, powers -------------------------------------------------------------------------------------- */
 
-/* x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = f - f^2/2 + f^3 p(f), p of degree 7. 1 ULP. */
+/* x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = f - f^2/2 + f^3 p(f), p of degree 7. 1.1 ULP. */
 static inline float tgk_logf(float x)
 {
     uint32_t tiny = tgk_pick(x < 0x1p-126F, 23U, 0U);

@@ -32,12 +32,12 @@ static void backwards(void *pool, void (*task)(void *arg, int64_t i), void *arg,
         task(arg, --n);
 }
 
-static const tgk_ctx CONTEXT = {NULL, backwards, NULL};
+static const tgk_ctx CONTEXT = {.parallel_for = backwards};
 
 /* Strides of a permuted array with room between its rows; the elements that it spans. */
 static int64_t make_strides(int32_t rank, const int64_t *dim, int64_t *stride, bool repeats)
 {
-    int32_t order[TGK_RANK];
+    int32_t order[TGK_RANK] = {0};
     int64_t span = 1;
     for (int32_t i = 0; i < rank; i++) {
         int32_t k = (int32_t)below(i + 1);

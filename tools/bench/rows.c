@@ -2,8 +2,8 @@
  *
  *     bench_rows [TEXT]      only the rows whose name contains TEXT
  *
- * One thread, its own time (other processes take turns on the machine). Each figure is the median (minimum) of 21 runs; a
- * run is as many calls on the same arrays as take about half a millisecond, so the arrays lie in the cache that holds
+ * One thread, its own time (other processes take turns on the machine). Each figure is the median (minimum) of 21 runs;
+ * a run is as many calls on the same arrays as take about half a millisecond, so the arrays lie in the cache that holds
  * them. The instruction sets take turns within each run of a row, so that they share whatever the machine does
  * meanwhile. GB/s counts each array once; rival: the best library of another day on the same kind of machine.
  */
