@@ -77,7 +77,7 @@ static bool write_cmake(Writer *w, const Files *files)
     return package_write_plain(w, tg_name_format(w->p.tg, "%s/CMakeLists.txt", w->options->folder), out.at, out.n);
 }
 
-/* --- README.md -------------------------------------------------------------------------------------------------------- */
+/* --- README.md -------------------------------------------------------------------------------------------------- */
 
 static void put_example(Writer *w, TgText *out)
 {

@@ -10,7 +10,7 @@
 #include "writer.h"
 
 static const char helpers_text[] =
-    "/* --- what callers say is checked ------------------------------------------------------------------------------ */\n\n"
+    "/* --- what callers say is checked ---------------------------------------------------------------------- */\n\n"
     "typedef struct {\n"
     "    const void *at;\n"
     "    int64_t count;    /* elements */\n"
@@ -38,7 +38,7 @@ static const char helpers_text[] =
     "static unsigned char *tgk_entry_bytes(const void *at) { return (unsigned char *)(uintptr_t)at; }\n\n";
 
 static const char init_text[] =
-    "/* --- context -------------------------------------------------------------------------------------------------- */\n\n"
+    "/* --- context ------------------------------------------------------------------------------------------ */\n\n"
     "static uint32_t tgk_entry_word(const unsigned char *at)\n"
     "{\n"
     "    uint32_t word;\n"
@@ -90,7 +90,7 @@ static const char init_text[] =
     "    return number < sizeof text / sizeof *text ? text[number] : \"no status\";\n"
     "}\n\n";
 
-/* --- expressions over sizes ------------------------------------------------------------------------------------------- */
+/* --- expressions over sizes ------------------------------------------------------------------------------------- */
 
 typedef struct {
     const Writer *w;
@@ -132,7 +132,7 @@ static void put_count(const Writer *w, const TgType *type, TgText *out)
     }
 }
 
-/* --- sizes ------------------------------------------------------------------------------------------------------------ */
+/* --- sizes ------------------------------------------------------------------------------------------------------ */
 
 static bool plain_dim(const TgDim d)
 {
@@ -221,7 +221,7 @@ static void put_input_dims(Writer *w, TgText *out)
     tg_text_add(out, "    default: return TGK_BAD_INDEX;\n    }\n}\n\n");
 }
 
-/* --- arrays ----------------------------------------------------------------------------------------------------------- */
+/* --- arrays ----------------------------------------------------------------------------------------------------- */
 
 static void put_span(const Writer *w, const char *at, const TgType *type, bool known, TgText *out)
 {
@@ -274,7 +274,7 @@ static void put_arrays(Writer *w, bool state, TgText *out)
     tg_text_format(out, "    return tgk_entry_check(span, %u, %u);\n}\n\n", n_in, n_in + n);
 }
 
-/* --- entries ---------------------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------------------------- */
 
 /* Sizes of the arrays of caches: how far the rows of the growing axis lie apart is made of `capacity`. */
 static void put_capacities(Writer *w, const char *step_value, TgText *out)
@@ -358,7 +358,7 @@ static void put_run(Writer *w, TgText *out)
                      "    if (status == TGK_OK)\n        tgk_entry_finish(f, out);\n    return status;\n}\n\n");
 }
 
-/* --- state ------------------------------------------------------------------------------------------------------------ */
+/* --- state ------------------------------------------------------------------------------------------------------ */
 
 /* Bytes that one position of cache k takes, with all other sizes at their maximum. */
 static int64_t position_bytes(const Writer *w, uint32_t k)
@@ -453,7 +453,7 @@ static void put_state(Writer *w, TgText *out)
     put_step_entry(w, out);
 }
 
-/* --- tables ----------------------------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------------------------- */
 
 static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
 {
@@ -498,7 +498,7 @@ static void put_tables(Writer *w, TgText *out)
     tg_text_add(out, "    {NULL, 0, 0, 0, 0}};\n");
 }
 
-/* --- instruction sets --------------------------------------------------------------------------------------------------- */
+/* --- instruction sets ------------------------------------------------------------------------------------------- */
 
 static void put_use(Writer *w, TgText *out)
 {

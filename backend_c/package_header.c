@@ -103,7 +103,7 @@ static const char state_text[] =
     "tgk_status tgk_step(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, tgk_state *s, void *arena,\n"
     "                    size_t arena_bytes);\n\n";
 
-/* --- structs -------------------------------------------------------------------------------------------------------- */
+/* --- structs ---------------------------------------------------------------------------------------------------- */
 
 static void put_doc(const Writer *w, TgText *out, TgName name, const TgType *type, const char *more)
 {
@@ -154,7 +154,7 @@ static void put_outputs(Writer *w, TgText *out)
     tg_text_add(out, "} tgk_outputs;\n\n");
 }
 
-/* --- macros --------------------------------------------------------------------------------------------------------- */
+/* --- macros ----------------------------------------------------------------------------------------------------- */
 
 static void put_counts(Writer *w, TgText *out)
 {

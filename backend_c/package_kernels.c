@@ -61,7 +61,7 @@ void package_kernel_bases(const Writer *w, Files *bases)
             add_once((Writer *)(uintptr_t)w, bases, operator_files[i].base);
 }
 
-/* --- includes ------------------------------------------------------------------------------------------------------ */
+/* --- includes --------------------------------------------------------------------------------------------------- */
 
 /* The file of an #include "file" line; NULL: the line is none. */
 static TgName include_of(Tg *tg, const char *line, size_t n)
@@ -136,7 +136,7 @@ static void needed_files(Writer *w, Files *files)
         add_with_includes(w, files, tg_name_format(w->p.tg, "%s.c", bases.at[i]));
 }
 
-/* --- scratch memory --------------------------------------------------------------------------------------------------- */
+/* --- scratch memory --------------------------------------------------------------------------------------------- */
 
 enum { SCRATCH_ROWS = 256 }; /* more rows are worked on in turns; each reads the weights again, which that many hide */
 
@@ -184,7 +184,7 @@ void package_find_isa(Writer *w, const TgText *steps)
     w->needs_isa = strstr(steps->at, "ctx->isa->") || operators_need_isa(w);
 }
 
-/* --- copies -------------------------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------------------------- */
 
 static TgName name_in_package(const Writer *w, const char *file)
 {

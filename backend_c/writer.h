@@ -28,7 +28,7 @@ typedef struct Writer {
 
 enum { WEIGHTS_HEAD = 64, WEIGHTS_ROW = 24, WEIGHTS_PAD = 64, WEIGHTS_VERSION = 1 };
 
-/* --- package_names.c: what is called how ---------------------------------------------------------------------------- */
+/* --- package_names.c: what is called how ------------------------------------------------------------------------ */
 
 void package_begin(Writer *w);
 int64_t package_most_of(const TgPlan *plan, TgDim d);                 /* with every size at its maximum; -1: cannot be said */
@@ -43,7 +43,7 @@ int32_t package_state_of_output(const Writer *w, uint32_t i);
 void package_put_literal(TgText *out, const char *text);               /* a C literal; no part of it is renamed */
 void package_put_type(const Writer *w, const TgType *type, TgText *out); /* "f32[batch, 768]", safe in a comment */
 
-/* --- files ------------------------------------------------------------------------------------------------------------ */
+/* --- files ------------------------------------------------------------------------------------------------------ */
 
 TgName package_file_in(const Writer *w, const char *suffix);          /* FOLDER/NAME<suffix> */
 bool package_write_plain(Writer *w, const char *path, const char *bytes, size_t n);
