@@ -36,7 +36,7 @@ bool tgc_emit(const TgPlan *plan, const TgcOptions *options, TgcReport *report);
 bool tgc_kernel(TgOp op, const char **operands, const char **results);
 int32_t tgc_panel(int64_t rows, int64_t depth, int64_t cols);
 
-/* --- files of tensors: what the test program of a package reads and writes --------------------------------------------- */
+/* --- files of tensors: what the test program of a package reads and writes -------------------------------------- */
 
 /* One file holds lists of arrays: inputs, then outputs. Elements little-endian, bool and 4-bit integers a byte each. */
 bool tgc_write_arrays(Tg *tg, const char *path, uint32_t n_in, const TgArray *in, uint32_t n_out, const TgArray *out);

@@ -74,6 +74,8 @@ static bool emit_arrays(Emitter *e, const TgStep *s, const TgValues *list, bool 
     const char *name = result ? "out" : "in", *constant = result ? "" : "const ";
     if (most == 0 || (most == TG_MANY && list->n == 0))
         return true;
+    if (result && e->body.at[e->body.n - 1] == '}') /* a line of its own, like the operands */
+        emit(e, ",\n%*s", (int)e->indent, "");
     if (most == TG_MANY)
         emit_item(e, ".%s = (%stgk_array[]){\n%*s", name, constant, (int)e->indent + 4, "");
     else

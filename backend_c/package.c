@@ -5,7 +5,7 @@
 
 #include "writer.h"
 
-/* --- files --------------------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------------------------ */
 
 TgName package_file_in(const Writer *w, const char *suffix)
 {
@@ -25,7 +25,7 @@ bool package_write_plain(Writer *w, const char *path, const char *bytes, size_t 
     return false;
 }
 
-/* --- the package ----------------------------------------------------------------------------------------------------- */
+/* --- the package ------------------------------------------------------------------------------------------------ */
 
 static bool make_folder(Tg *tg, const char *path)
 {
@@ -83,11 +83,16 @@ static bool representable(Writer *w)
 static bool write_all(Writer *w)
 {
     const TgcOptions *o = w->options;
+    w->planned_bytes = w->plan->arena_bytes ? w->plan->arena_bytes : (uint64_t)TG_PLAN_ALIGN;
+    w->scratch_bytes = package_scratch(w);
     if (!package_place_weights(w))
         return false;
     w->hash = hash_of(w);
-    bool ok = package_write_header(w) && package_write_model(w) && package_write_loops(w) && package_write_kernels(w) && package_write_weights(w);
-    ok = ok && package_write_template(w, "load.h") && package_write_template(w, "load.c") && package_write_template(w, "test.c");
+    bool ok = package_write_header(w) && package_write_model(w) && package_write_loops(w) && package_write_kernels(w);
+    static const char *const templates[] = {"load.h", "load.c", "test.c"};
+    for (int i = 0; ok && i < 3; i++)
+        ok = package_write_template(w, templates[i]);
+    ok = ok && package_write_weights(w);
     ok = ok && (!o->tests || package_write_golden(w));
     return ok && package_write_build(w);
 }

@@ -77,7 +77,7 @@ static bool write_cmake(Writer *w, const Files *files)
     return package_write_plain(w, tg_name_format(w->p.tg, "%s/CMakeLists.txt", w->options->folder), out.at, out.n);
 }
 
-/* --- README.md -------------------------------------------------------------------------------------------------------- */
+/* --- README.md -------------------------------------------------------------------------------------------------- */
 
 static void put_example(Writer *w, TgText *out)
 {
@@ -112,10 +112,10 @@ static void put_sizes(Writer *w, TgText *out)
     if (has_threads())
         put_named(w, "With threads: `@N_pthreads.h` has a pool (`model.parallel_for = @N_pool_for; model.pool = pool;`); any function of\n"
                      "that form will do. Results are the same for every number of threads.\n\n", out);
-    tg_text_format(out, "## Sizes\n\n| | bytes |\n|---|---|\n| weights | %" PRIu64 " |\n| arena | %" PRIu64 " |\n"
+    tg_text_format(out, "## Sizes\n\n| | bytes |\n|---|---|\n| weights | %" PRIu64 " |\n| arena | %" PRIu64 " |\n| of that, scratch of kernels | %" PRIu64 " |\n"
                         "| arena without reuse | %" PRIu64 " |\n| most that is needed at once | %" PRIu64 " |\n"
                         "| stack of a kernel | at most %d |\n\n",
-                   w->weights_bytes, plan->arena_bytes, plan->sum_bytes, plan->floor_bytes, 96 * 1024);
+                   w->weights_bytes, w->planned_bytes + w->scratch_bytes, w->scratch_bytes, plan->sum_bytes, plan->floor_bytes, 96 * 1024);
 }
 
 static const char build_text[] =

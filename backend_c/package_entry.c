@@ -10,7 +10,7 @@
 #include "writer.h"
 
 static const char helpers_text[] =
-    "/* --- what callers say is checked ------------------------------------------------------------------------------ */\n\n"
+    "/* --- what callers say is checked ---------------------------------------------------------------------- */\n\n"
     "typedef struct {\n"
     "    const void *at;\n"
     "    int64_t count;    /* elements */\n"
@@ -38,7 +38,7 @@ static const char helpers_text[] =
     "static unsigned char *tgk_entry_bytes(const void *at) { return (unsigned char *)(uintptr_t)at; }\n\n";
 
 static const char init_text[] =
-    "/* --- context -------------------------------------------------------------------------------------------------- */\n\n"
+    "/* --- context ------------------------------------------------------------------------------------------ */\n\n"
     "static uint32_t tgk_entry_word(const unsigned char *at)\n"
     "{\n"
     "    uint32_t word;\n"
@@ -90,7 +90,7 @@ static const char init_text[] =
     "    return number < sizeof text / sizeof *text ? text[number] : \"no status\";\n"
     "}\n\n";
 
-/* --- expressions over sizes ------------------------------------------------------------------------------------------- */
+/* --- expressions over sizes ------------------------------------------------------------------------------------- */
 
 typedef struct {
     const Writer *w;
@@ -132,7 +132,7 @@ static void put_count(const Writer *w, const TgType *type, TgText *out)
     }
 }
 
-/* --- sizes ------------------------------------------------------------------------------------------------------------ */
+/* --- sizes ------------------------------------------------------------------------------------------------------ */
 
 static bool plain_dim(const TgDim d)
 {
@@ -221,7 +221,7 @@ static void put_input_dims(Writer *w, TgText *out)
     tg_text_add(out, "    default: return TGK_BAD_INDEX;\n    }\n}\n\n");
 }
 
-/* --- arrays ----------------------------------------------------------------------------------------------------------- */
+/* --- arrays ----------------------------------------------------------------------------------------------------- */
 
 static void put_span(const Writer *w, const char *at, const TgType *type, bool known, TgText *out)
 {
@@ -274,7 +274,7 @@ static void put_arrays(Writer *w, bool state, TgText *out)
     tg_text_format(out, "    return tgk_entry_check(span, %u, %u);\n}\n\n", n_in, n_in + n);
 }
 
-/* --- entries ---------------------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------------------------- */
 
 /* Sizes of the arrays of caches: how far the rows of the growing axis lie apart is made of `capacity`. */
 static void put_capacities(Writer *w, const char *step_value, TgText *out)
@@ -308,12 +308,15 @@ static void put_capacities(Writer *w, const char *step_value, TgText *out)
 static void put_begin(Writer *w, TgText *out)
 {
     tg_text_add(out, "static tgk_status tgk_entry_begin(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena,\n"
-                     "                            size_t arena_bytes, tgk_frame *f)\n{\n"
+                     "                            size_t arena_bytes, tgk_ctx *own, tgk_frame *f)\n{\n"
                      "    memset(f, 0, sizeof *f);\n"
                      "    if (!c || !c->weights || !c->isa || !in || !out || !arena)\n        return TGK_BAD_POINTER;\n"
                      "    if ((uintptr_t)arena % 64)\n        return TGK_BAD_ALIGNMENT;\n"
                      "    if (arena_bytes < TGK_ARENA_BYTES)\n        return TGK_BAD_ROOM;\n"
-                     "    f->ctx = c;\n    f->weights = tgk_entry_bytes(c->weights);\n    f->arena = arena;\n");
+                     "    *own = *c;\n"
+                     "    own->scratch = (unsigned char *)arena + TGK_PLANNED_BYTES; /* what lies behind the planned part */\n"
+                     "    own->scratch_bytes = (int64_t)(arena_bytes - TGK_PLANNED_BYTES);\n"
+                     "    f->ctx = own;\n    f->weights = tgk_entry_bytes(c->weights);\n    f->arena = arena;\n");
     if (w->p.n_loops)
         tg_text_add(out, "    f->loop = c->loops;\n");
     for (uint32_t i = 0; i < w->plan->inputs.n; i++)
@@ -355,8 +358,8 @@ static void put_scratch(const Writer *w, TgText *out)
 static void put_run(Writer *w, TgText *out)
 {
     tg_text_add(out, "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena, size_t arena_bytes)\n"
-                     "{\n    tgk_frame frame, *f = &frame;\n"
-                     "    tgk_status status = tgk_entry_begin(c, in, out, arena, arena_bytes, f);\n");
+                     "{\n    tgk_ctx own;\n    tgk_frame frame, *f = &frame;\n"
+                     "    tgk_status status = tgk_entry_begin(c, in, out, arena, arena_bytes, &own, f);\n");
     tg_text_add(out, "    if (status == TGK_OK)\n        status = tgk_entry_arrays(in, out, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
     put_scratch(w, out);
@@ -365,7 +368,7 @@ static void put_run(Writer *w, TgText *out)
                      "    if (status == TGK_OK)\n        tgk_entry_finish(f, out);\n    return status;\n}\n\n");
 }
 
-/* --- state ------------------------------------------------------------------------------------------------------------ */
+/* --- state ------------------------------------------------------------------------------------------------------ */
 
 /* Bytes that one position of cache k takes, with all other sizes at their maximum. */
 static int64_t position_bytes(const Writer *w, uint32_t k)
@@ -428,8 +431,8 @@ static void put_step_entry(Writer *w, TgText *out)
                      "    if (s->past < 0 || s->capacity < s->past || s->capacity > TGK_MAX_POSITIONS)\n        return TGK_BAD_SIZE;\n"
                      "    tgk_inputs now = *in;\n");
     tg_text_format(out, "    now.%s = s->past;\n", w->past_field);
-    tg_text_add(out, "    tgk_frame frame, *f = &frame;\n"
-                     "    tgk_status status = tgk_entry_begin(c, &now, out, arena, arena_bytes, f);\n"
+    tg_text_add(out, "    tgk_ctx own;\n    tgk_frame frame, *f = &frame;\n"
+                     "    tgk_status status = tgk_entry_begin(c, &now, out, arena, arena_bytes, &own, f);\n"
                      "    if (status == TGK_OK)\n        status = tgk_entry_arrays_of_step(&now, out, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
     put_locals(&used, out);
@@ -461,7 +464,7 @@ static void put_state(Writer *w, TgText *out)
     put_step_entry(w, out);
 }
 
-/* --- tables ----------------------------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------------------------- */
 
 static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
 {
@@ -506,7 +509,7 @@ static void put_tables(Writer *w, TgText *out)
     tg_text_add(out, "    {NULL, 0, 0, 0, 0}};\n");
 }
 
-/* --- instruction sets --------------------------------------------------------------------------------------------------- */
+/* --- instruction sets ------------------------------------------------------------------------------------------- */
 
 static void put_use(Writer *w, TgText *out)
 {
@@ -529,7 +532,8 @@ static void put_use(Writer *w, TgText *out)
 
 void package_put_entry(Writer *w, TgText *out)
 {
-    tg_text_add(out, "\n");
+    tg_text_format(out, "\n#define TGK_PLANNED_BYTES ((size_t)%" PRIu64 ") /* of the arena; the others are scratch of kernels */\n\n",
+                   w->planned_bytes);
     tg_text_add(out, helpers_text);
     put_sizes(w, out);
     put_arrays(w, false, out);

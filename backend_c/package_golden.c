@@ -10,7 +10,7 @@
 
 enum { ATTEMPTS = 48 };
 
-/* --- files of arrays --------------------------------------------------------------------------------------------------- */
+/* --- files of arrays -------------------------------------------------------------------------------------------- */
 
 static bool put_number(TgOutput *out, uint64_t x, int size)
 {
@@ -117,7 +117,7 @@ bool tgc_read_arrays(Tg *tg, const char *path, uint32_t n_out, TgArray *out)
     return ok || tg_report(tg, TG_E_bad_arrays, path);
 }
 
-/* --- golden vectors ------------------------------------------------------------------------------------------------------ */
+/* --- golden vectors --------------------------------------------------------------------------------------------- */
 
 /* The sizes of the arrays are among those that were planned for. */
 static bool fits(const Writer *w, const TgArray *in)
@@ -141,10 +141,18 @@ static void drop_all(Tg *tg, TgArray *a, uint32_t n)
         tg_array_drop(tg, &a[i]);
 }
 
+/* The reference, where it has the interface of the plan. */
+static TgGraph *source_of(const Writer *w)
+{
+    TgGraph *g = w->options->reference;
+    bool fit = g && g->inputs.n == w->plan->inputs.n && g->outputs.n == w->plan->outputs.n;
+    return fit ? g : w->plan->source->model->graph;
+}
+
 static bool try_seed(Writer *w, uint64_t seed, TgArray *in, TgArray *out)
 {
     Tg *tg = w->p.tg;
-    TgGraph *source = w->options->reference ? w->options->reference : w->plan->source->model->graph;
+    TgGraph *source = source_of(w);
     TgEvalOptions options = {.mode = TG_EVAL_NATIVE, .threads = w->options->threads, .seed = seed,
                              .max_flops = w->options->most_flops};
     if (!tg_random_inputs(tg, source, TG_EVAL_NATIVE, seed, TG_IN_NORMAL, in))

@@ -47,7 +47,8 @@ static const char context_text[] =
     "/** Checks the weights (their file: mapped, in flash, or read; 64-byte aligned; they must stay) and chooses the best\n"
     " *  instruction set of this machine. Costs microseconds: nothing is copied. */\n"
     "tgk_status tgk_init(tgk_ctx *c, const void *weights, size_t bytes);\n\n"
-    "/** Another instruction set, after tgk_init: \"scalar\", \"avx2\", \"avx512\", \"amx\" or \"neon\". */\n"
+    "/** Another instruction set, after tgk_init: \"scalar\", \"avx2\", \"avx512\", \"amx\", \"neon\";\n"
+    " *  \"amx_fast\" and \"amx_bf16\" give away accuracy of products for speed. */\n"
     "tgk_status tgk_set_isa(tgk_ctx *c, const char *name);\n\n"
     "/** The one that is in use. */\n"
     "const char *tgk_isa_name(const tgk_ctx *c);\n\n";
@@ -102,7 +103,7 @@ static const char state_text[] =
     "tgk_status tgk_step(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, tgk_state *s, void *arena,\n"
     "                    size_t arena_bytes);\n\n";
 
-/* --- structs -------------------------------------------------------------------------------------------------------- */
+/* --- structs ---------------------------------------------------------------------------------------------------- */
 
 static void put_doc(const Writer *w, TgText *out, TgName name, const TgType *type, const char *more)
 {
@@ -153,7 +154,7 @@ static void put_outputs(Writer *w, TgText *out)
     tg_text_add(out, "} tgk_outputs;\n\n");
 }
 
-/* --- macros --------------------------------------------------------------------------------------------------------- */
+/* --- macros ----------------------------------------------------------------------------------------------------- */
 
 static void put_counts(Writer *w, TgText *out)
 {
@@ -179,7 +180,11 @@ static void put_macros(Writer *w, TgText *out)
     package_put_literal(out, w->options->version ? w->options->version : "tgopt");
     tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
                    w->hash);
+<<<<<<< HEAD
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", package_arena_bytes(w));
+=======
+    tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", w->planned_bytes + w->scratch_bytes);
+>>>>>>> emit
     tg_text_format(out, "#define TGK_WEIGHTS_BYTES ((size_t)%" PRIu64 ")\n", w->weights_bytes);
     if (w->past)
         tg_text_add(out, "#define TGK_HAS_STATE 1\n");

@@ -54,7 +54,7 @@ bool package_place_weights(Writer *w)
     return true;
 }
 
-/* --- the sink: a file, or the text of an array ------------------------------------------------------------------------ */
+/* --- the sink: a file, or the text of an array ------------------------------------------------------------------ */
 
 typedef struct {
     Writer *w;
@@ -136,7 +136,7 @@ static bool put_head(Sink *s)
     return put_zeros(s, table_end(plan->weights.n) - s->written);
 }
 
-/* --- elements in order -------------------------------------------------------------------------------------------------- */
+/* --- elements in order ------------------------------------------------------------------------------------------ */
 
 /* Calls take(user, elements, first, n) for all elements of the tensor, converted to `dtype`, in pieces. */
 typedef struct {
@@ -225,7 +225,7 @@ static bool each_element(Elements *e)
     return tg_tensor_stream(e->tg, e->tensor, take_bytes, e);
 }
 
-/* --- plain weights ------------------------------------------------------------------------------------------------------ */
+/* --- plain weights ---------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Sink *sink;
@@ -246,7 +246,7 @@ static bool write_plain_weight(Sink *s, const TgWeight *t)
     return each_element(&e);
 }
 
-/* --- panels ------------------------------------------------------------------------------------------------------------- */
+/* --- panels ----------------------------------------------------------------------------------------------------- */
 
 /* Columns [first, end) of the matrix, whole panels, gathered in `at`. */
 typedef struct {
@@ -353,7 +353,7 @@ static bool write_panels(Sink *s, const TgWeight *t)
     return ok;
 }
 
-/* --- the file ------------------------------------------------------------------------------------------------------------ */
+/* --- the file --------------------------------------------------------------------------------------------------- */
 
 static bool write_all_weights(Sink *s)
 {

@@ -22,12 +22,13 @@ typedef struct Writer {
     TgDim past, grow;           /* of the caches; past NULL: this plan gets no state interface */
     int64_t most_past;          /* positions that fit into a cache of the largest size */
     const char *past_field;     /* of NAME_inputs */
+    uint64_t planned_bytes, scratch_bytes; /* of the arena: what was planned, what kernels may use beside it */
     bool needs_isa;             /* some kernel of an instruction set is called */
 } Writer;
 
 enum { WEIGHTS_HEAD = 64, WEIGHTS_ROW = 24, WEIGHTS_PAD = 64, WEIGHTS_VERSION = 1 };
 
-/* --- package_names.c: what is called how ---------------------------------------------------------------------------- */
+/* --- package_names.c: what is called how ------------------------------------------------------------------------ */
 
 void package_begin(Writer *w);
 int64_t package_most_of(const TgPlan *plan, TgDim d);                 /* with every size at its maximum; -1: cannot be said */
@@ -44,7 +45,7 @@ int32_t package_state_of_output(const Writer *w, uint32_t i);
 void package_put_literal(TgText *out, const char *text);               /* a C literal; no part of it is renamed */
 void package_put_type(const Writer *w, const TgType *type, TgText *out); /* "f32[batch, 768]", safe in a comment */
 
-/* --- files ------------------------------------------------------------------------------------------------------------ */
+/* --- files ------------------------------------------------------------------------------------------------------ */
 
 TgName package_file_in(const Writer *w, const char *suffix);          /* FOLDER/NAME<suffix> */
 bool package_write_plain(Writer *w, const char *path, const char *bytes, size_t n);
@@ -53,6 +54,7 @@ bool package_write_template(Writer *w, const char *file);             /* of back
 
 bool package_write_header(Writer *w);     /* package_header.c: NAME.h */
 bool package_write_loops(Writer *w);      /* package_loops.c: NAME_loops_<set>.c */
+uint64_t package_scratch(Writer *w);
 void package_find_isa(Writer *w, const TgText *steps); /* package_kernels.c: sets needs_isa */
 bool package_write_model(Writer *w);      /* package_model.c: NAME.c and NAME_loops.h */
 void package_put_entry(Writer *w, TgText *out); /* package_entry.c: checks, NAME_init, NAME_run, NAME_step, tables */

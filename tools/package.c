@@ -11,7 +11,7 @@
 
 #include "tool.h"
 
-/* --- planning -------------------------------------------------------------------------------------------------------- */
+/* --- planning --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Run *run;
@@ -90,7 +90,7 @@ TgPlan *plan_for_c(Run *run, TgModel *model, const TgBook *book, const TgArray *
     return tg_plan(model, &options);
 }
 
-/* --- the model that is planned ------------------------------------------------------------------------------------------ */
+/* --- the model that is planned ---------------------------------------------------------------------------------- */
 
 /* A copy of the source, optimized for this backend. NULL: recorded, or said. */
 TgModel *optimized_for_c(Run *run, const TgModel *source, TgBook **book)
@@ -116,7 +116,7 @@ TgModel *optimized_for_c(Run *run, const TgModel *source, TgBook **book)
     return NULL;
 }
 
-/* --- a folder that passes ------------------------------------------------------------------------------------------------- */
+/* --- a folder that passes --------------------------------------------------------------------------------------- */
 
 struct Built {
     Run *run;

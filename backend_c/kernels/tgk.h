@@ -1,8 +1,8 @@
 /* What the kernels of a package share: element types, arrays, the context of a call, status.
  *
  * A package copies the kernels that it needs and renames the prefix tgk_ to its own, so that two packages may be linked
- * into one program; what stands between the marks "in NAME.h" is in the interface of a package. No kernel allocates, keeps a global, recurses or prints; a kernel's stack is bounded by
- * TGK_STACK_BYTES. Results do not depend on the number of threads: work is cut into tasks by sizes alone.
+ * into one program; what stands between the marks "in NAME.h" is in the interface of a package. No kernel allocates, keeps a
+ * global, recurses or prints; a kernel's stack is bounded by TGK_STACK_BYTES. Results do not depend on the number of threads: work is cut into tasks by sizes alone.
  */
 #ifndef TGK_H
 #define TGK_H

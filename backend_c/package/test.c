@@ -66,7 +66,7 @@ static unsigned char *aligned_memory(size_t bytes, unsigned char **block)
     return *block + (64 - (uintptr_t)*block % 64) % 64;
 }
 
-/* --- files of arrays ------------------------------------------------------------------------------------------------ */
+/* --- files of arrays -------------------------------------------------------------------------------------------- */
 
 static int is_big_endian(void)
 {
@@ -107,7 +107,9 @@ static void write_number(FILE *f, size_t size, uint64_t x)
 static int read_array(FILE *f, const tgk_io_info *io, array *a)
 {
     uint64_t type, rank, n;
-    if (!read_number(f, 4, &type) || !read_number(f, 4, &rank) || type != (uint64_t)io->type || rank != (uint64_t)io->rank)
+    if (!read_number(f, 4, &type) || !read_number(f, 4, &rank))
+        return 0;
+    if (type != (uint64_t)io->type || rank != (uint64_t)io->rank)
         return 0;
     a->type = io->type;
     a->rank = io->rank;
@@ -165,7 +167,7 @@ static int write_outputs(test *t, const char *path)
     return fclose(f) || bad ? complain("cannot write", path) : 0;
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------------------------- */
 
 static void set_pointer(void *fields, size_t at, const void *pointer)
 {
@@ -223,9 +225,10 @@ static int run(test *t)
     return 0;
 }
 
-/* --- comparison ------------------------------------------------------------------------------------------------------- */
+/* --- comparison ------------------------------------------------------------------------------------------------- */
 
-enum { F32 = 1, U8 = 2, I8 = 3, U16 = 4, I16 = 5, I32 = 6, I64 = 7, BOOL = 9, F16 = 10, F64 = 11, U32 = 12, U64 = 13, BF16 = 16 };
+/* ONNX's numbers; what is not listed is one byte without a sign. */
+enum { F32 = 1, I8 = 3, U16 = 4, I16 = 5, I32 = 6, I64 = 7, BOOL = 9, F16 = 10, F64 = 11, U32 = 12, U64 = 13, BF16 = 16 };
 
 static double half_number(uint16_t bits)
 {
@@ -308,15 +311,16 @@ static int64_t compare(const tgk_io_info *io, const array *got, const array *wan
 #ifdef TGK_HAS_STATE
 
 /* Positions [0, n) of a cache, from or to an array without gaps. */
-static void move_cache(unsigned char *state, int64_t capacity, unsigned char *plain, const array *a, const tgk_io_info *io, int64_t n, int out)
+static void move_cache(const tgk_state *s, const tgk_io_info *io, const array *a, unsigned char *plain, int64_t n, int out)
 {
+    unsigned char *state = (unsigned char *)tgk_state_at(s, io->state);
     int64_t outer = 1, inner = io->element;
     for (int32_t k = 0; k < io->axis; k++)
         outer *= a->dim[k];
     for (int32_t k = io->axis + 1; k < io->rank; k++)
         inner *= a->dim[k];
     for (int64_t i = 0; i < outer; i++) {
-        unsigned char *x = state + i * capacity * inner, *y = plain + i * n * inner;
+        unsigned char *x = state + i * s->capacity * inner, *y = plain + i * n * inner;
         memcpy(out ? y : x, out ? x : y, (size_t)(n * inner));
     }
 }
@@ -339,7 +343,7 @@ static int64_t run_state(test *t)
     for (int32_t i = 0; status == TGK_OK && i < t->n_in; i++) {
         const tgk_io_info *io = &tgk_input_table[i];
         if (io->state >= 0)
-            move_cache((unsigned char *)tgk_state_at(&state, io->state), state.capacity, t->in[i].at, &t->in[i], io, past, 0);
+            move_cache(&state, io, &t->in[i], t->in[i].at, past, 0);
     }
     if (status == TGK_OK)
         status = tgk_step(&t->ctx, &t->inputs, &t->outputs, &state, t->arena, TGK_ARENA_BYTES);
@@ -350,7 +354,7 @@ static int64_t run_state(test *t)
     for (int32_t i = 0; i < t->n_out; i++) {
         const tgk_io_info *io = &tgk_output_table[i];
         if (io->state >= 0)
-            move_cache((unsigned char *)tgk_state_at(&state, io->state), state.capacity, t->out[i].at, &t->want[i], io, present, 1);
+            move_cache(&state, io, &t->want[i], t->out[i].at, present, 1);
         wrong += compare(io, &t->out[i], &t->want[i]);
     }
     puts(wrong ? "with a state: different" : "with a state: equal");
@@ -382,7 +386,7 @@ static int run_data(test *t)
     return t->o.out ? write_outputs(t, t->o.out) : 0;
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------------------------- */
 
 static double seconds(void)
 {
@@ -420,9 +424,10 @@ static int set_sizes(test *t)
     return 0;
 }
 
-/* Floats in [-1, 1), other numbers 1: an index, a position and a mask may all be that. */
-static void fill(array *a, size_t size)
+/* Floats in [-1, 1), masks 1, other numbers 0: an index and a position may be that. */
+static void fill(array *a, const char *name, size_t size)
 {
+    const unsigned char whole = a->type == BOOL || strstr(name, "mask") != NULL;
     uint32_t state = 1;
     for (int64_t i = 0; i < a->count; i++) {
         state = state * 1664525u + 1013904223u;
@@ -438,7 +443,7 @@ static void fill(array *a, size_t size)
             memcpy(at, &half, 2);
         } else {
             memset(at, 0, size);
-            at[is_big_endian() ? size - 1 : 0] = 1;
+            at[is_big_endian() ? size - 1 : 0] = whole;
         }
     }
 }
@@ -459,7 +464,7 @@ static int make_inputs(test *t)
         for (int32_t k = 0; k < io->rank; k++)
             a->count *= a->dim[k];
         a->at = aligned_memory((size_t)a->count * io->element, &a->block);
-        fill(a, io->element);
+        fill(a, io->name, io->element);
         set_pointer(&t->inputs, io->at, a->at);
     }
     return 0;
@@ -484,7 +489,7 @@ static int bench(test *t)
     return 0;
 }
 
-/* --- options ---------------------------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------------------------- */
 
 /* The value of --name=value or --name value; NULL: this is another option. */
 static const char *value_of(const char *name, char **argv, int argc, int *i)
@@ -525,7 +530,7 @@ static int read_options(options *o, int argc, char **argv)
     return 0;
 }
 
-/* --- the program ------------------------------------------------------------------------------------------------------- */
+/* --- the program ------------------------------------------------------------------------------------------------ */
 
 static int prepare(test *t)
 {
