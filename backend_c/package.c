@@ -83,8 +83,6 @@ static bool representable(Writer *w)
 static bool write_all(Writer *w)
 {
     const TgcOptions *o = w->options;
-    w->planned_bytes = w->plan->arena_bytes ? w->plan->arena_bytes : (uint64_t)TG_PLAN_ALIGN;
-    w->scratch_bytes = package_scratch(w);
     if (!package_place_weights(w))
         return false;
     w->hash = hash_of(w);

@@ -308,15 +308,12 @@ static void put_capacities(Writer *w, const char *step_value, TgText *out)
 static void put_begin(Writer *w, TgText *out)
 {
     tg_text_add(out, "static tgk_status tgk_entry_begin(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena,\n"
-                     "                            size_t arena_bytes, tgk_ctx *own, tgk_frame *f)\n{\n"
+                     "                            size_t arena_bytes, tgk_frame *f)\n{\n"
                      "    memset(f, 0, sizeof *f);\n"
                      "    if (!c || !c->weights || !c->isa || !in || !out || !arena)\n        return TGK_BAD_POINTER;\n"
                      "    if ((uintptr_t)arena % 64)\n        return TGK_BAD_ALIGNMENT;\n"
                      "    if (arena_bytes < TGK_ARENA_BYTES)\n        return TGK_BAD_ROOM;\n"
-                     "    *own = *c;\n"
-                     "    own->scratch = (unsigned char *)arena + TGK_PLANNED_BYTES; /* what lies behind the planned part */\n"
-                     "    own->scratch_bytes = (int64_t)(arena_bytes - TGK_PLANNED_BYTES);\n"
-                     "    f->ctx = own;\n    f->weights = tgk_entry_bytes(c->weights);\n    f->arena = arena;\n");
+                     "    f->ctx = c;\n    f->weights = tgk_entry_bytes(c->weights);\n    f->arena = arena;\n");
     if (w->p.n_loops)
         tg_text_add(out, "    f->loop = c->loops;\n");
     for (uint32_t i = 0; i < w->plan->inputs.n; i++)
@@ -349,8 +346,8 @@ static void put_finish(Writer *w, TgText *out)
 static void put_run(Writer *w, TgText *out)
 {
     tg_text_add(out, "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena, size_t arena_bytes)\n"
-                     "{\n    tgk_ctx own;\n    tgk_frame frame, *f = &frame;\n"
-                     "    tgk_status status = tgk_entry_begin(c, in, out, arena, arena_bytes, &own, f);\n");
+                     "{\n    tgk_frame frame, *f = &frame;\n"
+                     "    tgk_status status = tgk_entry_begin(c, in, out, arena, arena_bytes, f);\n");
     tg_text_add(out, "    if (status == TGK_OK)\n        status = tgk_entry_arrays(in, out, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
     put_capacities(w, NULL, out);
@@ -421,8 +418,8 @@ static void put_step_entry(Writer *w, TgText *out)
                      "    if (s->past < 0 || s->capacity < s->past || s->capacity > TGK_MAX_POSITIONS)\n        return TGK_BAD_SIZE;\n"
                      "    tgk_inputs now = *in;\n");
     tg_text_format(out, "    now.%s = s->past;\n", w->past_field);
-    tg_text_add(out, "    tgk_ctx own;\n    tgk_frame frame, *f = &frame;\n"
-                     "    tgk_status status = tgk_entry_begin(c, &now, out, arena, arena_bytes, &own, f);\n"
+    tg_text_add(out, "    tgk_frame frame, *f = &frame;\n"
+                     "    tgk_status status = tgk_entry_begin(c, &now, out, arena, arena_bytes, f);\n"
                      "    if (status == TGK_OK)\n        status = tgk_entry_arrays_of_step(&now, out, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
     put_locals(&used, out);
@@ -521,8 +518,7 @@ static void put_use(Writer *w, TgText *out)
 
 void package_put_entry(Writer *w, TgText *out)
 {
-    tg_text_format(out, "\n#define TGK_PLANNED_BYTES ((size_t)%" PRIu64 ") /* of the arena; the others are scratch of kernels */\n\n",
-                   w->planned_bytes);
+    tg_text_add(out, "\n");
     tg_text_add(out, helpers_text);
     put_sizes(w, out);
     put_arrays(w, false, out);

@@ -136,34 +136,6 @@ static void needed_files(Writer *w, Files *files)
         add_with_includes(w, files, tg_name_format(w->p.tg, "%s.c", bases.at[i]));
 }
 
-/* --- scratch memory --------------------------------------------------------------------------------------------- */
-
-enum { SCRATCH_ROWS = 256 }; /* more rows are worked on in turns; each reads the weights again, which that many hide */
-
-static uint64_t scratch_of(const Writer *w, const TgSteps *steps)
-{
-    uint64_t most = 0;
-    for (uint32_t i = 0; i < steps->n; i++) {
-        const TgStep *s = steps->at[i];
-        uint64_t n = 0;
-        if (s->kind == TG_STEP_LINEAR) {
-            int64_t rows = package_most_of(w->plan, s->u.product.rows), depth = package_most_of(w->plan, s->u.product.depth);
-            n = rows < 16 ? 0 : (uint64_t)tgk_scratch_bytes(rows < SCRATCH_ROWS ? rows : SCRATCH_ROWS, depth);
-        }
-        for (int k = 0; k < 2; k++) {
-            uint64_t inner = scratch_of(w, &s->body[k]);
-            n = inner > n ? inner : n;
-        }
-        most = n > most ? n : most;
-    }
-    return most;
-}
-
-uint64_t package_scratch(Writer *w)
-{
-    return scratch_of(w, &w->plan->steps);
-}
-
 /* Some operator's kernel calls one of the instruction set. */
 static bool operators_need_isa(Writer *w)
 {

@@ -22,7 +22,6 @@ typedef struct Writer {
     TgDim past, grow;           /* of the caches; past NULL: this plan gets no state interface */
     int64_t most_past;          /* positions that fit into a cache of the largest size */
     const char *past_field;     /* of NAME_inputs */
-    uint64_t planned_bytes, scratch_bytes; /* of the arena: what was planned, what kernels may use beside it */
     bool needs_isa;             /* some kernel of an instruction set is called */
 } Writer;
 
@@ -52,7 +51,6 @@ bool package_write_template(Writer *w, const char *file);             /* of back
 
 bool package_write_header(Writer *w);     /* package_header.c: NAME.h */
 bool package_write_loops(Writer *w);      /* package_loops.c: NAME_loops_<set>.c */
-uint64_t package_scratch(Writer *w);
 void package_find_isa(Writer *w, const TgText *steps); /* package_kernels.c: sets needs_isa */
 bool package_write_model(Writer *w);      /* package_model.c: NAME.c and NAME_loops.h */
 void package_put_entry(Writer *w, TgText *out); /* package_entry.c: checks, NAME_init, NAME_run, NAME_step, tables */
