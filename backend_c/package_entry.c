@@ -343,6 +343,15 @@ static void put_finish(Writer *w, TgText *out)
     tg_text_add(out, "    (void)f;\n    (void)out;\n}\n\n");
 }
 
+/* Kernels get a context of their own, with room behind the planned part of the arena. */
+static void put_scratch(const Writer *w, TgText *out)
+{
+    uint64_t bytes = package_scratch_bytes(w);
+    if (bytes)
+        tg_text_format(out, "    tgk_ctx own = *c;\n    own.scratch = f->arena + %" PRIu64 ";\n    own.scratch_bytes = %" PRIu64 ";\n"
+                            "    f->ctx = &own;\n", w->plan->arena_bytes, bytes);
+}
+
 static void put_run(Writer *w, TgText *out)
 {
     tg_text_add(out, "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena, size_t arena_bytes)\n"
@@ -350,6 +359,7 @@ static void put_run(Writer *w, TgText *out)
                      "    tgk_status status = tgk_entry_begin(c, in, out, arena, arena_bytes, f);\n");
     tg_text_add(out, "    if (status == TGK_OK)\n        status = tgk_entry_arrays(in, out, f);\n"
                      "    if (status != TGK_OK)\n        return status;\n");
+    put_scratch(w, out);
     put_capacities(w, NULL, out);
     tg_text_add(out, "    status = tgk_steps(f);\n"
                      "    if (status == TGK_OK)\n        tgk_entry_finish(f, out);\n    return status;\n}\n\n");
@@ -426,6 +436,7 @@ static void put_step_entry(Writer *w, TgText *out)
     tg_text_add(out, "    const int64_t present = ");
     emit_dim(&w->p, tg_dim_add(w->p.tg, w->past, w->grow), out);
     tg_text_add(out, ";\n    if (present > s->capacity)\n        return TGK_BAD_ROOM;\n");
+    put_scratch(w, out);
     put_capacities(w, "s->capacity", out);
     for (uint32_t k = 0; k < plan->states.n; k++) {
         const TgState *state = &plan->states.at[k];

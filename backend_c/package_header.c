@@ -180,11 +180,7 @@ static void put_macros(Writer *w, TgText *out)
     package_put_literal(out, w->options->version ? w->options->version : "tgopt");
     tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
                    w->hash);
-<<<<<<< HEAD
-    tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", w->planned_bytes + w->scratch_bytes);
-=======
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", package_arena_bytes(w));
->>>>>>> pkg
     tg_text_format(out, "#define TGK_WEIGHTS_BYTES ((size_t)%" PRIu64 ")\n", w->weights_bytes);
     if (w->past)
         tg_text_add(out, "#define TGK_HAS_STATE 1\n");
