@@ -1,7 +1,8 @@
 /* The exponential of a vector, on the operations of the ISA's simd header, which includes this file at its end.
  *
- * e^x = 2^n e^r, n the integer next to x / ln 2, |r| <= ln 2 / 2. ln 2 is split in two so that n times its head is exact.
- * e^r = 1 + r + r^2 q(r); q, of degree 4, was fitted here to the relative error on that interval (0.08 units of 2^-24).
+ * e^x = 2^n e^r, n the integer next to x / ln 2, |r| <= ln 2 / 2. ln 2 is split in two so that n times its head is
+ * exact. e^r = 1 + r + r^2 q(r); q, of degree 4, was fitted here to the relative error on that interval (0.08 units of
+ * 2^-24).
  */
 static inline tgk_vf tgk_vf_exp(tgk_vf x)
 {
