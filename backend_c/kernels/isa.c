@@ -1,7 +1,7 @@
 /* Finds the instruction sets of the machine.
  *
- * A CPU flag says that the instruction exists, XGETBV that the operating system saves the registers: both are needed. The
- * order of the table is the order of preference. AMX is not saved by Linux until a process asks for it.
+ * A CPU flag says that the instruction exists, XGETBV that the operating system saves the registers: both are needed.
+ * The order of the table is the order of preference. AMX is not saved by Linux until a process asks for it.
  */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* syscall */

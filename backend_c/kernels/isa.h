@@ -1,4 +1,5 @@
-/* Which instruction set to use: found at run time by CPUID (and what the operating system saves), or asked for by name. */
+/* Which instruction set to use: found at run time by CPUID (and what the operating system saves), or asked for by
+ * name. */
 #ifndef TGK_ISA_H
 #define TGK_ISA_H
 
@@ -8,12 +9,12 @@
 extern "C" {
 #endif
 
-/* The best that this machine has; with TGK_PORTABLE defined when isa.c is compiled: scalar. On Linux the first call asks
- * the kernel for permission to use AMX tiles, for the whole process. */
+/* The best that this machine has; with TGK_PORTABLE defined when isa.c is compiled: scalar. On Linux the first call
+ * asks the kernel for permission to use AMX tiles, for the whole process. */
 const tgk_isa *tgk_isa_best(void);
 
-/* By name: "scalar", "avx2", "avx512", "amx", "neon", all exact to float rounding; "amx_fast" (terms of linear products off by
- * up to 2^-16) and "amx_bf16" (by 2^-8). NULL where this machine lacks it. */
+/* By name: "scalar", "avx2", "avx512", "amx", "neon", all exact to float rounding; "amx_fast" (terms of linear
+ * products off by up to 2^-16) and "amx_bf16" (by 2^-8). NULL where this machine lacks it. */
 const tgk_isa *tgk_isa_named(const char *name);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-/* Packs weights; see pack.h. Element k, c of the matrix lies in panel c / panel, at k * width + c % panel, where width is that
- * of the panel: `panel`, and for the last one what is left, rounded up to 16 and filled with 0.
+/* Packs weights; see pack.h. Element k, c of the matrix lies in panel c / panel, at k * width + c % panel, where width
+ * is that of the panel: `panel`, and for the last one what is left, rounded up to 16 and filled with 0.
  */
 #include "pack.h"
 
@@ -10,8 +10,8 @@ int32_t tgk_best_panel(int64_t rows_hint, int64_t depth, int64_t cols)
     (void)depth;
     if (cols <= 64)
         return (int32_t)((cols < 1 ? 1 : cols) + 15) / 16 * 16;
-    /* Measured on vectors, widths of 32 to 64 are alike; 48 has tiles of 8 rows, AMX works on 32 columns at a time. A narrow last
-     * panel wastes little beside 20 full ones. */
+    /* Measured on vectors, widths of 32 to 64 are alike; 48 has tiles of 8 rows, AMX works on 32 columns at a time. A
+     * narrow last panel wastes little beside 20 full ones. */
     if (rows_hint > 0 && rows_hint <= 8)
         return cols % 48 == 0 || cols >= 1024 ? 48 : 64;
     return cols % 64 && cols % 48 == 0 ? 48 : 64;

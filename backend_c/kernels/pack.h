@@ -1,7 +1,7 @@
 /* Packs a matrix into the panels of tgk_panels (tgk.h): for generators and tests, not a part of packages.
  *
- * Rows of the stored matrix may arrive in pieces of any size and in any order; the packed matrix is written in place (a mapped
- * file, say), so that no second copy of a large weight is held. Every element is written once.
+ * Rows of the stored matrix may arrive in pieces of any size and in any order; the packed matrix is written in place
+ * (a mapped file, say), so that no second copy of a large weight is held. Every element is written once.
  */
 #ifndef TGK_PACK_H
 #define TGK_PACK_H
@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 typedef struct {
-    int32_t type;        /* TGK_F32, TGK_F16, TGK_BF16 (rounded to nearest even), TGK_I8 (the source holds whole numbers) */
+    int32_t type; /* TGK_F32, TGK_F16, TGK_BF16 (rounded to nearest even), TGK_I8 (the source holds whole numbers) */
     int32_t panel;       /* 16, 32, 48 or 64 */
     int64_t depth, cols; /* of the matrix w in y = x w */
     int transposed;      /* the stored matrix is [cols, depth], not [depth, cols] */

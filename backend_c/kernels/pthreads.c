@@ -1,9 +1,9 @@
 /* The pool of pthreads.h.
  *
  * Every thread has a share of the tasks, a run of neighbours (which often read the same weights), and takes from its
- * beginning; who is done takes from the others' shares. A share's word holds the number of the job beside the next task: a
- * thread that comes late finds another number and takes nothing, so the caller waits for tasks only, never for a thread
- * that the system has not woken. Invariant: a job's fields change only while no task of it is left.
+ * beginning; who is done takes from the others' shares. A share's word holds the number of the job beside the next
+ * task: a thread that comes late finds another number and takes nothing, so the caller waits for tasks only, never for
+ * a thread that the system has not woken. Invariant: a job's fields change only while no task of it is left.
  */
 #if !defined(_GNU_SOURCE) && !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
@@ -64,7 +64,8 @@ static void work_on(tgk_pool *p, uint32_t job, int from)
         const int64_t n = atomic_load_explicit(&p->n, memory_order_relaxed), i = (int64_t)(next & 0xffffffff);
         if (i >= share_end(n, p->threads, from))
             return;
-        if (!atomic_compare_exchange_weak_explicit(&s->next, &next, next + 1, memory_order_acq_rel, memory_order_acquire))
+        if (!atomic_compare_exchange_weak_explicit(&s->next, &next, next + 1, memory_order_acq_rel,
+                                                   memory_order_acquire))
             continue;
         task(arg, base + i);
         atomic_fetch_sub_explicit(&p->left, 1, memory_order_acq_rel);

@@ -50,7 +50,10 @@ static inline tgk_vf tgk_vf_mul(tgk_vf a, tgk_vf b) { return _mm256_mul_ps(a, b)
 static inline tgk_vf tgk_vf_div(tgk_vf a, tgk_vf b) { return _mm256_div_ps(a, b); }
 static inline tgk_vf tgk_vf_sqrt(tgk_vf a) { return _mm256_sqrt_ps(a); }
 static inline tgk_vf tgk_vf_abs(tgk_vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
-static inline tgk_vf tgk_vf_round(tgk_vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline tgk_vf tgk_vf_round(tgk_vf a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 static inline tgk_vf tgk_vf_fma(tgk_vf a, tgk_vf b, tgk_vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline tgk_vf tgk_vf_max(tgk_vf a, tgk_vf b) { return _mm256_max_ps(a, b); }
 static inline tgk_vf tgk_vf_min(tgk_vf a, tgk_vf b) { return _mm256_min_ps(a, b); }

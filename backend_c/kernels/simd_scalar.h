@@ -1,12 +1,12 @@
 /* Vectors of floats without intrinsics: four lanes, for any C11 compiler.
  *
- * The same names stand in simd_avx2.h (8 lanes), simd_avx512.h (16) and simd_neon.h (4); an ISA's source includes one of
- * them, then kernels written once on these names:
+ * The same names stand in simd_avx2.h (8 lanes), simd_avx512.h (16) and simd_neon.h (4); an ISA's source includes one
+ * of them, then kernels written once on these names:
  *
  *   tgk_vf, tgk_vm, TGK_LANES         a vector of floats; one truth value per lane; the number of lanes
  *   TGK_REGISTERS                     vector registers of the machine, from which tiles are chosen
  *   tgk_vf_load, _store               TGK_LANES floats, any alignment
- *   tgk_vf_load_n, _store_n           the first n lanes, 0 <= n <= TGK_LANES; the others are 0, stay as they are in memory
+ *   tgk_vf_load_n, _store_n           the first n lanes, 0 <= n <= TGK_LANES; the others are 0, stay as they are
  *   tgk_vf_load_f16, _bf16, _i8       TGK_LANES elements, widened exactly
  *   tgk_vf_zero, tgk_vf_set1
  *   tgk_vf_add, _sub, _mul, _div, _sqrt, _abs
@@ -58,10 +58,10 @@ typedef struct {
 #endif
 
 /* Lane by lane: the expression in i. */
-#define TGK_EACH(r, each)                                                                                                  \
-    do {                                                                                                                   \
-        for (int i = 0; i < 4; i++)                                                                                        \
-            TGK_AT(r, i) = each;                                                                                           \
+#define TGK_EACH(r, each)                                                                                              \
+    do {                                                                                                               \
+        for (int i = 0; i < 4; i++)                                                                                    \
+            TGK_AT(r, i) = each;                                                                                       \
     } while (0)
 
 static inline tgk_vf tgk_vf_load(const float *p)
@@ -124,12 +124,12 @@ static inline tgk_vf tgk_vf_set1(float x)
 static inline tgk_vf tgk_vf_zero(void) { return tgk_vf_set1(0); }
 
 /* An operation on two vectors, as a whole and lane by lane. */
-#define TGK_BINARY(name, type, argument, whole, each)                                                                      \
-    static inline type name(argument a, argument b)                                                                        \
-    {                                                                                                                      \
-        type r;                                                                                                            \
-        TGK_WHOLE(r, whole, each);                                                                                         \
-        return r;                                                                                                          \
+#define TGK_BINARY(name, type, argument, whole, each)                                                                  \
+    static inline type name(argument a, argument b)                                                                    \
+    {                                                                                                                  \
+        type r;                                                                                                        \
+        TGK_WHOLE(r, whole, each);                                                                                     \
+        return r;                                                                                                      \
     }
 TGK_BINARY(tgk_vf_add, tgk_vf, tgk_vf, a + b, TGK_AT(a, i) + TGK_AT(b, i))
 TGK_BINARY(tgk_vf_sub, tgk_vf, tgk_vf, a - b, TGK_AT(a, i) - TGK_AT(b, i))
@@ -188,7 +188,10 @@ static inline tgk_vm tgk_vm_load_bool(const uint8_t *p, int n)
     TGK_EACH(r, -(i < n && p[i]));
     return r;
 }
-static inline float tgk_vf_reduce_add(tgk_vf v) { return (TGK_AT(v, 0) + TGK_AT(v, 2)) + (TGK_AT(v, 1) + TGK_AT(v, 3)); }
+static inline float tgk_vf_reduce_add(tgk_vf v)
+{
+    return (TGK_AT(v, 0) + TGK_AT(v, 2)) + (TGK_AT(v, 1) + TGK_AT(v, 3));
+}
 static inline float tgk_vf_reduce_max(tgk_vf v)
 {
     float a = TGK_AT(v, 0) > TGK_AT(v, 2) ? TGK_AT(v, 0) : TGK_AT(v, 2);

@@ -1,7 +1,8 @@
 /* Products of the C backend, for every instruction set of this machine, against sums in double precision.
  *
- * Bound: a sum of n products in floats differs from the exact one by at most n u sum |x w| (u = 2^-24, first order); sums here
- * are taken in order or in few parts, so that a tenth of n, and at least some units, is the bar: wrong indices miss by far.
+ * Bound: a sum of n products in floats differs from the exact one by at most n u sum |x w| (u = 2^-24, first order);
+ * sums here are taken in order or in few parts, so that a tenth of n, and at least some units, is the bar: wrong
+ * indices miss by far.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -21,7 +22,8 @@
 enum { ISAS = 5 };
 static const char *const isa_names[ISAS] = {"scalar", "avx2", "avx512", "amx", "neon"};
 
-/* What a product of two rounded factors may lose beyond float rounding, relative to the term: only of modes that say so. */
+/* What a product of two rounded factors may lose beyond float rounding, relative to the term: only of modes that say
+ * so. */
 static double term_error(const char *isa)
 {
     return !strcmp(isa, "amx_fast") ? 0x1p-15 : !strcmp(isa, "amx_bf16") ? 0x1p-7 : 0;
@@ -39,7 +41,8 @@ static double uniform(void) /* -1 .. 1 */
     return (double)(seed >> 11) * 0x1p-52 - 1;
 }
 
-/* A buffer that ends where its memory ends (sanitizers see what is read or written beyond), 64-byte aligned where asked. */
+/* A buffer that ends where its memory ends (sanitizers see what is read or written beyond), 64-byte aligned where
+ * asked. */
 static float *floats(int64_t n)
 {
     float *at = malloc((size_t)(n ? n : 1) * sizeof *at);
@@ -65,7 +68,7 @@ static float rounded(int32_t type, float x)
     }
 }
 
-/* --- one linear product -------------------------------------------------------------------------------------------- */
+/* --- one linear product ------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t rows, depth, cols, group;
@@ -191,11 +194,12 @@ static void each_isa(void (*body)(const tgk_ctx *ctx))
     }
 }
 
-/* --- tests ---------------------------------------------------------------------------------------------------------- */
+/* --- tests -------------------------------------------------------------------------------------------------------- */
 
 static void small_shapes(const tgk_ctx *ctx)
 {
-    static const int64_t all_cols[] = {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 95, 96, 97, 127, 128, 130};
+    static const int64_t all_cols[] = {1,  2,  15, 16, 17, 31, 32, 33,  47,  48, 49,
+                                       63, 64, 65, 80, 95, 96, 97, 127, 128, 130};
     static const int64_t depths[] = {1, 2, 3, 4, 5, 9, 32, 37};
     for (int64_t rows = 1; rows <= 20; rows++)
         for (size_t c = 0; c < sizeof all_cols / sizeof *all_cols; c++)
@@ -227,17 +231,19 @@ static void test_small_shapes(void **state) { (void)state, each_isa(small_shapes
 static void test_long_depths(void **state) { (void)state, each_isa(long_depths); }
 static void test_int8_groups(void **state) { (void)state, each_isa(int8_groups); }
 
-static void test_faster_modes(void **state)
+static void test_split_tiles(void **state)
 {
     (void)state;
-    static const char *const names[] = {"amx_fast", "amx_bf16"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"amx_fast", "amx_bf16", "amx"};
+    for (int i = 0; i < 3; i++) {
         const tgk_ctx ctx = {tgk_isa_named(names[i]), NULL, NULL, scratch, sizeof scratch};
         if (!ctx.isa)
             continue;
-        for (int64_t rows = 16; rows <= 140; rows += 31)
+        for (int64_t rows = 31; rows <= 140; rows += 9)
             for (int t = 0; t < 4; t++)
-                check(&ctx, &(Case){rows, 33 * rows, 70, 0, types[t], 32 + 16 * (t % 3), 1, 1, 0, 0});
+                for (int64_t cols = 64; cols <= 130; cols += 11)
+                    check(&ctx, &(Case){rows, 5 * rows + t, cols, 0, types[t], 16 + 16 * (int32_t)(rows % 4), t % 2, 1,
+                                        0, 0});
     }
 }
 
@@ -284,7 +290,7 @@ static void same_bits(const tgk_ctx *serial)
 
 static void test_same_bits(void **state) { (void)state, each_isa(same_bits); }
 
-/* --- batched products: any strides ------------------------------------------------------------------------------------ */
+/* --- batched products: any strides -------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t rows, depth, cols;
@@ -338,7 +344,7 @@ static void matmuls(const tgk_ctx *ctx)
 
 static void test_matmul(void **state) { (void)state, each_isa(matmuls); }
 
-/* --- packing ------------------------------------------------------------------------------------------------------------ */
+/* --- packing ------------------------------------------------------------------------------------------------------ */
 
 static void test_pack_rounds(void **state)
 {
@@ -370,8 +376,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_shapes), cmocka_unit_test(test_long_depths), cmocka_unit_test(test_int8_groups),
-        cmocka_unit_test(test_faster_modes), cmocka_unit_test(test_no_work),      cmocka_unit_test(test_same_bits),   cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_pack_rounds),
+        cmocka_unit_test(test_split_tiles),  cmocka_unit_test(test_no_work),     cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_matmul),       cmocka_unit_test(test_pack_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,12 @@
-/* Times the products of the C backend: GFLOP/s, share of the multiply-add peak and GB/s of weights, beside the peak and the read
- * bandwidth of the same run.
+/* Times the products of the C backend: GFLOP/s, share of the multiply-add peak and GB/s of weights, beside the peak
+ * and the read bandwidth of the same run.
  *
- * Weights are cold, as those of a model's layers are: each case walks MEBIBYTES of different weights in turn. Times: median (least)
- * of RUNS walks; rates are of the least. Peak and bandwidth are measured before and after every case on the same threads, as the clock drifts.
+ * Weights are cold, as those of a model's layers are: each case walks MEBIBYTES of different weights in turn. Times:
+ * median (least) of RUNS walks; rates are of the least. Peak and bandwidth are measured before and after every case on
+ * the same threads, as the clock drifts.
  *
- *   cmake --build build --target bench_kernels && build/bench_kernels [isa=NAME] [threads=N] [only=TEXT] [type=f32] [panel=N]
+ *   cmake --build build --target bench_kernels && build/bench_kernels \
+ *       [isa=NAME] [threads=N] [only=TEXT] [type=f32|f16|bf16|i8] [panel=N]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +54,7 @@ static double median(double *v, int n)
     return v[n / 2];
 }
 
-/* --- limits of the machine --------------------------------------------------------------------------------------------- */
+/* --- limits of the machine ---------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -159,7 +161,7 @@ static double bandwidth(const tgk_ctx *ctx, const void *at, size_t bytes)
     return rate[2];
 }
 
-/* --- cases ---------------------------------------------------------------------------------------------------------- */
+/* --- cases -------------------------------------------------------------------------------------------------------- */
 
 static const struct {
     int64_t rows, depth, cols;
@@ -194,12 +196,13 @@ static void fill(const Options *o)
     }
 }
 
-static void print(const Options *o, const char *what, double *times, double flops, double bytes, double fma, double read)
+static void print(const Options *o, const char *what, double *times, double flops, double bytes, double fma,
+                  double read)
 {
     const double mid = median(times, RUNS), ms = times[0];
     const double rate = flops / ms * 1e-6, stream = bytes / ms * 1e-6;
-    printf("%-8s %d %-22s %9.3f (%.3f) ms %8.1f GFLOP/s %5.1f %% of %4.0f %7.1f GB/s %5.1f %% of %.1f\n", o->isa, o->threads, what, mid, ms,
-           rate, 100 * rate / fma, fma, stream, 100 * stream / read, read);
+    printf("%-8s %d %-22s %9.3f (%.3f) ms %8.1f GFLOP/s %5.1f %% of %4.0f %7.1f GB/s %5.1f %% of %.1f\n", o->isa,
+           o->threads, what, mid, ms, rate, 100 * rate / fma, fma, stream, 100 * stream / read, read);
     fflush(stdout);
 }
 
@@ -263,7 +266,8 @@ static void run(Options *o)
     void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     tgk_pool *pool = memory ? tgk_pool_start(memory, bytes, o->threads) : NULL;
     const int64_t scratch = (int64_t)32 << 20;
-    const tgk_ctx ctx = {o->isa ? tgk_isa_named(o->isa) : tgk_isa_best(), tgk_pool_for, pool, big((size_t)scratch), scratch};
+    const tgk_ctx ctx = {o->isa ? tgk_isa_named(o->isa) : tgk_isa_best(), tgk_pool_for, pool, big((size_t)scratch),
+                         scratch};
     if (!pool || !ctx.isa) {
         fprintf(stderr, "no such instruction set, or no threads\n");
         exit(2);
@@ -290,8 +294,10 @@ int main(int argc, char **argv)
             if (argv[i][1] == 'h')
                 o.threads = atoi(value);
             else
-                o.type = !strcmp(value, "f16") ? TGK_F16 : !strcmp(value, "bf16") ? TGK_BF16 : !strcmp(value, "i8") ? TGK_I8
-                                                                                                                   : TGK_F32;
+                o.type = !strcmp(value, "f16")    ? TGK_F16
+                         : !strcmp(value, "bf16") ? TGK_BF16
+                         : !strcmp(value, "i8")   ? TGK_I8
+                                                  : TGK_F32;
             break;
         case 'o': o.only = value; break;
         case 'p': o.panel = (int32_t)atoi(value); break;
