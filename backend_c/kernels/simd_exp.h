@@ -1,14 +1,8 @@
 /* Exponentials of a vector, on the operations of the ISA's simd header, which includes this file at its end.
  *
-<<<<<<< HEAD
  * The same steps as tgk_expf of tgk_math.h, where they and the coefficients are explained: y = n ln 2 + r, n found
  * by adding 1.5 2^23, which leaves n in the low bits; exp(r) - 1 = r + r^2 q(r). At most 1.1 ULP; 0 below -87.33,
  * never a denormal.
-=======
- * e^x = 2^n e^r, n the integer next to x / ln 2, |r| <= ln 2 / 2. ln 2 is split in two so that n times its head is
- * exact. e^r = 1 + r + r^2 q(r); q, of degree 4, was fitted here to the relative error on that interval (0.08 units of
- * 2^-24).
->>>>>>> gemm
  */
 static inline tgk_vf tgk_vf_exp_reduced(tgk_vf x, tgk_vf *shifted)
 {
