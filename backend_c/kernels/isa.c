@@ -21,7 +21,7 @@ extern const tgk_isa tgk_isa_scalar;
 
 extern const tgk_isa tgk_isa_avx2, tgk_isa_avx512;
 #ifdef __x86_64__
-extern const tgk_isa tgk_isa_amx;
+extern const tgk_isa tgk_isa_amx, tgk_isa_amx_fast, tgk_isa_amx_bf16;
 #endif
 
 enum { LEAF1_C, LEAF7_B, LEAF7_D, STATE, WORDS };
@@ -75,6 +75,10 @@ static const struct {
 #endif
     {&tgk_isa_avx512, has_avx512},
     {&tgk_isa_avx2, has_avx2},
+#ifdef __x86_64__
+    {&tgk_isa_amx_fast, has_amx}, /* less exact: by name only */
+    {&tgk_isa_amx_bf16, has_amx},
+#endif
 };
 
 /* NULL for `name`: the first. */

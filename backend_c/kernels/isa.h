@@ -12,7 +12,8 @@ extern "C" {
  * the kernel for permission to use AMX tiles, for the whole process. */
 const tgk_isa *tgk_isa_best(void);
 
-/* By name ("scalar", "avx2", "avx512", "amx", "neon"); NULL where this machine lacks it. */
+/* By name: "scalar", "avx2", "avx512", "amx", "neon", all exact to float rounding; "amx_fast" (terms of linear products off by
+ * up to 2^-16) and "amx_bf16" (by 2^-8). NULL where this machine lacks it. */
 const tgk_isa *tgk_isa_named(const char *name);
 
 #ifdef __cplusplus

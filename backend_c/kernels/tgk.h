@@ -42,7 +42,15 @@ typedef struct tgk_ctx {
     const struct tgk_isa *isa;
     void (*parallel_for)(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n);
     void *pool;
+    void *scratch;         /* 64-byte aligned, for this call alone; NULL: none. AMX products split x into it, see tgk_scratch_bytes */
+    int64_t scratch_bytes;
 } tgk_ctx;
+
+/* What a linear product of this size uses for all rows at once; with less (at least for 16 rows) it works in turns. */
+static inline int64_t tgk_scratch_bytes(int64_t rows, int64_t depth)
+{
+    return (rows + 15) / 16 * ((depth + 31) / 32) * 3072;
+}
 
 static inline void tgk_for(const tgk_ctx *c, void (*task)(void *arg, int64_t i), void *arg, int64_t n)
 {

@@ -1,8 +1,8 @@
 /* Times the products of the C backend: GFLOP/s, share of the multiply-add peak and GB/s of weights, beside the peak and the read
  * bandwidth of the same run.
  *
- * Weights are cold, as those of a model's layers are: each case walks MEBIBYTES of different weights in turn. A figure is the
- * median of RUNS walks. Peak and bandwidth are measured before and after every case on the same threads, as the clock drifts.
+ * Weights are cold, as those of a model's layers are: each case walks MEBIBYTES of different weights in turn. Times: median (least)
+ * of RUNS walks; rates are of the least. Peak and bandwidth are measured before and after every case on the same threads, as the clock drifts.
  *
  *   cmake --build build --target bench_kernels && build/bench_kernels [isa=NAME] [threads=N] [only=TEXT] [type=f32] [panel=N]
  */
@@ -18,10 +18,12 @@
 
 enum { MEBIBYTES = 320, RUNS = 9 };
 
+static clockid_t measure = CLOCK_MONOTONIC; /* one thread: its own time, which a busy machine disturbs less */
+
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(measure, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -113,22 +115,33 @@ static double peak(const tgk_ctx *ctx, int threads, const char *isa)
 }
 
 typedef struct {
-    const uint64_t *at;
-    int64_t words; /* a part */
-    uint64_t sum[64 * 8];
+    const char *at;
+    int64_t bytes; /* a part: a multiple of 512 */
+    int64_t sum[64 * 8];
 } Read;
 
+#if defined(__x86_64__)
+__attribute__((target("avx2")))
+#endif
 static void read_part(void *arg, int64_t i)
 {
     Read *r = arg;
-    const uint64_t *at = r->at + i * r->words;
-    uint64_t s[8] = {0};
-    for (int64_t k = 0; k + 8 <= r->words; k += 8)
-        for (int j = 0; j < 8; j++)
-            s[j] += at[k + j];
-    for (int j = 1; j < 8; j++)
-        s[0] += s[j];
-    r->sum[i * 8] = s[0];
+    const char *at = r->at + i * r->bytes;
+    int64_t s = 0;
+#if defined(__x86_64__)
+    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+    for (int64_t k = 0; k < r->bytes; k += 128) {
+        a = _mm256_add_epi64(a, _mm256_load_si256((const __m256i *)(const void *)(at + k)));
+        b = _mm256_add_epi64(b, _mm256_load_si256((const __m256i *)(const void *)(at + k + 32)));
+        c = _mm256_add_epi64(c, _mm256_load_si256((const __m256i *)(const void *)(at + k + 64)));
+        d = _mm256_add_epi64(d, _mm256_load_si256((const __m256i *)(const void *)(at + k + 96)));
+    }
+    s = _mm256_extract_epi64(_mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d)), 0);
+#else
+    for (int64_t k = 0; k < r->bytes; k += 64)
+        s += at[k];
+#endif
+    r->sum[i * 8] = s;
 }
 
 static double bandwidth(const tgk_ctx *ctx, const void *at, size_t bytes)
@@ -136,13 +149,14 @@ static double bandwidth(const tgk_ctx *ctx, const void *at, size_t bytes)
     static Read r;
     double rate[3];
     r.at = at;
-    r.words = (int64_t)(bytes / 8 / 64);
+    r.bytes = (int64_t)(bytes / 64);
     for (int i = 0; i < 3; i++) {
         const double start = now();
         tgk_for(ctx, read_part, &r, 64);
         rate[i] = (double)bytes / (now() - start) * 1e-9;
     }
-    return median(rate, 3);
+    qsort(rate, 3, sizeof *rate, compare);
+    return rate[2];
 }
 
 /* --- cases ---------------------------------------------------------------------------------------------------------- */
@@ -165,7 +179,7 @@ typedef struct {
 static void fill(const Options *o)
 {
     for (size_t i = 0, n = (size_t)MEBIBYTES << 20; i < n / 4; i++) {
-        const float x = (float)((i * 2654435761U >> 8 & 0xffff) - 32768.0) * 0x1p-15f;
+        const float x = (float)((int)(i * 2654435761U >> 8 & 0xffff) - 32768) * 0x1p-15f;
         const tgk_packing p = {o->type, 16, 1, 16, 0};
         uint32_t packed[16];
         float row[16];
@@ -180,10 +194,11 @@ static void fill(const Options *o)
     }
 }
 
-static void print(const Options *o, const char *what, double ms, double flops, double bytes, double fma, double read)
+static void print(const Options *o, const char *what, double *times, double flops, double bytes, double fma, double read)
 {
+    const double mid = median(times, RUNS), ms = times[0];
     const double rate = flops / ms * 1e-6, stream = bytes / ms * 1e-6;
-    printf("%-8s %d %-22s %9.3f ms %8.1f GFLOP/s %5.1f %% of %4.0f %7.1f GB/s %5.1f %% of %.1f\n", o->isa, o->threads, what, ms,
+    printf("%-8s %d %-22s %9.3f (%.3f) ms %8.1f GFLOP/s %5.1f %% of %4.0f %7.1f GB/s %5.1f %% of %.1f\n", o->isa, o->threads, what, mid, ms,
            rate, 100 * rate / fma, fma, stream, 100 * stream / read, read);
     fflush(stdout);
 }
@@ -214,7 +229,7 @@ static void time_linear(const tgk_ctx *ctx, const Options *o, int64_t rows, int6
             ms[r] = (now() - start) * 1e3 / (double)use;
     }
     const double again = peak(ctx, o->threads, o->isa);
-    print(o, what, median(ms, RUNS), 2.0 * (double)(rows * depth * cols), (double)bytes, again > fma ? again : fma, read);
+    print(o, what, ms, 2.0 * (double)(rows * depth * cols), (double)bytes, again > fma ? again : fma, read);
     free(x), free(y), free(bias);
 }
 
@@ -238,7 +253,7 @@ static void time_matmul(const tgk_ctx *ctx, const Options *o, int64_t rows, int6
         if (r >= 0)
             ms[r] = (now() - start) * 1e3 / 20;
     }
-    print(o, what, median(ms, RUNS), 24.0 * (double)(rows * depth * cols), 48.0 * (double)(depth * cols), fma, 1);
+    print(o, what, ms, 24.0 * (double)(rows * depth * cols), 48.0 * (double)(depth * cols), fma, 1);
     free(a), free(b), free(c);
 }
 
@@ -247,12 +262,14 @@ static void run(Options *o)
     const size_t bytes = tgk_pool_bytes(o->threads);
     void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     tgk_pool *pool = memory ? tgk_pool_start(memory, bytes, o->threads) : NULL;
-    const tgk_ctx ctx = {o->isa ? tgk_isa_named(o->isa) : tgk_isa_best(), tgk_pool_for, pool};
+    const int64_t scratch = (int64_t)32 << 20;
+    const tgk_ctx ctx = {o->isa ? tgk_isa_named(o->isa) : tgk_isa_best(), tgk_pool_for, pool, big((size_t)scratch), scratch};
     if (!pool || !ctx.isa) {
         fprintf(stderr, "no such instruction set, or no threads\n");
         exit(2);
     }
     o->isa = ctx.isa->name;
+    measure = o->threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
     for (size_t i = 0; i < sizeof linear_cases / sizeof *linear_cases; i++)
         time_linear(&ctx, o, linear_cases[i].rows, linear_cases[i].depth, linear_cases[i].cols);
     for (size_t i = 0; i < sizeof matmul_cases / sizeof *matmul_cases; i++)
