@@ -1,11 +1,12 @@
-/* Times attention of the C backend: ms, useful GFLOP/s and share of the multiply-add peak, GB/s of keys and values and share of
- * the read bandwidth, beside peak and bandwidth of the same run.
+/* Times attention of the C backend: ms, useful GFLOP/s and share of the multiply-add peak, GB/s of keys and values
+ * and share of the read bandwidth, beside peak and bandwidth of the same run.
  *
- * Prefill: 12 heads of 64, as [batch, rows, heads, size] (strided heads, as a model has them) or [batch, heads, rows, size].
- * Decode: one query of 32 heads on 8 key heads; several caches are walked in turn, so that keys and values are cold.
- * GFLOP/s count what causality or the mask leaves. A figure is the median of RUNS.
+ * Prefill: 12 heads of 64, as [batch, rows, heads, size] (strided heads, as a model has them) or [batch, heads, rows,
+ * size]. Decode: one query of 32 heads on 8 key heads; several caches are walked in turn, so that keys and values are
+ * cold. GFLOP/s count what causality or the mask leaves. A figure is the median of RUNS.
  *
- *   cmake --build build --target bench_attention && build/bench_attention [isa=NAME] [threads=N] [only=TEXT] [layout=bhsd] [clock=cpu]
+ *   cmake --build build --target bench_attention
+ *   build/bench_attention [isa=NAME] [threads=N] [only=TEXT] [layout=bhsd] [clock=cpu]
  */
 #include "limits.h"
 
@@ -16,7 +17,8 @@ enum { RUNS = 9 };
 typedef struct {
     const char *name;
     int64_t heads, kv_heads, queries, keys, size;
-    int causal, mask; /* mask: 1: the last 1/8 of the keys by one bool per key, 2: the same as floats, 3: [queries, keys] floats */
+    int causal;
+    int mask; /* 1: the last 1/8 of the keys by one bool per key; 2: as floats; 3: as floats [queries, keys] */
 } Case;
 
 static const Case cases[] = {

@@ -1,4 +1,6 @@
-/* For benchmarks of kernels: clock, memory on large pages, and the limits of the machine: peak of multiply-adds, read bandwidth. */
+/* For benchmarks of kernels: clock, memory on large pages, and the limits of the machine: peak of multiply-adds, read
+ * bandwidth.
+ */
 #ifndef TOOLS_BENCH_LIMITS_H
 #define TOOLS_BENCH_LIMITS_H
 
@@ -46,7 +48,7 @@ static double median(double *v, int n)
     return v[n / 2];
 }
 
-/* --- limits of the machine --------------------------------------------------------------------------------------------- */
+/* --- limits of the machine ---------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #include <immintrin.h>
