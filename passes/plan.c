@@ -221,6 +221,7 @@ bool plan_sizes(Planner *p, TgValue v)
     TG_PUSH(p->plan->arena, &s->nodes, info->node);
     plan_place_result(p, v, accepts_contiguous);
     TG_PUSH(p->arena, &p->counted, v);
+    tg_map_put(&p->unwritten, v, 0);
     plan_writes(p, s, v);
     s->u.sizes.n = (uint32_t)count;
     s->u.sizes.number = info->symbolic;
@@ -361,7 +362,8 @@ static bool plan_output(Planner *p, uint32_t k)
 
 static void begin(Planner *p)
 {
-    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset, &p->packed};
+    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset, &p->packed,
+                     &p->unwritten};
     for (uint32_t i = 0; i < sizeof maps / sizeof *maps; i++)
         tg_map_init(maps[i], p->arena);
     TgBuffer none = {0};

@@ -9,12 +9,12 @@
 
 typedef struct {
     TgSteps *steps;
-    uint32_t learnt, counted;
+    uint32_t learnt, counted, copies;
 } Outside;
 
 static Outside enter(Planner *p, TgSteps *body)
 {
-    Outside o = {p->steps, p->learnt.n, p->counted.n};
+    Outside o = {p->steps, p->learnt.n, p->counted.n, p->copies.n};
     p->steps = body;
     return o;
 }
@@ -22,8 +22,10 @@ static Outside enter(Planner *p, TgSteps *body)
 static void leave(Planner *p, Outside o)
 {
     plan_forget(p, o.learnt);
-    while (p->counted.n > o.counted) /* written in the body only */
-        plan_set_place(p, p->counted.at[--p->counted.n], (TgLocation){0});
+    while (p->counted.n > o.counted) /* written in the body only; its steps read them where they are */
+        tg_map_put(&p->unwritten, p->counted.at[--p->counted.n], 1);
+    while (p->copies.n > o.copies)
+        tg_map_put(&p->copied, p->copies.at[--p->copies.n], 0);
     p->steps = o.steps;
 }
 
