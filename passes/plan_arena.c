@@ -68,8 +68,10 @@ static uint32_t last_number(const TgStep *s)
 {
     uint32_t last = s->number;
     for (uint32_t b = 0; b < 2; b++)
-        if (s->body[b].n)
-            last = last_number(s->body[b].at[s->body[b].n - 1]);
+        if (s->body[b].n) {
+            uint32_t inner = last_number(s->body[b].at[s->body[b].n - 1]);
+            last = inner > last ? inner : last;
+        }
     return last;
 }
 
@@ -78,7 +80,7 @@ static void touch(Planner *p, TgValue v, uint32_t number, const Round *round)
     if (!v || !plan_place(p, v)->buffer)
         return;
     TgBuffer *b = &p->plan->buffers.at[plan_place(p, v)->buffer];
-    if (!b->first)
+    if (!b->first || number < b->first)
         b->first = number;
     if (b->last < number)
         b->last = number;
