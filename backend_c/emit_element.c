@@ -68,7 +68,7 @@ const char *element_load(Package *p, TgDtype t, const char *stored)
 
 const char *element_store(Package *p, TgDtype t, const char *value)
 {
-    return is_small_float(t) ? encode(p, t, value, true) : value;
+    return is_small_float(t) ? encode(p, t, value, false) : value; /* it is rounded by now: only infinity is larger */
 }
 
 static const char *rounded(Package *p, TgDtype t, const char *value)

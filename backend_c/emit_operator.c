@@ -22,13 +22,6 @@ static const char *type_name(Emitter *e, TgDtype t)
     return tg_name_n(e->p->tg, name, n);
 }
 
-static TgDim at_most(void *user, TgDim symbol)
-{
-    const Package *p = user;
-    uint64_t number;
-    return tg_map_get(&p->dim_number, TG_KEY(symbol), &number) ? tg_dim(p->tg, p->plan->symbols.at[number].most) : NULL;
-}
-
 /* Elements that a result has room for. */
 static TgDim room_of(Emitter *e, TgValue v)
 {
@@ -36,7 +29,7 @@ static TgDim room_of(Emitter *e, TgValue v)
     if (b->kind == TG_BUFFER_ARENA)
         return tg_dim(e->p->tg, (int64_t)(b->bytes / emit_bytes(step_type(e, v)->dtype)));
     TgDim count = tg_type_count(e->p->tg, step_type(e, v));
-    return is_known(e, count) ? count : tg_dim_substitute(e->p->tg, count, at_most, e->p);
+    return is_known(e, count) ? count : tg_dim(e->p->tg, package_most_elements(e->p->plan, step_type(e, v)));
 }
 
 static bool is_here(const Emitter *e, TgValue v)

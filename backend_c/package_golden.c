@@ -22,14 +22,14 @@ static bool put_number(TgOutput *out, uint64_t x, int size)
 
 static bool put_elements(TgOutput *out, const TgArray *a)
 {
-    uint8_t bytes[16];
+    uint8_t bytes[16] = {0};
     size_t size = emit_bytes(a->dtype);
     bool ok = true;
     for (int64_t i = 0; ok && i < a->count; i++) {
-        if (tg_dtype_bits(a->dtype) < 8)
-            bytes[0] = (uint8_t)tg_array_int(a, i);
-        else if (tg_is_float(a->dtype))
+        if (tg_is_float(a->dtype)) /* of four bits: in the lower ones */
             tg_store_float(a->dtype, bytes, 0, tg_array_float(TG_EVAL_NATIVE, a, i));
+        else if (tg_dtype_bits(a->dtype) < 8)
+            bytes[0] = (uint8_t)tg_array_int(a, i);
         else
             tg_store_integer(a->dtype, bytes, 0, tg_array_int(a, i));
         ok = tg_output_write(out, bytes, size);

@@ -141,7 +141,7 @@ static bool at_most(void *user, TgDim symbol, int64_t *n)
 int64_t package_most_of(const TgPlan *plan, TgDim d)
 {
     int64_t n;
-    return tg_dim_eval(d, at_most, (void *)plan, &n) ? n : -1;
+    return tg_dim_most(d, at_most, (void *)(uintptr_t)plan, &n) ? n : -1;
 }
 
 int64_t package_most_elements(const TgPlan *plan, const TgType *type)

@@ -30,10 +30,8 @@ enum { WEIGHTS_HEAD = 64, WEIGHTS_ROW = 24, WEIGHTS_PAD = 64, WEIGHTS_VERSION = 
 /* --- package_names.c: what is called how ------------------------------------------------------------------------ */
 
 void package_begin(Writer *w);
-int64_t package_most_of(const TgPlan *plan, TgDim d);                 /* with every size at its maximum; -1: cannot be said */
 uint64_t package_scratch_bytes(const Writer *w);                      /* behind the planned arena, for kernels to work in */
 uint64_t package_arena_bytes(const Writer *w);                        /* of both */
-int64_t package_most_elements(const TgPlan *plan, const TgType *type);
 bool package_dim_of_inputs(const Writer *w, TgDim d);                 /* mentions only sizes of inputs */
 const TgType *package_input_type(const Writer *w, uint32_t i);
 const TgType *package_output_type(const Writer *w, uint32_t i);

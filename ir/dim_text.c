@@ -141,6 +141,54 @@ bool tg_dim_eval(TgDim d, bool (*lookup)(void *user, TgDim symbol, int64_t *n), 
     return eval_dim(&(Assignment){lookup, user}, d, out);
 }
 
+enum { MOST_CORNERS = 6 };
+
+typedef struct {
+    bool (*most)(void *user, TgDim symbol, int64_t *n);
+    void *user;
+    TgDim symbol[MOST_CORNERS];
+    uint32_t n, corner;
+    int64_t least;
+} Corner;
+
+static void collect_symbol(void *user, TgDim symbol)
+{
+    Corner *c = user;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->symbol[i] == symbol)
+            return;
+    if (c->n < MOST_CORNERS)
+        c->symbol[c->n++] = symbol;
+}
+
+static bool at_corner(void *user, TgDim symbol, int64_t *n)
+{
+    const Corner *c = user;
+    if (!c->most(c->user, symbol, n))
+        return false;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->symbol[i] == symbol && (c->corner >> i & 1) && *n > c->least)
+            *n = c->least;
+    return true;
+}
+
+/* Where a size divides, a corner at 0 has no value: then it is looked at from 1 on. */
+bool tg_dim_most(TgDim d, bool (*most)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out)
+{
+    Corner c = {.most = most, .user = user};
+    bool any = false;
+    int64_t n;
+    tg_dim_symbols(d, collect_symbol, &c);
+    for (c.corner = 0; c.corner < 1u << c.n; c.corner++)
+        for (c.least = 0; c.least < 2; c.least++)
+            if (tg_dim_eval(d, at_corner, &c, &n)) {
+                *out = any && *out > n ? *out : n;
+                any = true;
+                break;
+            }
+    return any;
+}
+
 /* --- reading -------------------------------------------------------------------------------------------- */
 
 enum { READ_DEPTH = 32, READ_LENGTH = 2000 };

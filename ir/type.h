@@ -79,6 +79,8 @@ bool tg_dim_never_equal(Tg *tg, TgDim a, TgDim b); /* proved a != b */
 TgDim tg_dim_substitute(Tg *tg, TgDim d, TgDim (*replace)(void *user, TgDim symbol), void *user);
 /* Value under an assignment of symbols (callback returns false: not assigned). */
 bool tg_dim_eval(TgDim d, bool (*lookup)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out);
+/* The largest value that is found with every symbol at its most or (up to six of them) at 0; false: it has none. */
+bool tg_dim_most(TgDim d, bool (*most)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out);
 void tg_dim_symbols(TgDim d, void (*visit)(void *user, TgDim symbol), void *user);
 
 /* "past + sequence", "2*s", "(s - 1)//2", "min(a, b)", "8" (a number even where a file writes it as a name).

@@ -45,6 +45,12 @@ bool plan_dim_known(const Planner *p, TgDim d)
     return a.known;
 }
 
+static void ask_bound(void *user, TgDim symbol)
+{
+    Asking *a = user;
+    a->known &= is_bound(a->p, symbol);
+}
+
 bool plan_sizes_known(const Planner *p, const TgType *t)
 {
     for (int32_t k = 0; k < t->rank; k++)
@@ -206,10 +212,10 @@ bool plan_numbers(const Planner *p, TgValue v)
     if (!info->symbolic || !tg_is_tensor(info->type) || tg_dtype_class(info->type->dtype) == TG_CLASS_F ||
         !tg_type_numel(info->type, &count))
         return false;
+    Asking a = {p, true}; /* elements of data are no sizes until somebody needs them as such: they may be large */
     for (int64_t i = 0; i < count; i++)
-        if (!plan_dim_known(p, info->symbolic[i]) || tg_map_get(&p->source, TG_KEY(info->symbolic[i]), NULL))
-            return false;
-    return true;
+        tg_dim_symbols(info->symbolic[i], ask_bound, &a);
+    return a.known;
 }
 
 bool plan_sizes(Planner *p, TgValue v)
@@ -221,6 +227,7 @@ bool plan_sizes(Planner *p, TgValue v)
     TG_PUSH(p->plan->arena, &s->nodes, info->node);
     plan_place_result(p, v, accepts_contiguous);
     TG_PUSH(p->arena, &p->counted, v);
+    tg_map_put(&p->unwritten, v, 0);
     plan_writes(p, s, v);
     s->u.sizes.n = (uint32_t)count;
     s->u.sizes.number = info->symbolic;
@@ -247,6 +254,9 @@ static bool plan_operator(Planner *p, TgNode node)
         bool wanted = is_read(p->g, n->out[i]) || tg_map_get(&p->kept, n->out[i], NULL);
         if (wanted && (!tg_is_tensor(t) || t->dtype == TG_str))
             return plan_refuse(p, n, "the rank or the element type of a result is known to nobody");
+        for (int32_t k = 0; wanted && k < t->rank; k++) /* what can be read from data; the kernel says the rest */
+            if (!tg_dim_is_symbol(t->dim[k]) && plan_dim_known(p, t->dim[k]))
+                (void)plan_need(p, t->dim[k]);
         if (wanted)
             plan_place_result(p, n->out[i], accepts_contiguous);
         plan_writes(p, s, wanted ? n->out[i] : 0);
@@ -361,7 +371,8 @@ static bool plan_output(Planner *p, uint32_t k)
 
 static void begin(Planner *p)
 {
-    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset, &p->packed};
+    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset, &p->packed,
+                     &p->unwritten};
     for (uint32_t i = 0; i < sizeof maps / sizeof *maps; i++)
         tg_map_init(maps[i], p->arena);
     TgBuffer none = {0};

@@ -10,51 +10,20 @@
 
 /* --- bounds ------------------------------------------------------------------------------------------------------------------ */
 
-enum { MOST_CORNERS = 6 };
-
-typedef struct {
-    const Planner *p;
-    TgDim symbol[MOST_CORNERS];
-    uint32_t n, corner;
-} Corner;
-
-static int64_t most_of_symbol(const Planner *p, TgDim symbol)
+static bool most_of_symbol(void *user, TgDim symbol, int64_t *n)
 {
+    const Planner *p = user;
+    *n = TG_PLAN_UNNAMED;
     for (uint32_t i = 0; i < p->plan->symbols.n; i++)
         if (p->plan->symbols.at[i].symbol == symbol)
-            return p->plan->symbols.at[i].most;
-    return TG_PLAN_UNNAMED;
-}
-
-static void collect_symbol(void *user, TgDim symbol)
-{
-    Corner *c = user;
-    for (uint32_t i = 0; i < c->n; i++)
-        if (c->symbol[i] == symbol)
-            return;
-    if (c->n < MOST_CORNERS)
-        c->symbol[c->n++] = symbol;
-}
-
-static bool at_corner(void *user, TgDim symbol, int64_t *n)
-{
-    const Corner *c = user;
-    *n = most_of_symbol(c->p, symbol);
-    for (uint32_t i = 0; i < c->n; i++)
-        if (c->symbol[i] == symbol && (c->corner >> i & 1))
-            *n = 0;
+            *n = p->plan->symbols.at[i].most;
     return true;
 }
 
 int64_t plan_most(const Planner *p, TgDim d)
 {
-    Corner c = {.p = p};
-    int64_t most = 0, n;
-    tg_dim_symbols(d, collect_symbol, &c);
-    for (c.corner = 0; c.corner < 1u << c.n; c.corner++)
-        if (tg_dim_eval(d, at_corner, &c, &n) && n > most)
-            most = n;
-    return most;
+    int64_t most;
+    return tg_dim_most(d, most_of_symbol, (void *)(uintptr_t)p, &most) && most > 0 ? most : 0;
 }
 
 /* --- lifetimes ----------------------------------------------------------------------------------------------------------------- */
@@ -68,8 +37,10 @@ static uint32_t last_number(const TgStep *s)
 {
     uint32_t last = s->number;
     for (uint32_t b = 0; b < 2; b++)
-        if (s->body[b].n)
-            last = last_number(s->body[b].at[s->body[b].n - 1]);
+        if (s->body[b].n) {
+            uint32_t inner = last_number(s->body[b].at[s->body[b].n - 1]);
+            last = inner > last ? inner : last;
+        }
     return last;
 }
 
@@ -78,7 +49,7 @@ static void touch(Planner *p, TgValue v, uint32_t number, const Round *round)
     if (!v || !plan_place(p, v)->buffer)
         return;
     TgBuffer *b = &p->plan->buffers.at[plan_place(p, v)->buffer];
-    if (!b->first)
+    if (!b->first || number < b->first)
         b->first = number;
     if (b->last < number)
         b->last = number;

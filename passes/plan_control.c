@@ -22,8 +22,8 @@ static Outside enter(Planner *p, TgSteps *body)
 static void leave(Planner *p, Outside o)
 {
     plan_forget(p, o.learnt);
-    while (p->counted.n > o.counted) /* written in the body only */
-        plan_set_place(p, p->counted.at[--p->counted.n], (TgLocation){0});
+    while (p->counted.n > o.counted) /* written in the body only; its steps read them where they are */
+        tg_map_put(&p->unwritten, p->counted.at[--p->counted.n], 1);
     while (p->copies.n > o.copies)
         tg_map_put(&p->copied, p->copies.at[--p->copies.n], 0);
     p->steps = o.steps;
@@ -80,12 +80,18 @@ static void learn_all(Planner *p, TgValue v)
             plan_learn(p, t->dim[k]);
 }
 
-static bool plan_branch(Planner *p, TgNode node, TgStep *s, uint32_t sub)
+static bool plan_branch(Planner *p, TgNode node, TgStep *s, uint32_t branch)
 {
     const TgNodeInfo *n = tg_node(p->g, node);
+    TgName name = tg_name(p->tg, branch == 0 ? "then_branch" : "else_branch");
+    uint32_t sub = 0;
+    while (sub < n->n_sub && n->sub[sub].attr != name)
+        sub++;
+    if (sub == n->n_sub)
+        return plan_refuse(p, n, "a branch is missing");
     uint32_t n_out = n->n_out;
     TgValue *out = TG_NEW_N(p->arena, TgValue, n->sub[sub].graph->outputs.n + n_out + 1);
-    Outside outside = enter(p, &s->body[n->sub[sub].attr == tg_name(p->tg, "then_branch") ? 0 : 1]);
+    Outside outside = enter(p, &s->body[branch]);
     bool good = n->sub[sub].graph->outputs.n >= n_out && plan_body(p, node, sub, NULL, out);
     for (uint32_t i = 0; good && i < n_out; i++) {
         TgValue result = tg_node(p->g, node)->out[i];
@@ -111,7 +117,7 @@ static bool plan_if(Planner *p, TgNode node)
         plan_place_result(p, n->out[i], accepts_any);
     if (!plan_add(p, s))
         return false;
-    for (uint32_t k = 0; k < 2 && k < tg_node(p->g, node)->n_sub; k++)
+    for (uint32_t k = 0; k < 2; k++) /* in the order of the step's bodies, so that numbers ascend */
         if (!plan_branch(p, node, s, k))
             return false;
     n = tg_node(p->g, node);

@@ -91,7 +91,9 @@ TgLocation *plan_place(Planner *p, TgValue v)
 
 TgLocation *plan_source(Planner *p, TgValue v)
 {
-    if (!plan_place(p, v)->buffer && tg_value(p->g, v)->origin == TG_V_RESULT && plan_numbers(p, v))
+    uint64_t unwritten = 0;
+    (void)tg_map_get(&p->unwritten, v, &unwritten);
+    if ((unwritten || !plan_place(p, v)->buffer) && tg_value(p->g, v)->origin == TG_V_RESULT && plan_numbers(p, v))
         plan_sizes(p, v);
     return plan_place(p, v);
 }

@@ -46,6 +46,19 @@ static int64_t bound_in_data(const Bounds *b)
     return most < TG_PLAN_UNNAMED ? most : TG_PLAN_UNNAMED;
 }
 
+/* What the data say of a size that is one of their elements; 0: it is none. */
+static int64_t element_in_data(const Bounds *b, TgDim symbol)
+{
+    const TgGraph *g = b->model->graph;
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        const TgValueInfo *v = tg_value(g, g->inputs.at[i]);
+        for (int64_t k = 0; v->symbolic && k < b->in[i].count; k++)
+            if (v->symbolic[k] == symbol)
+                return tg_array_int(&b->in[i], k) > 0 ? tg_array_int(&b->in[i], k) : 1;
+    }
+    return 0;
+}
+
 static int64_t most_of_symbol(void *user, TgDim symbol)
 {
     const Bounds *b = user;
@@ -63,6 +76,8 @@ static int64_t most_of_symbol(void *user, TgDim symbol)
             if (t->dim[k] == symbol && b->in[i].dim[k] >= most)
                 most = b->in[i].dim[k] > 0 ? b->in[i].dim[k] : 1;
     }
+    if (!most && b->in)
+        most = element_in_data(b, symbol);
     if (!most && b->in && tg_dim_is_fresh(symbol))
         most = bound_in_data(b);
     return most;
@@ -205,7 +220,7 @@ bool package_fits(const Built *b, const TgArray *in)
 {
     Bounds bounds = {b->run, b->model, in};
     for (uint32_t i = 0; i < b->plan->symbols.n; i++)
-        if (b->plan->symbols.at[i].input != UINT32_MAX &&
+        if ((b->plan->symbols.at[i].input != UINT32_MAX || element_in_data(&bounds, b->plan->symbols.at[i].symbol)) &&
             most_of_symbol(&bounds, b->plan->symbols.at[i].symbol) > b->plan->symbols.at[i].most)
             return false;
     return true;
