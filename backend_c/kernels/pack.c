@@ -23,7 +23,8 @@ static int64_t size_of(int32_t type)
     case TGK_F32: return 4;
     case TGK_F16:
     case TGK_BF16: return 2;
-    case TGK_I8: return 1;
+    case TGK_I8:
+    case TGK_I4: return 1;
     default: return 0;
     }
 }
@@ -35,6 +36,10 @@ int64_t tgk_packed_bytes(const tgk_packing *p)
         p->cols > INT64_MAX - 15)
         return -1;
     const int64_t cols = (p->cols + 15) / 16 * 16;
+    if (p->type == TGK_I4) {
+        const int64_t words = p->depth / 8 + (p->depth % 8 > 0);
+        return words && cols > INT64_MAX / 4 / words ? -1 : cols * words * 4;
+    }
     return p->depth && cols > INT64_MAX / size / p->depth ? -1 : cols * p->depth * size;
 }
 
@@ -78,6 +83,27 @@ static void put(int32_t type, void *packed, int64_t at, float x)
     }
 }
 
+/* Rows and columns that are missing are 0: who writes the last column of a panel writes those behind, who writes the last
+ * row of the matrix those below. */
+static void put_code(uint8_t *panel, int64_t width, int64_t k, int64_t c, float x)
+{
+    uint8_t *at = panel + (k / 8 * width + c) * 4 + k % 8 / 2;
+    const int shift = (int)(k % 2) * 4, code = (int)(x < -8 ? -8 : x > 7 ? 7 : x) + 8;
+    *at = (uint8_t)((*at & (0xf0 >> shift)) | code << shift);
+}
+
+static void pack_codes(const tgk_packing *p, int64_t panel, int64_t k0, int64_t k1, int64_t c0, int64_t c1,
+                       const float *from, int64_t k_stride, int64_t c_stride, void *packed)
+{
+    const int64_t start = panel * p->panel, rest = p->cols - start;
+    const int64_t width = rest < p->panel ? (rest + 15) / 16 * 16 : p->panel;
+    uint8_t *at = (uint8_t *)packed + start * ((p->depth + 7) / 8) * 4;
+    const int64_t last = c1 == p->cols ? start + width : c1, bottom = k1 == p->depth ? (k1 + 7) / 8 * 8 : k1;
+    for (int64_t k = k0; k < bottom; k++)
+        for (int64_t c = c0; c < last; c++)
+            put_code(at, width, k, c - start, k < k1 && c < c1 ? from[(k - k0) * k_stride + (c - c0) * c_stride] : 0);
+}
+
 /* n columns from column `first` on, of every depth; source element k, c at from[k * k_stride + c * c_stride]. */
 static void pack_panel(const tgk_packing *p, int64_t panel, int64_t k0, int64_t k1, int64_t c0, int64_t c1,
                        const float *from, int64_t k_stride, int64_t c_stride, void *packed)
@@ -97,12 +123,14 @@ static void pack_panel(const tgk_packing *p, int64_t panel, int64_t k0, int64_t 
 void tgk_pack_rows(const tgk_packing *p, const float *rows, int64_t first, int64_t n, void *packed)
 {
     const int64_t begin = p->transposed ? first : 0, end = p->transposed ? first + n : p->cols;
+    void (*pack)(const tgk_packing *, int64_t, int64_t, int64_t, int64_t, int64_t, const float *, int64_t, int64_t, void *) =
+        p->type == TGK_I4 ? pack_codes : pack_panel;
     for (int64_t c = begin; c < end;) {
         const int64_t panel = c / p->panel, next = (panel + 1) * p->panel < end ? (panel + 1) * p->panel : end;
         if (p->transposed)
-            pack_panel(p, panel, 0, p->depth, c, next, rows + (c - begin) * p->depth, 1, p->depth, packed);
+            pack(p, panel, 0, p->depth, c, next, rows + (c - begin) * p->depth, 1, p->depth, packed);
         else
-            pack_panel(p, panel, first, first + n, c, next, rows + c, p->cols, 1, packed);
+            pack(p, panel, first, first + n, c, next, rows + c, p->cols, 1, packed);
         c = next;
     }
 }

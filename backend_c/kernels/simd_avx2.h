@@ -42,6 +42,16 @@ static inline tgk_vf tgk_vf_load_i8(const int8_t *p)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
+/* Words of eight codes of four bits: see simd_scalar.h. The code becomes the last bits of 2^23 + code. */
+typedef __m256i tgk_vi;
+static inline tgk_vi tgk_vi_load(const uint32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline tgk_vi tgk_vi_next(tgk_vi v) { return _mm256_srli_epi32(v, 4); }
+static inline tgk_vf tgk_vi_code(tgk_vi v)
+{
+    const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(15));
+    return _mm256_sub_ps(_mm256_castsi256_ps(_mm256_or_si256(low, _mm256_set1_epi32(0x4b000000))),
+                         _mm256_set1_ps(0x1p23f + 8));
+}
 static inline tgk_vf tgk_vf_zero(void) { return _mm256_setzero_ps(); }
 static inline tgk_vf tgk_vf_set1(float x) { return _mm256_set1_ps(x); }
 static inline tgk_vf tgk_vf_add(tgk_vf a, tgk_vf b) { return _mm256_add_ps(a, b); }

@@ -31,6 +31,14 @@ static inline tgk_vf tgk_vf_load_i8(const int8_t *p)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
 }
+/* Words of eight codes of four bits: the number of the lowest, -8 .. 7, and the word behind it. */
+typedef __m512i tgk_vi;
+static inline tgk_vi tgk_vi_load(const uint32_t *p) { return _mm512_loadu_si512(p); }
+static inline tgk_vi tgk_vi_next(tgk_vi v) { return _mm512_srli_epi32(v, 4); }
+static inline tgk_vf tgk_vi_code(tgk_vi v)
+{
+    return _mm512_permutexvar_ps(v, _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7));
+}
 static inline tgk_vf tgk_vf_zero(void) { return _mm512_setzero_ps(); }
 static inline tgk_vf tgk_vf_set1(float x) { return _mm512_set1_ps(x); }
 static inline tgk_vf tgk_vf_add(tgk_vf a, tgk_vf b) { return _mm512_add_ps(a, b); }

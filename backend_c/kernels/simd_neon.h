@@ -41,6 +41,15 @@ static inline tgk_vf tgk_vf_load_i8(const int8_t *p)
     const int32_t lane[4] = {p[0], p[1], p[2], p[3]};
     return vcvtq_f32_s32(vld1q_s32(lane));
 }
+/* Words of eight codes of four bits: see simd_scalar.h. */
+typedef uint32x4_t tgk_vi;
+static inline tgk_vi tgk_vi_load(const uint32_t *p) { return vld1q_u32(p); }
+static inline tgk_vi tgk_vi_next(tgk_vi v) { return vshrq_n_u32(v, 4); }
+static inline tgk_vf tgk_vi_code(tgk_vi v)
+{
+    const uint32x4_t low = vandq_u32(v, vdupq_n_u32(15));
+    return vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(low), vdupq_n_s32(8)));
+}
 static inline tgk_vf tgk_vf_zero(void) { return vdupq_n_f32(0); }
 static inline tgk_vf tgk_vf_set1(float x) { return vdupq_n_f32(x); }
 static inline tgk_vf tgk_vf_add(tgk_vf a, tgk_vf b) { return vaddq_f32(a, b); }

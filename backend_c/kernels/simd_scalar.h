@@ -8,6 +8,8 @@
  *   tgk_vf_load, _store               TGK_LANES floats, any alignment
  *   tgk_vf_load_n, _store_n           the first n lanes, 0 <= n <= TGK_LANES; the others are 0, stay as they are
  *   tgk_vf_load_f16, _bf16, _i8       TGK_LANES elements, widened exactly
+ *   tgk_vi, tgk_vi_load               words of 32 bits, TGK_LANES of them, each eight codes of four bits
+ *   tgk_vi_code, tgk_vi_next          the number of the lowest code, code - 8; the words behind it
  *   tgk_vf_zero, tgk_vf_set1
  *   tgk_vf_add, _sub, _mul, _div, _sqrt, _abs
  *   tgk_vf_round                      to the nearest integer, ties to even
@@ -113,6 +115,28 @@ static inline tgk_vf tgk_vf_load_i8(const int8_t *p)
 {
     tgk_vf r = {0};
     TGK_EACH(r, (float)p[i]);
+    return r;
+}
+/* Words of eight codes of four bits: the number of the lowest, -8 .. 7, and the word behind it. */
+typedef struct {
+    uint32_t at[TGK_LANES];
+} tgk_vi;
+static inline tgk_vi tgk_vi_load(const uint32_t *p)
+{
+    tgk_vi r;
+    memcpy(r.at, p, sizeof r.at);
+    return r;
+}
+static inline tgk_vi tgk_vi_next(tgk_vi v)
+{
+    for (int i = 0; i < TGK_LANES; i++)
+        v.at[i] >>= 4;
+    return v;
+}
+static inline tgk_vf tgk_vi_code(tgk_vi v)
+{
+    tgk_vf r = {0};
+    TGK_EACH(r, (float)((int32_t)(v.at[i] & 15) - 8));
     return r;
 }
 static inline tgk_vf tgk_vf_set1(float x)

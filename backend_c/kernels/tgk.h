@@ -106,13 +106,17 @@ static inline int64_t tgk_row(const tgk_loop *l, int32_t k, int64_t row)
 /* --- products ---------------------------------------------------------------------------------------------------------- */
 
 /* Packed weights: the columns are cut into panels of `panel` columns (16, 32, 48 or 64); the last one is as wide as what is
- * left, rounded up to 16. A panel holds `depth` rows of its width, one after the other; missing columns are 0. 64-byte aligned. */
+ * left, rounded up to 16. A panel holds `depth` rows of its width, one after the other; missing columns are 0. 64-byte aligned.
+ * TGK_I4: eight rows are one row of words of 32 bits, the first in the lowest four bits, each as number + 8; missing ones are 0. */
 typedef struct {
     const void *at;
-    int32_t type;        /* TGK_F32, TGK_F16, TGK_BF16, TGK_I8 */
+    int32_t type;        /* TGK_F32, TGK_F16, TGK_BF16, TGK_I8, TGK_I4 */
     int32_t panel;
-    const float *scale;  /* TGK_I8: one per column (group 0) or per group of `group` rows and column, [depth/group][cols]; else NULL */
+    const void *scale;   /* TGK_I8, TGK_I4: of each group of `group` rows (a multiple of 8; 0: all rows are one group) and column:
+                            a matrix in panels of the same width, whose rows are groups, of floats, or of f16; else NULL */
     int64_t group;
+    const float *zero;   /* what is taken away from code times scale (zero point times scale): laid out like scale; NULL: 0 */
+    int32_t scale_type;  /* TGK_F16, or 0: floats; f16 wants a group */
 } tgk_panels;
 
 /* y[rows,cols] = x[rows,depth] w (+ bias), then `then` on every finished tile (its space is [rows, cols], and y is among its

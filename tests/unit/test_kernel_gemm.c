@@ -28,7 +28,8 @@ static double term_error(const char *isa)
 {
     return !strcmp(isa, "amx_fast") ? 0x1p-15 : !strcmp(isa, "amx_bf16") ? 0x1p-7 : 0;
 }
-static const int32_t types[] = {TGK_F32, TGK_F16, TGK_BF16, TGK_I8};
+enum { TYPES = 5 };
+static const int32_t types[TYPES] = {TGK_F32, TGK_F16, TGK_BF16, TGK_I8, TGK_I4};
 
 /* Small, so that larger products go in turns. */
 static _Alignas(64) char scratch[64 * 3072];
@@ -74,34 +75,64 @@ typedef struct {
     int64_t rows, depth, cols, group;
     int32_t type, panel;
     int bias, then, transposed, gap;
+    int zero, half; /* zero points; scales in f16 */
 } Case;
 
 typedef struct {
-    float *x, *w, *scale, *bias, *y, *z;
-    void *packed;
+    float *x, *w, *scale, *zero, *bias, *y, *z;
+    void *packed, *packed_scale, *packed_zero;
     double *want, *size;
 } Data;
+
+static int has_scale(const Case *c) { return c->type == TGK_I8 || c->type == TGK_I4; }
+
+static void *pack(const tgk_packing *p, const float *source)
+{
+    const int64_t bytes = tgk_packed_bytes(p);
+    assert_true(bytes >= 0);
+    void *packed = aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
+    assert_non_null(packed);
+    const int64_t rows = p->transposed ? p->cols : p->depth, width = p->transposed ? p->depth : p->cols;
+    for (int64_t row = 0; row < rows; row += 7) /* in pieces */
+        tgk_pack_rows(p, source + row * width, row, rows - row < 7 ? rows - row : 7, packed);
+    return packed;
+}
+
+/* One number per group and column: a matrix of its own. */
+static void make_scales(const Case *c, Data *d)
+{
+    d->scale = d->zero = NULL;
+    d->packed_scale = d->packed_zero = NULL;
+    if (!has_scale(c))
+        return;
+    const int64_t groups = c->group ? (c->depth + c->group - 1) / c->group : 1;
+    const tgk_packing p = {c->half ? TGK_F16 : TGK_F32, c->panel, groups, c->cols, 0},
+                      q = {TGK_F32, c->panel, groups, c->cols, 0};
+    d->scale = floats(groups * c->cols);
+    for (int64_t i = 0; i < groups * c->cols; i++)
+        d->scale[i] = c->half ? rounded(TGK_F16, d->scale[i]) : d->scale[i];
+    d->packed_scale = pack(&p, d->scale);
+    if (c->zero) {
+        d->zero = floats(groups * c->cols);
+        d->packed_zero = pack(&q, d->zero);
+    }
+}
 
 static void make_weights(const Case *c, Data *d)
 {
     d->w = floats(c->depth * c->cols);
     for (int64_t i = 0; i < c->depth * c->cols; i++)
-        d->w[i] = c->type == TGK_I8 ? (float)nearbyint(127 * (double)d->w[i]) : rounded(c->type, d->w[i]);
+        d->w[i] = c->type == TGK_I8   ? (float)nearbyint(127.5 * (double)d->w[i] - 0.5)
+                  : c->type == TGK_I4 ? (float)nearbyint(7.5 * (double)d->w[i] - 0.5)
+                                      : rounded(c->type, d->w[i]);
     const tgk_packing p = {c->type, c->panel, c->depth, c->cols, c->transposed};
-    const int64_t bytes = tgk_packed_bytes(&p);
-    assert_true(bytes >= 0);
-    d->packed = aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
-    assert_non_null(d->packed);
     float *source = floats(c->depth * c->cols);
     for (int64_t k = 0; k < c->depth; k++)
         for (int64_t col = 0; col < c->cols; col++)
             source[c->transposed ? col * c->depth + k : k * c->cols + col] = d->w[k * c->cols + col];
-    const int64_t rows = c->transposed ? c->cols : c->depth, width = c->transposed ? c->depth : c->cols;
-    for (int64_t row = 0; row < rows; row += 7) /* in pieces */
-        tgk_pack_rows(&p, source + row * width, row, rows - row < 7 ? rows - row : 7, d->packed);
+    d->packed = pack(&p, source);
     free(source);
-    const int64_t groups = c->group ? c->depth / c->group : 1;
-    d->scale = c->type == TGK_I8 ? floats(groups * c->cols) : NULL;
+    make_scales(c, d);
 }
 
 static void make(const Case *c, Data *d)
@@ -118,10 +149,11 @@ static void make(const Case *c, Data *d)
         for (int64_t col = 0; col < c->cols; col++) {
             double sum = d->bias ? (double)d->bias[col] : 0, size = fabs(sum);
             for (int64_t k = 0; k < c->depth; k++) {
-                const double scale = d->scale ? (double)d->scale[(c->group ? k / c->group * c->cols : 0) + col] : 1;
-                const double term = (double)d->x[r * stride + k] * (double)d->w[k * c->cols + col] * scale;
-                sum += term;
-                size += fabs(term);
+                const int64_t g = (c->group ? k / c->group * c->cols : 0) + col;
+                const double x = (double)d->x[r * stride + k], zero = d->zero ? x * (double)d->zero[g] : 0;
+                const double term = x * (double)d->w[k * c->cols + col] * (d->scale ? (double)d->scale[g] : 1);
+                sum += term - zero;
+                size += fabs(term) + fabs(zero);
             }
             d->want[r * c->cols + col] = sum;
             d->size[r * c->cols + col] = size;
@@ -132,6 +164,7 @@ static void make(const Case *c, Data *d)
 static void drop(Data *d)
 {
     free(d->x), free(d->w), free(d->scale), free(d->bias), free(d->y), free(d->z), free(d->packed);
+    free(d->packed_scale), free(d->packed_zero), free(d->zero);
     free(d->want), free(d->size);
 }
 
@@ -157,7 +190,7 @@ static void run(const tgk_ctx *ctx, const Case *c, Data *d)
     for (int64_t i = 0; i < c->rows * y_stride; i++)
         d->y[i] = NAN, d->z[i] = 0;
     const tgk_linear a = {c->rows, c->depth, c->cols, d->x, c->depth + c->gap,
-                          {d->packed, c->type, c->panel, d->scale, c->group},
+                          {d->packed, c->type, c->panel, d->packed_scale, c->group, d->packed_zero, c->half ? TGK_F16 : 0},
                           d->bias, d->y, y_stride, c->then ? twice_and_one : NULL, &loop};
     ctx->isa->linear(ctx, &a);
 }
@@ -203,7 +236,7 @@ static void small_shapes(const tgk_ctx *ctx)
     static const int64_t depths[] = {1, 2, 3, 4, 5, 9, 32, 37};
     for (int64_t rows = 1; rows <= 20; rows++)
         for (size_t c = 0; c < sizeof all_cols / sizeof *all_cols; c++)
-            for (int t = 0; t < 4; t++)
+            for (int t = 0; t < TYPES; t++)
                 for (int32_t panel = 16; panel <= 64; panel += 16) {
                     const int64_t depth = depths[(size_t)(rows + t) * 5 % (sizeof depths / sizeof *depths)];
                     const int odd = (int)(rows + (int64_t)c + t) % 2;
@@ -216,7 +249,7 @@ static void long_depths(const tgk_ctx *ctx)
     static const int64_t rows[] = {1, 3, 8, 9, 17, 33, 70}, depths[] = {383, 384, 385, 769, 1030};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
         for (size_t k = 0; k < sizeof depths / sizeof *depths; k++)
-            for (int t = 0; t < 4; t++)
+            for (int t = 0; t < TYPES; t++)
                 check(ctx, &(Case){rows[r], depths[k], 90, 0, types[t], (int32_t)(16 + (r + k) % 4 * 16), 1, 1, 0, 0});
 }
 
@@ -229,7 +262,21 @@ static void int8_groups(const tgk_ctx *ctx)
 
 static void test_small_shapes(void **state) { (void)state, each_isa(small_shapes); }
 static void test_long_depths(void **state) { (void)state, each_isa(long_depths); }
+/* Zero points, scales of 16 bits, last groups that are cut short, every number of rows that has code of its own. */
+static void codes(const tgk_ctx *ctx)
+{
+    static const int64_t depths[] = {1, 7, 8, 31, 32, 40, 100, 256, 1000}, cols[] = {1, 16, 33, 64, 150};
+    for (int64_t rows = 1; rows <= 21; rows += rows < 5 ? 1 : 8)
+        for (size_t k = 0; k < sizeof depths / sizeof *depths; k++)
+            for (size_t n = 0; n < sizeof cols / sizeof *cols; n++)
+                for (int form = 0; form < 8; form++)
+                    check(ctx, &(Case){rows, depths[k], cols[n], form % 3 ? 16 << (form + (int)k) % 5 : 0,
+                                       form % 2 ? TGK_I4 : TGK_I8, 16 + 16 * (int32_t)((k + n + (size_t)form) % 4),
+                                       form & 1, 1, (int)k & 1, form & 4 ? 5 : 0, form & 2, form % 3 && form & 4});
+}
+
 static void test_int8_groups(void **state) { (void)state, each_isa(int8_groups); }
+static void test_codes(void **state) { (void)state, each_isa(codes); }
 
 static void test_split_tiles(void **state)
 {
@@ -240,7 +287,7 @@ static void test_split_tiles(void **state)
         if (!ctx.isa)
             continue;
         for (int64_t rows = 31; rows <= 140; rows += 9)
-            for (int t = 0; t < 4; t++)
+            for (int t = 0; t < TYPES; t++)
                 for (int64_t cols = 64; cols <= 130; cols += 11)
                     check(&ctx, &(Case){rows, 5 * rows + t, cols, 0, types[t], 16 + 16 * (int32_t)(rows % 4), t % 2, 1,
                                         0, 0});
@@ -254,6 +301,8 @@ static void no_work(const tgk_ctx *ctx)
     check(ctx, &(Case){3, 0, 20, 0, TGK_F32, 48, 1, 1, 0, 0});
     check(ctx, &(Case){3, 0, 20, 0, TGK_BF16, 48, 0, 1, 0, 0});
     check(ctx, &(Case){20, 0, 20, 0, TGK_F16, 48, 0, 1, 0, 0});
+    check(ctx, &(Case){2, 0, 20, 0, TGK_I4, 48, 1, 1, 0, 0});
+    check(ctx, &(Case){20, 0, 20, 32, TGK_I4, 48, 0, 1, 0, 0, 1, 0});
 }
 
 static void test_no_work(void **state) { (void)state, each_isa(no_work); }
@@ -262,6 +311,7 @@ static void same_bits(const tgk_ctx *serial)
 {
     static const Case cases[] = {{128, 200, 300, 0, TGK_F32, 48, 1, 1, 0, 0}, {7, 900, 700, 0, TGK_F32, 64, 0, 1, 0, 0},
                                  {300, 96, 64, 0, TGK_BF16, 32, 1, 0, 0, 5},  {1, 512, 1500, 0, TGK_I8, 48, 0, 1, 0, 0},
+                                 {1, 512, 1500, 32, TGK_I4, 48, 0, 1, 0, 0, 1, 1}, {40, 512, 300, 32, TGK_I4, 64, 0, 1, 0, 0},
                                  {512, 64, 48, 0, TGK_F16, 16, 0, 1, 0, 0}};
     for (int threads = 2; threads <= 5; threads++) {
         void *memory = aligned_alloc(64, (tgk_pool_bytes(threads) + 63) / 64 * 64);
@@ -376,6 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_shapes), cmocka_unit_test(test_long_depths), cmocka_unit_test(test_int8_groups),
+        cmocka_unit_test(test_codes),
         cmocka_unit_test(test_split_tiles),  cmocka_unit_test(test_no_work),     cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_matmul),       cmocka_unit_test(test_pack_rounds),
     };
