@@ -168,9 +168,12 @@ bool package_write_golden(Writer *w)
     Tg *tg = w->p.tg;
     uint32_t n_in = w->plan->inputs.n, n_out = w->plan->outputs.n, before = tg_diag_count(tg);
     TgArray *in = TG_NEW_N(w->arena, TgArray, n_in + 1), *out = TG_NEW_N(w->arena, TgArray, n_out + 1);
-    bool found = false;
-    for (uint64_t i = 0; i < ATTEMPTS && !found; i++) {
+    double most = w->options->most_flops;
+    bool found = false, costly = most > 0 && tg_graph_cost(source_of(w), 1).flops > most; /* whatever symbols are */
+    for (uint64_t i = 0; i < ATTEMPTS && !found && !costly; i++) {
         found = try_seed(w, w->options->seed + i, in, out);
+        for (uint32_t k = before; k < tg_diag_count(tg); k++)
+            costly |= tg_diag(tg, k)->id == TG_E_too_costly;
         tg_diag_forget(tg, before);
     }
     w->report->has_golden = found;

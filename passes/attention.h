@@ -19,7 +19,7 @@ typedef struct {
 /* Keys or values that are past and new ones, one behind the other. */
 typedef struct {
     bool there;
-    TgValue all; /* the Concat of both, or the output of an Attention that says so */
+    TgValue all; /* the Concat of both, or what an Attention gives; 0: nobody reads it */
     AxisMap of_all, past;
     Word past_keys, new_keys;
     Trail fresh; /* of the new part */
@@ -113,6 +113,9 @@ bool attention_read(TgPass *p, TgNodeInfo *softmax, bool with_guard, Attention *
 
 /* attention_operator.c: an Attention that is there already. */
 bool attention_read_operator(TgPass *p, TgNodeInfo *node, Attention *a);
+/* All keys (slot 1) or values (2) that the operator gives back beside its result; 0: it does not, or nobody reads
+ * them. */
+TgValue attention_given(const TgGraph *g, const TgNodeInfo *op, uint32_t slot);
 /* It shows its result alone, knows no lengths of keys, and its Softmax has the precision of its operands: so the
  * operators of com.microsoft have it, too. */
 bool attention_is_usual(const TgPass *p, const TgNodeInfo *node);

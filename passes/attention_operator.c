@@ -60,7 +60,14 @@ static bool follows_factors(const Attention *a)
     return tg_dtype_bits(tg_type_of(a->abc.g, a->op->in[0])->dtype) >= 32;
 }
 
-/* Keys or values: heads that they share with queries, their length, their size. */
+TgValue attention_given(const TgGraph *g, const TgNodeInfo *op, uint32_t slot)
+{
+    return slot < op->n_out && is_read(g, op->out[slot]) ? op->out[slot] : 0;
+}
+
+/* Keys or values: heads that they share with queries, their length, their size. With a past they are what
+ * output `slot` gives, old and new ones, also where nobody reads it: then `past` stands for the element type of
+ * both. A factor of keys is followed where it is one of all keys, and these are not given back. */
 static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], const Word *size, Trail *trail,
                       Cache *cache)
 {
@@ -69,6 +76,7 @@ static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], cons
     Tg *tg = abc->g->tg;
     int64_t count = tg_attr_int(n, "kv_num_heads");
     TgValue v = n->in[slot], past = in(n, slot == 1 ? PAST_KEY : PAST_VALUE);
+    TgValue given = attention_given(abc->g, n, slot);
     TgDim heads = operand_dim(abc, v, 1, count), share;
     Word axis[4] = {of_result[0], of_result[1], a->keys, *size}, shared;
     AxisMap map;
@@ -78,9 +86,10 @@ static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], cons
         return false;
     if (past) {
         cache->there = true;
-        cache->all = n->out[slot];
-        if (!write_axes(abc, cache->all, axis, &cache->of_all))
-            return false;
+        cache->all = given;
+        cache->of_all = (AxisMap){.v = given ? given : past, .rank = 4};
+        for (int32_t i = 0; i < 4; i++)
+            cache->of_all.axis[i] = axis[i];
         cache->past = cache->of_all;
         cache->past.v = past;
         cache->past_keys = cache->past.axis[2] = axes_word(abc, tg_type_of(abc->g, past)->dim[2]);
@@ -88,7 +97,8 @@ static bool read_side(Attention *a, uint32_t slot, const Word of_result[4], cons
     }
     if (!write_axes(abc, v, axis, &map))
         return false;
-    attention_follow(abc, &map, slot == 1 && follows_factors(a), past ? &cache->fresh : trail);
+    bool with_scale = slot == 1 && !past && !given && follows_factors(a);
+    attention_follow(abc, &map, with_scale, past ? &cache->fresh : trail);
     if (past)
         *trail = (Trail){.n = 1, .at = {cache->of_all}, .scale = {1}};
     return true;
@@ -123,7 +133,9 @@ static bool plain(const TgGraph *g, const TgNodeInfo *n)
     for (uint32_t i = 0; i < 3; i++)
         if (pass_rank(g, n->in[i]) != 3 && pass_rank(g, n->in[i]) != 4)
             return false;
-    bool pasts = (in(n, PAST_KEY) != 0) == (in(n, PAST_VALUE) != 0);
+    TgValue past_key = in(n, PAST_KEY), past_value = in(n, PAST_VALUE);
+    bool pasts = past_key && past_value ? pass_rank(g, past_key) == 4 && pass_rank(g, past_value) == 4
+                                        : !past_key && !past_value;
     return !in(n, NONPAD) && pasts && tg_is_float(tg_type_of(g, n->in[0])->dtype);
 }
 

@@ -55,7 +55,8 @@ static uint32_t layout(const Attention *a, const Plan *plan, uint32_t heads, con
 
 /* --- past --------------------------------------------------------------------------------------------- */
 
-static void find_cache(Planner *w, const Trail *t, bool with_scale, Cache *c)
+/* A factor of all keys goes into the scale; one of the new keys alone is none of the old ones. */
+static void find_cache(Planner *w, const Trail *t, Cache *c)
 {
     Alphabet *abc = &w->a->abc;
     const AxisMap *last = &t->at[t->n - 1];
@@ -73,7 +74,7 @@ static void find_cache(Planner *w, const Trail *t, bool with_scale, Cache *c)
     fresh.v = n->in[1];
     c->past_keys = c->past.axis[axis] = axes_word(abc, tg_type_of(w->p->g, n->in[0])->dim[axis]);
     c->new_keys = fresh.axis[axis] = axes_word(abc, tg_type_of(w->p->g, n->in[1])->dim[axis]);
-    attention_follow(abc, &fresh, with_scale, &c->fresh);
+    attention_follow(abc, &fresh, false, &c->fresh);
     c->there = !abc->full;
 }
 
@@ -200,10 +201,16 @@ static bool counts_from_past(const TgNodeInfo *op)
            tg_attr_int(op, "right_window_size") >= 0;
 }
 
+/* The operator that is there gives keys or values back. */
+static bool gives_keys(const Attention *a)
+{
+    return a->op && (attention_given(a->abc.g, a->op, 1) || attention_given(a->abc.g, a->op, 2));
+}
+
 static bool make_plan(Planner *w, bool may_have_past)
 {
     Word lead = axes_spell(&w->a->abc, &w->a->lead);
-    bool cache = same_cache_axes(w), gives_all = w->a->op && w->a->op->n_out >= 3 && !in(w->a->op, 4);
+    bool cache = same_cache_axes(w), gives_all = gives_keys(w->a) && !in(w->a->op, 4);
     bool has_past = w->a->op && in(w->a->op, 4);
     may_have_past =
         may_have_past && !gives_all; /* what it gives is then the whole, not what comes behind a past */
@@ -399,9 +406,9 @@ static Presents find_presents(Planner *w)
     if (w->best.with_past) {
         found.k = a->k_cache.all;
         found.v = a->v_cache.all;
-    } else if (a->op && a->op->n_out >= 3) { /* without a past: as they are */
-        found.k = a->op->out[1];
-        found.v = a->op->out[2];
+    } else if (gives_keys(a)) { /* without a past: as they are */
+        found.k = attention_given(a->abc.g, a->op, 1);
+        found.v = attention_given(a->abc.g, a->op, 2);
     } else {
         found.k = returned_heads(w, &a->k, w->best.k, &a->size);
         found.v = returned_heads(w, &a->v, w->best.v, &a->value_size);
@@ -416,7 +423,7 @@ static bool improves(const Planner *w, const Operands *o, Presents presents)
     bool has_past = a->op && in(a->op, 4);
     const Trail *k = has_past ? &a->k_cache.fresh : &a->k, *v = has_past ? &a->v_cache.fresh : &a->v;
     uint32_t now = a->q.n + k->n + v->n + a->result.n - 4 + (has_past ? 0 : concats(a));
-    bool gives_more = a->op && a->op->n_out < 3 && (presents.k || presents.v);
+    bool gives_more = a->op && !gives_keys(a) && (presents.k || presents.v);
     return !a->op || w->best.cost < now || (in(a->op, 3) && !o->in[3]) || gives_more;
 }
 
@@ -458,14 +465,13 @@ static bool write_plan(Planner *w)
         pass_explain(p, w->a->at, "the graph returns probabilities in another layout");
         return false;
     }
-    bool as_before = w->a->op && w->a->op->n_out >= 3;
-    if (!as_before && depends_on(p, o.in, o.n_in, presents.k, presents.v)) {
+    if (!gives_keys(w->a) && depends_on(p, o.in, o.n_in, presents.k, presents.v)) {
         if (w->best.with_past)
             return false;
         presents.k = presents.v = 0;
     }
     const TgAttrs *attrs = attributes(w, o.scale, o.is_causal, presents.shown != 0);
-    uint32_t n_out = presents.shown ? 4 : presents.k || presents.v ? 3 : 1;
+    uint32_t n_out = presents.shown ? 4 : presents.v ? 3 : presents.k ? 2 : 1;
     TgNode n = tg_graph_add(p->g, TG_Attention, attrs, o.n_in, o.in, n_out);
     return n && replace_results(w, tg_node(p->g, n), presents);
 }
@@ -474,8 +480,8 @@ bool attention_write(TgPass *p, Attention *a)
 {
     Planner w = {.p = p, .a = a};
     if (!a->k_cache.there) {
-        find_cache(&w, &a->k, true, &a->k_cache);
-        find_cache(&w, &a->v, false, &a->v_cache);
+        find_cache(&w, &a->k, &a->k_cache);
+        find_cache(&w, &a->v, &a->v_cache);
     }
     if (!make_plan(&w, true)) {
         pass_explain(p, a->at, "no layout of the operator fits batch, heads and sizes");

@@ -1,7 +1,7 @@
 /* One arena: when buffers live, which of them may lie in the same place, and where.
  *
  * Sizes are upper bounds: every symbol at its largest, or at whatever corner of its range makes the size largest. Offsets are
- * given greedily, largest buffer first, each as low as it fits beside those that live at the same time. The result of a
+ * given greedily, each as low as it fits beside those that live at the same time, in the best of a few orders. The result of a
  * loop takes the buffer of an operand that dies in it and lies in the same order.
  */
 #include <stdlib.h>
@@ -175,14 +175,14 @@ static void share_buffers(TgPlan *plan, const TgSteps *steps, uint32_t *share)
 
 typedef struct {
     uint32_t buffer;
-    uint64_t bytes;
+    uint64_t weight; /* what orders them: heaviest first */
 } Request;
 
-static int larger_first(const void *a, const void *b)
+static int heavier_first(const void *a, const void *b)
 {
     const Request *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
+    if (x->weight != y->weight)
+        return x->weight < y->weight ? 1 : -1;
     return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
 }
 
@@ -202,10 +202,13 @@ static void give_offset(TgBuffer *b, TgBuffer **beside, uint32_t n)
     b->offset = at;
 }
 
-static void give_offsets(Planner *p, Request *order, uint32_t n)
+/* Returns the bytes that this order needs. */
+static uint64_t give_offsets(Planner *p, const Request *order, uint32_t n)
 {
     TgPlan *plan = p->plan;
-    TgBuffer **beside = TG_NEW_N(p->arena, TgBuffer *, n + 1);
+    uint64_t top = 0;
+    TgMark mark = tg_mark(tg_scratch(p->tg));
+    TgBuffer **beside = TG_NEW_N(tg_scratch(p->tg), TgBuffer *, n + 1);
     for (uint32_t i = 0; i < n; i++) {
         TgBuffer *b = &plan->buffers.at[order[i].buffer];
         uint32_t count = 0;
@@ -215,12 +218,47 @@ static void give_offsets(Planner *p, Request *order, uint32_t n)
                 beside[count++] = other;
         }
         give_offset(b, beside, count);
-        if (b->offset + b->bytes > plan->arena_bytes)
-            plan->arena_bytes = b->offset + b->bytes;
+        top = b->offset + b->bytes > top ? b->offset + b->bytes : top;
     }
+    tg_release(tg_scratch(p->tg), mark);
+    return top;
 }
 
-static void set_floor(Planner *p, const Request *order, uint32_t n)
+enum { ORDERS = 4 };
+
+/* Large ones, those that live long, both, and how much lives beside them at their fullest step. */
+static void weigh(Planner *p, Request *order, uint32_t n, const uint64_t *live, int way)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const TgBuffer *b = &p->plan->buffers.at[order[i].buffer];
+        uint64_t life = b->last - b->first + 1, fullest = 0;
+        for (uint32_t k = b->first; k <= b->last; k++)
+            fullest = live[k] > fullest ? live[k] : fullest;
+        const uint64_t weight[ORDERS] = {b->bytes, life, b->bytes / TG_PLAN_ALIGN * life, fullest};
+        order[i].weight = weight[way];
+    }
+    qsort(order, n, sizeof *order, heavier_first);
+}
+
+/* The best of several greedy orders. */
+static void place_buffers(Planner *p, Request *order, uint32_t n, const uint64_t *live)
+{
+    uint64_t best = UINT64_MAX;
+    int chosen = 0;
+    for (int way = 0; way < ORDERS && best > p->plan->floor_bytes; way++) {
+        weigh(p, order, n, live, way);
+        uint64_t bytes = give_offsets(p, order, n);
+        if (bytes < best) {
+            best = bytes;
+            chosen = way;
+        }
+    }
+    weigh(p, order, n, live, chosen);
+    p->plan->arena_bytes = give_offsets(p, order, n);
+}
+
+/* Bytes that live in each step; the most of them is what no arena can do without. */
+static uint64_t *count_live(Planner *p, const Request *order, uint32_t n)
 {
     uint64_t *live = TG_NEW_N(p->arena, uint64_t, p->plan->n_steps + 2), now = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -229,10 +267,11 @@ static void set_floor(Planner *p, const Request *order, uint32_t n)
         live[b->last + 1] -= b->bytes; /* wraps back when it is added up */
     }
     for (uint32_t k = 0; k <= p->plan->n_steps; k++) {
-        now += live[k];
+        live[k] = now += live[k];
         if (now > p->plan->floor_bytes)
             p->plan->floor_bytes = now;
     }
+    return live;
 }
 
 void plan_allocate(Planner *p)
@@ -263,9 +302,7 @@ void plan_allocate(Planner *p)
         }
         order[n++] = (Request){i, b->bytes};
     }
-    qsort(order, n, sizeof *order, larger_first);
-    set_floor(p, order, n);
-    give_offsets(p, order, n);
+    place_buffers(p, order, n, count_live(p, order, n));
     for (uint32_t i = 1; i < plan->buffers.n; i++) {
         uint32_t root = i;
         while (share[root])

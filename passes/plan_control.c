@@ -9,12 +9,12 @@
 
 typedef struct {
     TgSteps *steps;
-    uint32_t learnt, counted;
+    uint32_t learnt, counted, copies;
 } Outside;
 
 static Outside enter(Planner *p, TgSteps *body)
 {
-    Outside o = {p->steps, p->learnt.n, p->counted.n};
+    Outside o = {p->steps, p->learnt.n, p->counted.n, p->copies.n};
     p->steps = body;
     return o;
 }
@@ -24,6 +24,8 @@ static void leave(Planner *p, Outside o)
     plan_forget(p, o.learnt);
     while (p->counted.n > o.counted) /* written in the body only */
         plan_set_place(p, p->counted.at[--p->counted.n], (TgLocation){0});
+    while (p->copies.n > o.copies)
+        tg_map_put(&p->copied, p->copies.at[--p->copies.n], 0);
     p->steps = o.steps;
 }
 
@@ -242,6 +244,60 @@ static bool plan_loop(Planner *p, TgNode node)
     return good;
 }
 
+/* An attribute with one number for each of n operands or results; missing ones are 0. */
+static void read_list(Planner *p, TgNode node, const char *name, uint32_t n, int32_t *out)
+{
+    uint32_t given;
+    const int64_t *list = tg_attr_ints(tg_node(p->g, node), name, &given);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = i < given ? (int32_t)list[i] : 0;
+}
+
+static bool *as_flags(Planner *p, const int32_t *list, uint32_t n)
+{
+    bool *flag = TG_NEW_N(p->arena, bool, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        flag[i] = list[i] != 0;
+    return flag;
+}
+
+/* The axes and directions along which a Scan walks and stacks. */
+static void read_walks(Planner *p, TgNode node, TgRepeat *r, uint32_t n_carried, uint32_t n_walked, uint32_t n_rows)
+{
+    int32_t *axis_in = TG_NEW_N(p->arena, int32_t, n_walked + 1), *axis_out = TG_NEW_N(p->arena, int32_t, n_rows + 1);
+    int32_t *way_in = TG_NEW_N(p->arena, int32_t, n_walked + 1), *way_out = TG_NEW_N(p->arena, int32_t, n_rows + 1);
+    read_list(p, node, "scan_input_axes", n_walked, axis_in);
+    read_list(p, node, "scan_output_axes", n_rows, axis_out);
+    read_list(p, node, "scan_input_directions", n_walked, way_in);
+    read_list(p, node, "scan_output_directions", n_rows, way_out);
+    const TgNodeInfo *n = tg_node(p->g, node);
+    for (uint32_t i = 0; i < n_walked; i++)
+        axis_in[i] += axis_in[i] < 0 ? tg_type_of(p->g, n->in[n_carried + i])->rank : 0;
+    for (uint32_t i = 0; i < n_rows; i++)
+        axis_out[i] += axis_out[i] < 0 ? tg_type_of(p->g, n->out[n_carried + i])->rank : 0;
+    r->scanned_axis = axis_in;
+    r->stacked_axis = axis_out;
+    r->scanned_reverse = as_flags(p, way_in, n_walked);
+    r->stacked_reverse = as_flags(p, way_out, n_rows);
+}
+
+/* Input number i that is walked along, and what the body sees of it in each round. */
+static TgValue walk(Planner *p, TgNode node, TgRepeat *r, TgStep *s, uint32_t n_carried, uint32_t i)
+{
+    TgValue from = plan_contiguous(p, tg_node(p->g, node)->in[n_carried + i]);
+    const TgType *t = tg_type_of(p->g, from);
+    TgDim dim[TG_MAX_RANK];
+    for (int32_t k = 0, to = 0; k < t->rank; k++)
+        if (k != r->scanned_axis[i])
+            dim[to++] = t->dim[k];
+    TgValue element = body_value(p, tg_type(p->tg, t->dtype, t->rank - 1, dim));
+    r->rounds = r->rounds ? r->rounds : t->dim[r->scanned_axis[i]];
+    TG_PUSH(p->arena, &r->scanned, from);
+    TG_PUSH(p->arena, &r->element, element);
+    plan_reads(p, s, from);
+    return element;
+}
+
 static bool plan_scan(Planner *p, TgNode node)
 {
     const TgNodeInfo *n = tg_node(p->g, node);
@@ -250,63 +306,29 @@ static bool plan_scan(Planner *p, TgNode node)
     if (!all_tensors(p, n) || !body || n_scanned < 1 || n_scanned > n->n_formal || body->inputs.n != n->n_formal ||
         body->outputs.n != n->n_out)
         return plan_refuse(p, n, "it carries something that is no tensor of numbers, or its body does not fit");
-    uint32_t n_walked = (uint32_t)n_scanned, n_carried = n->n_formal - n_walked, n_rows = n->n_out - n_carried, given_n;
+    uint32_t n_walked = (uint32_t)n_scanned, n_carried = n->n_formal - n_walked, n_rows = n->n_out - n_carried;
     TgRepeat *r = TG_NEW(p->plan->arena, TgRepeat);
     TgStep *s = plan_step(p, TG_STEP_REPEAT);
     TG_PUSH(p->plan->arena, &s->nodes, node);
     s->u.repeat.about = r;
     r->scan = true;
     TgValue *in = TG_NEW_N(p->arena, TgValue, body->inputs.n + 1), *given = TG_NEW_N(p->arena, TgValue, body->outputs.n + 1);
-    int32_t *axis_in = TG_NEW_N(p->arena, int32_t, n_walked), *axis_out = TG_NEW_N(p->arena, int32_t, n_rows + 1);
-    bool *reverse_in = TG_NEW_N(p->arena, bool, n_walked), *reverse_out = TG_NEW_N(p->arena, bool, n_rows + 1);
-    const int64_t *list = tg_attr_ints(n, "scan_input_axes", &given_n);
-    for (uint32_t i = 0; i < n_walked && i < given_n; i++)
-        axis_in[i] = (int32_t)list[i];
-    list = tg_attr_ints(n, "scan_input_directions", &given_n);
-    for (uint32_t i = 0; i < n_walked && i < given_n; i++)
-        reverse_in[i] = list[i] != 0;
-    list = tg_attr_ints(n, "scan_output_axes", &given_n);
-    for (uint32_t i = 0; i < n_rows && i < given_n; i++)
-        axis_out[i] = (int32_t)list[i];
-    list = tg_attr_ints(n, "scan_output_directions", &given_n);
-    for (uint32_t i = 0; i < n_rows && i < given_n; i++)
-        reverse_out[i] = list[i] != 0;
+    read_walks(p, node, r, n_carried, n_walked, n_rows);
     if (!carry(p, node, r, body, 0, 0, n_carried))
         return false;
     for (uint32_t i = 0; i < n_carried; i++) {
         in[i] = r->current.at[i];
         plan_reads(p, s, r->initial.at[i]);
     }
-    for (uint32_t i = 0; i < n_walked; i++) {
-        TgValue from = plan_contiguous(p, tg_node(p->g, node)->in[n_carried + i]);
-        const TgType *t = tg_type_of(p->g, from);
-        TgDim dim[TG_MAX_RANK];
-        if (axis_in[i] < 0)
-            axis_in[i] += t->rank;
-        for (int32_t k = 0, to = 0; k < t->rank; k++)
-            if (k != axis_in[i])
-                dim[to++] = t->dim[k];
-        TgValue element = body_value(p, tg_type(p->tg, t->dtype, t->rank - 1, dim));
-        r->rounds = r->rounds ? r->rounds : t->dim[axis_in[i]];
-        TG_PUSH(p->arena, &r->scanned, from);
-        TG_PUSH(p->arena, &r->element, element);
-        in[n_carried + i] = element;
-        plan_reads(p, s, from);
-    }
-    for (uint32_t i = 0; i < n_rows; i++)
-        if (axis_out[i] < 0)
-            axis_out[i] += tg_type_of(p->g, tg_node(p->g, node)->out[n_carried + i])->rank;
-    r->scanned_axis = axis_in;
-    r->scanned_reverse = reverse_in;
-    r->stacked_axis = axis_out;
-    r->stacked_reverse = reverse_out;
+    for (uint32_t i = 0; i < n_walked; i++)
+        in[n_carried + i] = walk(p, node, r, s, n_carried, i);
     place_results(p, node, r, n_carried);
     if (!plan_need(p, r->rounds) || !plan_add(p, s))
         return false;
     Outside outside = enter(p, &s->body[0]);
     bool good = plan_body(p, node, 0, in, given);
     if (good)
-        give_round(p, node, r, given, n_carried, n_rows, axis_out);
+        give_round(p, node, r, given, n_carried, n_rows, r->stacked_axis);
     leave(p, outside);
     for (uint32_t i = 0; good && i < tg_node(p->g, node)->n_out; i++)
         learn_all(p, tg_node(p->g, node)->out[i]);

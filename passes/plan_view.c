@@ -279,12 +279,13 @@ TgValue plan_contiguous(Planner *p, TgValue v)
     uint64_t copy;
     if (plan_source(p, v)->contiguous)
         return v;
-    if (tg_map_get(&p->copied, v, &copy))
+    if (tg_map_get(&p->copied, v, &copy) && copy)
         return (TgValue)copy;
     TgValue made = tg_op(p->g, TG_Identity, NULL, 1, v);
     plan_set_place(p, made, fresh_place(p, tg_type_of(p->g, v)));
     plan_copy(p, v, made);
     tg_map_put(&p->copied, v, made);
+    TG_PUSH(p->arena, &p->copies, v);
     return made;
 }
 

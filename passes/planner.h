@@ -26,7 +26,8 @@ typedef struct Planner {
     TgMap members;       /* that node -> TgU32s *: the nodes of its loop, last first */
     TgMap then;          /* root of a loop -> the product that it ends */
     TgMap started;       /* such a product -> the root */
-    TgMap copied;        /* value -> its contiguous copy */
+    TgMap copied;        /* value -> its contiguous copy; 0: there was one, in another branch */
+    TgValues copies;     /* its keys, in the order in which they came */
     TgMap kept;          /* values that are needed outside of the block that makes them */
     TgMap bound;         /* symbols that are known by now: 1; 0: were, in another branch */
     TgMap source;        /* symbols that are elements of values: value and element, packed */

@@ -124,6 +124,7 @@ struct Built {
     TgName folder;
     TgPlan *plan;
     TgModel *model;
+    uint32_t runs; /* of package_run: each has a result file of its own, since a mapped file is mapped once */
 };
 
 static TgName make_folder(Run *run)
@@ -214,10 +215,10 @@ bool package_run(Built *b, int64_t threads, const TgArray *in, TgArray *out)
 {
     Tg *tg = b->run->tg;
     uint32_t n_in = b->source->graph->inputs.n, n_out = b->source->graph->outputs.n;
-    TgName data = tg_name_format(tg, "%s/in.bin", b->folder), result = tg_name_format(tg, "%s/out.bin", b->folder);
-    unlink(result);
-    const char *command = "cd \"$TGOPT_BUILD\" && ./model_test --data in.bin --out out.bin --threads \"$TGOPT_THREADS\" "
-                          "${TGOPT_ISA:+--isa \"$TGOPT_ISA\"}";
+    TgName data = tg_name_format(tg, "%s/in.bin", b->folder), result = tg_name_format(tg, "%s/out%u.bin", b->folder, b->runs++);
+    const char *command = "cd \"$TGOPT_BUILD\" && ./model_test --data in.bin --out \"$TGOPT_RESULT\" "
+                          "--threads \"$TGOPT_THREADS\" ${TGOPT_ISA:+--isa \"$TGOPT_ISA\"}";
+    setenv("TGOPT_RESULT", result, 1);
     setenv("TGOPT_THREADS", tg_name_format(tg, "%lld", (long long)threads), 1);
     return tgc_write_arrays(tg, data, n_in, in, 0, NULL) && shell(b, command, "the compiled model") &&
            tgc_read_arrays(tg, result, n_out, out);

@@ -260,6 +260,22 @@ static void branches_give_to_one_place(void **state)
     tg_plan_free(p);
 }
 
+/* Both branches, and what comes behind them, need the rows of a transposed value side by side: each makes its own copy. */
+static void copies_of_a_branch_stay_there(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%c: bool[], %x: f32[N,4]) {\n %t = Transpose(%x; perm={1,0})\n"
+                          " %y = If(%c; then_branch={ %a = CumSum(%t, const i64[] 0) return %a },"
+                          " else_branch={ %b = CumSum(%t, const i64[] 1) return %b })\n"
+                          " %z = CumSum(%t, const i64[] 1)\n return %y, %z\n}\n");
+    const TgStep *s = first(p, TG_STEP_IF);
+    assert_int_equal(count(&s->body[0], TG_STEP_COPY), 2); /* of the operand, and of the result */
+    assert_int_equal(count(&s->body[1], TG_STEP_COPY), 2);
+    assert_int_equal(count(&p->steps, TG_STEP_COPY), 5);
+    check_plan(p);
+    tg_plan_free(p);
+}
+
 static void operands_that_die_are_overwritten(void **state)
 {
     (void)state; /* the Softmax keeps both loops apart */
@@ -286,7 +302,7 @@ int main(void)
         TEST(models_of_exporters_keep_the_rules), TEST(views_around_attention_are_no_steps), TEST(loops_end_products),
         TEST(a_product_that_others_read_is_not_overwritten), TEST(rows_of_another_order_do_not_end_a_product),
         TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
-        TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place),
+        TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
         TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
