@@ -46,7 +46,7 @@ static bool write_makefile(Writer *w, const Files *files)
     tg_text_add(&out, "OBJECTS = ");
     put_sources(files, " \\\n\t", ".o", &out);
     put_named(w, "\n\nall: @N_test\n\n@N.a: $(OBJECTS)\n\t$(AR) rcs $@ $^\n\n"
-                 "@N_test: @N_test.o @N_load.o @N.a\n\t$(CC) $(LDFLAGS) $(THREADS) -o $@ $^ -lm\n\n"
+                 "@N_test: @N_test.o @N_load.o @N.a\n\t$(CC) $(LDFLAGS) $(THREADS) -o $@ $^ $(LDLIBS) -lm\n\n"
                  "%.o: %.c\n\t$(CC) $(CPPFLAGS) -std=c11 $(CFLAGS) $(THREADS) -c -o $@ $<\n\n"
                  "$(OBJECTS) @N_test.o @N_load.o: $(wildcard *.h *.inc)\n\n"
                  "check: @N_test ## compare with the stored outputs\n\t./@N_test\n\n"
@@ -125,6 +125,7 @@ static const char build_text[] =
     "    cmake -B build && cmake --build build && ctest --test-dir build\n\n"
     "For another machine: `make CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar`; where the compiler knows no vectors, or to\n"
     "read along: `make PORTABLE=1` (-D@U_PORTABLE), any C11 compiler. On big-endian machines @N_load swaps the weights.\n"
+    "Where 64-bit atomics are calls into a library (32-bit PowerPC or MIPS): LDLIBS=-latomic, or no threads: THREADS=.\n"
     "Nothing is needed beyond memcpy and its kin and math.h; only @N_load.c, the threads and the test program allocate.\n\n"
     "## Files\n\n"
     "| file | what |\n|---|---|\n"

@@ -40,6 +40,9 @@
 enum { TGK_LANES = 4, TGK_REGISTERS = 16 };
 
 #if defined(__GNUC__)
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wpsabi" /* how vectors are passed where the machine has none: all functions are static */
+#endif
 typedef float tgk_vf __attribute__((vector_size(16)));
 typedef int32_t tgk_vm __attribute__((vector_size(16)));
 #define TGK_AT(x, i) (x)[i]

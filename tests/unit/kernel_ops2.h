@@ -1,4 +1,4 @@
-/* Runs the generic operator kernels of kernels_2.def on arrays, as the planner would have them called, and compares.
+/* Runs the generic operator kernels of kernels_layer.def on arrays, as the planner would have them called, and compares.
  *
  * Operands become what the letters of the table ask for; attributes are read by name from the node. Every node runs
  *   - with planned sizes, for every instruction set of this machine;
@@ -132,7 +132,7 @@ typedef struct {
 
 static const Kernel kernels[] = {
 #define KERNEL(op, file, in, out) {TG_##op, #op, in, out, call_##op},
-#include "backend_c/kernels_2.def"
+#include "backend_c/kernels_layer.def"
 #undef KERNEL
 };
 

@@ -1,4 +1,4 @@
-/* Generic operator kernels of kernels_2.def beyond ONNX's stored tests: convolutions of random shapes against their
+/* Generic operator kernels of kernels_layer.def beyond ONNX's stored tests: convolutions of random shapes against their
  * definition in double, everything else against the evaluator in float64 (which has tests of its own), values that
  * follow by hand, and bad data, which must be refused. */
 #include "kernel_ops2.h"

@@ -18,7 +18,7 @@ static tgk_array random_floats(int32_t rank, const int64_t *dim)
     return a;
 }
 
-static const tgk_ctx serial = {NULL, NULL, NULL}, reverse = {NULL, in_reverse, NULL};
+static const tgk_ctx serial = {0}, reverse = {.parallel_for = in_reverse};
 
 /* Any permutation of large axes, elements of any size: compared index by index. */
 static void test_transpose_moves_every_element(void **state)
@@ -199,7 +199,7 @@ static void test_einsum_sums(void **state)
     };
     (void)state;
     draw_state = 3;
-    static const tgk_ctx by_matrices = {&plain_isa, in_reverse, NULL};
+    static const tgk_ctx by_matrices = {.isa = &plain_isa, .parallel_for = in_reverse};
     matmuls = 0;
     for (size_t e = 0; e < 3 * sizeof equations / sizeof *equations; e++) {
         const char *equation = equations[e / 3], *at = equation;

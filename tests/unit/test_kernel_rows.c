@@ -133,7 +133,7 @@ static void check(What what, const tgk_rows *a)
         const tgk_isa *isa = tgk_isa_named(isa_names[k]);
         if (!isa || !kernel_of(isa, what))
             continue;
-        const tgk_ctx c = {isa, NULL, NULL};
+        const tgk_ctx c = {.isa = isa};
         kernel_of(isa, what)(&c, a);
         for (int64_t r = 0; r < a->rows; r++) {
             formulas[what](a, a->x + r * a->x_stride, want, slack);
@@ -190,7 +190,7 @@ static void no_rows(void **state)
     for (What what = 0; what < WHATS; what++)
         for (int k = 0; k < ISAS; k++) {
             const tgk_isa *isa = tgk_isa_named(isa_names[k]);
-            const tgk_ctx c = {isa, NULL, NULL};
+            const tgk_ctx c = {.isa = isa};
             tgk_rows none = {0, 5, &x, 5, &y, 5, NULL, NULL, 0}, empty = {1, 0, &x, 0, &y, 0, NULL, NULL, 0};
             if (isa && kernel_of(isa, what)) {
                 kernel_of(isa, what)(&c, &none);
@@ -226,7 +226,7 @@ static void special_values(void **state)
                     const tgk_isa *isa = tgk_isa_named(isa_names[k]);
                     if (!isa || !kernel_of(isa, what))
                         continue;
-                    const tgk_ctx c = {isa, NULL, NULL};
+                    const tgk_ctx c = {.isa = isa};
                     kernel_of(isa, what)(&c, &a);
                     for (int i = 0; i < COLS; i++) {
                         float got = y[2 * COLS + i];
@@ -249,7 +249,7 @@ static void masked_scores_cost_no_denormals(void **state)
         x[i] = i % 3 ? -10000 : i % 2 ? -95 : 0;
     for (int k = 0; k < ISAS; k++) {
         const tgk_isa *isa = tgk_isa_named(isa_names[k]);
-        const tgk_ctx c = {isa, NULL, NULL};
+        const tgk_ctx c = {.isa = isa};
         tgk_rows a = {1, 64, x, 64, y, 64, NULL, NULL, 0};
         if (isa && isa->softmax)
             isa->softmax(&c, &a);
@@ -269,7 +269,7 @@ static void same_bits(void **state)
             const tgk_isa *isa = tgk_isa_named(isa_names[k]);
             if (!isa || !kernel_of(isa, what))
                 continue;
-            tgk_ctx c = {isa, NULL, NULL};
+            tgk_ctx c = {.isa = isa};
             tgk_rows a = {ROWS, COLS, x, COLS, y, COLS, x, NULL, 1e-6F}, in_place = a;
             kernel_of(isa, what)(&c, &a);
             memcpy(z, x, ROWS * COLS * sizeof *x);
@@ -307,7 +307,7 @@ static void check_rotary(const tgk_isa *isa, int64_t size, int64_t width, int64_
                     {HEADS * ROWS * width, ROWS * width, width}, {ROWS * half, half}, interleaved};
     if (in_place)
         memcpy(a.y_stride, a.x_stride, sizeof a.y_stride);
-    const tgk_ctx c = {isa, NULL, NULL};
+    const tgk_ctx c = {.isa = isa};
     isa->rotary(&c, &a);
     for (int64_t b = 0; b < BATCH; b++)
         for (int64_t h = 0; h < HEADS; h++)
