@@ -4,7 +4,8 @@
  * it is read. A node is made when its operands are known, so that the subgraphs among its attributes can
  * capture outer values; its attributes follow, then the types that the text claims, and only then it is
  * inferred: claims of types serve operators that we do not know, and must agree with inference for those
- * that we do.
+ * that we do. What follows from all nodes together (sizes that must be equal) is sought at the end, as it is
+ * when a file is loaded.
  *
  * Every graph opens a scope. A name that a scope lacks is looked for further out and captured level by
  * level.
@@ -581,7 +582,7 @@ TgModel *tg_parse(Tg *tg, const char *file, const char *text, size_t n)
     bool good = model(&p);
     tg_arena_free(words);
     *tg_place(tg) = before;
-    if (good)
+    if (good && tg_infer_graph(p.model->graph))
         return p.model;
     tg_model_free(p.model);
     return NULL;

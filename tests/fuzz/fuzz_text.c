@@ -1,4 +1,5 @@
-/* The text form: print(parse(t)) is a fixed point, whatever the model and wherever it comes from. */
+/* The text form: print(parse(t)) is a fixed point, whatever the model and wherever it comes from, and the reader
+ * knows of sizes what inference of the whole graph does. */
 #include "fuzz.h"
 
 void fuzz_one(Tg *tg, TgBytes input)
@@ -13,4 +14,6 @@ void fuzz_one(Tg *tg, TgBytes input)
         return; /* a node of a file that cannot run is kept, but the text form does not take it */
     fuzz_require(tg, again != NULL, "what was printed does not parse", first);
     fuzz_require_same(tg, first, fuzz_print(again), "print, parse and print give another text");
+    (void)tg_infer_graph(again->graph);
+    fuzz_require_same(tg, first, fuzz_print(again), "inferring once more gives another text");
 }
