@@ -139,7 +139,8 @@ static void split_elements(TgInfer *f, int32_t axis)
     InfBox in, out;
     uint32_t n, offset = 0;
     TgDim result[INF_ELEMENTS];
-    const TgDim *x = inf_has_elements(f, 0) ? inf_elements(f, 0, &n) : NULL;
+    bool list = inf_rank(f, 0) == 1; /* of sizes, perhaps: named, so that who else reads them means the same ones */
+    const TgDim *x = list || inf_has_elements(f, 0) ? inf_elements(f, 0, &n) : NULL;
     if (!x || !inf_box(inf_type(f, 0), &in))
         return;
     Runs from = runs_of(&in, axis);

@@ -67,9 +67,16 @@ static int64_t bound_of_symbol(const Planner *p, TgDim symbol, bool named)
     return upper > 0 && upper < most ? upper : most;
 }
 
-/* `input`: UINT32_MAX where a step binds it. */
+/* `input`: UINT32_MAX where a step binds it. An axis of its own says more than one (-1) that a sum of sizes names it in. */
 static void learn_symbol(Planner *p, TgDim symbol, uint32_t input, int32_t axis)
 {
+    for (uint32_t i = 0; i < p->plan->symbols.n && input != UINT32_MAX && axis >= 0; i++) {
+        TgPlanSymbol *s = &p->plan->symbols.at[i];
+        if (s->symbol == symbol && s->input != UINT32_MAX && s->axis < 0) {
+            s->input = input;
+            s->axis = axis;
+        }
+    }
     if (is_bound(p, symbol))
         return;
     tg_map_put(&p->bound, TG_KEY(symbol), 1);

@@ -316,6 +316,27 @@ static void test_unknown_sizes(void **state)
 }
 
 /* A long chain stays bounded: it ends in a symbol of its own, not in an ever larger term. */
+static bool most_is_8(void *user, TgDim symbol, int64_t *n)
+{
+    (void)user;
+    (void)symbol;
+    return *n = 8, true;
+}
+
+/* Differences and quotients are largest where something is smallest. */
+static void test_most(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t most;
+    } CASE[] = {{"a + b", 16}, {"a - b", 8}, {"20 // (a * b)", 20}, {"(a - 1) // 2", 3}, {"7", 7}};
+    for (size_t i = 0; i < sizeof CASE / sizeof *CASE; i++) {
+        int64_t most = -1;
+        assert_true(tg_dim_most(tg_dim_parse(*state, CASE[i].text), most_is_8, NULL, &most));
+        assert_int_equal(most, CASE[i].most);
+    }
+}
+
 static void test_bounded_growth(void **state)
 {
     Tg *tg = *state;
@@ -335,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_normal_forms, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_hostile_text, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_unknown_sizes, open_context, close_context),
+        cmocka_unit_test_setup_teardown(test_most, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_bounded_growth, open_context, close_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;

@@ -276,6 +276,73 @@ static void copies_of_a_branch_stay_there(void **state)
     tg_plan_free(p);
 }
 
+enum { BUFFERS = 200 };
+
+/* Every operand lies somewhere and was written on every way to its step, which has a greater number than those before. */
+static void check_written(const TgPlan *p, const TgSteps *steps, bool *written, uint32_t *number)
+{
+    for (uint32_t i = 0; i < steps->n; i++) {
+        const TgStep *s = steps->at[i];
+        assert_true(s->number > *number);
+        *number = s->number;
+        for (uint32_t k = 0; k < s->in.n; k++) {
+            uint32_t b = s->in.at[k] ? tg_place_of(p, s->in.at[k])->buffer : 0;
+            assert_true(!s->in.at[k] || b);
+            assert_true(p->buffers.at[b].kind != TG_BUFFER_ARENA || written[b]);
+        }
+        for (uint32_t k = 0; k < s->out.n; k++)
+            written[s->out.at[k] ? tg_place_of(p, s->out.at[k])->buffer : 0] = true;
+        bool inside[2][BUFFERS];
+        assert_true(p->buffers.n < BUFFERS);
+        for (uint32_t k = 0; k < 2; k++) {
+            memcpy(inside[k], written, sizeof inside[k]);
+            check_written(p, &s->body[k], inside[k], number);
+        }
+        for (uint32_t b = 0; b < BUFFERS; b++) /* what both branches give is there behind them */
+            written[b] |= inside[0][b] && inside[1][b];
+    }
+}
+
+/* Numbers made of sizes and copies without gaps that one branch makes are not there in the other one, nor behind both. */
+static void what_a_branch_made_is_made_again_elsewhere(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%c: bool[], %x: f32[N,M], %k: i64[2]) {\n %s = Shape(%x)\n %t = Transpose(%x)\n"
+                          " %y, %i = If(%c; else_branch={ %a = Mul(%s, %k)\n %d = CumSum(%t, const i64[] 0)\n return %d, %a },"
+                          " then_branch={ %b = Sub(%k, %s)\n %e = CumSum(%t, const i64[] 1)\n return %e, %b })\n"
+                          " %j = Add(%i, %s)\n %z = CumSum(%t, const i64[] 0)\n return %y, %j, %z\n}\n");
+    bool written[BUFFERS] = {false};
+    uint32_t number = 0;
+    check_written(p, &p->steps, written, &number);
+    assert_true(count(&p->steps, TG_STEP_SIZES) >= 2); /* once in each branch; behind them loops may read the sizes */
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+static void sizes_are_read_where_they_stand_alone(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%m: f32[past + new], %x: f32[new], %p: f32[past]) {\n %a = Exp(%m)\n %b = Exp(%x)\n"
+                          " %c = Exp(%p)\n return %a, %b, %c\n}\n");
+    assert_int_equal(p->symbols.n, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(p->symbols.at[i].input, strcmp(p->symbols.at[i].name, "new") == 0 ? 1 : 2);
+        assert_int_equal(p->symbols.at[i].axis, 0);
+    }
+    tg_plan_free(p);
+}
+
+/* They may be larger than any size: nothing may be refused because of them. */
+static void data_that_could_be_sizes_are_computed(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%n: i64[3]) {\n %a = Sub(%n, const i64[1] {4})\n %b = Reshape(%a, const i64[2] {3,1})\n"
+                          " %c = Add(%b, const i64[1] {1})\n return %c\n}\n");
+    assert_int_equal(count(&p->steps, TG_STEP_SIZES), 0);
+    assert_int_equal(count(&p->steps, TG_STEP_BIND), 0);
+    tg_plan_free(p);
+}
+
 static void operands_that_die_are_overwritten(void **state)
 {
     (void)state; /* the Softmax keeps both loops apart */
@@ -303,6 +370,8 @@ int main(void)
         TEST(a_product_that_others_read_is_not_overwritten), TEST(rows_of_another_order_do_not_end_a_product),
         TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
         TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
+        TEST(what_a_branch_made_is_made_again_elsewhere), TEST(sizes_are_read_where_they_stand_alone),
+        TEST(data_that_could_be_sizes_are_computed),
         TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
