@@ -87,8 +87,8 @@ static bool write_all(Writer *w)
         return false;
     w->hash = hash_of(w);
     bool ok = package_write_header(w) && package_write_model(w) && package_write_loops(w) && package_write_kernels(w);
-    static const char *const templates[] = {"load.h", "load.c", "test.c"};
-    for (int i = 0; ok && i < 3; i++)
+    static const char *const templates[] = {"load.h", "load.c", "test.c", "test_time.h"};
+    for (int i = 0; ok && i < 4; i++)
         ok = package_write_template(w, templates[i]);
     ok = ok && package_write_weights(w);
     ok = ok && (!o->tests || package_write_golden(w));

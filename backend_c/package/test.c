@@ -3,7 +3,8 @@
  *
  *     tgk_test [--golden FILE] [--weights FILE] [--isa NAME] [--threads N]      exit status 0: outputs agree, 3: they do not
  *     tgk_test --data FILE --out FILE     inputs from one file, outputs to the other
- *     tgk_test --bench[=RUNS] [--size NAME=N] ...     inputs of the largest sizes, or of those given
+ *     tgk_test --bench[=RUNS] [--size NAME=N] ...     inputs of the largest sizes, or of those given; further words:
+ *         --state (caches as a state, not as inputs), --profile (by kernel and size), --times (JSON, for scripts)
  *
  * A file of arrays: "TGARRAYS", numbers of inputs and outputs (32 bits each); then for each element type, rank (32 bits
  * each), sizes (64 bits each), elements. Little-endian.
@@ -36,7 +37,8 @@ typedef struct {
 
 typedef struct {
     const char *weights, *golden, *data, *out, *isa, *size[32];
-    int n_size, runs, threads;
+    int n_size, runs, threads, state, profile, times;
+    double start; /* of the program */
 } options;
 
 typedef struct {
@@ -386,108 +388,9 @@ static int run_data(test *t)
     return t->o.out ? write_outputs(t, t->o.out) : 0;
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------- */
+/* --- time: test_time.h --------------------------------------------------------------------------------------------- */
 
-static double seconds(void)
-{
-    struct timespec now;
-#ifdef CLOCK_MONOTONIC
-    clock_gettime(CLOCK_MONOTONIC, &now);
-#else
-    timespec_get(&now, TIME_UTC);
-#endif
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
-}
-
-static int set_sizes(test *t)
-{
-    memset(&t->inputs, 0, sizeof t->inputs);
-    for (const tgk_size_info *s = tgk_size_table; s->name; s++) {
-        int64_t n = s->most;
-        for (int k = 0; k < t->o.n_size; k++) {
-            const size_t length = strlen(s->name);
-            if (strncmp(t->o.size[k], s->name, length) == 0 && t->o.size[k][length] == '=')
-                n = strtoll(t->o.size[k] + length + 1, NULL, 10);
-        }
-        if (n < 0 || n > s->most)
-            return complain("no such size", s->name);
-        memcpy((unsigned char *)&t->inputs + s->at, &n, sizeof n);
-    }
-    return 0;
-}
-
-/* Floats in [-1, 1), masks 1, other numbers 0: an index and a position may be that. */
-static void fill(array *a, const char *name, size_t size)
-{
-    const unsigned char whole = a->type == BOOL || strstr(name, "mask") != NULL;
-    uint32_t state = 1;
-    for (int64_t i = 0; i < a->count; i++) {
-        state = state * 1664525u + 1013904223u;
-        const double x = (double)(state >> 8) / 8388608.0 - 1;
-        const float single = (float)x;
-        const uint16_t half = a->type == F16 ? 0x3400 : 0x3e80; /* 0.25 */
-        unsigned char *at = a->at + (size_t)i * size;
-        if (a->type == F32) {
-            memcpy(at, &single, 4);
-        } else if (a->type == F64) {
-            memcpy(at, &x, 8);
-        } else if (a->type == F16 || a->type == BF16) {
-            memcpy(at, &half, 2);
-        } else {
-            memset(at, 0, size);
-            at[is_big_endian() ? size - 1 : 0] = whole;
-        }
-    }
-}
-
-static int make_inputs(test *t)
-{
-    if (set_sizes(t))
-        return EXIT_BAD;
-    for (int32_t i = 0; i < t->n_in; i++) {
-        const tgk_io_info *io = &tgk_input_table[i];
-        array *a = &t->in[i];
-        const tgk_status status = tgk_input_dims(&t->inputs, i, a->dim);
-        if (status != TGK_OK)
-            return complain("sizes", tgk_status_str(status));
-        a->type = io->type;
-        a->rank = io->rank;
-        a->count = 1;
-        for (int32_t k = 0; k < io->rank; k++)
-            a->count *= a->dim[k];
-        a->at = aligned_memory((size_t)a->count * io->element, &a->block);
-        fill(a, io->name, io->element);
-        set_pointer(&t->inputs, io->at, a->at);
-    }
-    return 0;
-}
-
-static int bench(test *t)
-{
-    enum { MOST = 1000 };
-    static double time_of[MOST];
-    const int runs = t->o.runs < MOST ? t->o.runs : MOST;
-    if (make_inputs(t) || run(t))
-        return EXIT_BAD;
-    for (int i = 0; i < runs; i++) {
-        const double start = seconds();
-        if (run(t))
-            return EXIT_BAD;
-        time_of[i] = seconds() - start;
-    }
-    qsort(time_of, (size_t)runs, sizeof *time_of, by_size);
-    printf("median %.4f ms, least %.4f ms of %d runs; %s, %d threads\n", 1e3 * time_of[runs / 2], 1e3 * time_of[0], runs,
-           tgk_isa_name(&t->ctx), t->o.threads);
-    return 0;
-}
+#include "test_time.h"
 
 /* --- options ---------------------------------------------------------------------------------------------------- */
 
@@ -508,6 +411,12 @@ static int read_options(options *o, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--bench") == 0 && (i + 1 == argc || argv[i + 1][0] == '-'))
             o->runs = 20;
+        else if (strcmp(argv[i], "--state") == 0)
+            o->state = 1;
+        else if (strcmp(argv[i], "--profile") == 0)
+            o->profile = 1;
+        else if (strcmp(argv[i], "--times") == 0)
+            o->times = 1;
         else if ((value = value_of("--bench", argv, argc, &i)) != NULL)
             o->runs = atoi(value) > 0 ? atoi(value) : 1;
         else if ((value = value_of("--threads", argv, argc, &i)) != NULL)
@@ -605,6 +514,7 @@ int main(int argc, char **argv)
     t.o.weights = beside(argv[0], TGK_NAME ".weights", weights);
     t.o.golden = beside(argv[0], TGK_NAME "_golden.bin", golden);
     t.o.threads = 1;
+    t.o.start = seconds();
     if (read_options(&t.o, argc, argv))
         return EXIT_USAGE;
     int code = prepare(&t);
