@@ -5,7 +5,7 @@ PREFIX  ?= /usr/local
 SECONDS ?= 60
 CORPORA ?= $(or $(TGOPT_CORPORA),../shared/corpora)
 
-.PHONY: all demo check quick fuzz scores bench install clean help deps
+.PHONY: all demo check quick cross fuzz scores bench install clean help deps
 
 all: ## build the command: build/tgopt
 	@cmake --preset $(PRESET) -B $(BUILD) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
@@ -23,6 +23,10 @@ check: deps ## all tests: gcc, clang, sanitizers, conformance
 
 quick: all ## the unit and golden tests only, one compiler
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'unit|golden'
+
+cross: all ## packages of C for other machines: cross compilers, qemu
+	@tools/install-deps --cross
+	@tests/cross $(BUILD)/tgopt
 
 fuzz: ## search for crashes, SECONDS for each target: clang, libFuzzer, sanitizers
 	@tools/install-deps --clang

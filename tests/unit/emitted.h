@@ -194,7 +194,7 @@ static int emitted_run(Emitted *e, unsigned char *const *input, const char *size
         command("cd %s && %s -std=c11 -O%s -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror "
                 "-fsanitize=address,undefined -fno-sanitize-recover=all -ffp-contract=off -I%s main.c %s/loop.c "
                 "%s/copy.c -lm -o main",
-                e->folder, cc, getenv("EMIT_O") ? getenv("EMIT_O") : "1", kernels, kernels, kernels);
+                e->folder, cc, getenv("EMIT_O") ? getenv("EMIT_O") : "0", kernels, kernels, kernels);
     if (compiled != 0)
         fail_msg("%s/main.c does not compile", e->folder);
     int ran = command("cd %s && ./main", e->folder);

@@ -182,7 +182,7 @@ static void unpack_element(const TgTensor *t, size_t i, void *to)
         memcpy(to, t->bytes + i * (bits / 8), bits / 8);
         return;
     }
-    uint32_t per = 8 / bits, code = t->bytes[i / per] >> i % per * bits & ((1U << bits) - 1);
+    uint32_t per = 8 / bits, code = (uint32_t)t->bytes[i / per] >> i % per * bits & ((1U << bits) - 1);
     if (tg_dtype_class(t->dtype) == TG_CLASS_I && code >> (bits - 1))
         code |= ~0U << bits;
     *(uint8_t *)to = (uint8_t)code;
