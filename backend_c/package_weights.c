@@ -338,7 +338,8 @@ static bool write_row_major(Panels *p, int64_t group)
     for (p->first = 0; p->first < t->cols; p->first = p->end) {
         p->end = least(p->first + group, t->cols);
         clear_group(p);
-        Elements e = {.tg = p->sink->w->p.tg, .tensor = t->tensor, .dtype = t->dtype, .less = half_range(t->tensor), .take = take_rows, .user = p};
+        Elements e = {.tg = p->sink->w->p.tg, .tensor = t->tensor, .dtype = t->dtype, .less = half_range(t->tensor),
+                      .take = take_rows, .user = p};
         if (!each_element(&e) || !put_bytes(p->sink, p->at, p->bytes))
             return false;
     }
@@ -373,7 +374,8 @@ static bool write_panels(Sink *s, const TgWeight *t)
     Panels p = {.sink = s, .t = t, .size = emit_bytes(t->dtype), .end = least(group, t->cols)};
     p.at = tg_heap_new(tg, (size_t)(group + PANEL_ROUND) * ((size_t)t->rows + 8) * p.size);
     clear_group(&p);
-    Elements e = {.tg = tg, .tensor = t->tensor, .dtype = t->dtype, .less = half_range(t->tensor), .take = take_columns, .user = &p};
+    Elements e = {.tg = tg, .tensor = t->tensor, .dtype = t->dtype, .less = half_range(t->tensor),
+                  .take = take_columns, .user = &p};
     bool ok = t->transposed ? each_element(&e) : write_row_major(&p, group);
     tg_heap_free(tg, p.at);
     return ok;

@@ -130,7 +130,8 @@ static const TgTensor *seen_as(TgArena *arena, const TgTensor *t, TgDtype dtype,
 {
     int64_t dim[] = {rows, cols};
     t = tg_tensor_materialize(arena, t);
-    return t && t->size == tg_dtype_bytes(dtype, (size_t)(rows * cols)) ? tg_tensor_owned(arena, dtype, 2, dim, t->bytes) : NULL;
+    bool fits = t && t->size == tg_dtype_bytes(dtype, (size_t)(rows * cols));
+    return fits ? tg_tensor_owned(arena, dtype, 2, dim, t->bytes) : NULL;
 }
 
 /* Zero points [N, blocks]: the middle, a byte each, or packed row by row. */
@@ -162,7 +163,8 @@ static const TgTensor *constant(const TgGraph *g, const TgNodeInfo *n, uint32_t 
 /* The matrix [K, N] of a MatMulNBits with constant weights; 0: it has another form. */
 static TgValue matrix_of_bits(TgGraph *g, const TgNodeInfo *n)
 {
-    int64_t k = tg_attr_int(n, "K"), cols = tg_attr_int(n, "N"), bits = tg_attr_int(n, "bits"), block = tg_attr_int(n, "block_size");
+    int64_t k = tg_attr_int(n, "K"), cols = tg_attr_int(n, "N");
+    int64_t bits = tg_attr_int(n, "bits"), block = tg_attr_int(n, "block_size");
     const TgTensor *codes = constant(g, n, 1), *scale = constant(g, n, 2);
     TgDtype dtype = bits == 4 ? TG_u4 : TG_u8;
     if (!codes || !scale || (in(n, 3) && !constant(g, n, 3)) || in(n, 4) || (bits != 4 && bits != 8) || block < 16 ||
