@@ -139,7 +139,24 @@ bool emit_copy(Emitter *e, TgValue from, TgValue to, const char *from_extra, con
 
 static const char *panel_type(TgDtype t)
 {
-    return t == TG_f32 ? "TGK_F32" : t == TG_f16 ? "TGK_F16" : t == TG_bf16 ? "TGK_BF16" : t == TG_i8 ? "TGK_I8" : NULL;
+    return t == TG_f32 ? "TGK_F32" : t == TG_f16 ? "TGK_F16" : t == TG_bf16 ? "TGK_BF16" : t == TG_i8 ? "TGK_I8" : t == TG_i4 ? "TGK_I4" : NULL;
+}
+
+static void panels_item(Emitter *e, const TgWeight *w, uint64_t at)
+{
+    const TgWeight *all = e->p->plan->weights.at;
+    TgText text;
+    tg_text_init(&text, e->p->arena);
+    if (w->scale)
+        tg_text_format(&text, ", .scale = tgk_at(f->weights, %llu)", (unsigned long long)e->p->weight_at[w->scale - 1]);
+    if (w->scale && all[w->scale - 1].dtype == TG_f16)
+        tg_text_add(&text, ", .scale_type = TGK_F16");
+    if (w->zero)
+        tg_text_format(&text, ", .zero = tgk_at(f->weights, %llu)", (unsigned long long)e->p->weight_at[w->zero - 1]);
+    if (w->group)
+        tg_text_format(&text, ", .group = %lld", (long long)w->group);
+    emit_item(e, ".w = {.at = tgk_at(f->weights, %llu), .type = %s, .panel = %d%s}", (unsigned long long)at,
+              panel_type(w->dtype), (int)w->panel, text.n ? text.at : "");
 }
 
 static bool emit_linear(Emitter *e, const TgStep *s)
@@ -154,8 +171,7 @@ static bool emit_linear(Emitter *e, const TgStep *s)
     number_item(e, "cols", s->u.product.cols);
     address_item(e, "x", x);
     number_item(e, "x_stride", s->u.product.a_row);
-    emit_item(e, ".w = {.at = tgk_at(f->weights, %llu), .type = %s, .panel = %d}",
-              (unsigned long long)e->p->weight_at[s->u.product.weight], panel_type(weight->dtype), (int)weight->panel);
+    panels_item(e, weight, e->p->weight_at[s->u.product.weight]);
     if (bias)
         address_item(e, "bias", bias);
     address_item(e, "y", y);

@@ -12,7 +12,7 @@
 
 #include "writer.h"
 
-enum { GROUP = 64 << 20, LINE = 64, PANEL_ROUND = 16 };
+enum { GROUP = 64 << 20, LINE = 64, PANEL_ROUND = 16, WORD = 4 };
 
 static uint64_t aligned(uint64_t n)
 {
@@ -25,6 +25,9 @@ static int64_t panel_width(const TgWeight *t, int64_t first)
     return (width + PANEL_ROUND - 1) / PANEL_ROUND * PANEL_ROUND;
 }
 
+/* Codes of 4 bits: words of eight steps of depth, see tgk.h. */
+static uint64_t word_rows(const TgWeight *t) { return ((uint64_t)t->rows + 7) / 8; }
+
 static uint64_t stored_bytes(const TgWeight *t)
 {
     uint64_t element = emit_bytes(t->dtype);
@@ -33,6 +36,8 @@ static uint64_t stored_bytes(const TgWeight *t)
     int64_t whole = t->panel ? t->cols / t->panel * t->panel : 0, cols = whole;
     if (whole < t->cols)
         cols += panel_width(t, whole);
+    if (t->dtype == TG_i4)
+        return word_rows(t) * WORD * (uint64_t)cols;
     return element * (uint64_t)t->rows * (uint64_t)cols;
 }
 
@@ -129,7 +134,7 @@ static bool put_head(Sink *s)
         uint8_t row[WEIGHTS_ROW];
         put_u64(row, table_end(plan->weights.n) + s->w->p.weight_at[i]);
         put_u64(row + 8, stored_bytes(t));
-        put_u32(row + 16, emit_bytes(t->dtype));
+        put_u32(row + 16, t->layout == TG_LAYOUT_PANELS && t->dtype == TG_i4 ? WORD : emit_bytes(t->dtype));
         put_u32(row + 20, (uint32_t)t->dtype);
         put_bytes(s, row, sizeof row);
     }
@@ -143,6 +148,7 @@ typedef struct {
     Tg *tg;
     const TgTensor *tensor;
     TgDtype dtype;
+    int64_t less; /* taken away from integers */
     bool (*take)(void *user, const uint8_t *elements, size_t first, size_t n);
     void *user;
     size_t next;
@@ -163,12 +169,12 @@ static bool convert_piece(Elements *e, const uint8_t *bytes, size_t first, size_
     bool packed = tg_dtype_bits(e->dtype) < 8; /* stored one per byte */
     for (size_t i = 0; i < n; i++) {
         if (packed) {
-            int64_t x = tg_load_integer(from, bytes, first + i);
+            int64_t x = tg_load_integer(from, bytes, first + i) - e->less;
             piece.bytes[i] = (uint8_t)x;
         } else if (tg_is_float(e->dtype)) {
             tg_store_float(e->dtype, piece.bytes, i, tg_load_float(from, bytes, first + i));
         } else {
-            tg_store_integer(e->dtype, piece.bytes, i, tg_load_integer(from, bytes, first + i));
+            tg_store_integer(e->dtype, piece.bytes, i, tg_load_integer(from, bytes, first + i) - e->less);
         }
     }
     bool ok = e->take(e->user, piece.bytes, e->next, n);
@@ -265,6 +271,24 @@ static uint8_t *panel_element(const Panels *p, int64_t row, int64_t col)
     return p->at + (size_t)(before + row * width + (col - start)) * p->size;
 }
 
+static int64_t half_range(const TgTensor *t) { return t->dtype == TG_u8 ? 128 : t->dtype == TG_u4 ? 8 : 0; }
+
+/* n elements of a row that lie in one panel. */
+static void put_elements(Panels *p, int64_t row, int64_t col, const uint8_t *elements, int64_t n)
+{
+    if (p->t->dtype != TG_i4) {
+        memcpy(panel_element(p, row, col), elements, (size_t)n * p->size);
+        return;
+    }
+    int64_t start = col / p->t->panel * p->t->panel, width = panel_width(p->t, start), high = row % 2;
+    uint8_t *at = p->at + (uint64_t)(start - p->first) * word_rows(p->t) * WORD;
+    at += (row / 8 * width + (col - start)) * WORD + row % 8 / 2;
+    for (int64_t i = 0; i < n; i++, at += WORD) {
+        unsigned code = (elements[i] + 8U) & 15U;
+        *at = (uint8_t)(high ? (*at & 15U) | code << 4 : (*at & 0xf0U) | code);
+    }
+}
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -275,7 +299,7 @@ static void take_row_part(Panels *p, const uint8_t *elements, int64_t row, int64
     int64_t from = col < p->first ? p->first : col, to = least(col + n, p->end);
     while (from < to) {
         int64_t stop = least((from / p->t->panel + 1) * p->t->panel, to);
-        memcpy(panel_element(p, row, from), elements + (size_t)(from - col) * p->size, (size_t)(stop - from) * p->size);
+        put_elements(p, row, from, elements + (size_t)(from - col) * p->size, stop - from);
         from = stop;
     }
 }
@@ -295,8 +319,10 @@ static bool take_rows(void *user, const uint8_t *elements, size_t first, size_t 
 static void clear_group(Panels *p)
 {
     int64_t last = (p->end - 1) / p->t->panel * p->t->panel;
-    p->bytes = (size_t)((last - p->first + panel_width(p->t, last)) * p->t->rows) * p->size;
-    memset(p->at, 0, p->bytes);
+    bool words = p->t->dtype == TG_i4; /* zero is 8 in each half of a byte */
+    size_t depth = words ? word_rows(p->t) * WORD : (size_t)p->t->rows * p->size;
+    p->bytes = (size_t)(last - p->first + panel_width(p->t, last)) * depth;
+    memset(p->at, words ? 0x88 : 0, p->bytes);
 }
 
 static int64_t group_columns(const TgWeight *t)
@@ -312,7 +338,8 @@ static bool write_row_major(Panels *p, int64_t group)
     for (p->first = 0; p->first < t->cols; p->first = p->end) {
         p->end = least(p->first + group, t->cols);
         clear_group(p);
-        Elements e = {.tg = p->sink->w->p.tg, .tensor = t->tensor, .dtype = t->dtype, .take = take_rows, .user = p};
+        Elements e = {.tg = p->sink->w->p.tg, .tensor = t->tensor, .dtype = t->dtype, .less = half_range(t->tensor),
+                      .take = take_rows, .user = p};
         if (!each_element(&e) || !put_bytes(p->sink, p->at, p->bytes))
             return false;
     }
@@ -325,7 +352,7 @@ static bool take_columns(void *user, const uint8_t *elements, size_t first, size
     Panels *p = user;
     for (size_t i = 0; i < n; i++) {
         int64_t col = (int64_t)(first + i) / p->t->rows, row = (int64_t)(first + i) % p->t->rows;
-        memcpy(panel_element(p, row, col), elements + i * p->size, p->size);
+        put_elements(p, row, col, elements + i * p->size, 1);
         if (row + 1 < p->t->rows || col + 1 < p->end)
             continue;
         if (!put_bytes(p->sink, p->at, p->bytes))
@@ -345,9 +372,10 @@ static bool write_panels(Sink *s, const TgWeight *t)
     Tg *tg = s->w->p.tg;
     int64_t group = least(group_columns(t), (t->cols + t->panel - 1) / t->panel * t->panel);
     Panels p = {.sink = s, .t = t, .size = emit_bytes(t->dtype), .end = least(group, t->cols)};
-    p.at = tg_heap_new(tg, (size_t)(group + PANEL_ROUND) * (size_t)t->rows * p.size);
+    p.at = tg_heap_new(tg, (size_t)(group + PANEL_ROUND) * ((size_t)t->rows + 8) * p.size);
     clear_group(&p);
-    Elements e = {.tg = tg, .tensor = t->tensor, .dtype = t->dtype, .take = take_columns, .user = &p};
+    Elements e = {.tg = tg, .tensor = t->tensor, .dtype = t->dtype, .less = half_range(t->tensor),
+                  .take = take_columns, .user = &p};
     bool ok = t->transposed ? each_element(&e) : write_row_major(&p, group);
     tg_heap_free(tg, p.at);
     return ok;

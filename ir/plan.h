@@ -55,7 +55,11 @@ typedef struct TgWeight {
     TgLayout layout;
     bool transposed;        /* panels: the tensor is [cols, rows] */
     int64_t rows, cols, panel;
-    TgDtype dtype;          /* of the stored elements */
+    TgDtype dtype;          /* of the stored elements; i8, i4 as panels: codes, of a tensor of i8 or i4, or of u8 or u4 from which
+                               half the range, 128 or 8, is taken away */
+    uint32_t scale, zero;   /* codes: number of the weight, and 1, that holds [groups, cols] factors, and what is subtracted then (0:
+                               nothing): element = code * scale - zero; panels of the same width */
+    int64_t group;          /* codes: steps of depth per group, a multiple of 8; 0: all are one group */
     TgName name;            /* of the value, for comments; NULL: none */
 } TgWeight;
 

@@ -71,6 +71,10 @@ typedef struct TgConvert {
 /* Weights and compute in 16 bits, norms and softmax in 32. Changes what is computed: behind tg_optimize. False: recorded. */
 bool tg_convert(TgModel *model, TgConvert options);
 
+/* narrow.c: the n constant matrices of products in f16, bf16, i8 (a scale per column) or i4 (a scale per 32 along the depth);
+ * everything is computed as before. Behind tg_optimize. False: recorded. */
+bool tg_narrow_weights(TgModel *model, TgDtype to, uint32_t *n);
+
 /* --- plan*.c: what a backend writes down ------------------------------------------------------------------------------- */
 
 typedef struct TgPlanOptions {

@@ -62,5 +62,6 @@ bool plan_lower(Planner *p)
     TgOptimizeOptions clean = {.level = 1, .rewrite_limit = -1, .book = p->options->book, .opset = TG_NEWEST_OPSET};
     TgReport report;
     memset(&report, 0, sizeof report);
+    plan_fold_codes(p->g);
     return expand_all(p, p->g) && tg_optimize(p->plan->model, &clean, &report) && expand_all(p, p->g);
 }

@@ -44,7 +44,7 @@ static TgWeight stored_matrix(const TgTensor *t)
         w.tensor = t->recipe->input[0];
         w.transposed = true;
     }
-    const TgRecipe *r = w.tensor->payload == TG_RECIPE ? w.tensor->recipe : NULL;
+    const TgRecipe *r = w.tensor->recipe;
     if (r && r->op == TG_Cast && (r->input[0]->dtype == TG_f16 || r->input[0]->dtype == TG_bf16)) {
         w.tensor = r->input[0];
         w.dtype = w.tensor->dtype;
@@ -64,6 +64,7 @@ static uint32_t panels_of(Planner *p, TgValue matrix, TgDim rows)
     w.name = tg_value(p->g, matrix)->name;
     (void)tg_dim_known(rows, &known);
     w.panel = p->options->panel ? p->options->panel(known, w.rows, w.cols) : USUAL_PANEL;
+    plan_codes(p, t, &w);
     TG_PUSH(p->plan->arena, &p->plan->weights, w);
     tg_map_put(&p->packed, TG_KEY(t), p->plan->weights.n - 1);
     return p->plan->weights.n - 1;

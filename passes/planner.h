@@ -4,6 +4,7 @@
  *   plan_nodes.c   operators with steps of their own, caches
  *   plan_lower.c   what has no kernel becomes its definition
  *   plan_forms.c   what has one gets the form and the element types that it wants
+ *   plan_codes.c   weights that are codes of 8 or 4 bits
  *   plan_view.c    places: views as strides, where results go
  *   plan_fuse.c    which elementwise nodes are one loop, which loop ends a product
  *   plan_control.c If, Loop, Scan
@@ -42,6 +43,9 @@ typedef struct Planner {
 /* Records that this cannot be planned; false. */
 bool plan_refuse(Planner *p, const TgNodeInfo *n, const char *why);
 
+/* plan_codes.c: t, a matrix of w->rows by w->cols, is stored as codes with scales; those are added to the plan. */
+bool plan_codes(Planner *p, const TgTensor *t, TgWeight *w);
+void plan_fold_codes(TgGraph *g);
 bool plan_lower(Planner *p);
 bool plan_forms(Planner *p);
 bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n); /* a step of its own, or a kernel, in this form */

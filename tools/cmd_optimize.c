@@ -19,6 +19,7 @@ typedef struct {
     TgTrace trace;
     TgEquivResult equiv;
     TgConvert convert; /* to: TG_undefined, not at all */
+    TgDtype weights;   /* --weights: TG_undefined, as they are */
     Conversion conversion;
     Summary summary;
     TgcReport package; /* EMIT_C */
@@ -60,6 +61,9 @@ static bool understand(Job *job)
     fine = fine && number_of(a, OPT_opset, 7, tg_newest_opset(), &o->opset);
     fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
     fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed) && conversion_of(a, &job->convert);
+    fine = fine && narrowing_of(a, &job->weights);
+    if (fine && job->weights && (job->emit != EMIT_C || job->convert.to))
+        return usage("--weights says how --emit=c stores matrices, without --convert");
     o->target = (TgTarget)target;
     job->external = (TgExternal)place;
     job->extent = (Extent)extent;
@@ -210,7 +214,16 @@ static bool convert(Job *job)
     return true;
 }
 
-/* A folder of standalone C; golden outputs are those of the source. */
+static bool narrow(Job *job)
+{
+    if (!narrow_model(job->run, job->source, job->model, job->weights, (uint64_t)job->seed, &job->conversion))
+        return false;
+    job->summary.conversion = &job->conversion;
+    return true;
+}
+
+/* A folder of standalone C; golden outputs are those of the source, or of the model
+ * whose weights were rounded. */
 static bool write_package(Job *job, const char *folder)
 {
     static const double affordable = 3e10;
@@ -220,7 +233,7 @@ static bool write_package(Job *job, const char *folder)
                           .version = "tgopt " TGOPT_VERSION,
                           .embed_weights = has(&run->arguments, OPT_embed_weights),
                           .tests = true,
-                          .reference = job->source->graph,
+                          .reference = job->weights ? job->model->graph : job->source->graph,
                           .most_flops = affordable,
                           .seed = (uint64_t)job->seed,
                           .threads = job->options.threads};
@@ -327,6 +340,8 @@ bool optimize_command(Run *run)
         return false;
     report_undecided(&job);
     if (job.convert.to && job.equiv.verdict != TG_DIFFERENT && !convert(&job))
+        return false;
+    if (job.weights && job.equiv.verdict != TG_DIFFERENT && !narrow(&job))
         return false;
     bool written = path && job.equiv.verdict != TG_DIFFERENT;
     if (written && !write_model(&job, path))

@@ -16,6 +16,15 @@ enum {
 
 static const TgEvalMode MODE = TG_EVAL_NATIVE;
 
+bool narrowing_of(const Arguments *a, TgDtype *to)
+{
+    static const char *const words[] = {"f32", "f16", "bf16", "int8", "int4"};
+    static const TgDtype types[] = {TG_undefined, TG_f16, TG_bf16, TG_i8, TG_i4};
+    int word = choice_of(a, OPT_weights, words, 5);
+    *to = word < 0 ? TG_undefined : types[word];
+    return word >= 0;
+}
+
 bool conversion_of(const Arguments *a, TgConvert *convert)
 {
     static const char *const words[] = {"none", "fp16", "bf16"};
@@ -102,7 +111,8 @@ static bool run_both(Tg *tg, TgModel *source, TgModel *model, uint64_t seed, Con
     TgEvalOptions options = {.mode = MODE, .seed = 1, .max_flops = 1e11};
     if (!tg_random_inputs(tg, a, MODE, seed, TG_IN_NORMAL, in))
         return false;
-    round_inputs(a, c->to, in);
+    if (!c->matrices)
+        round_inputs(a, c->to, in);
     for (uint32_t i = 0; i < a->inputs.n; i++)
         narrow[i] = as_input(tg, &in[i], tg_type_of(b, b->inputs.at[i])->dtype);
     bool ok = tg_eval(tg, a, &options, in, out);
@@ -116,24 +126,42 @@ static bool run_both(Tg *tg, TgModel *source, TgModel *model, uint64_t seed, Con
     return ok;
 }
 
-bool convert_model(Run *run, TgModel *source, TgModel *model, TgConvert convert, uint64_t seed, Conversion *c)
+/* How far the outputs of the model are from those of the source. */
+static void measure(Run *run, TgModel *source, TgModel *model, uint64_t seed, Conversion *c)
 {
     Tg *tg = run->tg;
-    *c = (Conversion){.to = convert.to, .graph = source->graph};
-    c->errors = TG_NEW_N(tg_forever(tg), double, source->graph->outputs.n + 1);
-    if (!tg_convert(model, convert))
-        return false;
     uint32_t said = tg_diag_count(tg), runs = tg_graph_const_bytes(source->graph) < LARGE ? RUNS : 1;
+    c->errors = TG_NEW_N(tg_forever(tg), double, source->graph->outputs.n + 1);
     for (uint64_t i = 0; i < ATTEMPTS && c->runs < runs; i++) {
         c->runs += run_both(tg, source, model, seed + i, c);
         tg_diag_forget(tg, said); /* what cannot be evaluated can be converted all the same */
     }
+}
+
+bool narrow_model(Run *run, TgModel *source, TgModel *model, TgDtype to, uint64_t seed, Conversion *c)
+{
+    *c = (Conversion){.to = to, .graph = source->graph};
+    if (!tg_narrow_weights(model, to, &c->matrices))
+        return false;
+    measure(run, source, model, seed, c);
+    return true;
+}
+
+bool convert_model(Run *run, TgModel *source, TgModel *model, TgConvert convert, uint64_t seed, Conversion *c)
+{
+    *c = (Conversion){.to = convert.to, .graph = source->graph};
+    if (!tg_convert(model, convert))
+        return false;
+    measure(run, source, model, seed, c);
     return true;
 }
 
 void print_conversion(const Conversion *c)
 {
-    fprintf(stderr, "  %-*sto %s, ", SUMMARY_LABEL, "converted", tg_dtype_text(c->to));
+    if (c->matrices)
+        fprintf(stderr, "  %-*s%u matrices as %s, ", SUMMARY_LABEL, "stored", c->matrices, tg_dtype_text(c->to));
+    else
+        fprintf(stderr, "  %-*sto %s, ", SUMMARY_LABEL, "converted", tg_dtype_text(c->to));
     if (c->runs && c->worst_output)
         fprintf(stderr, "largest error %.1e of the largest element of '%s' (%u run%s on random inputs)\n",
                 c->worst, c->worst_output, c->runs, c->runs > 1 ? "s" : "");
@@ -151,6 +179,8 @@ void json_conversion(Json *j, const Conversion *c)
     json_open(j, '{');
     json_key(j, "type");
     json_string(j, tg_dtype_text(c->to));
+    json_key(j, "matrices");
+    json_int(j, c->matrices);
     json_key(j, "runs");
     json_int(j, c->runs);
     json_key(j, "max_relative_error");

@@ -200,6 +200,12 @@ Built *package_build(Run *run, const TgModel *source, const TgArray *in)
         return NULL;
     options.folder = b->folder;
     b->model = optimized_for_c(run, source, &book);
+    TgDtype weights;
+    uint32_t n;
+    if (b->model && narrowing_of(&run->arguments, &weights) && weights && !tg_narrow_weights(b->model, weights, &n)) {
+        package_drop(b);
+        return NULL;
+    }
     b->plan = b->model ? plan_for_c(run, b->model, book, in) : NULL;
     if (b->plan && tgc_emit(b->plan, &options, &report) && compile(b))
         return b;

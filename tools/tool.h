@@ -144,6 +144,7 @@ enum { SUMMARY_LABEL = 12 /* width of the first column */ };
 typedef struct {
     TgDtype to;
     const TgGraph *graph; /* of the source: names of outputs */
+    uint32_t matrices;    /* --weights: so many have fewer bits; 0: --convert */
     uint32_t runs;        /* 0: not measured */
     double worst, *errors; /* by output: largest difference, relative to the largest element */
     TgName worst_output;
@@ -168,6 +169,8 @@ bool write_report(Run *run, const Summary *s, const char *path);
 
 /* --- convert.c: --convert ------------------------------------------------------------------------------- */
 
+bool narrowing_of(const Arguments *a, TgDtype *to); /* --weights; TG_undefined: not given; false: usage, already said */
+bool narrow_model(Run *run, TgModel *source, TgModel *model, TgDtype to, uint64_t seed, Conversion *c);
 bool conversion_of(const Arguments *a, TgConvert *convert); /* false: usage, already said */
 /* Converts the model and measures its error against the source. False: recorded. */
 bool convert_model(Run *run, TgModel *source, TgModel *model, TgConvert convert, uint64_t seed, Conversion *c);
