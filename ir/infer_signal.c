@@ -6,19 +6,22 @@
 
 /* --- resizing ------------------------------------------------------------------------------------------- */
 
+#define LARGEST 0x1p30F /* scale; the inverse of a denormal one is infinite */
+
 /* floor(d * scale), the product in float32 as every runtime computes it. Symbolic where the scale is n or
  * 1/n. */
 static TgDim scaled(const TgInfer *f, TgDim d, float scale)
 {
     int64_t n;
-    if (!(scale > 0 && scale < 0x1p30F))
+    if (!(scale > 0 && scale < LARGEST))
         return inf_fresh(f);
     if (tg_dim_known(d, &n))
         return inf_num(f, tg_truncate((double)floorf((float)n * scale)));
     if (scale == floorf(scale))
         return tg_dim_mul(f->tg, d, inf_num(f, (int64_t)scale));
     float inverse = 1 / scale;
-    return inverse == floorf(inverse) ? tg_dim_div(f->tg, d, inf_num(f, (int64_t)inverse)) : inf_fresh(f);
+    return inverse == floorf(inverse) && inverse < LARGEST ? tg_dim_div(f->tg, d, inf_num(f, (int64_t)inverse))
+                                                           : inf_fresh(f);
 }
 
 /* Axis that place i of a list stands for. */
@@ -84,7 +87,7 @@ static bool resize_to_sizes(const TgInfer *f, InfShape *out)
         if (stretch)
             out->dim[axis] = inf_size(f, size[i]);
         else
-            out->dim[axis] = uniform && tg_dim_known(in.dim[axis], &d) && scale * (double)d < 0x1p53
+            out->dim[axis] = uniform && tg_dim_known(in.dim[axis], &d) && fabs(scale * (double)d) < 0x1p53
                                  ? inf_num(f, (int64_t)floor(scale * (double)d + 0.5))
                                  : inf_fresh(f);
     }
