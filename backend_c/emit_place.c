@@ -179,8 +179,7 @@ const char *address_text(Emitter *e, TgValue v)
     case TG_BUFFER_ARENA: return tg_name_format(p->tg, "tgk_at(f->arena, %s)", offset);
     case TG_BUFFER_NONE: break;
     }
-    TG_CHECK(p->tg, !"a value that a step reads or writes has no place");
-    return NULL;
+    tg_bug(p->tg, __FILE__, __LINE__, "that a value which a step reads or writes has a place");
 }
 
 static int32_t axis_from_end(const Emitter *e, TgValue v, int32_t axis)

@@ -75,7 +75,8 @@ static double flops_of(const TgPlan *p, const TgStep *s)
         flops = product_flops(p, s);
     else if (s->kind == TG_STEP_ATTENTION)
         flops = attention_flops(p, s);
-    for (uint32_t i = 0; !flops && s->kind != TG_STEP_COPY && i < s->nodes.n; i++) {
+    bool counted = flops > 0 || s->kind == TG_STEP_COPY;
+    for (uint32_t i = 0; !counted && i < s->nodes.n; i++) {
         const TgNodeInfo *n = tg_node(p->graph, s->nodes.at[i]);
         flops += n->n_out && n->out[0] ? count_of(p, n->out[0]) : 0;
     }

@@ -240,7 +240,7 @@ static void small_shapes(const tgk_ctx *ctx)
                 for (int32_t panel = 16; panel <= 64; panel += 16) {
                     const int64_t depth = depths[(size_t)(rows + t) * 5 % (sizeof depths / sizeof *depths)];
                     const int odd = (int)(rows + (int64_t)c + t) % 2;
-                    check(ctx, &(Case){rows, depth, all_cols[c], 0, types[t], panel, odd, 1, !odd, odd ? 3 : 0});
+                    check(ctx, &(Case){rows, depth, all_cols[c], 0, types[t], panel, odd, 1, !odd, odd ? 3 : 0, 0, 0});
                 }
 }
 
@@ -250,14 +250,14 @@ static void long_depths(const tgk_ctx *ctx)
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
         for (size_t k = 0; k < sizeof depths / sizeof *depths; k++)
             for (int t = 0; t < TYPES; t++)
-                check(ctx, &(Case){rows[r], depths[k], 90, 0, types[t], (int32_t)(16 + (r + k) % 4 * 16), 1, 1, 0, 0});
+                check(ctx, &(Case){rows[r], depths[k], 90, 0, types[t], (int32_t)(16 + (r + k) % 4 * 16), 1, 1, 0, 0, 0, 0});
 }
 
 static void int8_groups(const tgk_ctx *ctx)
 {
     for (int64_t rows = 1; rows <= 40; rows += 3)
         for (int64_t group = 16; group <= 128; group *= 2)
-            check(ctx, &(Case){rows, 512, 50, group, TGK_I8, 48, (int)rows % 2, 1, 0, 0});
+            check(ctx, &(Case){rows, 512, 50, group, TGK_I8, 48, (int)rows % 2, 1, 0, 0, 0, 0});
 }
 
 static void test_small_shapes(void **state) { (void)state, each_isa(small_shapes); }
@@ -290,18 +290,18 @@ static void test_split_tiles(void **state)
             for (int t = 0; t < TYPES; t++)
                 for (int64_t cols = 64; cols <= 130; cols += 11)
                     check(&ctx, &(Case){rows, 5 * rows + t, cols, 0, types[t], 16 + 16 * (int32_t)(rows % 4), t % 2, 1,
-                                        0, 0});
+                                        0, 0, 0, 0});
     }
 }
 
 static void no_work(const tgk_ctx *ctx)
 {
-    check(ctx, &(Case){0, 5, 20, 0, TGK_F32, 48, 1, 1, 0, 0});
-    check(ctx, &(Case){3, 5, 0, 0, TGK_F32, 48, 0, 1, 0, 0});
-    check(ctx, &(Case){3, 0, 20, 0, TGK_F32, 48, 1, 1, 0, 0});
-    check(ctx, &(Case){3, 0, 20, 0, TGK_BF16, 48, 0, 1, 0, 0});
-    check(ctx, &(Case){20, 0, 20, 0, TGK_F16, 48, 0, 1, 0, 0});
-    check(ctx, &(Case){2, 0, 20, 0, TGK_I4, 48, 1, 1, 0, 0});
+    check(ctx, &(Case){0, 5, 20, 0, TGK_F32, 48, 1, 1, 0, 0, 0, 0});
+    check(ctx, &(Case){3, 5, 0, 0, TGK_F32, 48, 0, 1, 0, 0, 0, 0});
+    check(ctx, &(Case){3, 0, 20, 0, TGK_F32, 48, 1, 1, 0, 0, 0, 0});
+    check(ctx, &(Case){3, 0, 20, 0, TGK_BF16, 48, 0, 1, 0, 0, 0, 0});
+    check(ctx, &(Case){20, 0, 20, 0, TGK_F16, 48, 0, 1, 0, 0, 0, 0});
+    check(ctx, &(Case){2, 0, 20, 0, TGK_I4, 48, 1, 1, 0, 0, 0, 0});
     check(ctx, &(Case){20, 0, 20, 32, TGK_I4, 48, 0, 1, 0, 0, 1, 0});
 }
 
@@ -309,10 +309,10 @@ static void test_no_work(void **state) { (void)state, each_isa(no_work); }
 
 static void same_bits(const tgk_ctx *serial)
 {
-    static const Case cases[] = {{128, 200, 300, 0, TGK_F32, 48, 1, 1, 0, 0}, {7, 900, 700, 0, TGK_F32, 64, 0, 1, 0, 0},
-                                 {300, 96, 64, 0, TGK_BF16, 32, 1, 0, 0, 5},  {1, 512, 1500, 0, TGK_I8, 48, 0, 1, 0, 0},
-                                 {1, 512, 1500, 32, TGK_I4, 48, 0, 1, 0, 0, 1, 1}, {40, 512, 300, 32, TGK_I4, 64, 0, 1, 0, 0},
-                                 {512, 64, 48, 0, TGK_F16, 16, 0, 1, 0, 0}};
+    static const Case cases[] = {{128, 200, 300, 0, TGK_F32, 48, 1, 1, 0, 0, 0, 0}, {7, 900, 700, 0, TGK_F32, 64, 0, 1, 0, 0, 0, 0},
+                                 {300, 96, 64, 0, TGK_BF16, 32, 1, 0, 0, 5, 0, 0},  {1, 512, 1500, 0, TGK_I8, 48, 0, 1, 0, 0, 0, 0},
+                                 {1, 512, 1500, 32, TGK_I4, 48, 0, 1, 0, 0, 1, 1}, {40, 512, 300, 32, TGK_I4, 64, 0, 1, 0, 0, 0, 0},
+                                 {512, 64, 48, 0, TGK_F16, 16, 0, 1, 0, 0, 0, 0}};
     for (int threads = 2; threads <= 5; threads++) {
         void *memory = aligned_alloc(64, (tgk_pool_bytes(threads) + 63) / 64 * 64);
         tgk_pool *pool = tgk_pool_start(memory, tgk_pool_bytes(threads), threads);
