@@ -246,19 +246,16 @@ void package_put_type(const Writer *w, const TgType *type, TgText *out)
     package_comment(out, tg_type_text(w->p.tg, type), 200);
 }
 
-/* What the largest product splits its rows into; beyond a bound it works in turns. */
+/* What the largest product splits its rows into. */
 uint64_t package_scratch_bytes(const Writer *w)
 {
     enum { FEW_ROWS = 16 }; /* with fewer nothing is split */
-    const int64_t enough = 4 << 20;
     int64_t most = 0;
     for (uint32_t i = 0; i < w->plan->steps.n; i++) {
         const TgStep *s = w->plan->steps.at[i];
         int64_t rows = s->kind == TG_STEP_LINEAR ? package_most_of(w->plan, s->u.product.rows) : 0;
         int64_t depth = rows >= FEW_ROWS ? package_most_of(w->plan, s->u.product.depth) : 0;
-        int64_t bytes = depth > 0 ? tgk_scratch_bytes(rows < enough ? rows : enough, depth) : 0;
-        int64_t least = depth > 0 ? tgk_scratch_bytes(FEW_ROWS, depth) : 0;
-        bytes = bytes > enough ? (least > enough ? least : enough) : bytes;
+        int64_t bytes = depth > 0 ? tgk_scratch_bytes(rows, depth) : 0;
         most = bytes > most ? bytes : most;
     }
     return (uint64_t)most;

@@ -57,10 +57,12 @@ typedef struct tgk_ctx {
 
 /* end of NAME.h */
 
-/* What a linear product of this size uses for all rows at once; with less (at least for 16 rows) it works in turns. */
+/* What a linear product of this size uses; with less (at least 48 KiB) it works in more turns. */
+enum { TGK_SCRATCH_BYTES = 5 << 18 }; /* half of an L2 cache or more: rows and depth beyond it take turns */
 static inline int64_t tgk_scratch_bytes(int64_t rows, int64_t depth)
 {
-    return (rows + 15) / 16 * ((depth + 31) / 32) * 3072;
+    const int64_t tiles = (rows / 16 + 1) * (depth / 32 + 1);
+    return tiles < TGK_SCRATCH_BYTES / 3072 ? tiles * 3072 : TGK_SCRATCH_BYTES;
 }
 
 static inline void tgk_for(const tgk_ctx *c, void (*task)(void *arg, int64_t i), void *arg, int64_t n)

@@ -224,7 +224,7 @@ static void time_linear(const tgk_ctx *ctx, const Options *o, int64_t rows, int6
         const double start = now();
         for (int64_t i = 0; i < use; i++) {
             const tgk_linear a = {rows, depth, cols, x, depth,
-                                  {(char *)o->weights + i * bytes, o->type, panel, o->type == TGK_I8 ? bias : NULL, 0},
+                                  {(char *)o->weights + i * bytes, o->type, panel, o->type == TGK_I8 ? bias : NULL, 0, NULL, 0},
                                   bias, y, cols, NULL, NULL};
             ctx->isa->linear(ctx, &a);
         }
