@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "backend_c/kernels/tgk.h"
 #include "kernels.h"
 #include "writer.h"
 
@@ -115,7 +116,7 @@ static void put_sizes(Writer *w, TgText *out)
     tg_text_format(out, "## Sizes\n\n| | bytes |\n|---|---|\n| weights | %" PRIu64 " |\n| arena | %" PRIu64 " |\n| of that, scratch of kernels | %" PRIu64 " |\n"
                         "| arena without reuse | %" PRIu64 " |\n| most that is needed at once | %" PRIu64 " |\n"
                         "| stack of a kernel | at most %d |\n\n",
-                   w->weights_bytes, package_arena_bytes(w), package_scratch_bytes(w), plan->sum_bytes, plan->floor_bytes, 96 * 1024);
+                   w->weights_bytes, package_arena_bytes(w), package_scratch_bytes(w), plan->sum_bytes, plan->floor_bytes, TGK_STACK_BYTES);
 }
 
 static const char build_text[] =

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TGK_RANK = 8, TGK_STACK_BYTES = 96 * 1024 };
+enum { TGK_RANK = 8, TGK_STACK_BYTES = 112 * 1024 };
 
 /* What an integer attribute is that has no default and is not given. */
 #define TGK_ABSENT INT64_MIN
