@@ -195,6 +195,15 @@ static void put_embedded(TgText *out)
     tg_text_add(out, "/** The weights, for tgk_init. */\nextern const unsigned char tgk_weights[];\n\n");
 }
 
+/* Kernels for weights of narrow types are compiled where a product has some. */
+static void put_types(const TgPlan *plan, TgText *out)
+{
+    for (uint32_t i = 0; i < plan->weights.n; i++)
+        if (plan->weights.at[i].layout == TG_LAYOUT_PANELS && plan->weights.at[i].dtype != TG_f32)
+            return;
+    tg_text_add(out, "#define TGK_F32_ONLY 1 /**< private: weights of products are f32, kernels for other types left out */\n\n");
+}
+
 bool package_write_header(Writer *w)
 {
     TgText out;
@@ -206,6 +215,7 @@ bool package_write_header(Writer *w)
                       "#ifndef TGK_INTERFACE_H\n#define TGK_INTERFACE_H\n\n");
     tg_text_add(&out, head_text);
     put_macros(w, &out);
+    put_types(w->plan, &out);
     tg_text_add(&out, status_text);
     put_inputs(w, &out);
     put_outputs(w, &out);

@@ -14,11 +14,11 @@
 #endif
 
 #include "simd_avx512.h"
+#include "tgk_size.h"
 
-#include "gemm.inc"
+extern const tgk_isa tgk_isa_avx512;
+
 #include "gemm_amx.inc"
-#include "attention.inc"
-#include "rows.inc"
 
 #ifdef __clang__
 #pragma clang attribute pop
@@ -26,12 +26,24 @@
 #pragma GCC pop_options
 #endif
 
-#define TGK_OTHERS \
-    tgk_run_attention, tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary
+/* Everything else is that of AVX-512, which every machine with AMX has. */
+#define TGK_AMX_LIKE(name, type)                                                                                       \
+    static void tgk_amx_##name(const tgk_ctx *c, const type *a) { tgk_isa_avx512.name(c, a); }
+TGK_AMX_LIKE(matmul, tgk_matmul)
+TGK_AMX_LIKE(attention, tgk_attention)
+TGK_AMX_LIKE(softmax, tgk_rows)
+TGK_AMX_LIKE(log_softmax, tgk_rows)
+TGK_AMX_LIKE(layer_norm, tgk_rows)
+TGK_AMX_LIKE(rms_norm, tgk_rows)
+TGK_AMX_LIKE(rotary, tgk_rotary)
+#define TGK_AMX_OTHERS                                                                                                 \
+    tgk_amx_matmul, tgk_amx_attention, tgk_amx_softmax, tgk_amx_log_softmax, tgk_amx_layer_norm, tgk_amx_rms_norm,     \
+        tgk_amx_rotary
+
 extern const tgk_isa tgk_isa_amx, tgk_isa_amx_fast, tgk_isa_amx_bf16;
-const tgk_isa tgk_isa_amx = {"amx", tgk_amx_linear_3, tgk_run_matmul, TGK_OTHERS};
-const tgk_isa tgk_isa_amx_fast = {"amx_fast", tgk_amx_linear_2, tgk_run_matmul, TGK_OTHERS};
-const tgk_isa tgk_isa_amx_bf16 = {"amx_bf16", tgk_amx_linear_1, tgk_run_matmul, TGK_OTHERS};
+const tgk_isa tgk_isa_amx = {"amx", tgk_amx_linear_3, TGK_AMX_OTHERS};
+const tgk_isa tgk_isa_amx_fast = {"amx_fast", tgk_amx_linear_2, TGK_AMX_OTHERS};
+const tgk_isa tgk_isa_amx_bf16 = {"amx_bf16", tgk_amx_linear_1, TGK_AMX_OTHERS};
 
 #else
 

@@ -31,6 +31,12 @@ static inline int64_t tgk_most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Of sizes at least 0. */
+static inline int64_t tgk_div_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
 static inline int64_t tgk_bcast(int64_t a, int64_t b)
 {
     return a == 1 ? b : a;
