@@ -386,7 +386,7 @@ static const char *text_of(TgGraph *g, TgArena *arena)
  * refusal. Not with the elements of whole tables: that would be gigabytes. */
 static void print_region(Region *r, int form, TgArena *arena, TgReplacement *result)
 {
-    static const double most_elements = 1 << 17;
+    static const double most_elements = 1 << 20;
     EquivProblem p = problem_in_form(r, form);
     equiv_dummies_to_inputs(&p);
     if (elements_of(p.a->graph) + elements_of(p.b->graph) <= most_elements) {

@@ -384,20 +384,21 @@ static double log2_sum(double a, double b)
 
 static TgDegree sum_of(TgDegree a, TgDegree b)
 {
-    return (TgDegree){fmax(a.over + b.under, b.over + a.under), a.under + b.under,
-                      log2_sum(a.terms_over + b.terms_under, b.terms_over + a.terms_under),
-                      a.terms_under + b.terms_under};
+    bool e = a.exponentials || b.exponentials;
+    double terms = log2_sum(a.terms_over + b.terms_under, b.terms_over + a.terms_under);
+    return (TgDegree){fmax(a.over + b.under, b.over + a.under), a.under + b.under, e ? terms : 0,
+                      a.terms_under + b.terms_under, e};
 }
 
 static TgDegree product_of(TgDegree a, TgDegree b)
 {
     return (TgDegree){a.over + b.over, a.under + b.under, a.terms_over + b.terms_over,
-                      a.terms_under + b.terms_under};
+                      a.terms_under + b.terms_under, a.exponentials || b.exponentials};
 }
 
 static TgDegree inverse_of(TgDegree a)
 {
-    return (TgDegree){a.under, a.over, a.terms_under, a.terms_over};
+    return (TgDegree){a.under, a.over, a.terms_under, a.terms_over, a.exponentials};
 }
 
 /* n numbers of this degree added, over the product of their denominators. */
@@ -405,14 +406,14 @@ static TgDegree many(TgDegree a, double n)
 {
     if (n <= 1)
         return a;
-    return (TgDegree){a.over + (n - 1) * a.under, n * a.under,
-                      log2(n) + a.terms_over + (n - 1) * a.terms_under, n * a.terms_under};
+    double terms = a.exponentials ? log2(n) + a.terms_over + (n - 1) * a.terms_under : 0;
+    return (TgDegree){a.over + (n - 1) * a.under, n * a.under, terms, n * a.terms_under, a.exponentials};
 }
 
 static TgDegree worst_of(TgDegree a, TgDegree b)
 {
     return (TgDegree){fmax(a.over, b.over), fmax(a.under, b.under), fmax(a.terms_over, b.terms_over),
-                      fmax(a.terms_under, b.terms_under)};
+                      fmax(a.terms_under, b.terms_under), a.exponentials || b.exponentials};
 }
 
 TgDegree tg_degree_of_difference(TgDegree a, TgDegree b)
@@ -430,6 +431,13 @@ static double terms_added(const TgEvalCall *c)
         return (double)c->in[1]->count / (double)c->in[1]->dim[0];
     if (c->n->op == TG_ConvTranspose && c->in[1]->dim[1] > 0)
         return (double)c->in[1]->count / (double)c->in[1]->dim[1];
+    bool reduces = c->n->op == TG_ReduceSum || c->n->op == TG_ReduceMean || c->n->op == TG_ReduceProd;
+    if (reduces && c->out[0].count > 0)
+        return (double)x->count / (double)c->out[0].count;
+    int64_t axis = c->n->op == TG_Softmax ? tg_attr_int(c->n, "axis") : 0;
+    axis += axis < 0 ? x->rank : 0;
+    if (c->n->op == TG_Softmax && axis >= 0 && axis < x->rank)
+        return (double)x->dim[axis];
     if (c->n->op != TG_Einsum)
         return (double)x->count;
     double all = 1; /* every index of the result names one of each operand, at most */
@@ -442,7 +450,7 @@ static double terms_added(const TgEvalCall *c)
 static TgDegree power_of(TgDegree a, double n)
 {
     double times = fabs(n);
-    TgDegree d = {times * a.over, times * a.under, times * a.terms_over, times * a.terms_under};
+    TgDegree d = {times * a.over, times * a.under, times * a.terms_over, times * a.terms_under, a.exponentials};
     return n < 0 ? inverse_of(d) : d;
 }
 
@@ -465,14 +473,14 @@ static TgDegree power_of_any(TgDegree a, const TgArray *exponent)
 static TgDegree exponential_of(TgDegree a, double terms)
 {
     double degree = fmax(1, a.over + a.under), had = a.terms_over + a.terms_under;
-    return (TgDegree){degree, degree, terms + had, terms + had};
+    return (TgDegree){degree, degree, terms + had, terms + had, true};
 }
 
 /* A function of which nothing is known is an indeterminate of its own, at least as bad as what it is of;
  * so is a root. Softmax and what is made of one exponential are quotients of sums of them. */
 static TgDegree degree_of(const TgEvalCall *c)
 {
-    static const TgDegree fresh = {1, 0, 0, 0};
+    static const TgDegree fresh = {.over = 1};
     TgDegree a = c->n->n_in && c->in[0] ? c->in[0]->degree : (TgDegree){0};
     TgDegree b = c->n->n_in > 1 && c->in[1] ? c->in[1]->degree : (TgDegree){0}, all = a;
     for (uint32_t i = 1; i < c->n->n_in; i++)
@@ -501,7 +509,7 @@ static TgDegree degree_of(const TgEvalCall *c)
     case TG_CumProd: return power_of(a, terms_added(c));
     case TG_Exp: {
         TgDegree e = exponential_of(a, 0);
-        return (TgDegree){e.over, 0, e.terms_over, 0};
+        return (TgDegree){e.over, 0, e.terms_over, 0, true};
     }
     case TG_Sigmoid:
     case TG_Tanh: return exponential_of(a, 1);
