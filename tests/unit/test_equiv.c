@@ -402,11 +402,15 @@ static void attention_with_cache_has_a_bound(void **state)
     TgName a = tg_name_format(
         *state,
         "%s %%s = const i64[4] {1, 12, 1, 64} %%kk = Concat(%%pk, Reshape(%%k, %%s); axis=2) "
-        "%%vv = Concat(%%pv, Reshape(%%v, %%s); axis=2) %%d = MatMul(Reshape(%%q, %%s), Transpose(%%kk; perm={0,1,3,2})) "
-        "%%p = MatMul(Softmax(Div(%%d, const f32[] 8)), %%vv) return Reshape(%%p, const i64[3] {1, 1, 768}), %%kk, %%vv }",
+        "%%vv = Concat(%%pv, Reshape(%%v, %%s); axis=2) "
+        "%%d = MatMul(Reshape(%%q, %%s), Transpose(%%kk; perm={0,1,3,2})) "
+        "%%p = MatMul(Softmax(Div(%%d, const f32[] 8)), %%vv) "
+        "return Reshape(%%p, const i64[3] {1, 1, 768}), %%kk, %%vv }",
         head);
     TgName b = tg_name_format(
-        *state, "%s %%y, %%kk, %%vv = Attention(%%q, %%k, %%v, _, %%pk, %%pv; kv_num_heads=12, q_num_heads=12) return %%y, %%kk, %%vv }",
+        *state,
+        "%s %%y, %%kk, %%vv = Attention(%%q, %%k, %%v, _, %%pk, %%pv; kv_num_heads=12, q_num_heads=12) "
+        "return %%y, %%kk, %%vv }",
         head);
     TgEquivResult r = ask(*state, a, b, (TgEquivOptions){.seed = 1});
     assert_int_equal(r.verdict, TG_EQUAL);
