@@ -49,14 +49,22 @@ bool tg_equiv(Tg *tg, TgModel *a, TgModel *b, const TgEquivOptions *options, TgE
 /* Remembers answers: what holds for any weights is asked once, whatever the number of layers. */
 typedef struct TgChecker TgChecker;
 
+/* An input of a region, and what stands there in the graph that it was cut out of: a value by its name, or
+ * that of its node; a constant of any elements. */
+typedef struct {
+    TgName input, value;
+} TgBinding;
+
 typedef struct {
     TgVerdict verdict;
     TgName why;          /* different: the witness; undecided: the reason */
     bool proved, reused; /* equal in the finite field as well; answered before */
     double bound;        /* log2 of the chance that it is not */
-    /* The region as text, where asked for or different; NULL: too large. Of a difference as long as the
-     * checker lives, else until its next question. */
+    /* The region as text, where asked for or different; NULL: too large. With what its inputs are bound to. Of a
+     * difference as long as the checker lives, else until its next question. */
     const char *before, *after;
+    const TgBinding *binding; /* in the order of the inputs */
+    uint32_t n_bindings;
 } TgReplacement;
 
 TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options);

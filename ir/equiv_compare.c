@@ -40,6 +40,23 @@ static TgArray flat(const TgArray *a)
     return f;
 }
 
+/* The same, as they are stored: one of both. Large outputs are compared often. */
+typedef struct {
+    const double *wide;
+    const float *narrow;
+} Reals;
+
+static Reals reals_of(TgEvalMode mode, const TgArray *flat)
+{
+    bool wide = tg_array_element(mode, flat->dtype) == sizeof(double);
+    return (Reals){wide ? flat->data : NULL, wide ? NULL : flat->data};
+}
+
+static inline double real_at(Reals r, int64_t i)
+{
+    return r.wide ? r.wide[i] : (double)r.narrow[i];
+}
+
 static EquivMeasure broken(const char *why, int64_t element)
 {
     return (EquivMeasure){.broken = why, .element = element};
@@ -84,11 +101,12 @@ static const char *clash(double a64, double b64, double a32, double b32)
 static EquivMeasure reals(const EquivQuad *q)
 {
     TgArray a32 = flat(q->a32), a64 = flat(q->a64), b32 = flat(q->b32), b64 = flat(q->b64);
+    Reals at32 = reals_of(TG_EVAL_F32, &a32), at64 = reals_of(TG_EVAL_F64, &a64);
+    Reals bt32 = reals_of(TG_EVAL_F32, &b32), bt64 = reals_of(TG_EVAL_F64, &b64);
     double d32 = 0, d64 = 0, err_a = 0, err_b = 0, norm = 0, most = 0;
     EquivMeasure m = {.element = 0};
     for (int64_t i = 0; i < a64.count; i++) {
-        double x64 = tg_array_float(TG_EVAL_F64, &a64, i), y64 = tg_array_float(TG_EVAL_F64, &b64, i);
-        double x32 = tg_array_float(TG_EVAL_F32, &a32, i), y32 = tg_array_float(TG_EVAL_F32, &b32, i);
+        double x64 = real_at(at64, i), y64 = real_at(bt64, i), x32 = real_at(at32, i), y32 = real_at(bt32, i);
         if (q->odd_inputs && isnan(x64))
             continue;
         const char *why = clash(x64, y64, x32, y32);
@@ -127,9 +145,10 @@ double equiv_distance(const TgArray *a, const TgArray *b)
     if (!same_shape(a, b) || !is_float(a))
         return 0;
     TgArray x = flat(a), y = flat(b);
+    Reals ps = reals_of(TG_EVAL_F64, &x), qs = reals_of(TG_EVAL_F64, &y);
     double part = 0, norm = 0;
     for (int64_t i = 0; i < x.count; i++) {
-        double p = tg_array_float(TG_EVAL_F64, &x, i), q = tg_array_float(TG_EVAL_F64, &y, i);
+        double p = real_at(ps, i), q = real_at(qs, i);
         if (!isfinite(p) || !isfinite(q) || fabs(p) > huge)
             continue;
         part += (p - q) * (p - q);

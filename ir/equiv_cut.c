@@ -68,7 +68,7 @@ static void renew(TgArray *a)
     for (int64_t i = 0; i < a->count; i++)
         if (!tg_felt_is_odd(x[i]))
             x[i].q = x[i].p ? tg_felt_random(tg_mix(KEY_CUT, x[i].p)).q : 0;
-    a->degree = (TgDegree){1, 0, 0, 0};
+    a->degree = (TgDegree){.over = 1};
 }
 
 static void remember(EquivCuts *cuts, uint64_t key, EquivCutValue value)

@@ -17,9 +17,11 @@
 
 #include "equiv_parts.h"
 
+/* Both sides may round alike in float32 by luck (a softmax of large scores): what the source itself loses there
+ * shows as well how much float64 may lose. */
 static bool is_rounding(const EquivMeasure *m)
 {
-    return m->d64 <= ldexp(1, -48) || m->d64 <= ldexp(m->d32, -20);
+    return m->d64 <= ldexp(1, -48) || m->d64 <= ldexp(fmax(m->d32, m->err_a), -20);
 }
 
 /* b is far less exact than a: not for denormal inputs, where relative errors mean little. */

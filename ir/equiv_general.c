@@ -49,6 +49,7 @@ static void free_tensor(EquivProblem *p, const TgTensor *t)
             if (shrink_is_weight(g, v) && tg_value(g, v)->tensor == t)
                 tg_replace(g, v, in);
     }
+    TG_PUSH(p->a->arena, &p->freed, t);
 }
 
 static void free_weights(EquivProblem *p, size_t more_than)

@@ -184,7 +184,7 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
         for (int64_t i = 0; i < a->count; i++)
             ((TgFelt *)a->data)[i] = cls == TG_IN_TIES ? tg_felt_int((int64_t)(noise(key, i) & 3) - 1)
                                                        : tg_felt_random(tg_mix(key, (uint64_t)i));
-        a->degree = (TgDegree){1, 0, 0, 0};
+        a->degree = (TgDegree){.over = 1};
         return;
     }
     TgArray flat = *a; /* of a complex number, both parts */

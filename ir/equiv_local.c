@@ -316,25 +316,88 @@ static void name_inputs(TgGraph *g)
             tg_value(g, g->inputs.at[i])->name = tg_name_format(g->tg, EQUIV_MADE_NAME "%u", i);
 }
 
-/* The two graphs as text, in the form that was answered: what a certificate shows, and what reproduces a
- * refusal. */
-static void print_region(Region *r, int form, TgArena *arena, TgReplacement *result)
+/* What to call a value of the model in a certificate. */
+static TgName name_in_model(const TgGraph *g, TgValue v)
+{
+    const TgNodeInfo *n = producer(g, v);
+    TgName name = tg_value(g, v)->name;
+    return name && *name ? name : n && n->name && *n->name ? n->name : "";
+}
+
+/* Constants of recipes are none of g's; they have no name. */
+static TgName name_of_tensor(const TgGraph *g, const TgTensor *t)
+{
+    for (TgValue v = 1; v < g->values.n; v++)
+        if (tg_value(g, v)->tensor == t && tg_value(g, v)->name)
+            return tg_value(g, v)->name;
+    return "";
+}
+
+/* Inputs are the cuts, then the constants that became free, then what stands for a shape. */
+static void bind_inputs(const Region *r, const EquivProblem *p, TgArena *arena, TgReplacement *result)
+{
+    const TgGraph *a = p->a->graph;
+    uint32_t n = a->inputs.n, cuts = r->cuts.n;
+    TgBinding *made = TG_NEW_N(arena, TgBinding, n + 1u);
+    for (uint32_t i = 0; i < n; i++) {
+        made[i].input = tg_value(a, a->inputs.at[i])->name;
+        made[i].value = i < cuts                 ? name_in_model(r->g, r->cuts.at[i].a)
+                        : i < cuts + p->freed.n ? name_of_tensor(r->g, p->freed.at[i - cuts])
+                                                : "";
+    }
+    result->binding = made;
+    result->n_bindings = n;
+}
+
+static double elements_of(const TgGraph *g)
+{
+    double n = 0;
+    for (TgValue v = 1; v < g->values.n; v++) {
+        const TgTensor *t = tg_value(g, v)->tensor;
+        bool read = tg_value(g, v)->uses.n || tg_value(g, v)->returned;
+        n += read && t && (t->payload == TG_MAPPED || t->payload == TG_OWNED) ? (double)t->count : 0;
+    }
+    return n;
+}
+
+/* The problem in the form that was answered. What is the same on sight is so in any form: the smallest will do. */
+static EquivProblem problem_in_form(Region *r, int form)
 {
     EquivProblem p = make_problem(r);
+    int first = form == EQUIV_ON_SIGHT ? 0 : form, last = form == EQUIV_ON_SIGHT ? EQUIV_FORMS - 1 : form;
+    for (int i = first; i <= last && i < EQUIV_FORMS; i++) {
+        if (equiv_generalize(&p, (EquivForm)i) == EQUIV_GENERAL)
+            break;
+        equiv_problem_free(&p);
+        p = make_problem(r);
+    }
+    return p;
+}
+
+static const char *text_of(TgGraph *g, TgArena *arena)
+{
     TgText text;
-    if (form < EQUIV_FORMS)
-        equiv_generalize(&p, (EquivForm)form);
+    tg_text_init(&text, arena);
+    tg_print_graph(g, &text);
+    return text.at;
+}
+
+/* The two graphs as text, in the form that was answered: what a certificate shows, and what reproduces a
+ * refusal. Not with the elements of whole tables: that would be gigabytes. */
+static void print_region(Region *r, int form, TgArena *arena, TgReplacement *result)
+{
+    static const double most_elements = 1 << 20;
+    EquivProblem p = problem_in_form(r, form);
     equiv_dummies_to_inputs(&p);
-    detach(p.a->graph);
-    detach(p.b->graph);
-    name_inputs(p.a->graph);
-    name_inputs(p.b->graph);
-    tg_text_init(&text, arena);
-    tg_print_graph(p.a->graph, &text);
-    result->before = text.at;
-    tg_text_init(&text, arena);
-    tg_print_graph(p.b->graph, &text);
-    result->after = text.at;
+    if (elements_of(p.a->graph) + elements_of(p.b->graph) <= most_elements) {
+        detach(p.a->graph);
+        detach(p.b->graph);
+        name_inputs(p.a->graph);
+        name_inputs(p.b->graph);
+        bind_inputs(r, &p, arena, result);
+        result->before = text_of(p.a->graph, arena);
+        result->after = text_of(p.b->graph, arena);
+    }
     equiv_problem_free(&p);
 }
 

@@ -91,6 +91,8 @@ typedef TG_VEC(EquivPair) EquivPairs;
 typedef struct {
     TgModel *a, *b;
     EquivDummies dummies; /* in the arena of a */
+    TG_VEC(const TgTensor *)
+    freed; /* constants that became the last inputs, one after the other; in the arena of a */
 } EquivProblem;
 
 /* Which tensors are the same: tied weights may be stored twice. */
@@ -139,7 +141,8 @@ typedef enum {
     EQUIV_ANY_TABLES,   /* all but those of a few elements */
     EQUIV_TRUE_TABLES,  /* the large ones */
     EQUIV_TRUE_WEIGHTS, /* none: only sizes are made small */
-    EQUIV_FORMS
+    EQUIV_FORMS,
+    EQUIV_ON_SIGHT = EQUIV_FORMS + 1 /* no answer was needed: both graphs are one */
 } EquivForm;
 
 EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form);
@@ -152,7 +155,7 @@ typedef struct {
     TgName where; /* different: the output */
     bool proved;  /* equal: in the finite field as well */
     double bound; /* of a false "equal" there: log2 of the chance */
-    int form;     /* the EquivForm that answered; EQUIV_FORMS: the question as it stands */
+    int form;     /* the EquivForm that answered; EQUIV_FORMS: the question as it stands; EQUIV_ON_SIGHT */
 } EquivOutcome;
 
 /* One question under way (equiv_solve.c). */

@@ -10,7 +10,7 @@
  * 2005); without that assumption a draw of k exponentials is only known to fail with probability 1 / k.
  * Roots are counted as indeterminates of their own. The bound speaks of elements that are defined, at the
  * sizes drawn first: what agrees there only because it is undefined on both sides, or differs at other
- * sizes only, the floats have to see.
+ * sizes only, the floats have to see. A bound that says little (degrees are counted generously) is no proof.
  *
  * Where an order or a rounding of residues took part (`coarse`), agreement may be luck: more points are
  * drawn, and the outcome is no proof. */
@@ -21,11 +21,13 @@
 enum {
     DRAWS = 2,   /* at the first way of sizes, where the work is small; one at the second */
     COARSE = 12, /* instead, where agreement says little */
+    WEAK = 4,    /* instead, where one says too little for a proof */
     ROUNDS = 16, /* of cuts, where exponents are lost: layers that one question may have */
     REDRAWS = 40 /* for square roots: with m of them one of 2^m points has all */
 };
 
 static const double heavy = 3e5; /* multiplications from which one draw must do, and then none */
+static const double weakest = -40; /* log2 of a chance that still counts as a proof */
 
 typedef struct {
     EquivSolve *s;
@@ -219,6 +221,13 @@ static EquivOutcome ties(Proof *p, EquivOutcome so_far)
     return so_far;
 }
 
+/* One at the second way of sizes; at the first so many that they say something. */
+static bool wants_draw(const Proof *p, uint32_t drawn, uint32_t ways, uint32_t most)
+{
+    bool weak = drawn && p->bound > weakest && p->chance < 0;
+    return drawn < (ways ? 1 : p->coarse && drawn ? COARSE : weak ? WEAK : most);
+}
+
 EquivOutcome equiv_prove(EquivSolve *s)
 {
     Proof p = {.s = s};
@@ -232,7 +241,7 @@ EquivOutcome equiv_prove(EquivSolve *s)
     for (s->attempt = 0; s->attempt < EQUIV_ATTEMPTS && ways < 2 && !s->exhausted; s->attempt++) {
         bool runs = true;
         uint64_t seed = tg_mix(s->options->seed, s->attempt);
-        for (uint32_t i = 0; i < (ways ? 1 : p.coarse && i ? COARSE : most) && runs; i++) {
+        for (uint32_t i = 0; runs && wants_draw(&p, i, ways, most); i++) {
             EquivOutcome now = draw_until(&p, tg_mix(seed, i), &runs);
             if (!runs)
                 break;
@@ -249,8 +258,8 @@ EquivOutcome equiv_prove(EquivSolve *s)
         o = ties(&p, o);
     if (o.verdict == TG_EQUAL) {
         o.why = NULL;
-        o.proved = !p.coarse;
-        o.bound = p.coarse ? 0 : p.bound;
+        o.proved = !p.coarse && p.bound <= weakest;
+        o.bound = o.proved ? p.bound : 0;
     }
     return o;
 }

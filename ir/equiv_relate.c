@@ -173,6 +173,15 @@ static void relate_slice(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     }
 }
 
+static void keep(Shrink *s, int64_t n)
+{
+    occurs(s, n);
+    add_number(s, shrink_magnitude(n));
+    int32_t i = shrink_index(s, shrink_magnitude(n));
+    if (i >= 0)
+        s->to[i] = s->from[i];
+}
+
 /* Sizes that attributes name stay, and what they split is a multiple of them. */
 static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
 {
@@ -180,7 +189,8 @@ static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         int64_t by = tg_attr_has(n->attrs, heads[i]) ? tg_attr_int(n, heads[i]) : 0;
         for (uint32_t k = 0; k < n->n_in && by > 1; k++) {
-            int64_t size = n->in[k] ? size_at(tg_type_of(g, n->in[k]), -1) : -1;
+            const TgType *t = n->in[k] ? tg_type_of(g, n->in[k]) : NULL;
+            int64_t size = t && t->rank > 1 ? size_at(t, -1) : -1; /* a bias joins what others say */
             if (size < FIXED || size % by)
                 continue;
             Relation r = {.n_left = 1, .n_right = 2, .left = {size}, .right = {by, size / by}};
@@ -190,13 +200,20 @@ static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     }
 }
 
-static void keep(Shrink *s, int64_t n)
+/* Without a scale, attention divides by the root of the size of a head: a number that the other graph may have in a
+ * constant, so the size stays. */
+static void keep_default_scale(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
 {
-    occurs(s, n);
-    add_number(s, shrink_magnitude(n));
-    int32_t i = shrink_index(s, shrink_magnitude(n));
-    if (i >= 0)
-        s->to[i] = s->from[i];
+    bool standard = n->op == TG_Attention;
+    if ((!standard && n->op != TG_ms_MultiHeadAttention && n->op != TG_ms_GroupQueryAttention) ||
+        tg_attr_has(n->attrs, "scale"))
+        return;
+    const char *heads = standard ? "q_num_heads" : "num_heads";
+    int64_t size = size_at(tg_type_of(g, n->in[0]), -1), by = 1;
+    if (tg_type_of(g, n->in[0])->rank == 3 && tg_attr_has(n->attrs, heads))
+        by = tg_attr_int(n, heads);
+    if (size > 0 && by > 0 && size % by == 0)
+        keep(s, size / by);
 }
 
 static int64_t listed(const TgNodeInfo *n, const char *name, uint32_t i, int64_t otherwise)
@@ -312,8 +329,10 @@ void shrink_collect(Shrink *s, bool tables)
     for (int i = 0; i < 2; i++)
         collect(s, graphs[i]);
     for (int i = 0; i < 2; i++)
-        for (TgNode n = 1; n < graphs[i]->nodes.n; n++)
+        for (TgNode n = 1; n < graphs[i]->nodes.n; n++) {
             keep_attributes(s, tg_node(graphs[i], n));
+            keep_default_scale(s, graphs[i], tg_node(graphs[i], n));
+        }
     for (int i = 0; i < 2 && tables; i++)
         keep_tables(s, graphs[i]);
 }

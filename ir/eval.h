@@ -22,9 +22,10 @@ typedef enum { TG_C_REAL, TG_C_INT, TG_C_BYTES } TgCarrier;
  * side. */
 
 /* TG_EVAL_FIELD: of the elements of an array as rational functions of the inputs, numerator and denominator;
- * and how many exponentials are added up in them, as log2. */
+ * and how many exponentials are added up in them, as log2: what has none is one term, however long. */
 typedef struct {
     double over, under, terms_over, terms_under;
+    bool exponentials;
 } TgDegree;
 
 TgDegree tg_degree_of_difference(TgDegree a, TgDegree b); /* of a - b */

@@ -171,4 +171,7 @@ bool eval_round(TgEvalCall *c, const TgGraph *body);
 void eval_parallel(const TgEvalCall *c, int64_t n, void (*body)(void *user, int64_t from, int64_t to),
                    void *user);
 
+/* Of the results of a call in the field (eval_degree.c). */
+TgDegree eval_degree(const TgEvalCall *c);
+
 #endif

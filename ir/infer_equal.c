@@ -5,6 +5,11 @@
  * interface mentions last. Names give way to constants, to earlier names and to sums of other names (total =
  * past + sequence), never to fresh symbols. A solution for a size must be provably >= 0, so that no bound is
  * lost. The answers are then put into every type and element.
+ *
+ * Nodes that no output needs count as well: ONNX Runtime runs them at every level of optimization, as ONNX's
+ * reference does, and fails where sizes do not fit, so a model with them computes nothing for other sizes. (A
+ * branch of an If is run or not: what holds in it stays there.) They are removed later; the result then accepts
+ * sizes that the source did not, of which nothing was promised.
  */
 #include "context.h"
 #include "dim.h"

@@ -20,10 +20,34 @@ void tg_trace_begin(TgTrace *t, TgArena *arena, uint64_t source, uint64_t seed, 
 {
     *t = (TgTrace){.seed = seed};
     tg_text_init(&t->text, arena);
-    tg_text_format(&t->text, "{\"schema\":\"tgopt.trace/1\",\"source\":\"%016llx\",\"seed\":%llu",
+    tg_text_format(&t->text, "{\"schema\":\"tgopt.trace/2\",\"source\":\"%016llx\",\"seed\":%llu",
                    (unsigned long long)source, (unsigned long long)seed);
     add_string(&t->text, "version", version);
     seal(t, 0);
+}
+
+uint64_t tg_trace_rule_hash(const char *pass, const char *rewrite, const char *rule)
+{
+    const char *const parts[] = {pass, rewrite, rule};
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        hash = tg_hash(parts[i], strlen(parts[i]) + 1, hash);
+    return hash;
+}
+
+/* A list of pairs: two inputs may be called the same. */
+static void add_bindings(TgText *text, const TgReplacement *check)
+{
+    tg_text_add(text, ",\"bindings\":[");
+    for (uint32_t i = 0; i < check->n_bindings; i++) {
+        const TgBinding *b = &check->binding[i];
+        tg_text_add(text, i ? ",[" : "[");
+        tg_text_json(text, b->input, strlen(b->input));
+        tg_text_add(text, ",");
+        tg_text_json(text, b->value, strlen(b->value));
+        tg_text_add(text, "]");
+    }
+    tg_text_add(text, "]");
 }
 
 void tg_trace_step(TgTrace *t, const TgTraceStep *s)
@@ -32,13 +56,15 @@ void tg_trace_step(TgTrace *t, const TgTraceStep *s)
     tg_text_format(&t->text, "{\"step\":%lld,\"rewrite\":%lld", (long long)++t->steps, (long long)s->number);
     add_string(&t->text, "pass", s->pass);
     add_string(&t->text, "rule", s->rewrite);
-    uint64_t rule = tg_hash(s->rewrite, strlen(s->rewrite), tg_hash(s->pass, strlen(s->pass), 0));
-    tg_text_format(&t->text, ",\"rule_hash\":\"%016llx\"", (unsigned long long)rule);
+    add_string(&t->text, "rule_text", s->rule);
+    uint64_t hash = tg_trace_rule_hash(s->pass, s->rewrite, s->rule);
+    tg_text_format(&t->text, ",\"rule_hash\":\"%016llx\"", (unsigned long long)hash);
     add_string(&t->text, "place", s->place);
-    tg_text_format(&t->text, ",\"proved\":%s,\"bound_log2\":%.1f", s->proved ? "true" : "false",
-                   s->proved ? s->bound : 0);
-    add_string(&t->text, "before", s->before);
-    add_string(&t->text, "after", s->after);
+    add_bindings(&t->text, s->check);
+    tg_text_format(&t->text, ",\"proved\":%s,\"bound_log2\":%.1f", s->check->proved ? "true" : "false",
+                   s->check->proved ? s->check->bound : 0);
+    add_string(&t->text, "before", s->check->before);
+    add_string(&t->text, "after", s->check->after);
     seal(t, from);
 }
 

@@ -16,6 +16,14 @@ typedef struct {
     TgReplay *replay;
 } Reader;
 
+/* What one replacement's line says. */
+typedef struct {
+    TG_VEC(TgName) bound; /* inputs of the region */
+    bool proved;
+    double bound_log2;
+    TgText before, after;
+} Step;
+
 static bool wrong(Reader *r, const char *what)
 {
     r->replay->verdict = TG_DIFFERENT;
@@ -44,16 +52,18 @@ static bool read_number(Reader *r, int64_t *n)
     return (r->at > start && fits) || wrong(r, "a number is missing or too large");
 }
 
-/* What the writer claims of its check: "true" or "false", and a bound. It is asked again, whatever it was. */
-static bool read_claim(Reader *r)
+/* What the writer claims of its check. */
+static bool read_claim(Reader *r, Step *s)
 {
-    bool proved = r->at < r->end && *r->at == 't';
-    if (!skip(r, proved ? "true,\"bound_log2\":" : "false,\"bound_log2\":"))
+    char number[16] = "";
+    s->proved = r->at < r->end && *r->at == 't';
+    if (!skip(r, s->proved ? "true,\"bound_log2\":" : "false,\"bound_log2\":"))
         return false;
-    const char *start = r->at;
-    while (r->at < r->end && ((*r->at >= '0' && *r->at <= '9') || *r->at == '-' || *r->at == '.'))
-        r->at++;
-    return r->at > start || wrong(r, "a number is missing");
+    for (size_t n = 0; r->at < r->end && *r->at != ',' && n + 1 < sizeof number; n++)
+        number[n] = *r->at++;
+    char *end;
+    s->bound_log2 = strtod(number, &end);
+    return (end != number && !*end && s->bound_log2 <= 0) || wrong(r, "a bound is missing");
 }
 
 static bool at_end(Reader *r)
@@ -92,6 +102,8 @@ static bool read_escape(Reader *r, TgText *to)
     uint64_t code;
     if (!skip(r, "u") || !read_hex(r, 4, &code))
         return false;
+    if (!code)
+        return wrong(r, "a string with a NUL");
     char utf8[] = {(char)(0xe0 | code >> 12), (char)(0x80 | (code >> 6 & 63)), (char)(0x80 | (code & 63))};
     if (code < 0x80)
         utf8[0] = (char)code;
@@ -104,6 +116,7 @@ static bool read_escape(Reader *r, TgText *to)
 static bool read_string(Reader *r, TgText *to)
 {
     tg_text_init(to, tg_scratch(r->tg));
+    tg_text_add(to, "");
     if (!skip(r, "\""))
         return false;
     while (r->at < r->end && *r->at != '"') {
@@ -154,21 +167,30 @@ static bool next_line(Reader *r, const char *text_end)
     return true;
 }
 
-static bool same_text(Reader *r, uint64_t hash)
+/* A line may not claim more than comes out. Where nothing had to be drawn, the regions are the same on sight. */
+static bool confirms(Reader *r, const TgEquivResult *result, const Step *s)
 {
-    if (tg_map_get(&r->asked, hash, NULL))
-        return true;
-    tg_map_put(&r->asked, hash, 1);
-    return false;
+    static const double rounded = 0.051, certain = -1074;
+    bool proved = result->proved + result->reused == result->regions;
+    double bound = !proved ? 0 : result->checked ? result->bound : certain;
+    bool good = s->proved ? proved && bound <= s->bound_log2 + rounded : s->bound_log2 == 0;
+    return good || wrong(r, "the line claims more than its check gives");
+}
+
+/* Bindings name the inputs of the region, one after the other. */
+static bool binds(Reader *r, const TgGraph *g, const Step *s)
+{
+    bool good = s->bound.n == g->inputs.n;
+    for (uint32_t i = 0; good && i < s->bound.n; i++)
+        good = s->bound.at[i] == tg_value(g, g->inputs.at[i])->name;
+    return good || wrong(r, "the bindings are not those of the region");
 }
 
 /* Both regions are read and compared as models of their own. */
-static bool ask(Reader *r, const TgText *before, const TgText *after)
+static bool ask(Reader *r, const Step *s)
 {
-    if (same_text(r, tg_hash(after->at, after->n, tg_hash(before->at, before->n, 0))))
-        return true;
-    TgModel *a = tg_parse(r->tg, r->path, before->at, before->n);
-    TgModel *b = a ? tg_parse(r->tg, r->path, after->at, after->n) : NULL;
+    TgModel *a = tg_parse(r->tg, r->path, s->before.at, s->before.n);
+    TgModel *b = a ? tg_parse(r->tg, r->path, s->after.at, s->after.n) : NULL;
     TgEquivResult result = {.verdict = TG_UNDECIDED};
     r->replay->checked++;
     bool good = b && tg_equiv(r->tg, a, b, &(TgEquivOptions){.seed = r->seed}, &result);
@@ -177,26 +199,56 @@ static bool ask(Reader *r, const TgText *before, const TgText *after)
                                 tg_diag(r->tg, tg_diag_count(r->tg) - 1)->message));
     else if (result.verdict != TG_EQUAL)
         good = wrong(r, tg_name_format(r->tg, "the regions are not equal: %s", result.witness));
+    good = good && binds(r, a->graph, s) && confirms(r, &result, s);
     tg_model_free(a);
     tg_model_free(b);
     return good;
 }
 
+static bool read_bindings(Reader *r, Step *s)
+{
+    TgText input, value;
+    if (!skip(r, "["))
+        return false;
+    while (r->at < r->end && *r->at != ']') {
+        if ((s->bound.n && !skip(r, ",")) || !skip(r, "[") || !read_string(r, &input) || !skip(r, ",") ||
+            !read_string(r, &value) || !skip(r, "]"))
+            return false;
+        TG_PUSH(tg_scratch(r->tg), &s->bound, tg_name_n(r->tg, input.at, input.n));
+    }
+    return skip(r, "]");
+}
+
+/* Which rewrite it was; its hash is that of what the line says. */
+static bool read_rewrite(Reader *r)
+{
+    int64_t number;
+    uint64_t hash;
+    TgText pass, name, rule;
+    bool good = read_number(r, &number) && skip(r, ",\"pass\":") && read_string(r, &pass) &&
+                skip(r, ",\"rule\":") && read_string(r, &name) && skip(r, ",\"rule_text\":") &&
+                read_string(r, &rule) && skip(r, ",\"rule_hash\":\"") && read_hex(r, 16, &hash) && skip(r, "\"");
+    return good && (hash == tg_trace_rule_hash(pass.at, name.at, rule.at) || wrong(r, "the hash is of another rule"));
+}
+
 static bool read_step(Reader *r)
 {
-    TgText word, before, after;
-    int64_t number, rewrite;
-    uint64_t hash;
-    bool good = skip(r, "{\"step\":") && read_number(r, &number) && skip(r, ",\"rewrite\":") &&
-                read_number(r, &rewrite) && skip(r, ",\"pass\":") && read_string(r, &word) &&
-                skip(r, ",\"rule\":") && read_string(r, &word) && skip(r, ",\"rule_hash\":\"") &&
-                read_hex(r, 16, &hash) && skip(r, "\",\"place\":") && read_string(r, &word) &&
-                skip(r, ",\"proved\":");
-    if (good && number != r->replay->steps + 1)
+    int64_t number;
+    Step s = {0};
+    TgText place;
+    if (!skip(r, "{\"step\":") || !read_number(r, &number))
+        return false;
+    if (number != r->replay->steps + 1)
         return wrong(r, "a step is missing");
-    good = good && read_claim(r) && skip(r, ",\"before\":") && read_string(r, &before) &&
-           skip(r, ",\"after\":") && read_string(r, &after) && at_end(r);
-    if (!good || !ask(r, &before, &after))
+    if (!skip(r, ",\"rewrite\":") || !read_rewrite(r) || !skip(r, ",\"place\":") || !read_string(r, &place))
+        return false;
+    uint64_t rest = tg_hash(r->at, (size_t)(r->end - r->at), 0);
+    bool good = skip(r, ",\"bindings\":") && read_bindings(r, &s) && skip(r, ",\"proved\":") &&
+                read_claim(r, &s) && skip(r, ",\"before\":") && read_string(r, &s.before) &&
+                skip(r, ",\"after\":") && read_string(r, &s.after) && at_end(r);
+    bool known = tg_map_get(&r->asked, rest, NULL);
+    tg_map_put(&r->asked, rest, 1);
+    if (!good || (!known && !ask(r, &s)))
         return false;
     r->replay->steps++;
     return true;
@@ -207,7 +259,7 @@ static bool read_head(Reader *r, uint64_t source)
     TgText version;
     uint64_t hash;
     int64_t seed;
-    if (!skip(r, "{\"schema\":\"tgopt.trace/1\",\"source\":\"") || !read_hex(r, 16, &hash) ||
+    if (!skip(r, "{\"schema\":\"tgopt.trace/2\",\"source\":\"") || !read_hex(r, 16, &hash) ||
         !skip(r, "\",\"seed\":") || !read_number(r, &seed) || !skip(r, ",\"version\":") ||
         !read_string(r, &version) || !at_end(r))
         return false;

@@ -17,6 +17,7 @@ typedef struct {
     Extent extent;
     TgChecker *checker; /* NULL: --no-verify */
     TgTrace trace;
+    uint32_t untold; /* steps of it without their regions: too large */
     TgEquivResult equiv;
     TgConvert convert; /* to: TG_undefined, not at all */
     TgDtype weights;   /* --weights: TG_undefined, as they are */
@@ -32,12 +33,22 @@ static void print_to_stderr(void *user, const char *text)
     fputs(text, stderr);
 }
 
+/* The rule of the book as it is written; "" for a rewrite that is code. */
+static const char *rule_text(const Job *job, const char *rewrite)
+{
+    uint32_t rule;
+    if (!tg_book_find(job->options.book, rewrite, &rule))
+        return "";
+    const TgRuleInfo *r = tg_book_rule(job->options.book, rule);
+    return tg_name_format(job->run->tg, "%s%s%s -> %s", r->match, *r->when ? " when " : "", r->when, r->give);
+}
+
 static void note_application(void *user, const TgApplication *a)
 {
     Job *job = user;
-    TgTraceStep step = {a->number,       a->pass,        a->rewrite,      a->place,
-                        a->check.proved, a->check.bound, a->check.before, a->check.after};
-    tg_trace_step(&job->trace, &step);
+    job->untold += !a->check.before;
+    tg_trace_step(&job->trace,
+                  &(TgTraceStep){a->number, a->pass, a->rewrite, a->place, rule_text(job, a->rewrite), &a->check});
 }
 
 /* Reads what the command line says; nothing is opened yet. */
@@ -281,6 +292,9 @@ static bool write_trace(Job *job, const char *result)
     if (job->report.undecided.n)
         fprintf(stderr, "tgopt: warning: the trace will not hold: %u of its steps could not be checked\n",
                 job->report.undecided.n);
+    else if (job->untold)
+        fprintf(stderr, "tgopt: warning: the trace will not hold: %u of its steps are too large to be written\n",
+                job->untold);
     tg_trace_end(&job->trace, tg_model_hash(written));
     return write_text(job->run->tg, text_of(&job->run->arguments, OPT_trace), &job->trace.text);
 }

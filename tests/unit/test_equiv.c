@@ -393,6 +393,46 @@ static void far_halves_were_infinite(void **state)
     tg_array_drop(tg, &in);
 }
 
+/* A bound that says nothing is no proof: of a softmax over six keys each of twelve heads counted as all of them,
+ * and each product of matrices as a sum of exponentials. */
+static void attention_with_cache_has_a_bound(void **state)
+{
+    static const char head[] = "opset 24 graph @g(%q: f32[1,1,768], %k: f32[1,1,768], %v: f32[1,1,768], "
+                               "%pk: f32[1,12,5,64], %pv: f32[1,12,5,64]) {";
+    TgName a = tg_name_format(
+        *state,
+        "%s %%s = const i64[4] {1, 12, 1, 64} %%kk = Concat(%%pk, Reshape(%%k, %%s); axis=2) "
+        "%%vv = Concat(%%pv, Reshape(%%v, %%s); axis=2) "
+        "%%d = MatMul(Reshape(%%q, %%s), Transpose(%%kk; perm={0,1,3,2})) "
+        "%%p = MatMul(Softmax(Div(%%d, const f32[] 8)), %%vv) "
+        "return Reshape(%%p, const i64[3] {1, 1, 768}), %%kk, %%vv }",
+        head);
+    TgName b = tg_name_format(
+        *state,
+        "%s %%y, %%kk, %%vv = Attention(%%q, %%k, %%v, _, %%pk, %%pv; kv_num_heads=12, q_num_heads=12) "
+        "return %%y, %%kk, %%vv }",
+        head);
+    TgEquivResult r = ask(*state, a, b, (TgEquivOptions){.seed = 1});
+    assert_int_equal(r.verdict, TG_EQUAL);
+    assert_int_equal(r.proved, 1);
+    assert_true(r.bound <= -40);
+}
+
+/* With scores of some ten thousands both sides often agree in float32 and not in float64, which two of these seeds
+ * drew: refused, although the source loses as much. */
+static void agreement_in_float32_was_held_against_it(void **state)
+{
+    static const char head[] = "opset 24 graph @g(%Add_83: f32[1,1,768], %Add_85: f32[1,1,768], %Add_87: f32[1,1,768], "
+                               "%past_k.2: f32[1,12,3,64], %past_v.2: f32[1,12,3,64]) {";
+    static const char ends[] = "return %y as \"Reshape_102\", %k, %v }";
+    TgName a = tg_name_format(*state, "%s %%y, %%k, %%v = Attention(%%Add_83, %%Add_85, %%Add_87, _, %%past_k.2, "
+                              "%%past_v.2; kv_num_heads=12, q_num_heads=12) %s", head, ends);
+    TgName b = tg_name_format(*state, "%s %%y, %%k, %%v = com.microsoft.MultiHeadAttention(%%Add_83, %%Add_85, %%Add_87, "
+                              "_, _, _, %%past_k.2, %%past_v.2; num_heads=12) %s", head, ends);
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        assert_int_equal(ask(*state, a, b, (TgEquivOptions){.seed = seed}).verdict, TG_EQUAL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -412,8 +452,10 @@ int main(void)
                                        TEST(infinite_mask_was_drawn_finite),
                                        TEST(far_halves_were_infinite),
                                        TEST(root_of_nonsquare_is_no_law),
-        TEST(proof_is_cut_where_exponents_are_lost),
+                                       TEST(proof_is_cut_where_exponents_are_lost),
                                        TEST(order_of_residues_is_no_proof),
-                                       TEST(bound_counts_points_and_powers)};
+                                       TEST(bound_counts_points_and_powers),
+                                       TEST(attention_with_cache_has_a_bound),
+                                       TEST(agreement_in_float32_was_held_against_it)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

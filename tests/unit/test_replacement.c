@@ -164,6 +164,31 @@ static void layers_are_asked_once(void **state)
     tg_checker_free(c);
 }
 
+/* Without a scale, attention divides by the root of the size of a head: in small sizes that number and the
+ * constant of the other side must stay the same. Too large to be asked as it stands. */
+static void default_scale_of_attention(void **state)
+{
+    static const char text[] =
+        "opset 24 graph @g(%%q: f32[1,128,768], %%k: f32[1,128,768], %%v: f32[1,128,768]) {"
+        "%%s = const i64[4] {1, 128, 12, 64} "
+        "%%a = Transpose(Reshape(%%q, %%s); perm={0,2,1,3}) %%b = Transpose(Reshape(%%k, %%s); perm={0,2,3,1}) "
+        "%%c = Transpose(Reshape(%%v, %%s); perm={0,2,1,3}) %%d = Div(MatMul(%%a, %%b), const f32[] %s) "
+        "%%e = Transpose(MatMul(Softmax(%%d), %%c); perm={0,2,1,3}) "
+        "%%old = Reshape(%%e, const i64[3] {1, 128, 768}) "
+        "%%made = com.microsoft.MultiHeadAttention(%%q, %%k, %%v; num_heads=12) return %%old, %%made }";
+    static const char *const old[] = {"old"}, *const made[] = {"made"}, *const divisors[] = {"8", "8.5"};
+    for (int i = 0; i < 2; i++) {
+        TgName whole = tg_name_format(*state, text, divisors[i]);
+        TgModel *m = tg_parse(*state, "t.tg", whole, strlen(whole));
+        assert_non_null(m);
+        TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1});
+        TgReplacement r = ask(c, m->graph, 1, old, made);
+        assert_true((r.verdict == TG_EQUAL) == (i == 0));
+        assert_true(i || (r.proved && r.bound <= -40));
+        tg_checker_free(c);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -171,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {TEST(right_and_wrong), TEST(constants_and_residuals),
                                        TEST(wider_regions),   TEST(several_outputs),
                                        TEST(large_convolutions),
-                                       TEST(subgraphs),       TEST(layers_are_asked_once)};
+                                       TEST(subgraphs),       TEST(layers_are_asked_once),
+                                       TEST(default_scale_of_attention)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -152,12 +152,17 @@ static int tear_down(void **state)
 #define MODELS TGOPT_SOURCE_DIR "/tests/models/"
 
 static void test_text_form(void **state) { starve(*state, MODELS "attention_head.tg", 100000); }
+/* Small files in ONNX: functions that are inlined, subgraphs; every n. */
+#define SMALL TGOPT_SOURCE_DIR "/tests/fuzz-seeds/onnx/"
+static void test_functions(void **state) { starve(*state, SMALL "function.onnx", 100000); }
+static void test_subgraphs(void **state) { starve(*state, SMALL "control.onnx", 100000); }
 static void test_encoder(void **state) { starve(*state, MODELS "bert/model.onnx", 40); }
 static void test_decoder(void **state) { starve(*state, MODELS "llama/model.onnx", 40); }
 
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-    const struct CMUnitTest tests[] = {TEST(test_text_form), TEST(test_encoder), TEST(test_decoder)};
+    const struct CMUnitTest tests[] = {TEST(test_text_form), TEST(test_functions), TEST(test_subgraphs),
+                                       TEST(test_encoder), TEST(test_decoder)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
