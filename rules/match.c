@@ -572,8 +572,8 @@ static bool has_kernels(Match *m, TgNode anchor)
     if (op == TG_opaque)
         return true;
     if (m->explains)
-        m->why = tg_name_format(m->tg, "%s has no kernel for %s", tg_op_text(m->tg, op),
-                                tg_dtype_text(tg_type_of(m->g, replaced_value(m, anchor, 0))->dtype));
+        m->why = tg_name_format(m->tg, "%s has no kernel that pays for %s", tg_op_text(m->tg, op),
+                                tg_type_text(m->tg, tg_type_of(m->g, replaced_value(m, anchor, 0))));
     m->all_but_a_condition = true;
     return false;
 }
