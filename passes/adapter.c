@@ -234,7 +234,8 @@ void pass_adapter(TgPass *p)
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        if (!info->n_out || !is_read(p->g, info->out[0]) || merge_adapter(p, info, false) || merge_adapter(p, info, true))
+        bool read = info->n_out && is_read(p->g, info->out[0]);
+        if (!read || merge_adapter(p, info, false) || merge_adapter(p, info, true))
             continue;
         for (uint32_t other = 0; other < 2 && !info->dead; other++)
             merge_embedding(p, info, other);

@@ -97,12 +97,14 @@ static bool read_product(const TgPass *p, const TgNodeInfo *n, const Equation *e
 {
     *q = (Product){.k = 1, .n = 1};
     TgValue w = n->in[1];
-    if (!is_const(p->g, w) || !is_changeable(p->g, w) || !tg_is_float(tg_type_of(p->g, w)->dtype) || !read_letters(e, q))
+    if (!is_const(p->g, w) || !is_changeable(p->g, w) || !tg_is_float(tg_type_of(p->g, w)->dtype) ||
+        !read_letters(e, q))
         return false;
     for (uint32_t i = 0; i < q->summed + q->added; i++) {
         bool adds = q->turned ? i < q->added : i >= q->summed;
         int64_t size = pass_dim(p->g, w, (int32_t)i);
-        if (size < 1 || (!adds && size != pass_dim(p->g, n->in[0], (int32_t)(q->rows + i - (q->turned ? q->added : 0)))))
+        uint32_t of_x = q->rows + i - (q->turned ? q->added : 0);
+        if (size < 1 || (!adds && size != pass_dim(p->g, n->in[0], (int32_t)of_x)))
             return false;
         if (adds)
             q->sizes[q->turned ? i : i - q->summed] = size;
@@ -169,8 +171,8 @@ void pass_einsum(TgPass *p)
         const TgNodeInfo *node = tg_node(p->g, nodes[i]);
         Equation e;
         Product q;
-        if (node->dead || node->op != TG_Einsum || node->n_in < 2 || node->n_in > MOST_TERMS || !is_read(p->g, node->out[0]) ||
-            !read_equation(p, node, &e) || !read_product(p, node, &e, &q) || !pass_may(p))
+        bool takes = !node->dead && node->op == TG_Einsum && node->n_in >= 2 && node->n_in <= MOST_TERMS;
+        if (!takes || !is_read(p->g, node->out[0]) || !read_equation(p, node, &e) || !read_product(p, node, &e, &q) || !pass_may(p))
             continue;
         TgValue made = make(p, node, &e, &q);
         if (!made || !same_type(p->g, made, node->out[0]))

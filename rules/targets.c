@@ -64,7 +64,8 @@ bool tg_target_has_kernel(TgTarget target, TgOp op, TgDtype dtype)
 bool tg_target_pays(TgTarget target, TgOp op, const TgType *type)
 {
     int64_t row = 0;
-    if (target != TG_TARGET_ORT || !tg_is_tensor(type) || type->rank < 1 || !tg_dim_known(type->dim[type->rank - 1], &row))
+    bool rows = target == TG_TARGET_ORT && tg_is_tensor(type) && type->rank > 0;
+    if (!rows || !tg_dim_known(type->dim[type->rank - 1], &row))
         return true;
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
         if (slow[i].op == op && row >= slow[i].elements)
