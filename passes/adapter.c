@@ -1,13 +1,14 @@
 /* Adapters: a second, narrow way from x to the result of a FullyConnected, as fine-tuning leaves it (LoRA, VeRA).
  *
  *     x W + b + s ((x A + a) B + c)  =  x (W + s A B) + (b + s (a B + c))
+ *     T[i] + s (A[i] B)              =  (T + s A B)[i]                          of a table of embeddings
  *
  * On the way from x there are two FullyConnecteds or more, and factors: numbers, or one for each column. With --merge-lora
  * the way goes into the weight: it costs nothing any more, and the model becomes smaller; but the adapter can no longer be
  * told from the weight. Without it the way stays as narrow as it is (scale.c has put s into the smaller of A and B); one that
  * is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A weight that others read stays as it
  * is. Runs before FullyConnecteds are merged side by side, so that queries, keys and values with adapters still become one
- * product. Reassociates. */
+ * product. An adapter may be taken away as well. Reassociates. */
 #include "fully_connected.h"
 #include "step.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     Stage stage[LONGEST]; /* from the sum back to x */
     int64_t rank;         /* of the narrowest place */
     double products;      /* for each row of x */
+    bool negative;        /* it is taken away */
 } Way;
 
 /* --- reading ------------------------------------------------------------------------------------- */
@@ -49,31 +51,35 @@ static void add_stage(Way *way, Stage s)
     way->stage[way->n++] = s;
 }
 
-/* The way from x to v; nobody reads what lies on it. */
-static bool read_way(TgPass *p, TgValue v, TgValue x, Way *way)
+/* Back from v, as far as nobody reads what lies on the way, but not beyond x (0: as far as it goes). Where that ends. */
+static TgValue follow(TgPass *p, TgValue v, TgValue x, Way *way)
 {
-    while (v != x) {
+    while (v != x && way->n < LONGEST && (!way->n || tg_used_once(p->g, v))) {
         Stage s = {0};
-        if (way->n == LONGEST || (way->n && !tg_used_once(p->g, v)))
-            return false;
         if (fc_of(p, v, &s.fc)) {
             s.is_linear = true;
             v = s.fc.x;
         } else if (read_factor(p, v, &s.factor))
             v = s.factor.x;
         else
-            return false;
+            break;
         add_stage(way, s);
     }
-    return way->linears >= 2 && way->stage[way->n - 1].is_linear;
+    return v;
+}
+
+/* The way from x to v. */
+static bool read_way(TgPass *p, TgValue v, TgValue x, Way *way)
+{
+    return follow(p, v, x, way) == x && way->linears >= 2 && way->stage[way->n - 1].is_linear;
 }
 
 /* n adds an adapter to a FullyConnected: Add, in either order; or a Gemm, whose own product is the FullyConnected, or
- * the last one of the adapter. */
+ * the last one of the adapter. Or it takes one away. */
 static bool read_adapter(TgPass *p, TgNodeInfo *n, bool other, Fc *base, Way *way)
 {
-    *way = (Way){0};
-    if (n->op == TG_Add) {
+    *way = (Way){.negative = n->op == TG_Sub};
+    if (n->op == TG_Add || (n->op == TG_Sub && !other)) {
         TgValue first = n->in[other], side = n->in[!other];
         return first != side && same_type(p->g, first, side) && tg_used_once(p->g, first) &&
                tg_used_once(p->g, side) && fc_of(p, first, base) && read_way(p, side, base->x, way);
@@ -128,7 +134,9 @@ static TgValue merge(TgPass *p, const Fc *base, const Way *way)
         if (way->stage[i].is_linear ? !append_linear(p, base, &way->stage[i].fc, &w)
                                     : !append_factor(p, base, &way->stage[i].factor, &w))
             return 0;
-    TgValue weight = pass_op(p, TG_Add, NULL, 2, base->weight, w.weight);
+    if (w.bias && way->negative)
+        w.bias = pass_op(p, TG_Neg, NULL, 1, w.bias);
+    TgValue weight = pass_op(p, way->negative ? TG_Sub : TG_Add, NULL, 2, base->weight, w.weight);
     TgValue bias = w.bias && base->bias ? pass_op(p, TG_Add, NULL, 2, base->bias, w.bias)
                    : base->bias         ? base->bias
                                         : w.bias;
@@ -171,13 +179,65 @@ static bool merge_adapter(TgPass *p, TgNodeInfo *n, bool other)
     return true;
 }
 
+/* --- embeddings ----------------------------------------------------------------------------------- */
+
+/* v is rows of a constant matrix of floats. */
+static const TgNodeInfo *rows_of(const TgPass *p, TgValue v)
+{
+    const TgNodeInfo *n = tg_producer(p->g, v, TG_Gather);
+    bool rows = n && tg_used_once(p->g, v) && tg_attr_int(n, "axis") == 0 && is_const(p->g, n->in[0]) &&
+                pass_rank(p->g, n->in[0]) == 2 && tg_is_float(tg_type_of(p->g, n->in[0])->dtype);
+    return rows ? n : NULL;
+}
+
+/* The table of `base` with what the way makes of each row of `narrow`; 0: it does not become a constant. */
+static TgValue merge_tables(TgPass *p, const TgNodeInfo *base, const TgNodeInfo *narrow, const Way *way)
+{
+    const Fc as_they_lie = {0};
+    Side w = {.weight = narrow->in[0]};
+    for (uint32_t i = way->n; i-- > 0 && w.weight;)
+        if (way->stage[i].is_linear ? !append_linear(p, &as_they_lie, &way->stage[i].fc, &w)
+                                    : !append_factor(p, &as_they_lie, &way->stage[i].factor, &w))
+            return 0;
+    TgValue rows = w.bias ? pass_op(p, TG_Add, NULL, 2, w.weight, w.bias) : w.weight;
+    TgValue table = rows ? pass_op(p, way->negative ? TG_Sub : TG_Add, NULL, 2, base->in[0], rows) : 0;
+    return table && is_const(p->g, table) ? table : 0;
+}
+
+/* n adds an adapter to rows that are looked up, in whichever order, or takes it away. */
+static void merge_embedding(TgPass *p, const TgNodeInfo *n, bool other)
+{
+    Way way = {.negative = n->op == TG_Sub};
+    bool sum = n->op == TG_Add || (n->op == TG_Sub && !other);
+    const TgNodeInfo *base = sum ? rows_of(p, n->in[other]) : NULL, *narrow = NULL;
+    if (base && tg_used_once(p->g, n->in[!other]))
+        narrow = rows_of(p, follow(p, n->in[!other], 0, &way));
+    if (!narrow || narrow == base || !way.linears || narrow->in[1] != base->in[1] ||
+        pass_dim(p->g, narrow->in[0], 0) != pass_dim(p->g, base->in[0], 0) || !is_changeable(p->g, base->in[0]) ||
+        !p->options->merge_lora || !pass_may(p))
+        return;
+    p->vouched = true;
+    TgValue table = merge_tables(p, base, narrow, &way);
+    p->vouched = false;
+    TgValue made = table ? pass_op(p, TG_Gather, base->attrs, 2, table, base->in[1]) : 0;
+    if (!made || !same_type(p->g, made, n->out[0]))
+        return;
+    pass_count(p, "merge-embedding-adapter");
+    pass_replace(p, n->out[0], made, "merge-embedding-adapter");
+}
+
+/* --- all -------------------------------------------------------------------------------------------- */
+
 void pass_adapter(TgPass *p)
 {
     uint32_t n;
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         TgNodeInfo *info = tg_node(p->g, nodes[i]);
-        if (info->n_out && is_read(p->g, info->out[0]) && !merge_adapter(p, info, false))
-            merge_adapter(p, info, true);
+        bool read = info->n_out && is_read(p->g, info->out[0]);
+        if (!read || merge_adapter(p, info, false) || merge_adapter(p, info, true))
+            continue;
+        for (uint32_t other = 0; other < 2 && !info->dead; other++)
+            merge_embedding(p, info, other);
     }
 }

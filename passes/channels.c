@@ -161,7 +161,7 @@ static bool into_next_conv(TgPass *p, Step *s)
     TgNodeInfo *conv[MOST_READERS];
     TgValue made[MOST_READERS], old[MOST_READERS];
     uint32_t n = s->reversed ? 0 : conv_readers(p, s->node->out[0], !is_factor(s), conv);
-    if (!n || !(s->c = along_channels(p, s->c, s->x)) || !pass_may(p))
+    if (!n || ends_gelu_downstream(p, s->node) || !(s->c = along_channels(p, s->c, s->x)) || !pass_may(p))
         return false;
     bool good = true;
     p->vouched = true;

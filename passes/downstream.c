@@ -1,8 +1,9 @@
 /* What a runtime that fuses after us still has to find. ONNX Runtime's extended optimizations match operators
- * literally, so a rewrite that saves one node can cost it a fusion that saves twenty. Six places are
+ * literally, so a rewrite that saves one node can cost it a fusion that saves twenty. Seven places are
  * therefore left as they are; tests/census.py counts what ONNX Runtime (1.32) finds before and after,
- * tests/golden/refuse_06_* keep them. Above -O1 attention is ours to fuse, and norms and GELU where the opset has them. Each asks about the
- * node where a pass would change something. */
+ * tests/golden/refuse_06_* keep them. Attention is ours to fuse only where the output has an operator for it: for a
+ * target of its own. Norms and GELU are where the opset has them. Each asks about the node where a pass would change
+ * something. */
 #include "pass.h"
 
 /* Some node of that operator which reads v as operand `slot`. */
@@ -23,7 +24,8 @@ enum { NO_ATTENTION = 13 };
 
 static bool may_find_attention(const TgPass *p)
 {
-    return p->options->level < 2 && p->opset < NO_ATTENTION;
+    bool ours = p->options->level >= 2 && p->options->target != TG_TARGET_ANY;
+    return !ours && p->opset < NO_ATTENTION;
 }
 
 /* The node that alone reads v, if it is of that operator. */
@@ -78,6 +80,16 @@ bool masks_downstream(const TgPass *p, const TgNodeInfo *n)
     const TgNodeInfo *cast = only_reader(g, n->out[0], TG_Cast);
     const TgNodeInfo *inverted = only_reader(g, cast ? cast->out[0] : n->out[0], TG_Sub);
     return inverted && is_splat_of(g, inverted->in[0], 1);
+}
+
+/* Attention without a bias of its own is matched with the division of its scores. */
+bool scales_attention_downstream(const TgPass *p, const TgNodeInfo *n)
+{
+    const TgGraph *g = p->g;
+    if ((n->op != TG_Div && n->op != TG_Mul) || !may_find_attention(p) || !tg_producer(g, n->in[0], TG_MatMul))
+        return false;
+    const TgNodeInfo *masked = only_reader(g, n->out[0], TG_Add);
+    return masked && only_reader(g, masked->out[0], TG_Softmax);
 }
 
 /* --- norms ----------------------------------------------------------------------------------------- */

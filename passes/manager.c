@@ -193,7 +193,7 @@ static bool run_rounds(TgPass *p)
             return false;
         for (uint32_t i = 0; i < PASSES; i++) {
             TgTarget target = passes[i].info.target;
-            bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target);
+            bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target) && passes[i].run != pass_ort_sums;
             if (meant && passes[i].info.level <= o->level && !run_pass(p, i, &changes))
                 return false;
         }
@@ -203,6 +203,15 @@ static bool run_rounds(TgPass *p)
             break;
     }
     return true;
+}
+
+/* What others would undo. */
+static bool run_once(TgPass *p, void (*run)(TgPass *p))
+{
+    uint32_t i = 0, changes = 0;
+    while (passes[i].run != run)
+        i++;
+    return passes[i].info.level > p->options->level || run_pass(p, i, &changes);
 }
 
 static bool optimize(void *argument)
@@ -223,7 +232,7 @@ static bool optimize(void *argument)
     if (!run_rounds(&p))
         return false;
     p.last = call->options->target != TG_TARGET_ANY;
-    if (p.last && !run_rounds(&p))
+    if (p.last && (!run_rounds(&p) || !run_once(&p, pass_ort_sums)))
         return false;
     report->opset = target_opset(&p, &start);
     return true;

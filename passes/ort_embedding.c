@@ -25,15 +25,15 @@ typedef struct {
     Lookup positions;
 } Embedding;
 
-/* Elements are 0, 1, 2 ... along the last axis, of S elements. */
+/* Elements are 0, 1, 2 ... along the last axis, of S elements, for every batch the same. */
 static bool counts(const Embedding *e, TgValue ids)
 {
     Alphabet abc = {.g = e->p->g};
     AxisMap map;
     Position position;
     const TgType *t = tg_type_of(e->p->g, ids);
-    bool row = t->rank == 1 || (t->rank == 2 && tg_dim_is(t->dim[0], 1));
-    return row && t->dim[t->rank - 1] == e->type->dim[1] && axes_start(&abc, ids, &map) &&
+    bool rows = t->rank == 1 || (t->rank == 2 && (tg_dim_is(t->dim[0], 1) || t->dim[0] == e->type->dim[0]));
+    return rows && t->dim[t->rank - 1] == e->type->dim[1] && axes_start(&abc, ids, &map) &&
            position_of(&abc, &map, &position) && tg_dim_is(position.base, 0) &&
            position_is_index(&abc, &position, &map.axis[map.rank - 1]);
 }

@@ -95,6 +95,7 @@ bool splice_branch(TgGraph *g, const TgNodeInfo *n, uint32_t sub, TgValue *out);
 bool splits_heads_downstream(const TgPass *p, TgValue projected);      /* a projection that only attention heads read */
 bool biases_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* what a projection of it adds, be it zeros */
 bool masks_downstream(const TgPass *p, const TgNodeInfo *n);           /* the second Unsqueeze of a mask [B,S] */
+bool scales_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* the scale of its scores, which then are masked */
 bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n); /* 0 .. S-1 that select rows of a table */
 bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the scale or bias of a norm in pieces */
 bool ends_norm_in_pieces_downstream(const TgPass *p, const TgNodeInfo *n); /* of one that no operator can be made of */

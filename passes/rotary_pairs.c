@@ -43,21 +43,24 @@ static bool is_term(const TgGraph *g, TgValue v, TgValue table, TgValue x)
     return n && ((n->in[0] == table && n->in[1] == x) || (n->in[1] == table && n->in[0] == x));
 }
 
-/* real = c x1 - s x2, imaginary = s x1 + c x2 for some order of factors. */
-static bool read_rotation(const TgGraph *g, TgValue real, TgValue imaginary, Pairs *q)
+enum { ROLES = 4 }; /* which factor of either product is the table */
+
+/* real = c x1 - s x2, imaginary = s x1 + c x2, if the factors have these roles. Read with all roles exchanged (x for
+ * the tables) that is another rotation of the same form: so the first roles that fit need not be the right ones. */
+static bool read_rotation(const TgGraph *g, TgValue real, TgValue imaginary, uint32_t roles, Pairs *q)
 {
     const TgNodeInfo *sub = tg_producer(g, real, TG_Sub), *add = tg_producer(g, imaginary, TG_Add);
     const TgNodeInfo *a = sub ? tg_producer(g, sub->in[0], TG_Mul) : NULL,
                      *b = sub ? tg_producer(g, sub->in[1], TG_Mul) : NULL;
-    for (uint32_t i = 0; a && b && add && i < 4; i++) {
-        q->cos = a->in[i & 1];
-        q->x1 = a->in[!(i & 1)];
-        q->sin = b->in[i >> 1];
-        q->x2 = b->in[!(i >> 1)];
-        for (uint32_t k = 0; k < 2; k++)
-            if (is_term(g, add->in[k], q->sin, q->x1) && is_term(g, add->in[1 - k], q->cos, q->x2))
-                return true;
-    }
+    if (!a || !b || !add)
+        return false;
+    q->cos = a->in[roles & 1];
+    q->x1 = a->in[!(roles & 1)];
+    q->sin = b->in[roles >> 1];
+    q->x2 = b->in[!(roles >> 1)];
+    for (uint32_t k = 0; k < 2; k++)
+        if (is_term(g, add->in[k], q->sin, q->x1) && is_term(g, add->in[1 - k], q->cos, q->x2))
+            return true;
     return false;
 }
 
@@ -97,11 +100,16 @@ static bool read_pairs(TgPass *p, TgValue v, TgValue like, Pairs *q)
 {
     TgValue part[2];
     int64_t size = pass_dim(p->g, v, -1);
-    if (pass_rank(p->g, v) != 4 || size < 2 || size % 2 || !parts_of(p, v, part, &q->interleaved) ||
-        !read_rotation(p->g, part[0], part[1], q))
+    if (pass_rank(p->g, v) != 4 || size < 2 || size % 2 || !parts_of(p, v, part, &q->interleaved))
         return false;
-    q->x = common_source(p, q, (uint32_t)size, like);
-    return q->x && pass_rank(p->g, q->cos) == 4 && pass_rank(p->g, q->sin) == 4;
+    for (uint32_t roles = 0; roles < ROLES; roles++) {
+        if (!read_rotation(p->g, part[0], part[1], roles, q))
+            continue;
+        q->x = common_source(p, q, (uint32_t)size, like);
+        if (q->x && pass_rank(p->g, q->cos) == 4 && pass_rank(p->g, q->sin) == 4)
+            return true;
+    }
+    return false;
 }
 
 /* --- writing ------------------------------------------------------------------------------------------ */

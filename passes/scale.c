@@ -219,7 +219,7 @@ void pass_scale(TgPass *p)
             continue;
         if (info->op == TG_Gemm)
             take_factors(p, info);
-        if (!read_step(p, info, &s))
+        if (!read_step(p, info, &s) || scales_attention_downstream(p, info))
             continue;
         if (is_factor(&s) && !is_sound_factor(p, &s))
             continue;

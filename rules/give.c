@@ -34,13 +34,15 @@ TgOp op_that_lacks(const Rule *rule, const TgModel *model, int64_t opset)
     return found;
 }
 
-static TgOp kernel_lacking(const Term *t, TgTarget target, TgDtype dtype)
+static TgOp kernel_lacking(const Term *t, TgTarget target, const TgType *type)
 {
     TgOp found = TG_opaque;
-    if (t->kind == T_OP && *tg_op_info(t->op)->domain && !tg_target_has_kernel(target, t->op, dtype))
+    TgDtype dtype = tg_is_tensor(type) ? type->dtype : TG_undefined;
+    if (t->kind == T_OP && *tg_op_info(t->op)->domain &&
+        (!tg_target_has_kernel(target, t->op, dtype) || !tg_target_pays(target, t->op, type)))
         found = t->op;
     for (uint32_t i = 0; i < t->n && found == TG_opaque; i++)
-        found = kernel_lacking(t->at[i], target, dtype);
+        found = kernel_lacking(t->at[i], target, type);
     return found;
 }
 
@@ -49,7 +51,7 @@ TgOp op_without_kernel(const Match *m, TgNode anchor)
     TgOp found = TG_opaque;
     const TgType *type = tg_type_of(m->g, replaced_value(m, anchor, 0));
     for (uint32_t i = 0; m->rule->info.target != TG_TARGET_ANY && i < m->rule->give.n && found == TG_opaque; i++)
-        found = kernel_lacking(m->rule->give.at[i].term, m->target, tg_is_tensor(type) ? type->dtype : TG_undefined);
+        found = kernel_lacking(m->rule->give.at[i].term, m->target, type);
     return found;
 }
 

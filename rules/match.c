@@ -569,11 +569,14 @@ static bool run(Machine *k, TgNode anchor)
 static bool has_kernels(Match *m, TgNode anchor)
 {
     TgOp op = op_without_kernel(m, anchor);
+    const TgType *type = tg_type_of(m->g, replaced_value(m, anchor, 0));
     if (op == TG_opaque)
         return true;
+    TgDtype dtype = tg_is_tensor(type) ? type->dtype : TG_undefined;
+    bool slow = tg_target_has_kernel(m->target, op, dtype);
     if (m->explains)
-        m->why = tg_name_format(m->tg, "%s has no kernel for %s", tg_op_text(m->tg, op),
-                                tg_dtype_text(tg_type_of(m->g, replaced_value(m, anchor, 0))->dtype));
+        m->why = tg_name_format(m->tg, slow ? "%s takes longer than its parts for %s" : "%s has no kernel for %s",
+                                tg_op_text(m->tg, op), slow ? tg_type_text(m->tg, type) : tg_dtype_text(dtype));
     m->all_but_a_condition = true;
     return false;
 }

@@ -18,6 +18,15 @@ static const struct {
 #undef KERNEL
 };
 
+static const struct {
+    TgOp op;
+    int64_t elements;
+} slow[] = {
+#define SLOW(op, elements) {TG_##op, elements},
+#include "slow.def"
+#undef SLOW
+};
+
 const char *const *tg_target_names(int *n)
 {
     *n = sizeof names / sizeof *names;
@@ -50,4 +59,16 @@ bool tg_target_has_kernel(TgTarget target, TgOp op, TgDtype dtype)
                                                    : NONE) &
                    bit_of(dtype);
     return false;
+}
+
+bool tg_target_pays(TgTarget target, TgOp op, const TgType *type)
+{
+    int64_t row = 0;
+    bool rows = target == TG_TARGET_ORT && tg_is_tensor(type) && type->rank > 0;
+    if (!rows || !tg_dim_known(type->dim[type->rank - 1], &row))
+        return true;
+    for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
+        if (slow[i].op == op && row >= slow[i].elements)
+            return false;
+    return true;
 }
