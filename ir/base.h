@@ -180,8 +180,9 @@ const TgFile *tg_file_map(Tg *tg, const char *path); /* NULL: refused, recorded 
 const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *location);
 /* Tells the kernel that the mapped bytes are not needed now: they stop counting as resident. */
 void tg_file_forget(const uint8_t *bytes, size_t size);
-/* Hints as well: they will be read in order; they are needed at once. */
-void tg_file_expect(const uint8_t *bytes, size_t size);
+/* Hints as well: how they will be read (a page here and there must not fetch megabytes around it); all are needed now. */
+typedef enum { TG_READ_USUALLY, TG_READ_IN_ORDER, TG_READ_HERE_AND_THERE } TgReading;
+void tg_file_expect(const uint8_t *bytes, size_t size, TgReading how);
 void tg_file_populate(const uint8_t *bytes, size_t size);
 /* For handlers of signals: the file whose mapping holds this address (NULL: none), so that a SIGBUS can say which file
  * another process has cut; and the removal of hidden files under construction. Both are async-signal-safe. */

@@ -131,9 +131,10 @@ void tg_file_forget(const uint8_t *bytes, size_t size)
     advise(bytes, size, true, MADV_DONTNEED);
 }
 
-void tg_file_expect(const uint8_t *bytes, size_t size)
+void tg_file_expect(const uint8_t *bytes, size_t size, TgReading how)
 {
-    advise(bytes, size, true, MADV_SEQUENTIAL);
+    static const int advice[] = {MADV_NORMAL, MADV_SEQUENTIAL, MADV_RANDOM};
+    advise(bytes, size, true, advice[how]);
 }
 
 void tg_file_populate(const uint8_t *bytes, size_t size)

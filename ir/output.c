@@ -231,7 +231,7 @@ bool tg_output_write(TgOutput *out, const void *bytes, size_t n)
  * Pieces end at multiples of their size in the output, where the page cache has its largest units. */
 static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n)
 {
-    tg_file_expect(bytes, n);
+    tg_file_expect(bytes, n, TG_READ_IN_ORDER);
     while (n) {
         size_t most = PIECE - out->offset % PIECE, piece = n < most ? n : most;
         tg_file_populate(bytes, piece);

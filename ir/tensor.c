@@ -166,14 +166,19 @@ static void copy_bytes(const TgTensor *t, size_t from, size_t n, uint8_t *to) {
 static uint64_t hash_windows(const TgTensor *t, uint64_t hash) {
     uint8_t window[WINDOW] = {0};
     size_t step = t->size <= (size_t)WINDOW * WINDOWS ? WINDOW : (t->size - WINDOW) / (WINDOWS - 1);
+    bool large = t->payload == TG_MAPPED && t->size >= STRIDE;
+    if (large)
+        tg_file_expect(t->bytes, t->size, TG_READ_HERE_AND_THERE);
     for (size_t from = 0; from < t->size; from += step) {
         size_t n = t->size - from < WINDOW ? t->size - from : WINDOW;
         if (t->payload == TG_SPLAT)
             copy_bytes(t, from, n, window);
         hash = tg_hash(t->payload == TG_SPLAT ? window : t->bytes + from, n, hash);
     }
-    if (t->payload == TG_MAPPED && t->size >= STRIDE)
+    if (large) {
+        tg_file_expect(t->bytes, t->size, TG_READ_USUALLY);
         tg_file_forget(t->bytes, t->size); /* each window made its neighbourhood resident */
+    }
     return hash;
 }
 
