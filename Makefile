@@ -5,11 +5,14 @@ PREFIX  ?= /usr/local
 SECONDS ?= 60
 CORPORA ?= $(or $(TGOPT_CORPORA),../shared/corpora)
 
-.PHONY: all demo check quick cross fuzz scores bench install clean help deps
+.PHONY: all tests demo check quick cross fuzz scores bench install clean help deps
 
 all: ## build the command: build/tgopt
 	@cmake --preset $(PRESET) -B $(BUILD) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
+	@cmake --build $(BUILD) --target tgopt
+
+tests: all ## build the tests too
 	@cmake --build $(BUILD)
 
 deps: ## install missing Debian packages
@@ -21,7 +24,7 @@ demo: deps all ## optimize a small real transformer that ships here, verify it, 
 check: deps ## all tests: gcc, clang, sanitizers, conformance
 	@tests/check
 
-quick: all ## the unit and golden tests only, one compiler
+quick: tests ## the unit and golden tests only, one compiler
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'unit|golden'
 
 cross: all ## packages of C for other machines: cross compilers, qemu
@@ -32,7 +35,7 @@ fuzz: ## search for crashes, SECONDS for each target: clang, libFuzzer, sanitize
 	@tools/install-deps --clang
 	@tests/fuzz/run $(SECONDS)
 
-scores: all ## write tests/SCORES.md from the corpora (see tests/README.md)
+scores: tests ## write tests/SCORES.md from the corpora (see tests/README.md)
 	@tests/scores $(BUILD)/tgopt $(CORPORA)
 
 bench: all ## measure times beside those of rivals: make bench MODELS=FOLDER (of models of real size)

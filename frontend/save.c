@@ -1,5 +1,5 @@
 /* Saving: a clone of the model is lowered to the opset wanted, values get names, constants get places; then
- * the model is written, mapped weights by kernel-side copy. Both files appear under their names only when all
+ * the model is written, mapped weights from where they are mapped. Both files appear under their names only when all
  * went well.
  */
 #include "frontend.h"
@@ -90,6 +90,7 @@ static bool emit_model(ModelWriter *w, TgOutput *out)
         return false;
     if (wire->total > TWO_GIB)
         return tg_report(wire->tg, TG_E_too_big_inside, wire->total);
+    tg_output_expect(out, wire->total);
     wire_write_to(wire, out);
     write_model(w);
     return !wire->failed;

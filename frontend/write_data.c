@@ -179,6 +179,8 @@ TgOutput *data_write(const DataPlan *plan)
     size_t folder = (size_t)(base_of(plan->path) - plan->path);
     TgOutput *out =
         tg_output_open(plan->tg, tg_name_format(plan->tg, "%.*s%s", (int)folder, plan->path, plan->new_file));
+    if (out)
+        tg_output_expect(out, plan->new_size);
     if (out && !fill(plan, out)) {
         tg_output_discard(out);
         return NULL;

@@ -170,7 +170,7 @@ typedef struct {
     TgName path;
     const uint8_t *bytes;
     size_t size;
-    int fd; /* stays open for kernel-side copies; -1 when too many files are open */
+    int fd; /* stays open for shared blocks; -1 when too many files are open */
 } TgFile;
 
 const TgFile *tg_file_map(Tg *tg, const char *path); /* NULL: refused, recorded */
@@ -180,6 +180,10 @@ const TgFile *tg_file_map(Tg *tg, const char *path); /* NULL: refused, recorded 
 const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *location);
 /* Tells the kernel that the mapped bytes are not needed now: they stop counting as resident. */
 void tg_file_forget(const uint8_t *bytes, size_t size);
+/* Hints as well: how they will be read (a page here and there must not fetch megabytes around it); all are needed now. */
+typedef enum { TG_READ_USUALLY, TG_READ_IN_ORDER, TG_READ_HERE_AND_THERE } TgReading;
+void tg_file_expect(const uint8_t *bytes, size_t size, TgReading how);
+void tg_file_populate(const uint8_t *bytes, size_t size);
 /* For handlers of signals: the file whose mapping holds this address (NULL: none), so that a SIGBUS can say which file
  * another process has cut; and the removal of hidden files under construction. Both are async-signal-safe. */
 const TgFile *tg_file_at(const Tg *tg, const void *address);
@@ -188,8 +192,9 @@ void tg_outputs_abandon(const Tg *tg);
 /* A file being written: nothing appears under its name before tg_output_commit; a link of that name is replaced. */
 typedef struct TgOutput TgOutput;
 TgOutput *tg_output_open(Tg *tg, const char *path); /* "-": standard output; NULL: recorded */
+void tg_output_expect(TgOutput *out, size_t n); /* a hint: so many bytes will come */
 bool tg_output_write(TgOutput *out, const void *bytes, size_t n);
-bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n); /* kernel-side copy where it can */
+bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n); /* shares blocks where it can */
 bool tg_output_zeros(TgOutput *out, size_t n);
 size_t tg_output_offset(const TgOutput *out);
 bool tg_output_commit(TgOutput *out, bool sync); /* frees out; false: recorded, nothing was left behind */

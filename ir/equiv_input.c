@@ -225,8 +225,10 @@ static size_t place_to_look(size_t count, uint32_t k)
 TgName equiv_mask_name(Tg *tg, const TgTensor *t, uint32_t index)
 {
     double largest = 0;
+    tg_tensor_expect(t, TG_READ_HERE_AND_THERE);
     for (uint32_t k = 0; tg_is_float(t->dtype) && t->count && k < 2 * EDGE + INNER; k++)
         largest = fmax(largest, fabs(tg_tensor_float(tg, t, place_to_look(t->count, k))));
+    tg_tensor_expect(t, TG_READ_USUALLY);
     const char *name = isinf(largest) ? mask_of_infinity : largest > 1e30 ? mask_of_lowest : NULL;
     return name ? tg_name_format(tg, "%s%u", name, index) : NULL;
 }

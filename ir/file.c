@@ -116,13 +116,34 @@ const TgFile *tg_file_at(const Tg *tg, const void *address)
     return NULL;
 }
 
-void tg_file_forget(const uint8_t *bytes, size_t size)
+/* The whole pages within [bytes, bytes + size), or all that hold a part of it. */
+static void advise(const uint8_t *bytes, size_t size, bool within, int advice)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)bytes, end = start + size;
-    start = (start + page - 1) / page * page;
-    end = end / page * page;
+    start = (start + (within ? page - 1 : 0)) / page * page;
+    end = (end + (within ? 0 : page - 1)) / page * page;
     if (start < end)
-        madvise((void *)start, end - start, MADV_DONTNEED);
+        madvise((void *)start, end - start, advice);
+}
+
+void tg_file_forget(const uint8_t *bytes, size_t size)
+{
+    advise(bytes, size, true, MADV_DONTNEED);
+}
+
+void tg_file_expect(const uint8_t *bytes, size_t size, TgReading how)
+{
+    static const int advice[] = {MADV_NORMAL, MADV_SEQUENTIAL, MADV_RANDOM};
+    advise(bytes, size, true, advice[how]);
+}
+
+void tg_file_populate(const uint8_t *bytes, size_t size)
+{
+#ifdef MADV_POPULATE_READ
+    advise(bytes, size, false, MADV_POPULATE_READ);
+#else
+    (void)bytes, (void)size;
+#endif
 }
 
 void tg_files_close(Tg *tg)

@@ -6,16 +6,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sendfile.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "context.h"
 
-enum { BUFFER = 128 << 10, SMALL_COPY = 64 << 10, CHUNK = 8 << 20 };
+enum { BUFFER = 128 << 10, SMALL_COPY = 64 << 10, PIECE = 2 << 20, PAGE = 4096 };
 
 struct TgOutput {
     Tg *tg;
@@ -59,7 +60,7 @@ static bool open_nameless(TgOutput *out)
 {
 #ifdef O_TMPFILE
     char self[32];
-    out->fd = open(tg_folder_of(out->tg, out->path), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    out->fd = open(tg_folder_of(out->tg, out->path), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     if (out->fd < 0)
         return false;
     own_path(out->fd, self);
@@ -75,7 +76,7 @@ static bool open_hidden(TgOutput *out)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         hidden_name(out, attempt);
-        out->fd = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        out->fd = open(out->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
         if (out->fd >= 0 || errno != EEXIST)
             break;
     }
@@ -153,13 +154,28 @@ void tg_outputs_unwind(Tg *tg, uint64_t serial)
         tg_output_discard(tg->outputs);
 }
 
+/* Could blocks of other files be part of this one (btrfs, XFS)? Asked with an empty range of the file itself. */
+static bool may_share(const TgOutput *out)
+{
+    struct file_clone_range empty = {.src_fd = out->fd};
+    return ioctl(out->fd, FICLONERANGE, &empty) == 0 || (errno != EOPNOTSUPP && errno != ENOTTY);
+}
+
+/* Blocks are found in one go and lie together; not where some will be shared, which would keep what was set aside for
+ * them. A wish: where there is no room, what is written will say so. */
+void tg_output_expect(TgOutput *out, size_t n)
+{
+    if (!out->direct && !out->failed && n >= PIECE && n <= INT64_MAX && !may_share(out))
+        (void)!fallocate(out->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)n);
+}
+
 /* --- writing -------------------------------------------------------------------------------------------- */
 
 /* The kernel could not read these bytes: a mapped file became shorter. Reading them here raises the signal whose
  * handler says which. */
 static void touch(const struct iovec *part)
 {
-    for (size_t i = 0; i < part->iov_len; i += 4096)
+    for (size_t i = 0; i < part->iov_len; i += PAGE)
         (void)((const volatile uint8_t *)part->iov_base)[i];
 }
 
@@ -210,11 +226,15 @@ bool tg_output_write(TgOutput *out, const void *bytes, size_t n)
     return write_all(out, parts, 2);
 }
 
-/* Through the mapping, piece by piece, so that the source does not stay resident. */
+/* Through the mapping: one copy, where reading into a buffer would make two. Each piece is made present at once, as
+ * single page faults would cost half as much as the copy, and let go, so that the source does not stay resident.
+ * Pieces end at multiples of their size in the output, where the page cache has its largest units. */
 static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n)
 {
+    tg_file_expect(bytes, n, TG_READ_IN_ORDER);
     while (n) {
-        size_t piece = n < CHUNK ? n : CHUNK;
+        size_t most = PIECE - out->offset % PIECE, piece = n < most ? n : most;
+        tg_file_populate(bytes, piece);
         if (!tg_output_write(out, bytes, piece))
             return false;
         tg_file_forget(bytes, piece);
@@ -224,46 +244,19 @@ static bool copy_mapped(TgOutput *out, const uint8_t *bytes, size_t n)
     return true;
 }
 
-/* How many bytes were copied by way of a buffer that stays in the cache. Pieces end at pages of the output. Where the
- * places in both files differ by no whole pages, the kernel's own copy would touch every page twice. */
-static size_t copy_through_buffer(TgOutput *out, int fd, off_t at, size_t n)
+/* How many bytes the output now shares with the file, where the file system can do that (btrfs, XFS): whole blocks, at
+ * places that differ by whole blocks. */
+static size_t share_blocks(TgOutput *out, const TgFile *from, size_t offset, size_t n)
 {
-    enum { PIECE = 256 << 10, PAGE = 4096 };
-    uint8_t *piece = tg_heap_new(out->tg, PIECE);
-    size_t done = 0;
-    while (done < n && !out->failed) {
-        size_t most = PIECE - (out->offset + done) % PAGE, left = n - done;
-        ssize_t got = pread(fd, piece, left < most ? left : most, at + (off_t)done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        struct iovec part = {piece, (size_t)got};
-        if (write_all(out, &part, 1))
-            done += (size_t)got;
-    }
-    tg_heap_free(out->tg, piece);
-    return done;
-}
-
-/* How many bytes the kernel copied by itself: file to file (perhaps shared blocks), else file to anything. */
-static size_t copy_in_kernel(TgOutput *out, int fd, off_t at, size_t n)
-{
-    size_t left = n;
-    bool between_files = true;
-    while (left) {
-        ssize_t done = between_files ? copy_file_range(fd, &at, out->fd, NULL, left, 0)
-                                     : sendfile(out->fd, fd, &at, left);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0 && !between_files)
-            break;
-        if (done <= 0)
-            between_files = false;
-        else
-            left -= (size_t)done;
-    }
-    return n - left;
+    struct file_clone_range range = {
+        .src_fd = from->fd, .src_offset = offset, .src_length = n - n % PAGE, .dest_offset = out->offset};
+    bool whole = offset % PAGE == 0 && out->offset % PAGE == 0 && range.src_length;
+    if (!whole || out->direct || from->fd < 0 || ioctl(out->fd, FICLONERANGE, &range))
+        return 0;
+    off_t end = (off_t)(out->offset + range.src_length);
+    if (lseek(out->fd, end, SEEK_SET) != end)
+        fail(out, errno);
+    return (size_t)range.src_length;
 }
 
 bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n)
@@ -273,14 +266,9 @@ bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n)
         return tg_output_write(out, from->bytes + offset, n);
     if (out->failed || !flush(out))
         return false;
-    bool aligned = offset % 4096 == out->offset % 4096;
-    size_t done = from->fd < 0 ? 0
-                  : aligned    ? copy_in_kernel(out, from->fd, (off_t)offset, n)
-                               : copy_through_buffer(out, from->fd, (off_t)offset, n);
-    if (out->failed)
-        return false;
-    out->offset += done;
-    return copy_mapped(out, from->bytes + offset + done, n - done);
+    size_t shared = share_blocks(out, from, offset, n);
+    out->offset += shared;
+    return !out->failed && copy_mapped(out, from->bytes + offset + shared, n - shared);
 }
 
 bool tg_output_zeros(TgOutput *out, size_t n)

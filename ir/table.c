@@ -17,17 +17,35 @@ uint64_t tg_mix(uint64_t a, uint64_t b) {
     return folded ^ (b * SALT[0]) ^ (folded >> 29);
 }
 
+static uint64_t word_at(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* Most of a long text, in four chains that do not wait for each other; how many bytes, in *done. */
+static uint64_t hash_chains(const uint8_t *at, size_t size, uint64_t seed, size_t *done) {
+    enum { CHAINS = 4, STEP = CHAINS * sizeof(uint64_t) };
+    uint64_t chain[CHAINS] = {seed, seed + 1, seed + 2, seed + 3}, hash = seed;
+    for (*done = 0; size - *done >= STEP; *done += STEP)
+        for (size_t i = 0; i < CHAINS; i++)
+            chain[i] = tg_mix(chain[i], word_at(at + *done + i * sizeof(uint64_t)));
+    for (size_t i = 0; i < CHAINS; i++)
+        hash = tg_mix(hash, chain[i]);
+    return hash;
+}
+
 uint64_t tg_hash(const void *bytes, size_t size, uint64_t seed) {
+    enum { LONG = 256 };
     const uint8_t *at = bytes;
-    uint64_t hash = tg_mix(seed, size);
-    for (; size >= 8; size -= 8, at += 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        hash = tg_mix(hash, word);
-    }
-    uint64_t rest = 0;
-    if (size)
-        memcpy(&rest, at, size);
+    uint64_t hash = tg_mix(seed, size), rest = 0;
+    size_t done = 0;
+    if (size >= LONG)
+        hash = hash_chains(at, size, hash, &done);
+    for (; size - done >= sizeof hash; done += sizeof hash)
+        hash = tg_mix(hash, word_at(at + done));
+    if (size > done)
+        memcpy(&rest, at + done, size - done);
     return tg_mix(hash, rest);
 }
 

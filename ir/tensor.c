@@ -115,12 +115,28 @@ int64_t tg_tensor_int(Tg *tg, const TgTensor *t, size_t i) {
     return bytes ? tg_load_integer(t->dtype, bytes, i) : 0;
 }
 
+enum { WINDOW = 4096, WINDOWS = 3, SMALL_RECIPE = 64 << 10, STRIDE = 4 << 20 };
+
+void tg_tensor_expect(const TgTensor *t, TgReading how) {
+    if (t->payload == TG_MAPPED && t->size >= STRIDE)
+        tg_file_expect(t->bytes, t->size, how);
+}
+
+/* n bytes against those `by` bytes later; the first page alone answers for almost every weight. */
+static bool repeats(const TgTensor *t, size_t by) {
+    size_t n = t->size - by, head = n < WINDOW ? n : WINDOW;
+    tg_tensor_expect(t, TG_READ_HERE_AND_THERE);
+    bool same = memcmp(t->bytes, t->bytes + by, head) == 0;
+    tg_tensor_expect(t, TG_READ_USUALLY);
+    return same && memcmp(t->bytes + head, t->bytes + head + by, n - head) == 0;
+}
+
 /* Whether all elements have the bits of the first. Equal neighbours everywhere are equal elements. */
 static bool uniform(Tg *tg, const TgTensor *t) {
     uint32_t bits = tg_dtype_bits(t->dtype);
     bool dense = t->payload == TG_MAPPED || t->payload == TG_OWNED;
     if (dense && bits >= 8)
-        return memcmp(t->bytes, t->bytes + bits / 8, t->size - bits / 8) == 0;
+        return repeats(t, bits / 8);
     double first = tg_tensor_float(tg, t, 0);
     for (size_t i = 1; i < t->count; i++) {
         double x = tg_tensor_float(tg, t, i);
@@ -142,8 +158,6 @@ bool tg_tensor_is_splat(Tg *tg, const TgTensor *t, double *value) {
 
 /* --- hash and equality -------------------------------------------------------------------------------- */
 
-enum { WINDOW = 4096, WINDOWS = 3, SMALL_RECIPE = 64 << 10, STRIDE = 4 << 20 };
-
 /* Small recipes count as their values, large ones as what they say. */
 static const TgTensor *settled(Tg *tg, const TgTensor *t) {
     return t->payload == TG_RECIPE && t->size <= SMALL_RECIPE ? tg_recipe_value(tg, t) : t;
@@ -164,14 +178,16 @@ static void copy_bytes(const TgTensor *t, size_t from, size_t n, uint8_t *to) {
 }
 
 static uint64_t hash_windows(const TgTensor *t, uint64_t hash) {
-    uint8_t window[WINDOW];
+    uint8_t window[WINDOW] = {0};
     size_t step = t->size <= (size_t)WINDOW * WINDOWS ? WINDOW : (t->size - WINDOW) / (WINDOWS - 1);
+    tg_tensor_expect(t, TG_READ_HERE_AND_THERE);
     for (size_t from = 0; from < t->size; from += step) {
         size_t n = t->size - from < WINDOW ? t->size - from : WINDOW;
-        memset(window, 0, sizeof window);
-        copy_bytes(t, from, n, window);
-        hash = tg_hash(window, n, hash);
+        if (t->payload == TG_SPLAT)
+            copy_bytes(t, from, n, window);
+        hash = tg_hash(t->payload == TG_SPLAT ? window : t->bytes + from, n, hash);
     }
+    tg_tensor_expect(t, TG_READ_USUALLY);
     if (t->payload == TG_MAPPED && t->size >= STRIDE)
         tg_file_forget(t->bytes, t->size); /* each window made its neighbourhood resident */
     return hash;

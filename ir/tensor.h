@@ -61,6 +61,7 @@ int64_t tg_tensor_int(Tg *tg, const TgTensor *t, size_t i);
 bool tg_tensor_is_splat(Tg *tg, const TgTensor *t, double *value); /* all elements equal (numeric types) */
 /* Equal type and bytes. `hash` never looks at more than a bounded sample of a large tensor. */
 bool tg_tensor_equal(Tg *tg, const TgTensor *a, const TgTensor *b);
+void tg_tensor_expect(const TgTensor *t, TgReading how); /* a hint, for large weights in files */
 uint64_t tg_tensor_hash(Tg *tg, const TgTensor *t);
 
 /* --- recipes (recipe.c) ------------------------------------------------------------------------------------------- */

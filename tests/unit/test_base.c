@@ -415,7 +415,7 @@ static void output_appears_at_commit(void **state)
     assert_int_equal(info.st_mode & 0777, 0640);
 }
 
-/* Large pieces go around the buffer and through the kernel; the order must hold. */
+/* Large pieces go around the buffer; the order must hold. */
 static void large_output_is_exact(void **state)
 {
     Tg *tg = ((Place *)*state)->tg;
@@ -446,6 +446,29 @@ static void large_output_is_exact(void **state)
     assert_int_equal(copy->bytes[n - 2], 'y');
     tg_file_forget(copy->bytes, copy->size);
     assert_int_equal(copy->bytes[n - 2], 'y');
+}
+
+/* Whole pages at whole pages may be shared with the source; a hint of too many bytes adds none. */
+static void pages_are_copied_or_shared(void **state)
+{
+    Tg *tg = ((Place *)*state)->tg;
+    size_t page = 4096, n = 700 * page + 5;
+    uint8_t *bytes = tg_heap_new(tg, n);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)(i * i >> 11);
+    TgOutput *out = tg_output_open(tg, "pages");
+    assert_true(tg_output_write(out, bytes, n) && tg_output_commit(out, false));
+    out = tg_output_open(tg, "more");
+    tg_output_expect(out, 5 * n);
+    assert_true(tg_output_zeros(out, 2 * page));
+    assert_true(tg_output_copy(out, tg_file_map(tg, "pages"), page, n - page));
+    assert_true(tg_output_write(out, "end", 3));
+    assert_int_equal(tg_output_offset(out), n + page + 3);
+    assert_true(tg_output_commit(out, false));
+    const TgFile *more = tg_file_map(tg, "more");
+    assert_int_equal(more->size, n + page + 3);
+    assert_memory_equal(more->bytes + 2 * page, bytes + page, n - page);
+    assert_memory_equal(more->bytes + n + page, "end", 3);
 }
 
 static bool opens_and_fails(void *tg)
@@ -531,6 +554,7 @@ int main(void)
         IN_FOLDER(cached_models_find_their_data),
         IN_FOLDER(output_appears_at_commit),
         IN_FOLDER(large_output_is_exact),
+        IN_FOLDER(pages_are_copied_or_shared),
         IN_FOLDER(nothing_half_written_stays),
         IN_FOLDER(output_follows_no_link), IN_FOLDER(modes_survive),
     };
