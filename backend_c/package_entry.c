@@ -375,7 +375,7 @@ static int64_t position_bytes(const Writer *w, uint32_t k)
     int64_t n = emit_bytes(type->dtype);
     for (int32_t a = 0; a < type->rank; a++)
         if (a != s->axis)
-            n *= package_most_of(w->plan, type->dim[a]);
+            n *= tg_plan_most(w->plan, type->dim[a]);
     return n;
 }
 
@@ -473,8 +473,8 @@ static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
     tg_text_format(out, ", %d, %d, %d, %d, %u, {", (int)type->dtype, type->rank, state,
                    state >= 0 ? w->plan->states.at[state].axis : 0, emit_bytes(type->dtype));
     for (int32_t k = 0; k < type->rank; k++)
-        tg_text_format(out, "%s%" PRId64, k ? ", " : "", package_most_of(w->plan, type->dim[k]));
-    tg_text_add(out, type->rank ? "}" : "0}");
+        tg_text_format(out, "%s%" PRId64, k ? ", " : "", tg_plan_most(w->plan, type->dim[k]));
+    tg_text_format(out, "%s}, %" PRId64, type->rank ? "" : "0", package_most_elements(w->plan, type));
     const char *kind = output ? "outputs" : "inputs", *field = output ? w->p.output[i] : w->p.input[i];
     tg_text_format(out, ", offsetof(tgk_%s, %s), ", kind, field);
     if (output && type->rank)
@@ -490,10 +490,10 @@ static void put_tables(Writer *w, TgText *out)
                      "const tgk_io_info tgk_input_table[] = {\n");
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         put_io(w, false, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0}};\n\nconst tgk_io_info tgk_output_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0, 0}};\n\nconst tgk_io_info tgk_output_table[] = {\n");
     for (uint32_t i = 0; i < plan->outputs.n; i++)
         put_io(w, true, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0}};\n\nconst tgk_size_info tgk_size_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0, 0}};\n\nconst tgk_size_info tgk_size_table[] = {\n");
     for (uint32_t i = 0; i < plan->symbols.n; i++) {
         const TgPlanSymbol *s = &plan->symbols.at[i];
         if (!w->size_field[i])

@@ -71,6 +71,7 @@ static const char tables_text[] =
     "    int32_t axis;       /**< along which that grows */\n"
     "    uint32_t element;   /**< bytes of an element */\n"
     "    int64_t most[8];    /**< largest sizes */\n"
+    "    int64_t elements;   /**< most of them; less than the product of largest sizes where those exclude each other */\n"
     "    size_t at;          /**< offset of the pointer in tgk_inputs or tgk_outputs */\n"
     "    size_t dim_at;      /**< outputs: offset of the array of sizes */\n"
     "} tgk_io_info;\n\n"
