@@ -22,7 +22,7 @@ static const char status_text[] =
     "    TGK_BAD_POINTER,   /**< a pointer is NULL, or the context was not initialised */\n"
     "    TGK_BAD_ALIGNMENT, /**< arena, weights and state: 64 bytes; arrays: their element */\n"
     "    TGK_BAD_ROOM,      /**< arena or state are too small */\n"
-    "    TGK_BAD_OVERLAP,   /**< an output overlaps an input, another output or the arena */\n"
+    "    TGK_BAD_OVERLAP,   /**< an output overlaps an input, another output or the arena, in another way than it says */\n"
     "    TGK_BAD_WEIGHTS,   /**< not the weights of this package, damaged, or of the other byte order */\n"
     "    TGK_BAD_ISA        /**< no such instruction set here */\n"
     "} tgk_status;\n\n"
@@ -146,8 +146,10 @@ static void put_outputs(Writer *w, TgText *out)
     for (uint32_t i = 0; i < plan->outputs.n; i++) {
         const TgType *type = package_output_type(w, i);
         tg_text_format(out, "    %s *%s;", emit_type(type->dtype), w->p.output[i]);
+        int32_t past = package_input_in_place(w, i);
+        const char *more = package_state_of_output(w, i) >= 0 && w->past ? "; a cache" : "";
         put_doc(w, out, plan->source->outputs.at[i].name, type,
-                package_state_of_output(w, i) >= 0 && w->past ? "; a cache" : "");
+                past < 0 ? more : tg_name_format(w->p.tg, "; may be the array %s, whose rows are then written in place", w->p.input[past]));
         if (type->rank)
             tg_text_format(out, "    int64_t %s[%d];\n", w->dim_field[i], type->rank);
     }

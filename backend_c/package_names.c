@@ -199,6 +199,14 @@ int32_t package_state_of_output(const Writer *w, uint32_t i)
     return -1;
 }
 
+int32_t package_input_in_place(const Writer *w, uint32_t i)
+{
+    for (uint32_t k = 0; k < w->plan->in_place.n; k++)
+        if (w->plan->in_place.at[k].output == i)
+            return (int32_t)w->plan->in_place.at[k].input;
+    return -1;
+}
+
 /* --- text --------------------------------------------------------------------------------------------------------- */
 
 /* The shared prefix inside a foreign name would be renamed: one of its letters becomes an escape. */

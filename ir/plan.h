@@ -180,6 +180,11 @@ typedef struct TgState {
     TgDim past, grow;       /* lengths along it: present = past + grow */
 } TgState;
 
+/* A cache of fixed size whose rows are written (TensorScatter): output may be the array of input itself; then nothing is copied. */
+typedef struct TgInPlace {
+    uint32_t input, output; /* numbers */
+} TgInPlace;
+
 typedef struct TgPlan {
     TgModel *model; /* lowered; owned by the plan */
     TgGraph *graph;
@@ -192,6 +197,7 @@ typedef struct TgPlan {
     uint32_t n_steps;         /* bodies included */
     TG_VEC(TgPlanSymbol) symbols;
     TG_VEC(TgState) states;
+    TG_VEC(TgInPlace) in_place;
     TG_VEC(TgDim) equal;      /* pairs of sizes that must be equal when the model runs: to be checked with the inputs */
     TG_VEC(TgDim) counts;     /* pairs of element counts that are equal, whatever data make of the sizes: of a view, and of what it
                                  views, whose bound is the better one */

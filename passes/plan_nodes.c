@@ -292,10 +292,23 @@ static bool read_once(const Planner *p, const TgValueInfo *v)
     return n == 1 && !v->returned;
 }
 
+/* Whoever calls may hand over one array for both. */
+static void note_in_place(Planner *p, const TgNodeInfo *n)
+{
+    const TgValueInfo *past = tg_value(p->g, n->in[0]), *present = tg_value(p->g, n->out[0]);
+    uint32_t output = output_of(p, n->out[0]);
+    const char *operands, *results;
+    bool alike = past->type == present->type && present->returned == 1 && output != UINT32_MAX && read_once(p, past);
+    if (alike && past->origin == TG_V_INPUT && p->options->kernel && p->options->kernel(n->op, &operands, &results))
+        TG_PUSH(p->plan->arena, &p->plan->in_place, ((TgInPlace){past->index, output}));
+}
+
 void plan_states(Planner *p, uint32_t n, const TgNode *nodes)
 {
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *c = tg_node(p->g, nodes[i]);
+        if (c->op == TG_TensorScatter)
+            note_in_place(p, c);
         if (c->op != TG_Concat || c->n_in != 2 || tg_value(p->g, c->in[0])->origin != TG_V_INPUT || c->in[0] == c->in[1])
             continue;
         const TgValueInfo *past = tg_value(p->g, c->in[0]), *present = tg_value(p->g, c->out[0]);
