@@ -87,8 +87,8 @@ static bool plan_branch(Planner *p, TgNode node, TgStep *s, uint32_t branch)
     uint32_t sub = 0;
     while (sub < n->n_sub && n->sub[sub].attr != name)
         sub++;
-    if (sub == n->n_sub)
-        return plan_refuse(p, n, "a branch is missing");
+    if (sub == n->n_sub || n->sub[sub].graph->inputs.n)
+        return plan_refuse(p, n, sub == n->n_sub ? "a branch is missing" : "a branch wants inputs, which an If does not give");
     uint32_t n_out = n->n_out;
     TgValue *out = TG_NEW_N(p->arena, TgValue, n->sub[sub].graph->outputs.n + n_out + 1);
     Outside outside = enter(p, &s->body[branch]);
