@@ -176,11 +176,25 @@ static void put_counts(Writer *w, TgText *out)
         tg_text_format(out, "#define TGK_MAX_POSITIONS INT64_C(%" PRId64 ") /**< of a state */\n", w->most_past);
 }
 
+/* The coarsest floats to which anything that is computed is rounded, as ONNX numbers them. */
+static TgDtype coarsest(const TgPlan *plan)
+{
+    TgDtype least = TG_f32;
+    for (TgNode i = 1; i < plan->graph->nodes.n && least != TG_bf16; i++) {
+        const TgNodeInfo *n = tg_node(plan->graph, i);
+        TgDtype t = n->dead || n->n_out == 0 || tg_op_has(n->op, TG_T_MOVES) ? TG_f32 : tg_type_of(plan->graph, n->out[0])->dtype;
+        least = t == TG_bf16 || t == TG_f16 ? t : least;
+    }
+    return least;
+}
+
 static void put_macros(Writer *w, TgText *out)
 {
     tg_text_format(out, "#define TGK_NAME \"%s\"\n", w->p.name);
     tg_text_add(out, "#define TGK_ABI 1 /**< of this interface */\n#define TGK_GENERATOR ");
     package_put_literal(out, w->options->version ? w->options->version : "tgopt");
+    tg_text_format(out, "\n#define TGK_ROUNDS %d /**< some values in between are rounded to: 1 float32, 10 float16, 16 bfloat16 */",
+                   (int)coarsest(w->plan));
     tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
                    w->hash);
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", package_arena_bytes(w));
