@@ -403,7 +403,7 @@ static bool plan_output(Planner *p, uint32_t k)
     TgValue v = p->g->outputs.at[k].value;
     const TgType *t = tg_type_of(p->g, v);
     const TgLocation *place = plan_source(p, v);
-    if (!tg_is_tensor(t) || !place->buffer) {
+    if (!tg_is_tensor(t) || t->dtype == TG_str || !place->buffer) {
         tg_report(p->tg, TG_E_no_plan, p->g->outputs.at[k].name, "this output is no tensor of numbers of known rank");
         return false;
     }

@@ -346,6 +346,16 @@ static void room_beyond_64_bits_is_refused(void **state)
     assert_null(tg_plan(tg_parse(tg, "test", text, strlen(text)), &options));
 }
 
+/* A constant that is an output needs no step that would refuse it. */
+static void constant_words_are_refused(void **state)
+{
+    (void)state;
+    const char *text = "graph @f() {\n %c = const str[2] {\"abc\", \"def\"}\n return %c\n}\n";
+    TgModel *m = tg_parse(tg, "test", text, strlen(text));
+    assert_non_null(m);
+    assert_null(plan_model(m));
+}
+
 static void branch_that_wants_inputs_is_refused(void **state)
 {
     (void)state;
@@ -452,7 +462,7 @@ int main(void)
         TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
         TEST(squeeze_by_data_is_one_case), TEST(branches_of_other_rank_are_one_case), TEST(scalar_of_a_branch_is_repeated),
         TEST(view_by_data_has_room_for_what_it_views), TEST(room_beyond_64_bits_is_refused),
-        TEST(branch_that_wants_inputs_is_refused),
+        TEST(branch_that_wants_inputs_is_refused), TEST(constant_words_are_refused),
         TEST(what_a_branch_made_is_made_again_elsewhere), TEST(sizes_are_read_where_they_stand_alone),
         TEST(data_that_could_be_sizes_are_computed),
         TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused),
