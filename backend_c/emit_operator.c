@@ -29,7 +29,7 @@ static TgDim room_of(Emitter *e, TgValue v)
     if (b->kind == TG_BUFFER_ARENA)
         return tg_dim(e->p->tg, (int64_t)(b->bytes / emit_bytes(step_type(e, v)->dtype)));
     TgDim count = tg_type_count(e->p->tg, step_type(e, v));
-    return is_known(e, count) ? count : tg_dim(e->p->tg, package_most_elements(e->p->plan, step_type(e, v)));
+    return is_known(e, count) ? count : tg_dim(e->p->tg, tg_plan_most_elements(e->p->plan, step_type(e, v)));
 }
 
 static bool is_here(const Emitter *e, TgValue v)

@@ -477,7 +477,7 @@ static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
                    state >= 0 ? w->plan->states.at[state].axis : 0, emit_bytes(type->dtype));
     for (int32_t k = 0; k < type->rank; k++)
         tg_text_format(out, "%s%" PRId64, k ? ", " : "", tg_plan_most(w->plan, type->dim[k]));
-    tg_text_format(out, "%s}, %" PRId64, type->rank ? "" : "0", package_most_elements(w->plan, type));
+    tg_text_format(out, "%s}, %" PRId64, type->rank ? "" : "0", tg_plan_most_elements(w->plan, type));
     const char *kind = output ? "outputs" : "inputs", *field = output ? w->p.output[i] : w->p.input[i];
     tg_text_format(out, ", offsetof(tgk_%s, %s), ", kind, field);
     if (output && type->rank)

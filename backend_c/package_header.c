@@ -168,10 +168,10 @@ static void put_counts(Writer *w, TgText *out)
                            plan->symbols.at[i].most);
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         tg_text_format(out, "#define TGK_INPUT_%s %" PRId64 " /**< elements of the largest */\n", w->input_macro[i],
-                       package_most_elements(plan, package_input_type(w, i)));
+                       tg_plan_most_elements(plan, package_input_type(w, i)));
     for (uint32_t i = 0; i < plan->outputs.n; i++)
         tg_text_format(out, "#define TGK_OUTPUT_%s %" PRId64 "\n", w->output_macro[i],
-                       package_most_elements(plan, package_output_type(w, i)));
+                       tg_plan_most_elements(plan, package_output_type(w, i)));
     if (w->past)
         tg_text_format(out, "#define TGK_MAX_POSITIONS INT64_C(%" PRId64 ") /**< of a state */\n", w->most_past);
 }

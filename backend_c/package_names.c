@@ -129,11 +129,6 @@ void package_begin(Writer *w)
 
 /* --- facts ------------------------------------------------------------------------------------------------------- */
 
-int64_t package_most_elements(const TgPlan *plan, const TgType *type)
-{
-    return tg_plan_most(plan, tg_type_count(plan->graph->tg, type));
-}
-
 typedef struct {
     const Writer *w;
     bool known;

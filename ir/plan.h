@@ -28,6 +28,7 @@ typedef struct TgBuffer {
     TgBufferKind kind;
     uint32_t index;
     TgDtype dtype;
+    const TgType *type;   /* of the value that it was made for */
     TgDim count;          /* elements */
     uint64_t bytes;       /* arena: with every symbol at its maximum, rounded up to TG_PLAN_ALIGN */
     uint64_t offset;      /* arena: bytes */
@@ -207,6 +208,7 @@ typedef struct TgPlan {
 
 /* Upper bound of a size or a number of elements, every symbol at its largest; -1: there is none. (passes/plan_arena.c) */
 int64_t tg_plan_most(const TgPlan *p, TgDim d);
+int64_t tg_plan_most_elements(const TgPlan *p, const TgType *type);
 
 static inline const TgLocation *tg_place_of(const TgPlan *p, TgValue v) { return &p->places.at[v]; }
 

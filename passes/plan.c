@@ -392,7 +392,7 @@ static bool plan_input(Planner *p, uint32_t i)
         Naming n = {p, i, t->dim[k], k};
         tg_dim_symbols(t->dim[k], name_symbol, &n);
     }
-    uint32_t b = plan_buffer(p, TG_BUFFER_INPUT, i, t->dtype, tg_type_count(p->tg, t));
+    uint32_t b = plan_buffer(p, TG_BUFFER_INPUT, i, t);
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), plan_row_major(p, t), true});
     return true;
 }
@@ -411,7 +411,7 @@ static bool plan_output(Planner *p, uint32_t k)
     if (b->kind == TG_BUFFER_OUTPUT && b->index == k)
         return true;
     TgValue made = tg_op(p->g, TG_Identity, NULL, 1, v);
-    uint32_t to = plan_buffer(p, TG_BUFFER_OUTPUT, k, t->dtype, tg_type_count(p->tg, t));
+    uint32_t to = plan_buffer(p, TG_BUFFER_OUTPUT, k, t);
     plan_set_place(p, made, (TgLocation){to, tg_dim(p->tg, 0), plan_row_major(p, t), true});
     p->plan->outputs.at[k] = made;
     return plan_copy(p, v, made);

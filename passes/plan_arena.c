@@ -51,6 +51,20 @@ int64_t tg_plan_most(const TgPlan *p, TgDim d) { return most_of(p, d, -1); }
 
 int64_t plan_most(const Planner *p, TgDim d) { return most_of(p->plan, d, TG_PLAN_UNNAMED); }
 
+/* A product of sums may be more than an expression holds: then its count is a symbol of its own, of which nobody knows a thing. */
+static int64_t most_elements(const TgPlan *p, const TgType *type, int64_t otherwise)
+{
+    int64_t n = 1, count = most_of(p, tg_type_count(p->graph->tg, type), -1);
+    for (int32_t k = 0; k < type->rank; k++) {
+        int64_t size = most_of(p, type->dim[k], otherwise);
+        if (size < 0 || __builtin_mul_overflow(n, size, &n))
+            return count;
+    }
+    return count >= 0 && count < n ? count : n;
+}
+
+int64_t tg_plan_most_elements(const TgPlan *p, const TgType *type) { return most_elements(p, type, -1); }
+
 /* --- lifetimes ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct Round {
@@ -279,7 +293,7 @@ bool plan_allocate(Planner *p)
     for (uint32_t i = 1; i < plan->buffers.n; i++) {
         TgBuffer *b = &plan->buffers.at[i];
         uint64_t bits = tg_dtype_bits(b->dtype) < 8 ? 8 : (uint64_t)tg_dtype_bits(b->dtype);
-        int64_t most = plan_most(p, b->count);
+        int64_t most = most_elements(plan, b->type, TG_PLAN_UNNAMED);
         if (most < 0 && b->kind == TG_BUFFER_ARENA && b->first)
             return tg_report(p->tg, TG_E_unbounded, "value", tg_dim_text(p->tg, b->count));
         uint64_t bytes = most < 0 ? 0 : tg_product(p->tg, (size_t)most, bits / 8);

@@ -132,7 +132,7 @@ static bool plan_if(Planner *p, TgNode node)
 static TgValue body_value(Planner *p, const TgType *t)
 {
     TgValue v = tg_graph_input(p->g, t, NULL);
-    uint32_t b = plan_buffer(p, TG_BUFFER_ARENA, 0, t->dtype, tg_type_count(p->tg, t));
+    uint32_t b = plan_buffer(p, TG_BUFFER_ARENA, 0, t);
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), plan_row_major(p, t), true});
     return v;
 }

@@ -275,7 +275,7 @@ static void place_state(Planner *p, TgValue v, TgBufferKind kind, uint32_t index
 {
     const TgType *t = tg_type_of(p->g, v);
     TgDim room = tg_dim_fresh(p->tg);
-    uint32_t b = kind == TG_BUFFER_INPUT ? plan_place(p, v)->buffer : plan_buffer(p, kind, index, t->dtype, tg_type_count(p->tg, t));
+    uint32_t b = kind == TG_BUFFER_INPUT ? plan_place(p, v)->buffer : plan_buffer(p, kind, index, t);
     p->plan->buffers.at[b].capacity = room;
     tg_map_put(&p->bound, TG_KEY(room), 1);
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), strides_with_room(p, t, axis, room), false});

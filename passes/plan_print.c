@@ -41,7 +41,7 @@ static double size_of(const TgPlan *p, TgDim d)
 static double count_of(const TgPlan *p, TgValue v)
 {
     const TgType *t = tg_type_of(p->graph, v);
-    int64_t n = tg_is_tensor(t) ? tg_plan_most(p, tg_type_count(p->graph->tg, t)) : 0;
+    int64_t n = tg_is_tensor(t) ? tg_plan_most_elements(p, t) : 0;
     return n > 0 ? (double)n : 0;
 }
 

@@ -97,7 +97,7 @@ TgLocation *plan_place(Planner *p, TgValue v);                 /* constants get 
 TgLocation *plan_source(Planner *p, TgValue v);                /* of a value that is read: numbers made of sizes are written now */
 bool plan_sizes(Planner *p, TgValue v);
 void plan_set_place(Planner *p, TgValue v, TgLocation place);
-uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, TgDtype dtype, TgDim count);
+uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, const TgType *type);
 /* Gives v a place: where its only reader wants it, if `accepts` says that a step can write there; else a new buffer. */
 void plan_place_result(Planner *p, TgValue v, bool (*accepts)(Planner *p, const TgType *t, const TgLocation *place));
 bool plan_view(Planner *p, TgNode node);                    /* the results of n become views; false: they cannot */

@@ -332,8 +332,23 @@ static void view_by_data_has_room_for_what_it_views(void **state)
     TgPlan *p = plan_text("graph @f(%x: f32[3,4,5], %axes: i64[3]) {\n %u = Unsqueeze(%x, %axes)\n"
                           " %s = Softmax(%u; axis=0)\n return %s\n}\n");
     assert_true(p->arena_bytes <= 4 * 256);
-    assert_int_equal(tg_plan_most(p, tg_type_count(tg, tg_type_of(p->graph, p->outputs.at[0]))), 60);
+    assert_int_equal(tg_plan_most_elements(p, tg_type_of(p->graph, p->outputs.at[0])), 60);
     check_plan(p);
+    tg_plan_free(p);
+}
+
+/* Sizes from eight numbers of data: their product is more terms than an expression has. Each is at most 2 + 1024 + 1024. */
+static void room_of_a_large_product_is_that_of_its_sizes(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[2,2,2,1], %pads: i64[8]) {\n %y = Pad(%x, %pads)\n %z = Exp(%y)\n"
+                          " return %z\n}\n");
+    const TgType *t = tg_type_of(p->graph, p->outputs.at[0]);
+    double product = 1;
+    for (int32_t k = 0; k < t->rank; k++)
+        product *= (double)tg_plan_most(p, t->dim[k]);
+    assert_true(product > 1e12);
+    assert_true((double)tg_plan_most_elements(p, t) == product);
     tg_plan_free(p);
 }
 
@@ -461,7 +476,7 @@ int main(void)
         TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
         TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
         TEST(squeeze_by_data_is_one_case), TEST(branches_of_other_rank_are_one_case), TEST(scalar_of_a_branch_is_repeated),
-        TEST(view_by_data_has_room_for_what_it_views), TEST(room_beyond_64_bits_is_refused),
+        TEST(view_by_data_has_room_for_what_it_views), TEST(room_of_a_large_product_is_that_of_its_sizes), TEST(room_beyond_64_bits_is_refused),
         TEST(branch_that_wants_inputs_is_refused), TEST(constant_words_are_refused),
         TEST(what_a_branch_made_is_made_again_elsewhere), TEST(sizes_are_read_where_they_stand_alone),
         TEST(data_that_could_be_sizes_are_computed),
