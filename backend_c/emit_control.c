@@ -1,4 +1,4 @@
-/* Steps that decide what runs, and what is known of sizes: BIND, SIZES, IF, REPEAT.
+/* Steps that decide what runs, and what is known of sizes: BIND, SIZES, EXPECT, IF, REPEAT.
  *
  * Bodies are functions of their own over the same frame, so nothing here nests deeper in C than in the plan. */
 #include "emit.h"
@@ -257,6 +257,9 @@ bool emit_control(Emitter *e, const TgStep *s)
     switch (s->kind) {
     case TG_STEP_BIND: return emit_bind(e, s);
     case TG_STEP_SIZES: return emit_sizes(e, s);
+    case TG_STEP_EXPECT:
+        emit(e, "    if (%s*(const uint8_t *)%s)\n        return TGK_BAD_SIZE;\n", s->u.expected ? "!" : "", address_text(e, s->in.at[0]));
+        return true;
     case TG_STEP_IF: return emit_if(e, s);
     default: return emit_repeat(e, s);
     }

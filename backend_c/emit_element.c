@@ -362,8 +362,8 @@ static const char *binary_integer(Package *p, const TgNodeInfo *n, const Element
     case TG_Mod: name = tg_attr_int(n, "fmod") ? "fmod" : "mod"; break;
     case TG_BitShift:
         name = strcmp(tg_attr_string(p->tg, n, "direction"), "RIGHT") == 0 ? "shr" : "shl";
-        if (!is_unsigned(t))
-            return NULL;
+        if (!is_unsigned(t)) /* ONNX has none such, files do: bits of 64 are shifted, as the evaluator does */
+            return wrapped(p, t, F("(%s)tgk_%s_u64((uint64_t)%s, (uint64_t)%s)", type, name, x, y));
         break;
     case TG_Div:
     case TG_Max:

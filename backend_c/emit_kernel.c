@@ -334,6 +334,7 @@ bool emit_kernel(Emitter *e, const TgStep *s)
     case TG_STEP_OPERATOR:
     case TG_STEP_SIZES:
     case TG_STEP_BIND:
+    case TG_STEP_EXPECT:
     case TG_STEP_IF:
     case TG_STEP_REPEAT: break;
     }

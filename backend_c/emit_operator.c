@@ -29,7 +29,7 @@ static TgDim room_of(Emitter *e, TgValue v)
     if (b->kind == TG_BUFFER_ARENA)
         return tg_dim(e->p->tg, (int64_t)(b->bytes / emit_bytes(step_type(e, v)->dtype)));
     TgDim count = tg_type_count(e->p->tg, step_type(e, v));
-    return is_known(e, count) ? count : tg_dim(e->p->tg, package_most_elements(e->p->plan, step_type(e, v)));
+    return is_known(e, count) ? count : tg_dim(e->p->tg, tg_plan_most_elements(e->p->plan, step_type(e, v)));
 }
 
 static bool is_here(const Emitter *e, TgValue v)
@@ -126,6 +126,21 @@ static void emit_floats(Emitter *e, const TgNodeInfo *n, const char *name)
     emit_item(e, ".n_%s = %u", name, (unsigned)count);
 }
 
+static void emit_strings(Emitter *e, const TgNodeInfo *n, const char *name)
+{
+    const TgAttr *a = tg_attr_find(n->attrs, name);
+    if (!a || a->kind != TG_A_STRINGS || a->n == 0)
+        return;
+    TgText text;
+    tg_text_init(&text, e->p->arena);
+    for (uint32_t i = 0; i < a->n; i++) {
+        tg_text_add(&text, i ? ", " : "");
+        package_string(&text, (const char *)a->u.strings[i].at, a->u.strings[i].n);
+    }
+    emit_item(e, ".%s = (const char *const[]){%s}", name, text.at);
+    emit_item(e, ".n_%s = %u", name, (unsigned)a->n);
+}
+
 /* A tensor of one element is a pointer to it (ConstantOfShape); others are refused. Small floats: their code. */
 static bool emit_tensor(Emitter *e, const TgStep *s, const TgNodeInfo *n, const char *name)
 {
@@ -157,6 +172,8 @@ static bool emit_attribute(Emitter *e, const TgStep *s, const TgNodeInfo *n, con
         emit_integers(e, n, name);
     } else if (strcmp(kind, "fs") == 0) {
         emit_floats(e, n, name);
+    } else if (strcmp(kind, "ss") == 0) {
+        emit_strings(e, n, name);
     } else if (kind[0] == 'i') {
         emit_item(e, ".%s = %s", name, given || has_default ? integer_text(e, tg_attr_int(n, name)) : "TGK_ABSENT");
     } else if (kind[0] == 'f') {

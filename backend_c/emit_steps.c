@@ -71,7 +71,7 @@ static void add_operators(const Emitter *e, TgText *text, const TgStep *s)
         [TG_STEP_MATMUL] = "product", [TG_STEP_ATTENTION] = "attention", [TG_STEP_SOFTMAX] = "softmax",
         [TG_STEP_LAYER_NORM] = "layer norm", [TG_STEP_RMS_NORM] = "RMS norm", [TG_STEP_ROTARY] = "rotary embedding",
         [TG_STEP_OPERATOR] = "operator", [TG_STEP_SIZES] = "sizes as numbers", [TG_STEP_BIND] = "a size becomes known",
-        [TG_STEP_IF] = "branch", [TG_STEP_REPEAT] = "loop"};
+        [TG_STEP_EXPECT] = "the case that this was written for", [TG_STEP_IF] = "branch", [TG_STEP_REPEAT] = "loop"};
     tg_text_format(text, "%u. ", (unsigned)s->number);
     for (uint32_t i = 0; i < s->nodes.n && i < 2 * MOST_NAMES; i++)
         add_name(text, i ? ", " : "", tg_op_text(e->p->tg, tg_node(e->p->plan->graph, s->nodes.at[i])->op));
@@ -140,6 +140,7 @@ static bool emit_call(Emitter *e, const TgStep *s)
     case TG_STEP_OPERATOR: return emit_operator(e, s);
     case TG_STEP_SIZES:
     case TG_STEP_BIND:
+    case TG_STEP_EXPECT:
     case TG_STEP_IF:
     case TG_STEP_REPEAT: return emit_control(e, s);
     default: return emit_kernel(e, s);

@@ -72,10 +72,10 @@ static uint64_t hash_of(Writer *w)
 static bool representable(Writer *w)
 {
     for (uint32_t i = 0; i < w->plan->inputs.n; i++)
-        if (package_most_elements(w->plan, package_input_type(w, i)) < 0)
+        if (tg_plan_most_elements(w->plan, package_input_type(w, i)) < 0)
             return tg_report(w->p.tg, TG_E_unbounded, "input", w->p.input[i]);
     for (uint32_t i = 0; i < w->plan->outputs.n; i++)
-        if (package_most_elements(w->plan, package_output_type(w, i)) < 0)
+        if (tg_plan_most_elements(w->plan, package_output_type(w, i)) < 0)
             return tg_report(w->p.tg, TG_E_unbounded, "output", w->p.output[i]);
     return true;
 }

@@ -75,8 +75,4 @@ bool emit_loops(Package *p, TgText *out);
  * After it returns TGK_OK, all fields d_ are set. */
 bool emit_steps(Package *p, TgText *out);
 
-/* With every size at its largest; -1: something has none. */
-int64_t package_most_of(const TgPlan *plan, TgDim d);
-int64_t package_most_elements(const TgPlan *plan, const TgType *type);
-
 #endif

@@ -15,6 +15,7 @@ static const char helpers_text[] =
     "    const void *at;\n"
     "    int64_t count;    /* elements */\n"
     "    uint32_t element; /* bytes of one */\n"
+    "    int32_t same;     /* the one that it may be as a whole, updated in place; -1: none */\n"
     "} tgk_entry_span;\n\n"
     "/* Those from n_in on are written: they may overlap nothing else. */\n"
     "static tgk_status tgk_entry_check(const tgk_entry_span *s, int32_t n_in, int32_t n)\n"
@@ -29,7 +30,7 @@ static const char helpers_text[] =
     "        const uintptr_t a = (uintptr_t)s[i].at, a_end = a + (uintptr_t)s[i].count * s[i].element;\n"
     "        for (int32_t k = 0; k < i; k++) {\n"
     "            const uintptr_t b = (uintptr_t)s[k].at, b_end = b + (uintptr_t)s[k].count * s[k].element;\n"
-    "            if (a < b_end && b < a_end)\n"
+    "            if (a < b_end && b < a_end && !(k == s[i].same && a == b))\n"
     "                return TGK_BAD_OVERLAP;\n"
     "        }\n"
     "    }\n"
@@ -223,14 +224,14 @@ static void put_input_dims(Writer *w, TgText *out)
 
 /* --- arrays ----------------------------------------------------------------------------------------------------- */
 
-static void put_span(const Writer *w, const char *at, const TgType *type, bool known, TgText *out)
+static void put_span(const Writer *w, const char *at, const TgType *type, bool known, int32_t same, TgText *out)
 {
     tg_text_format(out, "        {%s, ", at);
     if (known)
         put_count(w, type, out);
     else
         tg_text_add(out, "1");
-    tg_text_format(out, ", %u},\n", emit_bytes(type->dtype));
+    tg_text_format(out, ", %u, %d},\n", emit_bytes(type->dtype), same);
 }
 
 static bool type_of_inputs(const Writer *w, const TgType *type)
@@ -248,12 +249,13 @@ static void put_arrays(Writer *w, bool state, TgText *out)
     TgText spans;
     tg_text_init(&spans, w->arena);
     uint32_t n_in = 0, n = 1;
+    int32_t *span_of = TG_NEW_N(w->arena, int32_t, w->plan->inputs.n + 1);
     for (uint32_t i = 0; i < w->plan->inputs.n; i++) {
         if (state && package_state_of_input(w, i) >= 0)
             continue;
-        n_in++;
+        span_of[i] = (int32_t)n_in++;
         note_type(&used, package_input_type(w, i));
-        put_span(w, tg_name_format(w->p.tg, "in->%s", w->p.input[i]), package_input_type(w, i), true, &spans);
+        put_span(w, tg_name_format(w->p.tg, "in->%s", w->p.input[i]), package_input_type(w, i), true, -1, &spans);
     }
     for (uint32_t i = 0; i < w->plan->outputs.n; i++) {
         const TgType *type = package_output_type(w, i);
@@ -263,14 +265,15 @@ static void put_arrays(Writer *w, bool state, TgText *out)
         n++;
         if (known)
             note_type(&used, type);
-        put_span(w, tg_name_format(w->p.tg, "out->%s", w->p.output[i]), type, known, &spans);
+        int32_t past = package_input_in_place(w, i);
+        put_span(w, tg_name_format(w->p.tg, "out->%s", w->p.output[i]), type, known, past < 0 ? -1 : span_of[past], &spans);
     }
     tg_text_format(out, "static tgk_status tgk_entry_arrays%s(const tgk_inputs *in, const tgk_outputs *out, const tgk_frame *f)\n{\n",
                    state ? "_of_step" : "");
     put_locals(&used, out);
     tg_text_add(out, "    const tgk_entry_span span[] = {\n");
     tg_text_add(out, spans.n ? spans.at : "");
-    tg_text_add(out, "        {f->arena, (int64_t)TGK_ARENA_BYTES, 1}};\n    (void)in;\n    (void)out;\n");
+    tg_text_add(out, "        {f->arena, (int64_t)TGK_ARENA_BYTES, 1, -1}};\n    (void)in;\n    (void)out;\n");
     tg_text_format(out, "    return tgk_entry_check(span, %u, %u);\n}\n\n", n_in, n_in + n);
 }
 
@@ -375,7 +378,7 @@ static int64_t position_bytes(const Writer *w, uint32_t k)
     int64_t n = emit_bytes(type->dtype);
     for (int32_t a = 0; a < type->rank; a++)
         if (a != s->axis)
-            n *= package_most_of(w->plan, type->dim[a]);
+            n *= tg_plan_most(w->plan, type->dim[a]);
     return n;
 }
 
@@ -473,8 +476,8 @@ static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
     tg_text_format(out, ", %d, %d, %d, %d, %u, {", (int)type->dtype, type->rank, state,
                    state >= 0 ? w->plan->states.at[state].axis : 0, emit_bytes(type->dtype));
     for (int32_t k = 0; k < type->rank; k++)
-        tg_text_format(out, "%s%" PRId64, k ? ", " : "", package_most_of(w->plan, type->dim[k]));
-    tg_text_add(out, type->rank ? "}" : "0}");
+        tg_text_format(out, "%s%" PRId64, k ? ", " : "", tg_plan_most(w->plan, type->dim[k]));
+    tg_text_format(out, "%s}, %" PRId64, type->rank ? "" : "0", tg_plan_most_elements(w->plan, type));
     const char *kind = output ? "outputs" : "inputs", *field = output ? w->p.output[i] : w->p.input[i];
     tg_text_format(out, ", offsetof(tgk_%s, %s), ", kind, field);
     if (output && type->rank)
@@ -490,10 +493,10 @@ static void put_tables(Writer *w, TgText *out)
                      "const tgk_io_info tgk_input_table[] = {\n");
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         put_io(w, false, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0}};\n\nconst tgk_io_info tgk_output_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0, 0}};\n\nconst tgk_io_info tgk_output_table[] = {\n");
     for (uint32_t i = 0; i < plan->outputs.n; i++)
         put_io(w, true, i, out);
-    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0}};\n\nconst tgk_size_info tgk_size_table[] = {\n");
+    tg_text_add(out, "    {NULL, 0, 0, -1, 0, 0, {0}, 0, 0, 0}};\n\nconst tgk_size_info tgk_size_table[] = {\n");
     for (uint32_t i = 0; i < plan->symbols.n; i++) {
         const TgPlanSymbol *s = &plan->symbols.at[i];
         if (!w->size_field[i])

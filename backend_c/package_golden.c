@@ -126,7 +126,7 @@ static bool fits(const Writer *w, const TgArray *in)
         const TgType *type = package_input_type(w, i);
         for (int32_t k = 0; k < type->rank; k++) {
             int64_t known;
-            if (in[i].dim[k] > package_most_of(w->plan, type->dim[k]))
+            if (in[i].dim[k] > tg_plan_most(w->plan, type->dim[k]))
                 return false;
             if (tg_dim_known(type->dim[k], &known) && known != in[i].dim[k])
                 return false;

@@ -22,7 +22,7 @@ static const char status_text[] =
     "    TGK_BAD_POINTER,   /**< a pointer is NULL, or the context was not initialised */\n"
     "    TGK_BAD_ALIGNMENT, /**< arena, weights and state: 64 bytes; arrays: their element */\n"
     "    TGK_BAD_ROOM,      /**< arena or state are too small */\n"
-    "    TGK_BAD_OVERLAP,   /**< an output overlaps an input, another output or the arena */\n"
+    "    TGK_BAD_OVERLAP,   /**< an output overlaps an input, another output or the arena, in another way than it says */\n"
     "    TGK_BAD_WEIGHTS,   /**< not the weights of this package, damaged, or of the other byte order */\n"
     "    TGK_BAD_ISA        /**< no such instruction set here */\n"
     "} tgk_status;\n\n"
@@ -71,6 +71,7 @@ static const char tables_text[] =
     "    int32_t axis;       /**< along which that grows */\n"
     "    uint32_t element;   /**< bytes of an element */\n"
     "    int64_t most[8];    /**< largest sizes */\n"
+    "    int64_t elements;   /**< most of them; less than the product of largest sizes where those exclude each other */\n"
     "    size_t at;          /**< offset of the pointer in tgk_inputs or tgk_outputs */\n"
     "    size_t dim_at;      /**< outputs: offset of the array of sizes */\n"
     "} tgk_io_info;\n\n"
@@ -145,8 +146,10 @@ static void put_outputs(Writer *w, TgText *out)
     for (uint32_t i = 0; i < plan->outputs.n; i++) {
         const TgType *type = package_output_type(w, i);
         tg_text_format(out, "    %s *%s;", emit_type(type->dtype), w->p.output[i]);
+        int32_t past = package_input_in_place(w, i);
+        const char *more = package_state_of_output(w, i) >= 0 && w->past ? "; a cache" : "";
         put_doc(w, out, plan->source->outputs.at[i].name, type,
-                package_state_of_output(w, i) >= 0 && w->past ? "; a cache" : "");
+                past < 0 ? more : tg_name_format(w->p.tg, "; may be the array %s, whose rows are then written in place", w->p.input[past]));
         if (type->rank)
             tg_text_format(out, "    int64_t %s[%d];\n", w->dim_field[i], type->rank);
     }
@@ -165,12 +168,24 @@ static void put_counts(Writer *w, TgText *out)
                            plan->symbols.at[i].most);
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         tg_text_format(out, "#define TGK_INPUT_%s %" PRId64 " /**< elements of the largest */\n", w->input_macro[i],
-                       package_most_elements(plan, package_input_type(w, i)));
+                       tg_plan_most_elements(plan, package_input_type(w, i)));
     for (uint32_t i = 0; i < plan->outputs.n; i++)
         tg_text_format(out, "#define TGK_OUTPUT_%s %" PRId64 "\n", w->output_macro[i],
-                       package_most_elements(plan, package_output_type(w, i)));
+                       tg_plan_most_elements(plan, package_output_type(w, i)));
     if (w->past)
         tg_text_format(out, "#define TGK_MAX_POSITIONS INT64_C(%" PRId64 ") /**< of a state */\n", w->most_past);
+}
+
+/* The coarsest floats to which anything that is computed is rounded, as ONNX numbers them. */
+static TgDtype coarsest(const TgPlan *plan)
+{
+    TgDtype least = TG_f32;
+    for (TgNode i = 1; i < plan->graph->nodes.n && least != TG_bf16; i++) {
+        const TgNodeInfo *n = tg_node(plan->graph, i);
+        TgDtype t = n->dead || n->n_out == 0 || tg_op_has(n->op, TG_T_MOVES) ? TG_f32 : tg_type_of(plan->graph, n->out[0])->dtype;
+        least = t == TG_bf16 || t == TG_f16 ? t : least;
+    }
+    return least;
 }
 
 static void put_macros(Writer *w, TgText *out)
@@ -178,6 +193,8 @@ static void put_macros(Writer *w, TgText *out)
     tg_text_format(out, "#define TGK_NAME \"%s\"\n", w->p.name);
     tg_text_add(out, "#define TGK_ABI 1 /**< of this interface */\n#define TGK_GENERATOR ");
     package_put_literal(out, w->options->version ? w->options->version : "tgopt");
+    tg_text_format(out, "\n#define TGK_ROUNDS %d /**< some values in between are rounded to: 1 float32, 10 float16, 16 bfloat16 */",
+                   (int)coarsest(w->plan));
     tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
                    w->hash);
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", package_arena_bytes(w));

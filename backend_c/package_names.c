@@ -105,7 +105,7 @@ static void find_state(Writer *w)
         w->past = plan->states.at[0].past;
         w->grow = plan->states.at[0].grow;
         w->past_field = w->size_field[i];
-        w->most_past = plan->symbols.at[i].most + package_most_of(plan, w->grow);
+        w->most_past = plan->symbols.at[i].most + tg_plan_most(plan, w->grow);
     }
 }
 
@@ -128,32 +128,6 @@ void package_begin(Writer *w)
 }
 
 /* --- facts ------------------------------------------------------------------------------------------------------- */
-
-static bool at_most(void *user, TgDim symbol, int64_t *n)
-{
-    const TgPlan *plan = user;
-    for (uint32_t i = 0; i < plan->symbols.n; i++)
-        if (plan->symbols.at[i].symbol == symbol)
-            return *n = plan->symbols.at[i].most, true;
-    return false;
-}
-
-int64_t package_most_of(const TgPlan *plan, TgDim d)
-{
-    int64_t n;
-    return tg_dim_most(d, at_most, (void *)(uintptr_t)plan, &n) ? n : -1;
-}
-
-int64_t package_most_elements(const TgPlan *plan, const TgType *type)
-{
-    int64_t n = 1;
-    for (int32_t k = 0; k < type->rank; k++) {
-        int64_t size = package_most_of(plan, type->dim[k]);
-        if (size < 0 || __builtin_mul_overflow(n, size, &n))
-            return -1;
-    }
-    return n;
-}
 
 typedef struct {
     const Writer *w;
@@ -220,6 +194,14 @@ int32_t package_state_of_output(const Writer *w, uint32_t i)
     return -1;
 }
 
+int32_t package_input_in_place(const Writer *w, uint32_t i)
+{
+    for (uint32_t k = 0; k < w->plan->in_place.n; k++)
+        if (w->plan->in_place.at[k].output == i)
+            return (int32_t)w->plan->in_place.at[k].input;
+    return -1;
+}
+
 /* --- text --------------------------------------------------------------------------------------------------------- */
 
 /* The shared prefix inside a foreign name would be renamed: one of its letters becomes an escape. */
@@ -253,8 +235,8 @@ uint64_t package_scratch_bytes(const Writer *w)
     int64_t most = 0;
     for (uint32_t i = 0; i < w->plan->steps.n; i++) {
         const TgStep *s = w->plan->steps.at[i];
-        int64_t rows = s->kind == TG_STEP_LINEAR ? package_most_of(w->plan, s->u.product.rows) : 0;
-        int64_t depth = rows >= FEW_ROWS ? package_most_of(w->plan, s->u.product.depth) : 0;
+        int64_t rows = s->kind == TG_STEP_LINEAR ? tg_plan_most(w->plan, s->u.product.rows) : 0;
+        int64_t depth = rows >= FEW_ROWS ? tg_plan_most(w->plan, s->u.product.depth) : 0;
         int64_t bytes = depth > 0 ? tgk_scratch_bytes(rows, depth) : 0;
         most = bytes > most ? bytes : most;
     }

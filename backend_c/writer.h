@@ -39,6 +39,7 @@ const TgBuffer *package_buffer_of_input(const Writer *w, uint32_t i); /* NULL: n
 const TgBuffer *package_buffer_of_output(const Writer *w, uint32_t i);
 int32_t package_state_of_input(const Writer *w, uint32_t i);          /* number of its cache; -1: none */
 int32_t package_state_of_output(const Writer *w, uint32_t i);
+int32_t package_input_in_place(const Writer *w, uint32_t i); /* that output i may be itself (TgInPlace); -1: none */
 void package_put_literal(TgText *out, const char *text);               /* a C literal; no part of it is renamed */
 void package_put_type(const Writer *w, const TgType *type, TgText *out); /* "f32[batch, 768]", safe in a comment */
 

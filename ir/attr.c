@@ -69,9 +69,10 @@ static bool same_payload(Tg *tg, const TgAttr *a, const TgAttr *b)
     return false;
 }
 
+/* Of what is said, not of where it lies: it is part of what packages are told apart by. */
 static uint64_t hash_attr(Tg *tg, const TgAttr *a)
 {
-    uint64_t h = tg_mix(TG_KEY(a->name), (uint64_t)a->kind << 32 | a->n);
+    uint64_t h = tg_hash(a->name, strlen(a->name), (uint64_t)a->kind << 32 | a->n);
     switch (a->kind) {
     case TG_A_INT: return tg_mix(h, (uint64_t)a->u.i);
     case TG_A_FLOAT: return tg_hash(&a->u.f, sizeof a->u.f, h);
@@ -86,8 +87,16 @@ static uint64_t hash_attr(Tg *tg, const TgAttr *a)
         for (uint32_t i = 0; i < a->n; i++)
             h = tg_mix(h, tg_tensor_hash(tg, a->u.tensors[i]));
         return h;
-    case TG_A_TYPE: return tg_mix(h, TG_KEY(a->u.type));
+    case TG_A_TYPE: return tg_mix(h, a->u.type->kind);
     }
+    return h;
+}
+
+uint64_t tg_attrs_hash(Tg *tg, const TgAttrs *attrs)
+{
+    uint64_t h = attrs->n;
+    for (uint32_t i = 0; i < attrs->n; i++)
+        h = tg_mix(h, hash_attr(tg, &attrs->at[i]));
     return h;
 }
 

@@ -98,9 +98,13 @@ static TgValue rescale(TgDefine *d, TgValue a_scale, TgValue b_scale, TgValue y_
     return Div(d, Mul(d, a_scale, b_scale), y_scale);
 }
 
+/* The product of integers is an operator, which backends have kernels for. */
 bool define_QLinearMatMul(TgDefine *d)
 {
-    TgValue a = arg(d, 0), sum = integer_matmul(d, a, arg(d, 2), arg(d, 3), arg(d, 5));
+    TgValue a = arg(d, 0), b = arg(d, 3), zeros[] = {arg(d, 2), arg(d, 5)};
+    bool integers = tg_is_integer(dtype_of(d, a)) && tg_is_integer(dtype_of(d, b));
+    TgValue sum = integers ? def_node(d, TG_MatMulInteger, NULL, 4, (TgValue[]){a, b, zeros[0], zeros[1]})
+                           : integer_matmul(d, a, zeros[0], b, zeros[1]);
     TgValue scale = rescale(d, per_row(d, arg(d, 1), a), arg(d, 4), arg(d, 6));
     return result(d, requantized(d, sum, scale, arg(d, 7)));
 }

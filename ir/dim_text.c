@@ -172,21 +172,25 @@ static bool at_corner(void *user, TgDim symbol, int64_t *n)
     return true;
 }
 
-/* Where a size divides, a corner at 0 has no value: then it is looked at from 1 on. */
+/* Where a size divides, a corner at 0 has no value: then it is looked at from 1 on. A corner without a value, because the number
+ * is too large, leaves no bound. */
 bool tg_dim_most(TgDim d, bool (*most)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out)
 {
     Corner c = {.most = most, .user = user};
-    bool any = false;
     int64_t n;
+    *out = 0;
     tg_dim_symbols(d, collect_symbol, &c);
-    for (c.corner = 0; c.corner < 1u << c.n; c.corner++)
-        for (c.least = 0; c.least < 2; c.least++)
-            if (tg_dim_eval(d, at_corner, &c, &n)) {
-                *out = any && *out > n ? *out : n;
-                any = true;
-                break;
-            }
-    return any;
+    for (c.corner = 0; c.corner < 1u << c.n; c.corner++) {
+        c.least = 0;
+        if (!tg_dim_eval(d, at_corner, &c, &n)) {
+            c.least = 1;
+            if (!tg_dim_eval(d, at_corner, &c, &n))
+                return false;
+        }
+        if (*out < n)
+            *out = n;
+    }
+    return true;
 }
 
 /* --- reading -------------------------------------------------------------------------------------------- */

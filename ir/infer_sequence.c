@@ -128,9 +128,17 @@ bool infer_optional_get_element(TgInfer *f)
     return true;
 }
 
+/* What is absent has none, what is a tensor or a sequence and no optional is one. */
 bool infer_optional_has_element(TgInfer *f)
 {
-    return inf_set_dims(f, 0, TG_bool, 0);
+    TgKind kind = inf_has(f, 0) ? inf_type(f, 0)->kind : TG_UNTYPED;
+    bool known = !inf_has(f, 0) || kind == TG_TENSOR || kind == TG_SEQUENCE;
+    TgDim has = inf_num(f, inf_has(f, 0));
+    if (!inf_set_dims(f, 0, TG_bool, 0))
+        return false;
+    if (known)
+        inf_set_elements(f, 0, 1, &has);
+    return true;
 }
 
 /* --- strings -------------------------------------------------------------------------------------------- */

@@ -94,6 +94,8 @@ typedef struct TgAttrs {
     TgAttr at[];
 } TgAttrs;
 
+uint64_t tg_attrs_hash(Tg *tg, const TgAttrs *attrs); /* of what they say: the same in every run */
+
 /* A list under construction. */
 typedef struct {
     Tg *tg;

@@ -28,6 +28,7 @@ typedef struct TgBuffer {
     TgBufferKind kind;
     uint32_t index;
     TgDtype dtype;
+    const TgType *type;   /* of the value that it was made for */
     TgDim count;          /* elements */
     uint64_t bytes;       /* arena: with every symbol at its maximum, rounded up to TG_PLAN_ALIGN */
     uint64_t offset;      /* arena: bytes */
@@ -79,6 +80,7 @@ typedef enum {
     TG_STEP_OPERATOR,  /* one node by a kernel of its own; operands and results contiguous, in its formal order; 0: absent */
     TG_STEP_SIZES,     /* out[0] holds numbers made of sizes; u.sizes */
     TG_STEP_BIND,      /* a size becomes known: u.bind */
+    TG_STEP_EXPECT,    /* in[0], a bool, is u.expected, or the run ends: it was planned for that case */
     TG_STEP_IF,        /* in[0]: condition; body[0], body[1] */
     TG_STEP_REPEAT     /* Loop and Scan: u.repeat; body[0] */
 } TgStepKind;
@@ -137,6 +139,7 @@ struct TgStep {
             int32_t axis;   /* of its shape; -1: `element` of its elements */
             int64_t element;
         } bind;
+        bool expected;
         struct {
             /* Loop: in = trip count or 0, condition or 0, initial values ...; Scan: initial states, scanned inputs.
              * The body computes next values from current ones; see TgRepeat. */
@@ -178,6 +181,11 @@ typedef struct TgState {
     TgDim past, grow;       /* lengths along it: present = past + grow */
 } TgState;
 
+/* A cache of fixed size whose rows are written (TensorScatter): output may be the array of input itself; then nothing is copied. */
+typedef struct TgInPlace {
+    uint32_t input, output; /* numbers */
+} TgInPlace;
+
 typedef struct TgPlan {
     TgModel *model; /* lowered; owned by the plan */
     TgGraph *graph;
@@ -190,10 +198,17 @@ typedef struct TgPlan {
     uint32_t n_steps;         /* bodies included */
     TG_VEC(TgPlanSymbol) symbols;
     TG_VEC(TgState) states;
+    TG_VEC(TgInPlace) in_place;
     TG_VEC(TgDim) equal;      /* pairs of sizes that must be equal when the model runs: to be checked with the inputs */
+    TG_VEC(TgDim) counts;     /* pairs of element counts that are equal, whatever data make of the sizes: of a view, and of what it
+                                 views, whose bound is the better one */
     TgValues inputs, outputs; /* values of `graph`, by number */
     uint64_t arena_bytes, sum_bytes, floor_bytes; /* planned; without reuse; most that lives at any one step */
 } TgPlan;
+
+/* Upper bound of a size or a number of elements, every symbol at its largest; -1: there is none. (passes/plan_arena.c) */
+int64_t tg_plan_most(const TgPlan *p, TgDim d);
+int64_t tg_plan_most_elements(const TgPlan *p, const TgType *type);
 
 static inline const TgLocation *tg_place_of(const TgPlan *p, TgValue v) { return &p->places.at[v]; }
 

@@ -361,7 +361,7 @@ bool tg_recipe_equal(Tg *tg, const TgTensor *a, const TgTensor *b) {
 
 uint64_t tg_recipe_hash(Tg *tg, const TgTensor *t, uint64_t seed) {
     const TgRecipe *recipe = t->recipe;
-    uint64_t hash = tg_mix(tg_mix(seed, recipe->op), tg_mix(recipe->output, TG_KEY(recipe->attrs)));
+    uint64_t hash = tg_mix(tg_mix(seed, recipe->op), tg_mix(recipe->output, tg_attrs_hash(tg, recipe->attrs)));
     for (uint32_t i = 0; i < recipe->n; i++)
         hash = tg_mix(hash, recipe->input[i] ? tg_tensor_hash(tg, recipe->input[i]) : 0);
     return hash;

@@ -241,6 +241,27 @@ bool plan_sizes(Planner *p, TgValue v)
     return plan_add(p, s);
 }
 
+/* Data may decide the sizes of a view, but not how many elements it has; axes are kept, most of the time. */
+static void bound_view(Planner *p, const TgNodeInfo *n)
+{
+    const TgType *from = tg_type_of(p->g, n->in[0]), *to = tg_type_of(p->g, n->out[0]);
+    bool views = n->op == TG_Reshape || n->op == TG_Squeeze || n->op == TG_Unsqueeze;
+    if (!views || !tg_is_tensor(from) || !tg_is_tensor(to))
+        return;
+    int64_t longest = 0;
+    for (int32_t k = 0; k < from->rank; k++)
+        if (plan_most(p, from->dim[k]) > longest)
+            longest = plan_most(p, from->dim[k]);
+    for (uint32_t i = 0; i < p->plan->symbols.n; i++)
+        for (int32_t k = 0; k < to->rank; k++) {
+            TgPlanSymbol *s = &p->plan->symbols.at[i];
+            if (s->symbol == to->dim[k] && !s->name && s->input == UINT32_MAX && s->most < longest)
+                s->most = longest;
+        }
+    TG_PUSH(p->plan->arena, &p->plan->counts, tg_type_count(p->tg, to));
+    TG_PUSH(p->plan->arena, &p->plan->counts, tg_type_count(p->tg, from));
+}
+
 /* A kernel of the backend, over contiguous operands. */
 static bool plan_operator(Planner *p, TgNode node)
 {
@@ -268,11 +289,14 @@ static bool plan_operator(Planner *p, TgNode node)
             plan_place_result(p, n->out[i], accepts_contiguous);
         plan_writes(p, s, wanted ? n->out[i] : 0);
     }
+    bool by_data = s->out.n && s->out.at[0] && !plan_sizes_known(p, tg_type_of(p->g, s->out.at[0]));
     if (!plan_add(p, s))
         return false;
     for (uint32_t i = 0; i < s->out.n; i++)
         if (s->out.at[i])
             plan_bind(p, s->out.at[i]);
+    if (by_data)
+        bound_view(p, n);
     return true;
 }
 
@@ -309,11 +333,30 @@ static bool plan_node(Planner *p, TgNode node)
     return !p->failed && plan_operator(p, node);
 }
 
+/* Conditions that `node` has just made, or that are inputs or constants (0), are what the plan was made for. */
+static bool plan_expected(Planner *p, TgNode node)
+{
+    for (uint32_t i = 0; i < p->expected.n; i++) {
+        TgValue v = p->expected.at[i];
+        int64_t is;
+        uint32_t count;
+        if (tg_value(p->g, v)->node != node ||
+            (tg_const_ints(p->g, v, 1, &is, &count) && (is != 0) == p->wanted.at[i])) /* equal sizes say so, and are checked */
+            continue;
+        TgStep *s = plan_step(p, TG_STEP_EXPECT);
+        plan_reads(p, s, plan_contiguous(p, v));
+        s->u.expected = p->wanted.at[i];
+        if (!plan_add(p, s))
+            return false;
+    }
+    return true;
+}
+
 bool plan_block(Planner *p, uint32_t n, const TgNode *nodes)
 {
     plan_fuse(p, n, nodes);
     for (uint32_t i = 0; i < n; i++)
-        if (!plan_node(p, nodes[i]))
+        if (!plan_node(p, nodes[i]) || !plan_expected(p, nodes[i]))
             return false;
     return true;
 }
@@ -349,7 +392,7 @@ static bool plan_input(Planner *p, uint32_t i)
         Naming n = {p, i, t->dim[k], k};
         tg_dim_symbols(t->dim[k], name_symbol, &n);
     }
-    uint32_t b = plan_buffer(p, TG_BUFFER_INPUT, i, t->dtype, tg_type_count(p->tg, t));
+    uint32_t b = plan_buffer(p, TG_BUFFER_INPUT, i, t);
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), plan_row_major(p, t), true});
     return true;
 }
@@ -360,7 +403,7 @@ static bool plan_output(Planner *p, uint32_t k)
     TgValue v = p->g->outputs.at[k].value;
     const TgType *t = tg_type_of(p->g, v);
     const TgLocation *place = plan_source(p, v);
-    if (!tg_is_tensor(t) || !place->buffer) {
+    if (!tg_is_tensor(t) || t->dtype == TG_str || !place->buffer) {
         tg_report(p->tg, TG_E_no_plan, p->g->outputs.at[k].name, "this output is no tensor of numbers of known rank");
         return false;
     }
@@ -368,7 +411,7 @@ static bool plan_output(Planner *p, uint32_t k)
     if (b->kind == TG_BUFFER_OUTPUT && b->index == k)
         return true;
     TgValue made = tg_op(p->g, TG_Identity, NULL, 1, v);
-    uint32_t to = plan_buffer(p, TG_BUFFER_OUTPUT, k, t->dtype, tg_type_count(p->tg, t));
+    uint32_t to = plan_buffer(p, TG_BUFFER_OUTPUT, k, t);
     plan_set_place(p, made, (TgLocation){to, tg_dim(p->tg, 0), plan_row_major(p, t), true});
     p->plan->outputs.at[k] = made;
     return plan_copy(p, v, made);
@@ -387,9 +430,22 @@ static void begin(Planner *p)
     p->steps = &p->plan->steps;
 }
 
+/* Outputs that plan_decide added are conditions and no outputs. */
+static void take_expected(Planner *p)
+{
+    uint32_t own = p->g->outputs.n - p->wanted.n;
+    for (uint32_t k = own; k < p->g->outputs.n; k++) {
+        TG_PUSH(p->arena, &p->expected, p->g->outputs.at[k].value);
+        tg_map_put(&p->kept, p->g->outputs.at[k].value, 1);
+    }
+    while (p->g->outputs.n > own)
+        tg_drop_return(p->g, p->g->outputs.n - 1);
+}
+
 static bool plan_graph(Planner *p)
 {
     uint32_t n;
+    take_expected(p);
     for (uint32_t i = 0; i < p->g->inputs.n; i++)
         if (!plan_input(p, i))
             return false;
@@ -402,13 +458,15 @@ static bool plan_graph(Planner *p)
     if (n)
         memcpy(nodes, order, n * sizeof *order);
     plan_states(p, n, nodes);
-    if (!plan_block(p, n, nodes))
+    if (!plan_expected(p, 0) || !plan_block(p, n, nodes))
         return false;
     for (uint32_t k = 0; k < p->g->outputs.n; k++)
         if (!plan_output(p, k))
             return false;
     for (uint32_t i = 0; i < p->g->equal.n; i++)
         TG_PUSH(p->plan->arena, &p->plan->equal, p->g->equal.at[i]);
+    for (uint32_t i = 0; i < p->g->facts.n; i++) /* what was concluded from such pairs, which do not show any more then */
+        TG_PUSH(p->plan->arena, &p->plan->equal, p->g->facts.at[i]);
     return true;
 }
 
@@ -421,9 +479,7 @@ TgPlan *tg_plan(const TgModel *model, const TgPlanOptions *options)
     Planner p = {.tg = tg, .arena = copy->arena, .plan = plan, .g = copy->graph, .options = options};
     begin(&p);
     bool good = plan_lower(&p) && plan_forms(&p) && plan_graph(&p);
-    if (good)
-        plan_allocate(&p);
-    if (good)
+    if (good && plan_allocate(&p))
         return plan;
     tg_model_free(copy);
     return NULL;

@@ -10,21 +10,60 @@
 
 /* --- bounds ------------------------------------------------------------------------------------------------------------------ */
 
+typedef struct {
+    const TgPlan *plan;
+    int64_t otherwise; /* of symbols that the plan does not know; -1: they have no bound */
+} Bounds;
+
 static bool most_of_symbol(void *user, TgDim symbol, int64_t *n)
 {
-    const Planner *p = user;
-    *n = TG_PLAN_UNNAMED;
-    for (uint32_t i = 0; i < p->plan->symbols.n; i++)
-        if (p->plan->symbols.at[i].symbol == symbol)
-            *n = p->plan->symbols.at[i].most;
-    return true;
+    const Bounds *b = user;
+    *n = b->otherwise;
+    for (uint32_t i = 0; i < b->plan->symbols.n; i++)
+        if (b->plan->symbols.at[i].symbol == symbol)
+            *n = b->plan->symbols.at[i].most;
+    return *n >= 0;
 }
 
-int64_t plan_most(const Planner *p, TgDim d)
+/* The number of elements of a view is that of what it views: of later views first, since those may view earlier ones. */
+static TgDim seen_through(const TgPlan *p, TgDim d)
 {
-    int64_t most;
-    return tg_dim_most(d, most_of_symbol, (void *)(uintptr_t)p, &most) && most > 0 ? most : 0;
+    TgDim times;
+    for (uint32_t i = p->counts.n; i > 0; i -= 2)
+        if (tg_dim_exact_div(p->graph->tg, d, p->counts.at[i - 2], &times))
+            d = tg_dim_mul(p->graph->tg, times, p->counts.at[i - 1]);
+    return d;
 }
+
+static int64_t most_of(const TgPlan *p, TgDim d, int64_t otherwise)
+{
+    Bounds bounds = {p, otherwise};
+    int64_t most, other;
+    TgDim seen = seen_through(p, d);
+    if (!tg_dim_most(d, most_of_symbol, &bounds, &most))
+        most = -1;
+    if (seen != d && tg_dim_most(seen, most_of_symbol, &bounds, &other))
+        most = most >= 0 && most < other ? most : other;
+    return most;
+}
+
+int64_t tg_plan_most(const TgPlan *p, TgDim d) { return most_of(p, d, -1); }
+
+int64_t plan_most(const Planner *p, TgDim d) { return most_of(p->plan, d, TG_PLAN_UNNAMED); }
+
+/* A product of sums may be more than an expression holds: then its count is a symbol of its own, of which nobody knows a thing. */
+static int64_t most_elements(const TgPlan *p, const TgType *type, int64_t otherwise)
+{
+    int64_t n = 1, count = most_of(p, tg_type_count(p->graph->tg, type), -1);
+    for (int32_t k = 0; k < type->rank; k++) {
+        int64_t size = most_of(p, type->dim[k], otherwise);
+        if (size < 0 || __builtin_mul_overflow(n, size, &n))
+            return count;
+    }
+    return count >= 0 && count < n ? count : n;
+}
+
+int64_t tg_plan_most_elements(const TgPlan *p, const TgType *type) { return most_elements(p, type, -1); }
 
 /* --- lifetimes ----------------------------------------------------------------------------------------------------------------- */
 
@@ -245,7 +284,7 @@ static uint64_t *count_live(Planner *p, const Request *order, uint32_t n)
     return live;
 }
 
-void plan_allocate(Planner *p)
+bool plan_allocate(Planner *p)
 {
     TgPlan *plan = p->plan;
     uint32_t n = 0, *share = TG_NEW_N(p->arena, uint32_t, plan->buffers.n);
@@ -254,7 +293,10 @@ void plan_allocate(Planner *p)
     for (uint32_t i = 1; i < plan->buffers.n; i++) {
         TgBuffer *b = &plan->buffers.at[i];
         uint64_t bits = tg_dtype_bits(b->dtype) < 8 ? 8 : (uint64_t)tg_dtype_bits(b->dtype);
-        uint64_t bytes = tg_product(p->tg, (size_t)plan_most(p, b->count), bits / 8);
+        int64_t most = most_elements(plan, b->type, TG_PLAN_UNNAMED);
+        if (most < 0 && b->kind == TG_BUFFER_ARENA && b->first)
+            return tg_report(p->tg, TG_E_unbounded, "value", tg_dim_text(p->tg, b->count));
+        uint64_t bytes = most < 0 ? 0 : tg_product(p->tg, (size_t)most, bits / 8);
         b->bytes = (bytes + TG_PLAN_ALIGN - 1) / TG_PLAN_ALIGN * TG_PLAN_ALIGN;
     }
     share_buffers(plan, &plan->steps, share);
@@ -280,4 +322,5 @@ void plan_allocate(Planner *p)
             root = share[root];
         plan->buffers.at[i].offset = plan->buffers.at[root].offset;
     }
+    return true;
 }

@@ -87,8 +87,8 @@ static bool plan_branch(Planner *p, TgNode node, TgStep *s, uint32_t branch)
     uint32_t sub = 0;
     while (sub < n->n_sub && n->sub[sub].attr != name)
         sub++;
-    if (sub == n->n_sub)
-        return plan_refuse(p, n, "a branch is missing");
+    if (sub == n->n_sub || n->sub[sub].graph->inputs.n)
+        return plan_refuse(p, n, sub == n->n_sub ? "a branch is missing" : "a branch wants inputs, which an If does not give");
     uint32_t n_out = n->n_out;
     TgValue *out = TG_NEW_N(p->arena, TgValue, n->sub[sub].graph->outputs.n + n_out + 1);
     Outside outside = enter(p, &s->body[branch]);
@@ -132,7 +132,7 @@ static bool plan_if(Planner *p, TgNode node)
 static TgValue body_value(Planner *p, const TgType *t)
 {
     TgValue v = tg_graph_input(p->g, t, NULL);
-    uint32_t b = plan_buffer(p, TG_BUFFER_ARENA, 0, t->dtype, tg_type_count(p->tg, t));
+    uint32_t b = plan_buffer(p, TG_BUFFER_ARENA, 0, t);
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), plan_row_major(p, t), true});
     return v;
 }

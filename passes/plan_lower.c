@@ -57,11 +57,16 @@ static bool expand_all(Planner *p, TgGraph *g)
     return true;
 }
 
-bool plan_lower(Planner *p)
+bool plan_clean(Planner *p, TgModel *model)
 {
     TgOptimizeOptions clean = {.level = 1, .rewrite_limit = -1, .book = p->options->book, .opset = TG_NEWEST_OPSET};
     TgReport report;
     memset(&report, 0, sizeof report);
+    return tg_optimize(model, &clean, &report);
+}
+
+bool plan_lower(Planner *p)
+{
     plan_fold_codes(p->g);
-    return expand_all(p, p->g) && tg_optimize(p->plan->model, &clean, &report) && expand_all(p, p->g);
+    return expand_all(p, p->g) && plan_clean(p, p->plan->model) && plan_decide(p) && expand_all(p, p->g);
 }

@@ -275,7 +275,7 @@ static void place_state(Planner *p, TgValue v, TgBufferKind kind, uint32_t index
 {
     const TgType *t = tg_type_of(p->g, v);
     TgDim room = tg_dim_fresh(p->tg);
-    uint32_t b = kind == TG_BUFFER_INPUT ? plan_place(p, v)->buffer : plan_buffer(p, kind, index, t->dtype, tg_type_count(p->tg, t));
+    uint32_t b = kind == TG_BUFFER_INPUT ? plan_place(p, v)->buffer : plan_buffer(p, kind, index, t);
     p->plan->buffers.at[b].capacity = room;
     tg_map_put(&p->bound, TG_KEY(room), 1);
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), strides_with_room(p, t, axis, room), false});
@@ -292,10 +292,23 @@ static bool read_once(const Planner *p, const TgValueInfo *v)
     return n == 1 && !v->returned;
 }
 
+/* Whoever calls may hand over one array for both. */
+static void note_in_place(Planner *p, const TgNodeInfo *n)
+{
+    const TgValueInfo *past = tg_value(p->g, n->in[0]), *present = tg_value(p->g, n->out[0]);
+    uint32_t output = output_of(p, n->out[0]);
+    const char *operands, *results;
+    bool alike = past->type == present->type && present->returned == 1 && output != UINT32_MAX && read_once(p, past);
+    if (alike && past->origin == TG_V_INPUT && p->options->kernel && p->options->kernel(n->op, &operands, &results))
+        TG_PUSH(p->plan->arena, &p->plan->in_place, ((TgInPlace){past->index, output}));
+}
+
 void plan_states(Planner *p, uint32_t n, const TgNode *nodes)
 {
     for (uint32_t i = 0; i < n; i++) {
         const TgNodeInfo *c = tg_node(p->g, nodes[i]);
+        if (c->op == TG_TensorScatter)
+            note_in_place(p, c);
         if (c->op != TG_Concat || c->n_in != 2 || tg_value(p->g, c->in[0])->origin != TG_V_INPUT || c->in[0] == c->in[1])
             continue;
         const TgValueInfo *past = tg_value(p->g, c->in[0]), *present = tg_value(p->g, c->out[0]);

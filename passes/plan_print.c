@@ -18,7 +18,7 @@ static const char *const kind_names[] = {
     [TG_STEP_MATMUL] = "matmul",       [TG_STEP_ATTENTION] = "attention", [TG_STEP_SOFTMAX] = "softmax",
     [TG_STEP_LAYER_NORM] = "layer norm", [TG_STEP_RMS_NORM] = "rms norm", [TG_STEP_ROTARY] = "rotary",
     [TG_STEP_OPERATOR] = "operator",   [TG_STEP_SIZES] = "sizes",       [TG_STEP_BIND] = "bind",
-    [TG_STEP_IF] = "if",               [TG_STEP_REPEAT] = "repeat",
+    [TG_STEP_EXPECT] = "expect",       [TG_STEP_IF] = "if",               [TG_STEP_REPEAT] = "repeat",
 };
 
 /* --- numbers ---------------------------------------------------------------------------------------------------- */
@@ -41,10 +41,8 @@ static double size_of(const TgPlan *p, TgDim d)
 static double count_of(const TgPlan *p, TgValue v)
 {
     const TgType *t = tg_type_of(p->graph, v);
-    double n = 1;
-    for (int32_t k = 0; t->kind == TG_TENSOR && k < t->rank; k++)
-        n *= size_of(p, t->dim[k]);
-    return n;
+    int64_t n = tg_is_tensor(t) ? tg_plan_most_elements(p, t) : 0;
+    return n > 0 ? (double)n : 0;
 }
 
 static double bytes_of(const TgPlan *p, TgValue v)
@@ -280,6 +278,9 @@ static void put_states(const Printing *w)
         put_dim(w->out, s->grow);
         tg_text_add(w->out, "\n");
     }
+    for (uint32_t i = 0; i < p->in_place.n; i++)
+        tg_text_format(w->out, "%s  input %u may be output %u: rows are written in place\n", i || p->states.n ? "" : "caches\n",
+                       p->in_place.at[i].input, p->in_place.at[i].output);
 }
 
 static void put_buffers(const Printing *w)

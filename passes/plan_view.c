@@ -55,9 +55,9 @@ TgLocation plan_broadcast(Planner *p, const TgLocation *place, const TgType *fro
 
 /* --- buffers and constants ------------------------------------------------------------------------------------------------ */
 
-uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, TgDtype dtype, TgDim count)
+uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, const TgType *type)
 {
-    TgBuffer b = {.kind = kind, .index = index, .dtype = dtype, .count = count};
+    TgBuffer b = {.kind = kind, .index = index, .dtype = type->dtype, .type = type, .count = tg_type_count(p->tg, type)};
     TG_PUSH(p->plan->arena, &p->plan->buffers, b);
     return p->plan->buffers.n - 1;
 }
@@ -75,7 +75,7 @@ static void place_constant(Planner *p, TgValue v, const TgTensor *t)
     uint32_t index = p->plan->weights.n;
     TG_PUSH(p->plan->arena, &p->plan->weights, w);
     const TgType *type = tg_tensor_type(p->tg, t);
-    uint32_t b = plan_buffer(p, TG_BUFFER_WEIGHT, index, t->dtype, tg_type_count(p->tg, type));
+    uint32_t b = plan_buffer(p, TG_BUFFER_WEIGHT, index, type);
     plan_set_place(p, v, view(p, type, b, tg_dim(p->tg, 0), plan_row_major(p, type)));
 }
 
@@ -141,7 +141,7 @@ static bool reshape_strides(Planner *p, const TgType *from, const TgDim *stride,
 
 static TgLocation fresh_place(Planner *p, const TgType *t)
 {
-    uint32_t b = plan_buffer(p, TG_BUFFER_ARENA, 0, t->dtype, tg_type_count(p->tg, t));
+    uint32_t b = plan_buffer(p, TG_BUFFER_ARENA, 0, t);
     TgLocation place = {b, tg_dim(p->tg, 0), plan_row_major(p, t), true};
     return place;
 }

@@ -3,6 +3,7 @@
  *   plan.c         the door, symbols, blocks and their nodes
  *   plan_nodes.c   operators with steps of their own, caches
  *   plan_lower.c   what has no kernel becomes its definition
+ *   plan_decide.c  ranks that data decide: one case is planned, and expected
  *   plan_forms.c   what has one gets the form and the element types that it wants
  *   plan_codes.c   weights that are codes of 8 or 4 bits
  *   plan_view.c    places: views as strides, where results go
@@ -37,6 +38,8 @@ typedef struct Planner {
     TG_VEC(TgDim) learnt; /* in the order in which they became bound */
     TgMap packed;        /* tensor -> its number in plan->weights as panels */
     TgMap offset;        /* Attention node -> keys before the first query (TgDim), where there are some */
+    TG_VEC(bool) wanted; /* what outputs of the lowered graph past those of the source are expected to be */
+    TgValues expected;   /* these, from plan_graph on */
     bool failed;
 } Planner;
 
@@ -47,6 +50,8 @@ bool plan_refuse(Planner *p, const TgNodeInfo *n, const char *why);
 bool plan_codes(Planner *p, const TgTensor *t, TgWeight *w);
 void plan_fold_codes(TgGraph *g);
 bool plan_lower(Planner *p);
+bool plan_clean(Planner *p, TgModel *model); /* the passes of -O1 */
+bool plan_decide(Planner *p);               /* ranks that only data tell; false: recorded */
 bool plan_forms(Planner *p);
 bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n); /* a step of its own, or a kernel, in this form */
 
@@ -71,7 +76,7 @@ void plan_bind(Planner *p, TgValue v);                     /* sizes and elements
 bool plan_sizes_known(const Planner *p, const TgType *t);
 bool plan_dim_known(const Planner *p, TgDim d);
 bool plan_need(Planner *p, TgDim d);
-int64_t plan_most(const Planner *p, TgDim d);              /* upper bound */
+int64_t plan_most(const Planner *p, TgDim d);              /* upper bound; -1: there is none */
 
 /* Every element of v is a number made of sizes. */
 bool plan_numbers(const Planner *p, TgValue v);
@@ -92,7 +97,7 @@ TgLocation *plan_place(Planner *p, TgValue v);                 /* constants get 
 TgLocation *plan_source(Planner *p, TgValue v);                /* of a value that is read: numbers made of sizes are written now */
 bool plan_sizes(Planner *p, TgValue v);
 void plan_set_place(Planner *p, TgValue v, TgLocation place);
-uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, TgDtype dtype, TgDim count);
+uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, const TgType *type);
 /* Gives v a place: where its only reader wants it, if `accepts` says that a step can write there; else a new buffer. */
 void plan_place_result(Planner *p, TgValue v, bool (*accepts)(Planner *p, const TgType *t, const TgLocation *place));
 bool plan_view(Planner *p, TgNode node);                    /* the results of n become views; false: they cannot */
@@ -107,6 +112,6 @@ bool accepts_contiguous(Planner *p, const TgType *t, const TgLocation *place);
 bool accepts_rows(Planner *p, const TgType *t, const TgLocation *place);     /* last axis dense, all others one stride */
 bool accepts_last(Planner *p, const TgType *t, const TgLocation *place);     /* last axis dense */
 
-void plan_allocate(Planner *p);
+bool plan_allocate(Planner *p); /* false: recorded */
 
 #endif

@@ -2,6 +2,7 @@
  * Split, an item of a SequenceConstruct itself, a ConcatFromSequence of one a Concat. Exporters write
  * torch's split and stack so. Needs: known positions and sizes. Breaks: nothing. */
 #include "pass.h"
+#include "views.h"
 
 enum { MOST = 64 }; /* items of a sequence */
 
@@ -74,6 +75,26 @@ static void split(TgPass *p, const TgNodeInfo *n)
     }
 }
 
+/* Row i of what was split into rows, wherever i comes from, is gathered. */
+static void take_row(TgPass *p, const TgNodeInfo *n)
+{
+    const TgNodeInfo *split = tg_producer(p->g, n->in[0], TG_SplitToSequence);
+    TgValue at = n->in[1];
+    if (!split || in(split, 1) || pass_rank(p->g, at) != 0 || !pass_may(p))
+        return;
+    TgValue x = split->in[0];
+    const TgAttrs *attrs = tg_attrs(p->tg, TG_Gather, "axis=i", tg_attr_int(split, "axis"));
+    if (tg_attr_int(split, "keepdims")) {
+        TgValue first = pass_ints(p, 1, (int64_t[]){0});
+        at = pass_op(p, TG_Unsqueeze, NULL, 2, at, first);
+    }
+    TgValue row = at ? pass_op(p, TG_Gather, attrs, 2, x, at) : 0;
+    if (!row)
+        return;
+    pass_count(p, "row-of-sequence");
+    pass_replace(p, n->out[0], row, "row-of-sequence");
+}
+
 /* --- items and Concat ------------------------------------------------------------------------------------ */
 
 static void take_item(TgPass *p, const TgNodeInfo *n)
@@ -87,10 +108,38 @@ static void take_item(TgPass *p, const TgNodeInfo *n)
         pass_replace(p, n->out[0], made->in[at], "item-of-sequence");
 }
 
+/* A tensor that was split along one axis, into however many pieces, and is put together again: itself if the axis is the
+ * same, else, where rows were stacked along a new one, a Transpose. */
+static void rejoin(TgPass *p, const TgNodeInfo *n, const TgNodeInfo *split)
+{
+    int64_t from = tg_attr_int(split, "axis"), to = tg_attr_int(n, "axis"), perm[TG_MAX_RANK];
+    int32_t rank = pass_rank(p->g, split->in[0]);
+    bool stacked = tg_attr_int(n, "new_axis") != 0, rows = !in(split, 1) && !tg_attr_int(split, "keepdims");
+    from += from < 0 ? rank : 0;
+    to += to < 0 ? rank : 0;
+    if (rank < 1 || stacked != rows || from < 0 || from >= rank || to < 0 || to >= rank || (!stacked && from != to) || !pass_may(p))
+        return;
+    TgValue made = split->in[0];
+    if (from != to) {
+        for (int32_t k = 0, other = 0; k < rank; k++) {
+            other += other == from;
+            perm[k] = k == to ? from : other++;
+        }
+        made = pass_op(p, TG_Transpose, transpose_attrs(p->tg, rank, perm), 1, made);
+    }
+    if (!made)
+        return;
+    pass_count(p, "concat-of-split");
+    pass_replace(p, n->out[0], made, "concat-of-split");
+}
+
 static void join(TgPass *p, const TgNodeInfo *n)
 {
     const TgNodeInfo *made = tg_producer(p->g, n->in[0], TG_SequenceConstruct);
+    const TgNodeInfo *pieces = tg_producer(p->g, n->in[0], TG_SplitToSequence);
     TgValue part[MOST];
+    if (pieces)
+        rejoin(p, n, pieces);
     if (!made || made->n_in > MOST || !pass_may(p))
         return;
     int64_t axis = tg_attr_int(n, "axis");
@@ -122,6 +171,8 @@ void pass_sequence(TgPass *p)
             continue;
         if (info->op == TG_SplitToSequence)
             split(p, info);
+        else if (info->op == TG_SequenceAt && tg_producer(p->g, info->in[0], TG_SplitToSequence))
+            take_row(p, info);
         else if (info->op == TG_SequenceAt)
             take_item(p, info);
         else if (info->op == TG_ConcatFromSequence)

@@ -234,7 +234,7 @@ static bool narrow(Job *job)
 }
 
 /* A folder of standalone C; golden outputs are those of the source, or of the model
- * whose weights were rounded. */
+ * whose weights, or all of it, were rounded. */
 static bool write_package(Job *job, const char *folder)
 {
     static const double affordable = 3e10;
@@ -244,7 +244,7 @@ static bool write_package(Job *job, const char *folder)
                           .version = "tgopt " TGOPT_VERSION,
                           .embed_weights = has(&run->arguments, OPT_embed_weights),
                           .tests = true,
-                          .reference = job->weights ? job->model->graph : job->source->graph,
+                          .reference = job->weights || job->convert.to ? job->model->graph : job->source->graph,
                           .most_flops = affordable,
                           .seed = (uint64_t)job->seed,
                           .threads = job->options.threads};

@@ -158,3 +158,47 @@ tgk_status tgk_ScatterND(const tgk_ctx *c, tgk_ScatterND_args *a)
     }
     return status;
 }
+
+/* Sizes that fit; where each entry of the batch starts is inside. */
+static tgk_status check_rows(const tgk_TensorScatter_args *a, int32_t axis, bool circular)
+{
+    const tgk_array *x = &a->in[0], *rows = &a->in[1], *start = &a->in[2];
+    bool fits = rows->type == x->type && rows->rank == x->rank && axis > 0 && rows->dim[axis] <= x->dim[axis];
+    for (int32_t k = 0; fits && k < x->rank; k++)
+        fits = k == axis || rows->dim[k] == x->dim[k];
+    if (!fits || (start->at && tgk_elements(start) != x->dim[0]))
+        return TGK_BAD_SIZE;
+    for (int64_t b = 0; start->at && b < x->dim[0]; b++) {
+        const int64_t first = ((const int64_t *)start->at)[b], last = x->dim[axis] - (circular ? 1 : rows->dim[axis]);
+        if (first < 0 || first > last)
+            return TGK_BAD_INDEX;
+    }
+    return TGK_OK;
+}
+
+tgk_status tgk_TensorScatter(const tgk_ctx *c, tgk_TensorScatter_args *a)
+{
+    (void)c;
+    const tgk_array *x = &a->in[0], *rows = &a->in[1], *start = &a->in[2];
+    const bool circular = strcmp(a->mode, "circular") == 0;
+    Scatter s;
+    int32_t axis;
+    if (!tgk_axis(a->axis, x->rank, &axis))
+        return TGK_BAD_VALUE;
+    tgk_status status = check_rows(a, axis, circular);
+    if (status == TGK_OK)
+        status = begin(&s, "none", x, rows, &a->out[0]);
+    if (status != TGK_OK || tgk_elements(rows) == 0)
+        return status;
+    const int64_t outer = tgk_count(x->dim, 0, axis), inner = tgk_count(x->dim, axis + 1, x->rank);
+    const int64_t length = x->dim[axis], n = rows->dim[axis], per_entry = outer / x->dim[0];
+    for (int64_t i = 0; i < outer; i++) {
+        const int64_t first = start->at ? ((const int64_t *)start->at)[i / per_entry] : 0;
+        const int64_t head = first + n > length ? length - first : n; /* the others begin at the front again */
+        tgk_put(s.to + (size_t)((i * length + first) * inner) * s.size, s.from + (size_t)(i * n * inner) * s.size,
+                (size_t)(head * inner) * s.size);
+        tgk_put(s.to + (size_t)(i * length * inner) * s.size, s.from + (size_t)((i * n + head) * inner) * s.size,
+                (size_t)((n - head) * inner) * s.size);
+    }
+    return TGK_OK;
+}

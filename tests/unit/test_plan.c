@@ -32,6 +32,12 @@ static bool any_primitive(TgOp op, const char **operands, const char **results)
     return tg_op_info(op)->tier == TG_PRIMITIVE;
 }
 
+static int64_t most_1024(void *user, TgDim symbol)
+{
+    (void)user, (void)symbol;
+    return 1024;
+}
+
 static TgPlan *plan_model(TgModel *m)
 {
     TgPlanOptions options = {.kernel = any_primitive};
@@ -276,6 +282,105 @@ static void copies_of_a_branch_stay_there(void **state)
     tg_plan_free(p);
 }
 
+/* Squeeze without axes: N = 1 would leave one axis, which Gemm does not take. */
+static void squeeze_by_data_is_one_case(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[N,1,3], %w: f32[3,2]) {\n %s = Squeeze(%x)\n %y = Gemm(%s, %w)\n return %y\n}\n");
+    const TgStep *s = first(p, TG_STEP_EXPECT);
+    assert_non_null(s);
+    assert_false(s->u.expected);
+    assert_int_equal(count(&p->steps, TG_STEP_EXPECT), 1);
+    assert_int_equal(tg_type_of(p->graph, p->outputs.at[0])->rank, 2);
+    assert_int_equal(p->outputs.n, 1);
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+/* One branch has two axes, the other three; the product behind it wants two: only the first branch can be meant. */
+static void branches_of_other_rank_are_one_case(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%c: bool[], %x: f32[N,3,1], %w: f32[3,2]) {\n"
+                          " %s = If(%c; then_branch={ %a = Squeeze(%x, const i64[1] {2}) return %a },"
+                          " else_branch={ %b = Neg(%x) return %b })\n %y = Gemm(%s, %w)\n return %y\n}\n");
+    const TgStep *s = first(p, TG_STEP_EXPECT);
+    assert_non_null(s);
+    assert_true(s->u.expected);
+    assert_int_equal(count(&p->steps, TG_STEP_IF), 0);
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+/* A number or a vector, which is multiplied by a vector: no case is needed. */
+static void scalar_of_a_branch_is_repeated(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%c: bool[], %x: f32[N], %z: f32[]) {\n"
+                          " %s = If(%c; then_branch={ %a = Neg(%z) return %a },"
+                          " else_branch={ %b = Neg(%x) return %b })\n %y = Mul(%s, %x)\n return %y\n}\n");
+    assert_int_equal(count(&p->steps, TG_STEP_EXPECT), 0);
+    assert_int_equal(count(&p->steps, TG_STEP_IF), 1);
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+/* Six sizes of up to 1024 each, but of 60 elements together, whatever is computed from them. */
+static void view_by_data_has_room_for_what_it_views(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[3,4,5], %axes: i64[3]) {\n %u = Unsqueeze(%x, %axes)\n"
+                          " %s = Softmax(%u; axis=0)\n return %s\n}\n");
+    assert_true(p->arena_bytes <= 4 * 256);
+    assert_int_equal(tg_plan_most_elements(p, tg_type_of(p->graph, p->outputs.at[0])), 60);
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+/* Sizes from eight numbers of data: their product is more terms than an expression has. Each is at most 2 + 1024 + 1024. */
+static void room_of_a_large_product_is_that_of_its_sizes(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[2,2,2,1], %pads: i64[8]) {\n %y = Pad(%x, %pads)\n %z = Exp(%y)\n"
+                          " return %z\n}\n");
+    const TgType *t = tg_type_of(p->graph, p->outputs.at[0]);
+    double product = 1;
+    for (int32_t k = 0; k < t->rank; k++)
+        product *= (double)tg_plan_most(p, t->dim[k]);
+    assert_true(product > 1e12);
+    assert_true((double)tg_plan_most_elements(p, t) == product);
+    tg_plan_free(p);
+}
+
+/* 2^70 elements: no bound, rather than that of another corner. */
+static void room_beyond_64_bits_is_refused(void **state)
+{
+    (void)state;
+    const char *text = "graph @f(%x: f32[a,b,c,d,e,f,g]) {\n %y = Exp(%x)\n %z = Softmax(%y; axis=-1)\n return %z\n}\n";
+    TgPlanOptions options = {.kernel = any_primitive, .most = most_1024};
+    assert_null(tg_plan(tg_parse(tg, "test", text, strlen(text)), &options));
+}
+
+/* A constant that is an output needs no step that would refuse it. */
+static void constant_words_are_refused(void **state)
+{
+    (void)state;
+    const char *text = "graph @f() {\n %c = const str[2] {\"abc\", \"def\"}\n return %c\n}\n";
+    TgModel *m = tg_parse(tg, "test", text, strlen(text));
+    assert_non_null(m);
+    assert_null(plan_model(m));
+}
+
+static void branch_that_wants_inputs_is_refused(void **state)
+{
+    (void)state;
+    const char *text = "graph @f(%c: bool[], %x: f32[2]) {\n %y = If(%c; then_branch=(%a: f32[2]) { %z = Neg(%a) return %z },"
+                       " else_branch=(%a: f32[2]) { %z = Exp(%a) return %z })\n return %y\n}\n";
+    TgModel *m = tg_parse(tg, "test", text, strlen(text));
+    assert_non_null(m);
+    assert_null(plan_model(m));
+}
+
 enum { BUFFERS = 200 };
 
 /* Every operand lies somewhere and was written on every way to its step, which has a greater number than those before. */
@@ -370,6 +475,9 @@ int main(void)
         TEST(a_product_that_others_read_is_not_overwritten), TEST(rows_of_another_order_do_not_end_a_product),
         TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
         TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
+        TEST(squeeze_by_data_is_one_case), TEST(branches_of_other_rank_are_one_case), TEST(scalar_of_a_branch_is_repeated),
+        TEST(view_by_data_has_room_for_what_it_views), TEST(room_of_a_large_product_is_that_of_its_sizes), TEST(room_beyond_64_bits_is_refused),
+        TEST(branch_that_wants_inputs_is_refused), TEST(constant_words_are_refused),
         TEST(what_a_branch_made_is_made_again_elsewhere), TEST(sizes_are_read_where_they_stand_alone),
         TEST(data_that_could_be_sizes_are_computed),
         TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused),
