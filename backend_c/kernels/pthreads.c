@@ -3,7 +3,9 @@
  * Every thread has a share of the tasks, a run of neighbours (which often read the same weights), and takes from its
  * beginning; who is done takes from the others' shares. A share's word holds the number of the job beside the next
  * task: a thread that comes late finds another number and takes nothing, so the caller waits for tasks only, never for
- * a thread that the system has not woken. Invariant: a job's fields change only while no task of it is left.
+ * a thread that the system has not woken. Fields of a job change only while no task of it is left and all shares are
+ * closed: a thread that read a share before and the fields of the next job after takes nothing either, as its exchange
+ * fails.
  */
 #if !defined(_GNU_SOURCE) && !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
@@ -16,6 +18,8 @@
 #include <string.h>
 
 enum { SPINS = 4000, LINE = 64 };
+
+static const uint64_t CLOSED = 0xffffffff; /* as next task: none, whatever the job */
 
 typedef void task_function(void *arg, int64_t i);
 
@@ -61,7 +65,8 @@ static void work_on(tgk_pool *p, uint32_t job, int from)
         task_function *task = atomic_load_explicit(&p->task, memory_order_relaxed);
         void *arg = atomic_load_explicit(&p->arg, memory_order_relaxed);
         const int64_t base = atomic_load_explicit(&p->base, memory_order_relaxed);
-        const int64_t n = atomic_load_explicit(&p->n, memory_order_relaxed), i = (int64_t)(next & 0xffffffff);
+        const int64_t n = atomic_load_explicit(&p->n, memory_order_relaxed), i = (int64_t)(next & CLOSED);
+        atomic_thread_fence(memory_order_acquire); /* fields of a newer job: then the exchange sees a closed share */
         if (i >= share_end(n, p->threads, from))
             return;
         if (!atomic_compare_exchange_weak_explicit(&s->next, &next, next + 1, memory_order_acq_rel,
@@ -123,6 +128,9 @@ static void wake_all(tgk_pool *p)
 static void run_job(tgk_pool *p, task_function *task, void *arg, int64_t base, int64_t n)
 {
     const uint32_t job = atomic_load_explicit(&p->job, memory_order_relaxed) + 1;
+    for (int i = 0; i < p->threads; i++)
+        atomic_store_explicit(&p->shares[i].next, (uint64_t)job << 32 | CLOSED, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&p->task, task, memory_order_relaxed);
     atomic_store_explicit(&p->arg, arg, memory_order_relaxed);
     atomic_store_explicit(&p->base, base, memory_order_relaxed);
