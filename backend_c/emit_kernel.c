@@ -316,6 +316,25 @@ static bool emit_rotary(Emitter *e, const TgStep *s)
     return true;
 }
 
+static bool emit_embed(Emitter *e, const TgStep *s)
+{
+    TgValue index = s->in.at[0], y = s->out.at[0];
+    const TgWeight *weight = &e->p->plan->weights.at[s->u.product.weight];
+    emit(e, "    status = tgk_embed(f->ctx, &(tgk_embedding){\n        ");
+    e->indent = 8;
+    number_item(e, "count", s->u.product.rows);
+    number_item(e, "depth", s->u.product.depth);
+    number_item(e, "cols", s->u.product.cols);
+    address_item(e, "index", index);
+    panels_item(e, weight, e->p->weight_at[s->u.product.weight]);
+    address_item(e, "y", y);
+    number_item(e, "y_stride", s->u.product.c_row);
+    emit(e, "});\n    if (status != TGK_OK)\n        return status;\n");
+    e->checks = true;
+    e->p->uses_embed = true;
+    return true;
+}
+
 bool emit_kernel(Emitter *e, const TgStep *s)
 {
     switch (s->kind) {
@@ -331,6 +350,7 @@ bool emit_kernel(Emitter *e, const TgStep *s)
     case TG_STEP_LAYER_NORM: return emit_rows(e, s, "layer_norm");
     case TG_STEP_RMS_NORM: return emit_rows(e, s, "rms_norm");
     case TG_STEP_ROTARY: return emit_rotary(e, s);
+    case TG_STEP_EMBED: return emit_embed(e, s);
     case TG_STEP_OPERATOR:
     case TG_STEP_SIZES:
     case TG_STEP_BIND:

@@ -70,6 +70,7 @@ static void add_operators(const Emitter *e, TgText *text, const TgStep *s)
         [TG_STEP_POINTWISE] = "elementwise", [TG_STEP_COPY] = "copy", [TG_STEP_LINEAR] = "product with weights",
         [TG_STEP_MATMUL] = "product", [TG_STEP_ATTENTION] = "attention", [TG_STEP_SOFTMAX] = "softmax",
         [TG_STEP_LAYER_NORM] = "layer norm", [TG_STEP_RMS_NORM] = "RMS norm", [TG_STEP_ROTARY] = "rotary embedding",
+        [TG_STEP_EMBED] = "embedding",
         [TG_STEP_OPERATOR] = "operator", [TG_STEP_SIZES] = "sizes as numbers", [TG_STEP_BIND] = "a size becomes known",
         [TG_STEP_EXPECT] = "the case that this was written for", [TG_STEP_IF] = "branch", [TG_STEP_REPEAT] = "loop"};
     tg_text_format(text, "%u. ", (unsigned)s->number);
@@ -120,7 +121,7 @@ static void describe(Emitter *e, const TgStep *s)
     add_operators(e, &text, s);
     tg_text_add(&text, ": ");
     add_types(e, &text, &s->in);
-    if (s->kind == TG_STEP_LINEAR)
+    if (s->kind == TG_STEP_LINEAR || s->kind == TG_STEP_EMBED)
         add_weight(&text, &e->p->plan->weights.at[s->u.product.weight]);
     tg_text_add(&text, " -> ");
     add_types(e, &text, s->then ? &s->then->out : &s->out);

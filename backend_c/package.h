@@ -32,7 +32,7 @@ typedef struct Package {
     uint32_t n_loops;
     /* set by emit_steps: which kernels the steps call */
     bool *operators;        /* by TgOp: tgk_<Op> */
-    bool uses_copy, uses_loop; /* tgk_copy (kernels/copy.c), tgk_run_loop (kernels/loop.c) */
+    bool uses_copy, uses_loop, uses_embed; /* tgk_copy (kernels/copy.c), tgk_run_loop (loop.c), tgk_embed (embed.c) */
 } Package;
 
 /* --- names (names.c) ---------------------------------------------------------------------------------------------- */

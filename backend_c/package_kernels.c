@@ -129,6 +129,8 @@ static void needed_files(Writer *w, Files *files)
         add_with_includes(w, files, "loop.c");
     if (w->p.uses_copy)
         add_with_includes(w, files, "copy.c");
+    if (w->p.uses_embed)
+        add_with_includes(w, files, "embed.c");
     if (w->p.n_loops)
         add_with_includes(w, files, "tgk_narrow.h");
     add_with_includes(w, files, "tgk_size.h");

@@ -24,6 +24,8 @@ static void put_includes(const Writer *w, TgText *out)
         tg_text_add(out, "#include \"loop.h\"\n");
     if (w->p.uses_copy)
         tg_text_add(out, "#include \"copy.h\"\n");
+    if (w->p.uses_embed)
+        tg_text_add(out, "#include \"embed.h\"\n");
     Files bases = {0};
     package_kernel_bases(w, &bases);
     for (uint32_t i = 0; i < bases.n; i++)

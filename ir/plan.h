@@ -77,6 +77,8 @@ typedef enum {
     TG_STEP_LAYER_NORM, /* in: x, scale or 0, bias or 0; u.rows */
     TG_STEP_RMS_NORM,  /* in: x, scale or 0; u.rows */
     TG_STEP_ROTARY,    /* in: x [B,H,S,D], cos, sin; u.rotary */
+    TG_STEP_EMBED,     /* out[0]: for each i64 of in[0], a row of a table that is also the weight, transposed, of a product: stored once;
+                          u.product: weight, rows (numbers), depth (of a row), cols (of the matrix), c_row */
     TG_STEP_OPERATOR,  /* one node by a kernel of its own; operands and results contiguous, in its formal order; 0: absent */
     TG_STEP_SIZES,     /* out[0] holds numbers made of sizes; u.sizes */
     TG_STEP_BIND,      /* a size becomes known: u.bind */

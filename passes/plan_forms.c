@@ -317,12 +317,54 @@ static void form_softmax(TgGraph *g, TgNode node)
     tg_remove(g, node);
 }
 
-/* Vectors become matrices, reals of 16 bits are multiplied in 32. */
-static void form_product(TgGraph *g, TgNode node)
+/* Every reader of the constant takes rows of it, or its transpose. */
+static bool is_embedding(const TgGraph *g, TgValue table)
+{
+    const TgValueInfo *v = tg_value(g, table);
+    bool fits = !v->returned;
+    for (uint32_t i = 0; i < v->uses.n && fits; i++) {
+        const TgNodeInfo *n = tg_node(g, v->uses.at[i].node);
+        fits = n->op == TG_Transpose || (n->op == TG_Gather && tg_attr_int(n, "axis") == 0 && v->uses.at[i].slot == 0);
+    }
+    return fits;
+}
+
+/* Tied weights: the transpose of a table of embeddings becomes a constant, as products with weights want it. It is
+ * stored like that, once: plan_embed takes the rows out of it. 0: b is none. */
+static TgValue tied_matrix(Planner *p, TgGraph *g, TgValue b)
+{
+    const TgTensor *w = tg_const_of(g, b);
+    if (w && w->payload == TG_RECIPE && w->recipe->op == TG_Transpose && w->rank == 2)
+        tg_map_put(&p->tied, TG_KEY(w->recipe->input[0]), b); /* somebody has taken this step already */
+    const TgNodeInfo *t = tg_producer(g, b, TG_Transpose);
+    const TgTensor *table = t ? tg_const_of(g, t->in[0]) : NULL;
+    uint64_t made;
+    if (!table || g != p->g || table->rank != 2 || table->dtype != TG_f32 || !is_embedding(g, t->in[0]))
+        return 0;
+    uint32_t n;
+    const int64_t *perm = tg_attr_ints(t, "perm", &n);
+    if (perm && n == 2 && perm[0] == 0)
+        return 0;
+    if (tg_map_get(&p->tied, TG_KEY(table), &made))
+        return (TgValue)made;
+    const TgTensor *turned = tg_tensor_recipe(g->arena, TG_Transpose, t->attrs, 1, &table, 0);
+    TgValue v = tg_graph_const(g, turned, tg_value(g, t->in[0])->name);
+    tg_map_put(&p->tied, TG_KEY(table), v);
+    return v;
+}
+
+/* Vectors become matrices, reals of 16 bits are multiplied in 32, tied tables become weights. */
+static void form_product(Planner *p, TgGraph *g, TgNode node)
 {
     static const int64_t first = 0, last = -1;
     const TgNodeInfo *n = tg_node(g, node);
     const TgType *a = type_in(g, n, 0), *b = type_in(g, n, 1);
+    TgValue tied = tg_is_tensor(a) && a->rank > 1 && a->dtype == TG_f32 ? tied_matrix(p, g, n->in[1]) : 0;
+    if (tied) {
+        hand_over(g, node, 0, tg_op(g, TG_MatMul, NULL, 2, n->in[0], tied));
+        tg_remove(g, node);
+        return;
+    }
     if (!tg_is_tensor(a) || !tg_is_tensor(b) || (a->rank > 1 && b->rank > 1 && !(is_small_real(a->dtype) && a->dtype != TG_f32)))
         return;
     TgDtype carrier = is_small_real(a->dtype) ? TG_f32 : a->dtype;
@@ -403,7 +445,7 @@ static void form_node(Planner *p, TgGraph *g, TgNode node)
     case TG_RMSNormalization: form_norm(g, node); break;
     case TG_Softmax:
     case TG_LogSoftmax: form_softmax(g, node); break;
-    case TG_MatMul: form_product(g, node); break;
+    case TG_MatMul: form_product(p, g, node); break;
     default: break;
     }
     n = tg_node(g, node);

@@ -90,6 +90,33 @@ TgStep *plan_linear(Planner *p, TgNode node, TgValue y, TgValue bias)
     return s;
 }
 
+/* Gather of rows of a table that a product reads too. Codes are not taken apart: then the table is stored as well. */
+static bool plan_embed(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    const TgTensor *table = tg_const_of(p->g, n->in[0]);
+    uint64_t turned;
+    if (!table || tg_attr_int(n, "axis") != 0 || tg_type_of(p->g, n->in[1])->dtype != TG_i64 ||
+        !tg_map_get(&p->tied, TG_KEY(table), &turned))
+        return false;
+    TgDim count = tg_type_count(p->tg, tg_type_of(p->g, n->in[1]));
+    uint32_t weight = panels_of(p, (TgValue)turned, count);
+    if (p->plan->weights.at[weight].dtype == TG_i8 || p->plan->weights.at[weight].dtype == TG_i4)
+        return false;
+    TgValue index = plan_contiguous(p, n->in[1]);
+    TgStep *s = node_step(p, TG_STEP_EMBED, node);
+    n = tg_node(p->g, node);
+    plan_place_result(p, n->out[0], accepts_rows);
+    plan_reads(p, s, index);
+    plan_writes(p, s, n->out[0]);
+    s->u.product.weight = weight;
+    s->u.product.rows = count;
+    s->u.product.depth = tg_dim(p->tg, table->dim[1]);
+    s->u.product.cols = tg_dim(p->tg, table->dim[0]);
+    s->u.product.c_row = row_stride(p, n->out[0]);
+    return plan_add(p, s);
+}
+
 static bool plan_plain_linear(Planner *p, TgNode node)
 {
     TgValue y = tg_node(p->g, node)->out[0];
@@ -332,6 +359,7 @@ bool plan_special(Planner *p, TgNode node)
     const TgNodeInfo *n = tg_node(p->g, node);
     switch (n->op) {
     case TG_MatMul: return plan_is_linear(p->g, n) ? plan_plain_linear(p, node) : plan_mat_mul(p, node);
+    case TG_Gather: return plan_embed(p, node);
     case TG_Attention: return plan_has_form(p, p->g, n) && plan_attention(p, node);
     case TG_RotaryEmbedding: return plan_rotary(p, node);
     case TG_LayerNormalization: return plan_rows(p, node, TG_STEP_LAYER_NORM);

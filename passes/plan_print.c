@@ -17,6 +17,7 @@ static const char *const kind_names[] = {
     [TG_STEP_POINTWISE] = "pointwise", [TG_STEP_COPY] = "copy",         [TG_STEP_LINEAR] = "linear",
     [TG_STEP_MATMUL] = "matmul",       [TG_STEP_ATTENTION] = "attention", [TG_STEP_SOFTMAX] = "softmax",
     [TG_STEP_LAYER_NORM] = "layer norm", [TG_STEP_RMS_NORM] = "rms norm", [TG_STEP_ROTARY] = "rotary",
+    [TG_STEP_EMBED] = "embed",
     [TG_STEP_OPERATOR] = "operator",   [TG_STEP_SIZES] = "sizes",       [TG_STEP_BIND] = "bind",
     [TG_STEP_EXPECT] = "expect",       [TG_STEP_IF] = "if",               [TG_STEP_REPEAT] = "repeat",
 };
@@ -228,7 +229,7 @@ static void put_step(Printing *w, const TgStep *s)
     tg_text_add(w->out, "(");
     put_values(w, &s->in);
     tg_text_add(w->out, ")");
-    if (s->kind == TG_STEP_LINEAR)
+    if (s->kind == TG_STEP_LINEAR || s->kind == TG_STEP_EMBED)
         put_weight(w, s->u.product.weight);
     put_detail(w, s);
     tg_text_add(w->out, "; ");

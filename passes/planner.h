@@ -37,6 +37,7 @@ typedef struct Planner {
     TgValues counted;    /* values that TG_STEP_SIZES wrote */
     TG_VEC(TgDim) learnt; /* in the order in which they became bound */
     TgMap packed;        /* tensor -> its number in plan->weights as panels */
+    TgMap tied;          /* table of embeddings -> its transpose, a constant that products read */
     TgMap offset;        /* Attention node -> keys before the first query (TgDim), where there are some */
     TG_VEC(bool) wanted; /* what outputs of the lowered graph past those of the source are expected to be */
     TgValues expected;   /* these, from plan_graph on */

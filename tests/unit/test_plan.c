@@ -467,6 +467,17 @@ static void what_has_no_kernel_is_refused(void **state)
     assert_int_equal(tg_diag(tg, tg_diag_count(tg) - 1)->id, TG_E_no_plan);
 }
 
+static void tied_table_is_stored_once(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%i: i64[S]) {\n %t = const f32[100,8] random(1)\n %x = Gather(%t, %i; axis=0)\n"
+                          " %m = Transpose(%t; perm={1,0})\n %y = MatMul(%x, %m)\n return %y\n}\n");
+    assert_int_equal(p->weights.n, 1);
+    assert_int_equal(first(p, TG_STEP_EMBED)->u.product.weight, first(p, TG_STEP_LINEAR)->u.product.weight);
+    assert_int_equal(count(&p->steps, TG_STEP_MATMUL) + count(&p->steps, TG_STEP_OPERATOR) + count(&p->steps, TG_STEP_COPY), 0);
+    tg_plan_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,7 +491,7 @@ int main(void)
         TEST(branch_that_wants_inputs_is_refused), TEST(constant_words_are_refused),
         TEST(what_a_branch_made_is_made_again_elsewhere), TEST(sizes_are_read_where_they_stand_alone),
         TEST(data_that_could_be_sizes_are_computed),
-        TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused),
+        TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused), TEST(tied_table_is_stored_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
