@@ -50,6 +50,7 @@ void pass_count(TgPass *p, const char *rewrite)
     TgReport *r = p->report;
     r->applied++;
     p->changes++;
+    r->approximate += p->approximate;
     TgName name = tg_name(p->tg, rewrite);
     for (uint32_t i = 0; i < r->rewrites.n; i++)
         if (r->rewrites.at[i].rewrite == name) {
