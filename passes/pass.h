@@ -98,6 +98,8 @@ bool biases_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* what 
 bool masks_downstream(const TgPass *p, const TgNodeInfo *n);           /* the second Unsqueeze of a mask [B,S] */
 bool scales_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* the scale of its scores, which then are masked */
 bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n); /* 0 .. S-1 that select rows of a table */
+/* Positions, or sizes that they are made or laid out of; 0: it is none. Else what leads to the Shape that they need. */
+TgValue measures_positions_downstream(const TgPass *p, const TgNodeInfo *n);
 bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the scale or bias of a norm in pieces */
 bool ends_norm_in_pieces_downstream(const TgPass *p, const TgNodeInfo *n); /* of one that no operator can be made of */
 bool ends_gelu_downstream(const TgPass *p, const TgNodeInfo *n);       /* the half of such a GELU */
