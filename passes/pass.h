@@ -13,6 +13,7 @@ typedef struct TgPass {
     const char *name;                 /* of the pass */
     int64_t opset;                    /* of the output, at most: no operator newer than this */
     int64_t own_opset;                /* of the output, unless an operator is worth a newer one */
+    bool settled;                     /* nothing has changed in this round so far: passes before this one are done */
     bool approximate;                 /* what is replaced now is near within a stated bound: nobody compares it */
     bool last;                        /* the rounds of the target's own passes and rules */
     uint32_t changes;                 /* applications so far in this run */
