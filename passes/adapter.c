@@ -3,15 +3,15 @@
  *     x W + b + s ((x A + a) B + c)  =  x (W + s A B) + (b + s (a B + c))
  *     T[i] + s (A[i] B)              =  (T + s A B)[i]                          of a table of embeddings
  *
- * On the way from x there are two FullyConnecteds or more, and factors: numbers, or one for each column. With --merge-lora
- * the way goes into the weight: it costs nothing any more, and the model becomes smaller; but the adapter can no longer be
- * told from the weight. Without it the way stays as narrow as it is (scale.c has put s into the smaller of A and B); one that
- * is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A weight that others read stays as it
- * is. Runs before FullyConnecteds are merged side by side, so that queries, keys and values with adapters still become one
- * product. An adapter may be taken away as well. Reassociates. One in another precision than the weight has
- * Casts on its way, or the other way has them: W + s A B is computed in the precision of the sum, and rounded once to that
- * of W. That differs by the rounding of the narrower type (of x, weights and products; some 1e-3 of the largest element for
- * f16, 1e-2 for bf16), so it needs --approximate, too. */
+ * On the way from x there are two FullyConnecteds or more, and factors: numbers, or one for each column. With
+ * --merge-lora the way goes into the weight: it costs nothing any more, and the model becomes smaller; but the adapter
+ * can no longer be told from the weight. Without it the way stays as narrow as it is (scale.c has put s into the
+ * smaller of A and B); one that is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A
+ * weight that others read stays as it is. Runs before FullyConnecteds are merged side by side, so that queries, keys
+ * and values with adapters still become one product. An adapter may be taken away as well. Reassociates. One in another
+ * precision than the weight has Casts on its way, or the other way has them: W + s A B is computed in the precision of
+ * the sum, and rounded once to that of W. That differs by the rounding of the narrower type (of x, weights and
+ * products; some 1e-3 of the largest element for f16, 1e-2 for bf16), so it needs --approximate, too. */
 #include "fully_connected.h"
 #include "step.h"
 

@@ -125,9 +125,9 @@ bool attention_is_usual(const TgPass *p, const TgNodeInfo *node);
  *
  * A filter of -10000 in the place of scores, as the first GPT-2 has it, hides nothing for good: it is one where a soft
  * cap keeps all scores well above it. Else it is taken for one with --approximate, where numbers have the range of 32
- * bits: rows that see a score above -9896 (added masks included) are equal then to the last bit, since e^(-10000 - s) is
- * zero, and so are rows that see nothing. Others would look at what is to be hidden; where a mask is added, too, a filter
- * has to be a band that leaves key 0 to every query. */
+ * bits: rows that see a score above -9896 (added masks included) are equal then, since e^(-10000 - s) is zero, and so
+ * are rows that see nothing. Others would look at what is to be hidden; where a mask is added, too, a filter has to be
+ * a band that leaves key 0 to every query. */
 bool mask_read(TgPass *p, Attention *a);
 /* What `cond` (a boolean value) says, as conditions of a layer. False: too many, or sizes that do not fit. */
 bool mask_read_conditions(TgPass *p, Attention *a, const AxisMap *cond, bool negated, Layer *layer);

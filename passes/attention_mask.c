@@ -329,7 +329,8 @@ static bool add_condition(TgPass *p, Attention *a, const MaskTerm *term)
     }
     bool leaves_key = !layer.n && (!layer.has_band || tg_dim_at_least(p->tg, layer.band, tg_dim(p->tg, 0)));
     if (a->approximate && a->n_terms > 1 && !leaves_key) {
-        pass_explain(p, a->at, "a Where replaces scores by %g, and a mask may hide all keys that it leaves", term->hidden);
+        pass_explain(p, a->at, "a Where replaces scores by %g, and a mask may hide all keys that it leaves",
+                     term->hidden);
         return false;
     }
     return add_layer(p, a, &layer);

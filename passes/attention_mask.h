@@ -38,7 +38,8 @@ bool mask_add_band(Reader *r, TgDim offset, const AxisMap *source, bool negated)
 /* A constant whose last axes are keys within queries, zero (or true) for keys up to query + offset
  * exactly. */
 bool mask_causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double), bool *all_seen, TgDim *offset);
-/* The boolean at `map` is true; the number there is not zero. False: too many conditions, or only a band could be read. */
+/* The boolean at `map` is true; the number there is not zero. False: too many conditions, or only a band could be
+ * read. */
 bool mask_conditions(Reader *r, const AxisMap *map, bool negated, uint32_t depth);
 bool mask_not_zero(Reader *r, const AxisMap *number, bool negated, uint32_t depth);
 /* Casts of numbers that keep zero zero and one one. */

@@ -1,7 +1,7 @@
 /* Rotary embeddings written as complex numbers:  (c x1 - s x2, s x1 + c x2)  with x1, x2 the halves of
  * x, or its even and odd elements; put together by Concat, or by Unsqueeze, Concat and Reshape. Heads
- * before positions or behind them; the rest of x may follow unrotated. Or x is [.., size / 2, 2], complex numbers with an
- * axis of their own. It is RotaryEmbedding. */
+ * before positions or behind them; the rest of x may follow unrotated. Or x is [.., size / 2, 2], complex
+ * numbers with an axis of their own. It is RotaryEmbedding. */
 #include "rotary.h"
 #include "signed_map.h"
 #include "views.h"
