@@ -3,12 +3,15 @@
  *     x W + b + s ((x A + a) B + c)  =  x (W + s A B) + (b + s (a B + c))
  *     T[i] + s (A[i] B)              =  (T + s A B)[i]                          of a table of embeddings
  *
- * On the way from x there are two FullyConnecteds or more, and factors: numbers, or one for each column. With --merge-lora
- * the way goes into the weight: it costs nothing any more, and the model becomes smaller; but the adapter can no longer be
- * told from the weight. Without it the way stays as narrow as it is (scale.c has put s into the smaller of A and B); one that
- * is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A weight that others read stays as it
- * is. Runs before FullyConnecteds are merged side by side, so that queries, keys and values with adapters still become one
- * product. An adapter may be taken away as well. Reassociates. */
+ * On the way from x there are two FullyConnecteds or more, and factors: numbers, or one for each column. With
+ * --merge-lora the way goes into the weight: it costs nothing any more, and the model becomes smaller; but the adapter
+ * can no longer be told from the weight. Without it the way stays as narrow as it is (scale.c has put s into the
+ * smaller of A and B); one that is not narrow becomes one weight (chain.c), and then goes into W as well (linear.c). A
+ * weight that others read stays as it is. Runs before FullyConnecteds are merged side by side, so that queries, keys
+ * and values with adapters still become one product. An adapter may be taken away as well. Reassociates. One in another
+ * precision than the weight has Casts on its way, or the other way has them: W + s A B is computed in the precision of
+ * the sum, and rounded once to that of W. That differs by the rounding of the narrower type (of x, weights and
+ * products; some 1e-3 of the largest element for f16, 1e-2 for bf16), so it needs --approximate, too. */
 #include "fully_connected.h"
 #include "step.h"
 
@@ -27,6 +30,7 @@ typedef struct {
     int64_t rank;         /* of the narrowest place */
     double products;      /* for each row of x */
     bool negative;        /* it is taken away */
+    TgDtype mixed;        /* there are Casts on the way: the type of the sum; else undefined */
 } Way;
 
 /* --- reading ------------------------------------------------------------------------------------- */
@@ -51,11 +55,32 @@ static void add_stage(Way *way, Stage s)
     way->stage[way->n++] = s;
 }
 
+/* v before a Cast from floats to floats; v itself where there is none. */
+static TgValue before_cast(const TgGraph *g, TgValue v)
+{
+    const TgNodeInfo *cast = tg_producer(g, v, TG_Cast);
+    bool floats = cast && tg_is_float(tg_type_of(g, cast->in[0])->dtype) && tg_is_float(tg_type_of(g, v)->dtype);
+    return floats ? cast->in[0] : v;
+}
+
 /* Back from v, as far as nobody reads what lies on the way, but not beyond x (0: as far as it goes). Where that ends. */
 static TgValue follow(TgPass *p, TgValue v, TgValue x, Way *way)
 {
-    while (v != x && way->n < LONGEST && (!way->n || tg_used_once(p->g, v))) {
+    TgDtype sum = tg_type_of(p->g, v)->dtype;
+    while (v != x && way->n < LONGEST) {
         Stage s = {0};
+        TgValue below = before_cast(p->g, v);
+        if (x && way->n && before_cast(p->g, x) == below) {
+            way->mixed = sum;
+            return x;
+        }
+        if (way->n && !tg_used_once(p->g, v))
+            break;
+        if (below != v) {
+            way->mixed = sum;
+            v = below;
+            continue;
+        }
         if (fc_of(p, v, &s.fc)) {
             s.is_linear = true;
             v = s.fc.x;
@@ -81,8 +106,13 @@ static bool read_adapter(TgPass *p, TgNodeInfo *n, bool other, Fc *base, Way *wa
     *way = (Way){.negative = n->op == TG_Sub};
     if (n->op == TG_Add || (n->op == TG_Sub && !other)) {
         TgValue first = n->in[other], side = n->in[!other];
-        return first != side && same_type(p->g, first, side) && tg_used_once(p->g, first) &&
-               tg_used_once(p->g, side) && fc_of(p, first, base) && read_way(p, side, base->x, way);
+        bool alone = first != side && same_type(p->g, first, side) && tg_used_once(p->g, first) &&
+                     tg_used_once(p->g, side);
+        TgValue product = before_cast(p->g, first);
+        if (product != first)
+            way->mixed = tg_type_of(p->g, first)->dtype;
+        return alone && (product == first || tg_used_once(p->g, product)) && fc_of(p, product, base) &&
+               read_way(p, side, base->x, way);
     }
     Fc product;
     TgValue added = n->op == TG_Gemm ? in(n, 2) : 0;
@@ -103,18 +133,25 @@ typedef struct {
     TgValue weight, bias; /* in the layout of the weight that takes it; bias 0: none */
 } Side;
 
-static bool append_factor(TgPass *p, const Fc *like, const Step *s, Side *w)
+/* In the precision of the sum, if Casts were on the way. */
+static TgValue as_sum(TgPass *p, const Way *way, TgValue v)
 {
-    TgValue by = factor_of(p, s, s->c);
+    return v && way->mixed && tg_type_of(p->g, v)->dtype != way->mixed ? pass_cast(p, v, way->mixed) : v;
+}
+
+static bool append_factor(TgPass *p, const Fc *like, const Way *way, const Step *s, Side *w)
+{
+    TgValue by = as_sum(p, way, factor_of(p, s, s->c));
     w->weight = by ? fc_scale_columns(p, like, w->weight, by) : 0;
     w->bias = w->bias && by ? pass_op(p, TG_Mul, NULL, 2, w->bias, by) : w->bias;
     return w->weight != 0;
 }
 
-static bool append_linear(TgPass *p, const Fc *like, const Fc *fc, Side *w)
+static bool append_linear(TgPass *p, const Fc *like, const Way *way, const Fc *fc, Side *w)
 {
     bool flip = like->transposed;
-    TgValue weight = fc_weight_like(p, like, fc), bias = fc->bias ? fc_bias_vector(p, fc) : 0;
+    TgValue weight = as_sum(p, way, fc_weight_like(p, like, fc));
+    TgValue bias = fc->bias ? as_sum(p, way, fc_bias_vector(p, fc)) : 0;
     if (!w->weight) {
         *w = (Side){weight, bias};
         return weight != 0;
@@ -127,19 +164,31 @@ static bool append_linear(TgPass *p, const Fc *like, const Fc *fc, Side *w)
     return w->weight != 0;
 }
 
+/* The stages from x on, behind what w says already. */
+static bool append_way(TgPass *p, const Fc *like, const Way *way, Side *w)
+{
+    for (uint32_t i = way->n; i-- > 0;)
+        if (way->stage[i].is_linear ? !append_linear(p, like, way, &way->stage[i].fc, w)
+                                    : !append_factor(p, like, way, &way->stage[i].factor, w))
+            return false;
+    return true;
+}
+
 static TgValue merge(TgPass *p, const Fc *base, const Way *way)
 {
     Side w = {0};
-    for (uint32_t i = way->n; i-- > 0;)
-        if (way->stage[i].is_linear ? !append_linear(p, base, &way->stage[i].fc, &w)
-                                    : !append_factor(p, base, &way->stage[i].factor, &w))
-            return 0;
+    TgDtype own = tg_type_of(p->g, base->weight)->dtype;
+    if (!append_way(p, base, way, &w))
+        return 0;
     if (w.bias && way->negative)
         w.bias = pass_op(p, TG_Neg, NULL, 1, w.bias);
-    TgValue weight = pass_op(p, way->negative ? TG_Sub : TG_Add, NULL, 2, base->weight, w.weight);
-    TgValue bias = w.bias && base->bias ? pass_op(p, TG_Add, NULL, 2, base->bias, w.bias)
-                   : base->bias         ? base->bias
-                                        : w.bias;
+    TgValue whole = as_sum(p, way, base->weight), shift = as_sum(p, way, base->bias);
+    TgValue weight = whole ? pass_op(p, way->negative ? TG_Sub : TG_Add, NULL, 2, whole, w.weight) : 0;
+    TgValue bias = w.bias && shift ? pass_op(p, TG_Add, NULL, 2, shift, w.bias) : shift ? shift : w.bias;
+    if (way->mixed && way->mixed != own) {
+        weight = weight ? pass_cast(p, weight, own) : 0;
+        bias = bias ? pass_cast(p, bias, own) : 0;
+    }
     bool constant = weight && is_const(p->g, weight) && (!bias || is_const(p->g, bias));
     return constant ? fc_make(p, base, base->x, weight, bias) : 0;
 }
@@ -166,16 +215,24 @@ static bool merge_adapter(TgPass *p, TgNodeInfo *n, bool other)
                 low ? "stays as it is (--merge-lora: into the weight)" : "into the weight, by way of one");
         return true;
     }
+    if (way.mixed && !p->options->approximate) {
+        explain(p, n, &base, &way, "stays, since it is in another precision (--approximate with --merge-lora)");
+        return true;
+    }
     if (!fc_owns_weight(p, &base) || !pass_may(p))
         return true;
     p->vouched = true;
     TgValue made = merge(p, &base, &way);
     p->vouched = false;
+    if (made && way.mixed && tg_type_of(p->g, made)->dtype != way.mixed)
+        made = pass_cast(p, made, way.mixed);
     if (!made || !same_type(p->g, made, n->out[0]))
         return true;
     explain(p, n, &base, &way, "into the weight (--merge-lora)");
+    p->approximate = way.mixed != TG_undefined;
     pass_count(p, "merge-adapter");
     pass_replace(p, n->out[0], made, "merge-adapter");
+    p->approximate = false;
     return true;
 }
 
@@ -195,10 +252,8 @@ static TgValue merge_tables(TgPass *p, const TgNodeInfo *base, const TgNodeInfo 
 {
     const Fc as_they_lie = {0};
     Side w = {.weight = narrow->in[0]};
-    for (uint32_t i = way->n; i-- > 0 && w.weight;)
-        if (way->stage[i].is_linear ? !append_linear(p, &as_they_lie, &way->stage[i].fc, &w)
-                                    : !append_factor(p, &as_they_lie, &way->stage[i].factor, &w))
-            return 0;
+    if (!append_way(p, &as_they_lie, way, &w))
+        return 0;
     TgValue rows = w.bias ? pass_op(p, TG_Add, NULL, 2, w.weight, w.bias) : w.weight;
     TgValue table = rows ? pass_op(p, way->negative ? TG_Sub : TG_Add, NULL, 2, base->in[0], rows) : 0;
     return table && is_const(p->g, table) ? table : 0;
@@ -212,7 +267,7 @@ static void merge_embedding(TgPass *p, const TgNodeInfo *n, bool other)
     const TgNodeInfo *base = sum ? rows_of(p, n->in[other]) : NULL, *narrow = NULL;
     if (base && tg_used_once(p->g, n->in[!other]))
         narrow = rows_of(p, follow(p, n->in[!other], 0, &way));
-    if (!narrow || narrow == base || !way.linears || narrow->in[1] != base->in[1] ||
+    if (!narrow || narrow == base || way.mixed || !way.linears || narrow->in[1] != base->in[1] ||
         pass_dim(p->g, narrow->in[0], 0) != pass_dim(p->g, base->in[0], 0) || !is_changeable(p->g, base->in[0]) ||
         !p->options->merge_lora || !pass_may(p))
         return;

@@ -93,6 +93,7 @@ typedef struct {
     uint32_t n_terms;
     MaskTerm term[LAYERS_MOST];
     Mask mask;          /* the terms, once read */
+    bool approximate;   /* equal only where every row sees a score that its filter cannot reach (see mask_read) */
     bool nan_is_zero;   /* a row of NaN counts as zeros: Where(IsNaN(p), 0, p) */
     TgValue zero_where; /* rows are zeros where this mask is -inf throughout; 0: nothing says so */
     Shown shown;
@@ -120,7 +121,13 @@ TgValue attention_given(const TgGraph *g, const TgNodeInfo *op, uint32_t slot);
  * operators of com.microsoft have it, too. */
 bool attention_is_usual(const TgPass *p, const TgNodeInfo *node);
 
-/* attention_mask.c: the terms become layers. False: explained. */
+/* attention_mask.c: the terms become layers. False: explained.
+ *
+ * A filter of -10000 in the place of scores, as the first GPT-2 has it, hides nothing for good: it is one where a soft
+ * cap keeps all scores well above it. Else it is taken for one with --approximate, where numbers have the range of 32
+ * bits: rows that see a score above -9896 (added masks included) are equal then, since e^(-10000 - s) is zero, and so
+ * are rows that see nothing. Others would look at what is to be hidden; where a mask is added, too, a filter has to be
+ * a band that leaves key 0 to every query. */
 bool mask_read(TgPass *p, Attention *a);
 /* What `cond` (a boolean value) says, as conditions of a layer. False: too many, or sizes that do not fit. */
 bool mask_read_conditions(TgPass *p, Attention *a, const AxisMap *cond, bool negated, Layer *layer);

@@ -2,295 +2,14 @@
  *
  *     Where(c, 0, min)   Mul(Cast(Not(c)), min)   Where(Cast(1 - m), min, ..)   Trilu(Fill(min), 1)
  *
- * Comparisons of positions (positions.h) and constants that look like it become a band, key <= query +
- * offset. What is not understood stays what it is: a bias that is added, or a condition that is
- * evaluated. Depth is bounded. */
+ * What is not understood stays what it is: a bias that is added. Conditions are read by attention_condition.c.
+ * Depth is bounded. */
 #include <math.h>
 
-#include "attention.h"
+#include "attention_mask.h"
 #include "positions.h"
 
-enum { DEEP = 20 };
-
-typedef struct {
-    TgPass *p;
-    Attention *a;
-    Layer *layer;
-    Word keys; /* the index along the keys: of a part of them within a Concat */
-    bool cut;  /* below a Slice: only bands can be read there */
-} Reader;
-
-static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t depth);
 static bool addend(Reader *r, const AxisMap *map, uint32_t depth);
-
-/* --- bands -------------------------------------------------------------------------------------------- */
-
-/* The last two axes of the map are keys within queries. *offset: what a band on their own indices gains
- * when it is said of keys and queries. */
-static bool is_square(Reader *r, const AxisMap *map, TgDim *offset)
-{
-    const Alphabet *abc = &r->a->abc;
-    TgDim key_shift, query_shift;
-    Word last = axes_index(abc, &map->axis[map->rank - 1], &key_shift),
-         keys = axes_index(abc, &r->keys, NULL);
-    Word none = {0}, row = axes_index(abc, map->rank > 1 ? &map->axis[map->rank - 2] : &none, &query_shift);
-    Word queries = axes_index(abc, &r->a->queries, NULL);
-    *offset = tg_dim_sub(r->p->tg, query_shift, key_shift);
-    return axes_same(abc, &last, &keys) && axes_same(abc, &row, &queries);
-}
-
-/* Both conditions hold: the smaller offset. False: neither is proved smaller. */
-static bool add_band(Reader *r, TgDim offset, const AxisMap *source, bool negated)
-{
-    Layer *l = r->layer;
-    Tg *tg = r->p->tg;
-    if (l->has_band && tg_dim_at_least(tg, offset, l->band))
-        return true;
-    if (l->has_band && !tg_dim_at_least(tg, l->band, offset))
-        return false;
-    l->has_band = true;
-    l->band = offset;
-    l->band_source = (Cond){.negated = negated};
-    if (source && !r->cut)
-        l->band_source.map = *source;
-    return true;
-}
-
-/* position >= 0 (negated: < 0) for a key to be seen. False: it is no band. */
-static bool band_of_position(Reader *r, Position position, const AxisMap *source, bool negated)
-{
-    Tg *tg = r->p->tg;
-    Word keys = axes_index(&r->a->abc, &r->keys, NULL),
-         queries = axes_index(&r->a->abc, &r->a->queries, NULL);
-    int64_t sign = negated ? -1 : 1;
-    int64_t k = sign * position_times(&r->a->abc, &position, &keys),
-            q = sign * position_times(&r->a->abc, &position, &queries);
-    TgDim base = negated ? tg_dim_sub(tg, tg_dim(tg, -1), position.base) : position.base;
-    for (uint32_t i = 0; i < position.n; i++)
-        if (position.times[i] && !axes_same(&r->a->abc, &position.word[i], &keys) &&
-            !axes_same(&r->a->abc, &position.word[i], &queries))
-            return false;
-    if (k == 0 && q == 0 && tg_dim_at_least(tg, base, tg_dim(tg, 0)))
-        return true; /* always */
-    bool one_query = queries.n == 0;
-    return k == -1 && (q == 1 || (one_query && q == 0)) && add_band(r, base, source, negated);
-}
-
-/* A constant whose last axes are keys within queries, zero (or true) for keys up to query + offset
- * exactly. */
-static bool causal_constant(Reader *r, const AxisMap *map, bool (*seen)(double), bool *all_seen,
-                            TgDim *offset)
-{
-    enum { MOST = 1 << 24 };
-    const TgTensor *t = tg_const_of(r->p->g, map->v);
-    if (!t || t->payload == TG_RECIPE || t->count < 1 || t->count > MOST || t->rank < 1)
-        return false;
-    int64_t n = t->dim[t->rank - 1], m = t->rank > 1 ? t->dim[t->rank - 2] : 1, first = -1;
-    *all_seen = true;
-    for (size_t i = 0; i < t->count && *all_seen; i++)
-        *all_seen = seen(tg_tensor_float(r->p->tg, t, i));
-    if (*all_seen)
-        return true;
-    if (!is_square(r, map, offset))
-        return false;
-    while (first + 1 < n && seen(tg_tensor_float(r->p->tg, t, (size_t)(first + 1))))
-        first++;
-    for (size_t i = 0; i < t->count; i++) {
-        int64_t k = (int64_t)i % n, q = (int64_t)i / n % m;
-        if (seen(tg_tensor_float(r->p->tg, t, i)) != (k <= q + first))
-            return false;
-    }
-    *offset = tg_dim_add(r->p->tg, *offset, tg_dim(r->p->tg, first));
-    return true;
-}
-
-static bool is_true(double x)
-{
-    return x != 0;
-}
-static bool is_false(double x)
-{
-    return x == 0;
-}
-
-/* --- conditions --------------------------------------------------------------------------------------- */
-
-static bool same_cond(const Attention *a, const Cond *x, const Cond *y)
-{
-    bool same =
-        x->kind == y->kind && x->negated == y->negated && x->map.v == y->map.v && x->map.rank == y->map.rank;
-    for (int32_t i = 0; same && i < x->map.rank; i++)
-        same = axes_same(&a->abc, &x->map.axis[i], &y->map.axis[i]);
-    return same;
-}
-
-static bool leaf(Reader *r, const AxisMap *map, CondKind kind, bool negated)
-{
-    Layer *l = r->layer;
-    Cond c = {.kind = kind, .negated = negated, .map = *map};
-    for (uint32_t i = 0; i < l->n; i++)
-        if (same_cond(r->a, &l->cond[i], &c))
-            return true;
-    if (r->cut || l->n == CONDS_MOST)
-        return false;
-    l->cond[l->n++] = c;
-    return true;
-}
-
-static const TgNodeInfo *producer(const Reader *r, TgValue v)
-{
-    const TgValueInfo *info = tg_value(r->p->g, v);
-    return info->origin == TG_V_RESULT ? tg_node(r->p->g, info->node) : NULL;
-}
-
-static TgDtype dtype_of(const Reader *r, TgValue v)
-{
-    return tg_type_of(r->p->g, v)->dtype;
-}
-
-static bool operand(Reader *r, const AxisMap *of, const TgNodeInfo *n, uint32_t slot, AxisMap *x)
-{
-    return axes_operand(&r->a->abc, of, n, slot, x);
-}
-
-/* Casts of numbers that keep zero zero and one one. */
-static AxisMap below_casts(const Reader *r, AxisMap map)
-{
-    for (uint32_t i = 0; i < DEEP; i++) {
-        const TgNodeInfo *cast = tg_producer(r->p->g, map.v, TG_Cast);
-        if (!cast || dtype_of(r, map.v) == TG_bool)
-            break;
-        map.v = cast->in[0];
-    }
-    return map;
-}
-
-/* The same number, where it came from. */
-static AxisMap below_views(Reader *r, AxisMap map)
-{
-    AxisMap x;
-    for (uint32_t i = 0; i < DEEP; i++) {
-        map = below_casts(r, map);
-        if (!axes_back(&r->a->abc, &map, &x))
-            break;
-        map = x;
-    }
-    return map;
-}
-
-/* 1 - m, which is zero where the layer shows anything: it hides all but m = 1. */
-static bool is_zero_where_seen(Reader *r, AxisMap map)
-{
-    AxisMap x;
-    map = below_views(r, map);
-    const TgNodeInfo *n = producer(r, map.v);
-    if (!n || n->op != TG_Sub || !is_splat_of(r->p->g, n->in[0], 1) || !operand(r, &map, n, 1, &x))
-        return false;
-    Cond one = {.kind = COND_IS_ONE, .map = below_views(r, x)};
-    for (uint32_t i = 0; i < r->layer->n; i++)
-        if (same_cond(r->a, &r->layer->cond[i], &one))
-            return true;
-    return false;
-}
-
-/* The number at `map` is not zero. */
-static bool not_zero(Reader *r, const AxisMap *number, bool negated, uint32_t depth)
-{
-    AxisMap map = below_casts(r, *number), x;
-    const TgNodeInfo *n = producer(r, map.v);
-    if (dtype_of(r, map.v) == TG_bool)
-        return conditions(r, &map, negated, depth);
-    if (n && n->op == TG_Where) { /* Where(y != 0, something, y) */
-        const TgNodeInfo *cast = tg_producer(r->p->g, n->in[0], TG_Cast);
-        double c;
-        if (cast && cast->in[0] == n->in[2] && is_splat(r->p->g, n->in[1], &c) && c != 0 &&
-            operand(r, &map, n, 2, &x))
-            return not_zero(r, &x, negated, depth);
-    }
-    if (n && n->op == TG_Sub && is_splat_of(r->p->g, n->in[0], 1) && operand(r, &map, n, 1, &x)) {
-        x = below_views(r, x);
-        return dtype_of(r, x.v) == TG_bool ? conditions(r, &x, !negated, depth)
-                                           : leaf(r, &x, COND_IS_ONE, !negated);
-    }
-    if (depth && n && axes_back(&r->a->abc, &map, &x))
-        return not_zero(r, &x, negated, depth - 1);
-    return leaf(r, &map, COND_NOT_ZERO, negated);
-}
-
-/* Below a Slice, a Concat or Trilu of conditions only bands are of use: what is above stays otherwise. */
-static bool below_cut(Reader *r, const AxisMap *map, bool negated, uint32_t depth)
-{
-    Layer before = *r->layer;
-    AxisMap x;
-    bool cut = r->cut;
-    r->cut = true;
-    bool read = position_back(&r->a->abc, map, &x) && conditions(r, &x, negated, depth);
-    r->cut = cut;
-    if (read && !cut && r->layer->has_band && !r->layer->band_source.map.v)
-        r->layer->band_source = (Cond){.negated = negated, .map = *map};
-    if (read)
-        return true;
-    *r->layer = before;
-    return leaf(r, map, COND_BOOL, negated);
-}
-
-/* Trilu of ones: the diagonal is the offset. */
-static bool band_of_trilu(Reader *r, const AxisMap *map, const TgNodeInfo *n, bool negated)
-{
-    int64_t k = 0;
-    uint32_t count;
-    const TgNodeInfo *fill = tg_producer(r->p->g, n->in[0], TG_ConstantOfShape);
-    const TgTensor *value = fill ? tg_attr_tensor(fill, "value") : NULL;
-    bool upper = tg_attr_int(n, "upper") != 0,
-         ones = value && value->count == 1 && tg_tensor_float(r->p->tg, value, 0) != 0;
-    ones = ones || is_splat_of(r->p->g, n->in[0], 1);
-    if (!ones || (in(n, 1) && !tg_const_ints(r->p->g, n->in[1], 1, &k, &count)) || upper != negated ||
-        map->rank < 2)
-        return false;
-    TgDim offset;
-    return is_square(r, map, &offset) && r->a->queries.n &&
-           add_band(r, tg_dim_add(r->p->tg, offset, tg_dim(r->p->tg, upper ? k - 1 : k)), NULL, false);
-}
-
-static bool conditions(Reader *r, const AxisMap *map, bool negated, uint32_t depth)
-{
-    const TgNodeInfo *n = producer(r, map->v);
-    AxisMap x, y;
-    Position position;
-    bool all_seen;
-    TgDim offset;
-    if (is_const(r->p->g, map->v) &&
-        causal_constant(r, map, negated ? is_false : is_true, &all_seen, &offset))
-        return all_seen || add_band(r, offset, map, negated);
-    if (!n || !depth)
-        return leaf(r, map, COND_BOOL, negated);
-    depth--;
-    if (n->op == (negated ? TG_Or : TG_And) && operand(r, map, n, 0, &x) && operand(r, map, n, 1, &y))
-        return conditions(r, &x, negated, depth) && conditions(r, &y, negated, depth);
-    if (n->op == TG_Not && operand(r, map, n, 0, &x))
-        return conditions(r, &x, !negated, depth);
-    if (n->op == TG_Cast && operand(r, map, n, 0, &x))
-        return not_zero(r, &x, negated, depth);
-    if (n->op == TG_Equal && is_splat_of(r->p->g, n->in[1], 0) && operand(r, map, n, 0, &x) &&
-        dtype_of(r, x.v) != TG_bool)
-        return not_zero(r, &x, !negated, depth);
-    if (n->op == TG_Equal && is_splat_of(r->p->g, n->in[1], 1) && operand(r, map, n, 0, &x) &&
-        dtype_of(r, x.v) != TG_bool) {
-        x = below_views(r, x);
-        return leaf(r, &x, COND_IS_ONE, negated);
-    }
-    if (n->op == TG_Trilu && band_of_trilu(r, map, n, negated))
-        return true;
-    Layer before = *r->layer;
-    if (position_compared(&r->a->abc, map, &position) && band_of_position(r, position, map, negated))
-        return true;
-    *r->layer = before;
-    if (n->op == TG_Slice)
-        return below_cut(r, map, negated, depth);
-    if (axes_back(&r->a->abc, map, &x))
-        return conditions(r, &x, negated, depth);
-    return leaf(r, map, COND_BOOL, negated);
-}
 
 /* --- addends ------------------------------------------------------------------------------------------ */
 
@@ -312,7 +31,7 @@ static bool where_sum_is_zero(Reader *r, const AxisMap *map, const TgNodeInfo *w
     for (uint32_t i = 0; sum && i < 2; i++)
         if (sum->in[i] == where->in[2])
             return operand(r, map, where, 0, &c) && operand(r, &c, equal, 0, &s) &&
-                   operand(r, &s, sum, 1 - i, &f) && not_zero(r, &f, false, depth);
+                   operand(r, &s, sum, 1 - i, &f) && mask_not_zero(r, &f, false, depth);
     return false;
 }
 
@@ -328,9 +47,9 @@ static bool where(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t d
     if (!hide_with(r->layer, hidden) || !operand(r, map, n, 0, &c) || !operand(r, map, n, shown, &x))
         return false;
     if (hides_else || !where_sum_is_zero(r, map, n, depth))
-        if (!conditions(r, &c, !hides_else, depth))
+        if (!mask_conditions(r, &c, !hides_else, depth))
             return false;
-    return is_zero_where_seen(r, x) || addend(r, &x, depth);
+    return mask_is_zero_where_seen(r, x) || addend(r, &x, depth);
 }
 
 /* Mul(Cast(c), min); Mul(1 - Cast(c), min) of a boolean c. */
@@ -350,8 +69,8 @@ static bool product(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t
         x = c;
         seen_where = true;
     }
-    c = below_casts(r, x);
-    return dtype_of(r, c.v) == TG_bool && conditions(r, &c, !seen_where, depth);
+    c = mask_below_casts(r, x);
+    return dtype_of(r, c.v) == TG_bool && mask_conditions(r, &c, !seen_where, depth);
 }
 
 /* Mul(x, Cast(c)) where x hides by a band and c is one: hidden where both say so, the larger offset. */
@@ -362,13 +81,13 @@ static bool product_of_bands(Reader *r, const AxisMap *map, const TgNodeInfo *n,
         AxisMap x, c;
         if (!operand(r, map, n, i, &x) || !operand(r, map, n, 1 - i, &c))
             return false;
-        c = below_casts(r, c);
+        c = mask_below_casts(r, c);
         if (dtype_of(r, c.v) != TG_bool)
             continue;
         r->layer = &one;
         bool read = addend(r, &x, depth);
         r->layer = &two;
-        read = read && conditions(r, &c, true, depth);
+        read = read && mask_conditions(r, &c, true, depth);
         r->layer = outer;
         if (!read || !one.has_band || !two.has_band || one.n || two.n || one.has_bias || outer->has_band)
             return false;
@@ -404,8 +123,8 @@ static bool trilu(Reader *r, const AxisMap *map, const TgNodeInfo *n)
         (in(n, 1) && !tg_const_ints(r->p->g, n->in[1], 1, &k, &count)) || map->rank < 2)
         return false;
     TgDim offset;
-    return is_square(r, map, &offset) && hide_with(r->layer, hidden) &&
-           add_band(r, tg_dim_add(r->p->tg, offset, tg_dim(r->p->tg, k - 1)), NULL, false);
+    return mask_is_square(r, map, &offset) && hide_with(r->layer, hidden) &&
+           mask_add_band(r, tg_dim_add(r->p->tg, offset, tg_dim(r->p->tg, k - 1)), NULL, false);
 }
 
 /* Concat(zeros, x) along the keys: the band of x moves by what stands before it. */
@@ -436,7 +155,7 @@ static bool concat(Reader *r, const AxisMap *map, const TgNodeInfo *n, uint32_t 
         return false;
     TgDim before = tg_type_of(r->p->g, n->in[0])->dim[axis];
     TgDim band = tg_dim_sub(tg, tg_dim_add(tg, part.band, before), shift);
-    return hide_with(outer, part.hidden) && add_band(r, band, NULL, false);
+    return hide_with(outer, part.hidden) && mask_add_band(r, band, NULL, false);
 }
 
 static bool bias(Reader *r, const AxisMap *map)
@@ -466,8 +185,8 @@ static bool constant(Reader *r, const AxisMap *map)
             return false;
         hidden = x != 0 ? x : hidden;
     }
-    return causal_constant(r, map, is_zero, &all_seen, &offset) &&
-           (all_seen || (hide_with(r->layer, hidden) && add_band(r, offset, NULL, false)));
+    return mask_causal_constant(r, map, is_zero, &all_seen, &offset) &&
+           (all_seen || (hide_with(r->layer, hidden) && mask_add_band(r, offset, NULL, false)));
 }
 
 /* A Slice that cuts keys off the end is applied to what is written of the whole addend; others hide all
@@ -559,7 +278,7 @@ static bool add_term(TgPass *p, Attention *a, const AxisMap *term, bool is_loose
         }
         Layer layer = {.keys = is_loose ? map.axis[map.rank - 1] : a->keys};
         Reader r = {p, a, &layer, a->keys, false};
-        if (!addend(&r, &map, DEEP) || layer.hidden == 0)
+        if (!addend(&r, &map, MASK_DEEP) || layer.hidden == 0)
             layer =
                 (Layer){.has_bias = true, .bias = map, .keys = is_loose ? map.axis[map.rank - 1] : a->keys};
         layer.whole = map;
@@ -573,7 +292,22 @@ static bool add_term(TgPass *p, Attention *a, const AxisMap *term, bool is_loose
 bool mask_read_conditions(TgPass *p, Attention *a, const AxisMap *cond, bool negated, Layer *layer)
 {
     Reader r = {p, a, layer, a->keys, false};
-    return conditions(&r, cond, negated, DEEP);
+    return mask_conditions(&r, cond, negated, MASK_DEEP);
+}
+
+/* What e^(hidden - score) is for capped scores is zero, in 64 bits too. */
+static bool hides_capped(const Attention *a, double hidden)
+{
+    enum { MARGIN = 1000 };
+    return a->softcap > 0 && a->n_terms == 1 && hidden <= -a->softcap - MARGIN;
+}
+
+static bool hides_approximately(TgPass *p, Attention *a, double hidden)
+{
+    enum { FILTER = -10000 };
+    TgDtype dtype = tg_type_of(p->g, a->at->in[0])->dtype;
+    a->approximate = p->options->approximate && hidden <= FILTER && dtype != TG_f16;
+    return a->approximate;
 }
 
 static bool add_condition(TgPass *p, Attention *a, const MaskTerm *term)
@@ -582,12 +316,21 @@ static bool add_condition(TgPass *p, Attention *a, const MaskTerm *term)
     if (term->is_loose)
         layer.keys = term->map.axis[term->map.rank - 1];
     if (!hides(term->hidden)) {
-        pass_explain(p, a->at, "a Where replaces scores by %g, which hides a key from some scores only",
-                     term->hidden);
-        return false;
+        layer.hidden = absorbing();
+        if (!hides_capped(a, term->hidden) && !hides_approximately(p, a, term->hidden)) {
+            pass_explain(p, a->at, "a Where replaces scores by %g, which hides a key from some scores only",
+                         term->hidden);
+            return false;
+        }
     }
     if (!mask_read_conditions(p, a, &term->map, term->hides_where, &layer)) {
         pass_explain(p, a->at, "the condition of the mask varies in a way that is not followed");
+        return false;
+    }
+    bool leaves_key = !layer.n && (!layer.has_band || tg_dim_at_least(p->tg, layer.band, tg_dim(p->tg, 0)));
+    if (a->approximate && a->n_terms > 1 && !leaves_key) {
+        pass_explain(p, a->at, "a Where replaces scores by %g, and a mask may hide all keys that it leaves",
+                     term->hidden);
         return false;
     }
     return add_layer(p, a, &layer);

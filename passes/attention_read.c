@@ -257,11 +257,11 @@ static bool carries_scores(const TgGraph *g, TgValue v, uint32_t *slot)
         if (info->origin != TG_V_RESULT || deep == DEEP)
             continue;
         const TgNodeInfo *n = tg_node(g, info->node);
-        bool binary = n->op == TG_Add || n->op == TG_Mul;
+        bool many = n->op == TG_Add || n->op == TG_Mul || (n->op == TG_Sum && n->n_in <= LAYERS_MOST);
         bool single = n->op == TG_Div || n->op == TG_Tanh || n->op == TG_Cast || is_view(n->op) ||
                       n->op == TG_Transpose;
         uint32_t lowest = n->op == TG_Where ? 1 : 0, end = n->op == TG_Where ? 3
-                                                           : binary          ? 2
+                                                           : many            ? n->n_in
                                                            : single          ? 1
                                                                              : 0;
         for (uint32_t i = end; i-- > lowest && waiting < 2 * DEEP;)
@@ -280,8 +280,8 @@ static bool refuse(TgPass *p, const Attention *a, const char *why)
     return false;
 }
 
-/* Add(scores, m): the mask of this step; Where: its condition. */
-static bool keep_term(TgPass *p, Attention *a, const AxisMap *map, const TgNodeInfo *n, uint32_t slot)
+/* Add(scores, m): operand `part` is the mask of this step; Where: its condition. */
+static bool keep_term(TgPass *p, Attention *a, const AxisMap *map, const TgNodeInfo *n, uint32_t slot, uint32_t part)
 {
     if (a->softcap != 0)
         return refuse(p, a, "the mask comes before the soft cap");
@@ -291,13 +291,23 @@ static bool keep_term(TgPass *p, Attention *a, const AxisMap *map, const TgNodeI
         return refuse(p, a, "the mask has too many parts");
     MaskTerm *term = &a->term[a->n_terms++];
     *term = (MaskTerm){.is_condition = n->op == TG_Where, .hides_where = slot == 2};
-    uint32_t part = term->is_condition ? 0 : 1 - slot;
     if (!axes_operand(&a->abc, map, n, part, &term->map))
         term->is_loose = axes_operand_loosely(&a->abc, map, n, part, &term->map);
     if (!term->map.v)
         return refuse(p, a, "the mask varies along axes in a way that is not followed");
     if (term->is_condition && !is_splat(p->g, n->in[slot == 1 ? 2 : 1], &term->hidden))
         return refuse(p, a, "a Where puts something else than a constant into the scores");
+    return true;
+}
+
+/* All that n, an Add, Sum or Where, does to the scores, its operand `slot`. */
+static bool keep_terms(TgPass *p, Attention *a, const AxisMap *map, const TgNodeInfo *n, uint32_t slot)
+{
+    if (n->op == TG_Where)
+        return keep_term(p, a, map, n, slot, 0);
+    for (uint32_t part = 0; part < n->n_in; part++)
+        if (part != slot && !keep_term(p, a, map, n, slot, part))
+            return false;
     return true;
 }
 
@@ -310,8 +320,8 @@ static bool read_step(TgPass *p, Attention *a, AxisMap *map)
     AxisMap next;
     if (!carries_scores(p->g, map->v, &slot))
         return refuse(p, a, "the scores are no product of queries and keys");
-    bool masks = n->op == TG_Add || n->op == TG_Where;
-    if (masks && !keep_term(p, a, map, n, slot))
+    bool masks = n->op == TG_Add || n->op == TG_Sum || n->op == TG_Where;
+    if (masks && !keep_terms(p, a, map, n, slot))
         return false;
     if (n->op == TG_Tanh) {
         if (a->softcap != 0 || a->scale <= 0)

@@ -446,8 +446,11 @@ static bool replace_results(Planner *w, const TgNodeInfo *made, Presents present
         }
         count++;
     }
+    p->approximate = w->a->approximate;
     pass_count(p, w->a->op ? "attention-operands" : "attention");
-    return pass_replace_all(p, count, old, by, "attention");
+    bool replaced = pass_replace_all(p, count, old, by, "attention");
+    p->approximate = false;
+    return replaced;
 }
 
 static bool write_plan(Planner *w)

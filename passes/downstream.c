@@ -1,5 +1,5 @@
 /* What a runtime that fuses after us still has to find. ONNX Runtime's extended optimizations match operators
- * literally, so a rewrite that saves one node can cost it a fusion that saves twenty. Seven places are
+ * literally, so a rewrite that saves one node can cost it a fusion that saves twenty. Eight places are
  * therefore left as they are; tests/census.py counts what ONNX Runtime (1.32) finds before and after,
  * tests/golden/refuse_06_* keep them. Attention is ours to fuse only where the output has an operator for it: for a
  * target of its own. Norms and GELU are where the opset has them. Each asks about the node where a pass would change
@@ -173,4 +173,19 @@ bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n)
         n = next ? next : n;
     }
     return is_const(g, n->in[0]) && !tg_type_static(tg_type_of(g, n->in[1]), NULL);
+}
+
+/* Positions are matched with the Shape of the very ids that they number. */
+TgValue measures_positions_downstream(const TgPass *p, const TgNodeInfo *n)
+{
+    const TgGraph *g = p->g;
+    const TgNodeInfo *expand = some_reader(g, n->out[0], TG_Expand, 1);
+    const TgNodeInfo *positions = expand ? tg_producer(g, expand->in[0], TG_Unsqueeze) : NULL;
+    if (positions && numbers_positions_downstream(p, positions))
+        return expand->in[0];
+    const TgValueInfo *info = tg_value(g, n->out[0]);
+    for (uint32_t i = 0; n->op == TG_Shape && i < info->uses.n; i++)
+        if (numbers_positions_downstream(p, tg_node(g, info->uses.at[i].node)))
+            return n->out[0];
+    return numbers_positions_downstream(p, n) ? n->out[0] : 0;
 }

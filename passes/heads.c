@@ -5,7 +5,8 @@
  *
  * That is what merged projections leave: Q, K and V are cut apart and then each is divided into heads. Where one part is
  * transposed in another way than the others (K, for its product with Q), what differs is done to that part alone. Exact:
- * elements only move. Needs: inferred types. From opset 23 on the heads go into Attention, so there it does nothing. */
+ * elements only move. Needs: inferred types. From opset 23 on heads go into Attention, so there it waits until that has
+ * found what it can, and leaves what an Attention reads. */
 #include <string.h>
 
 #include "views.h"
@@ -153,15 +154,36 @@ static void transpose_before_split(TgPass *p, const TgNodeInfo *split, const Par
     put_in_place(p, s, parts, "transpose-before-split");
 }
 
+/* Some part is an operand of Attention, as it is or viewed. */
+static bool goes_into_attention(const TgGraph *g, const TgNodeInfo *split)
+{
+    for (uint32_t i = 0; i < split->n_out; i++) {
+        TgValue v = split->out[i];
+        const TgNodeInfo *reader = NULL;
+        while (tg_used_once(g, v)) {
+            reader = tg_node(g, tg_value(g, v)->uses.at[0].node);
+            if (!is_view(reader->op) && reader->op != TG_Transpose)
+                break;
+            v = reader->out[0];
+        }
+        if (reader && reader->op == TG_Attention)
+            return true;
+    }
+    return false;
+}
+
 void pass_heads(TgPass *p)
 {
     uint32_t n;
-    if (p->opset >= ATTENTION_SINCE)
+    bool attention = p->opset >= ATTENTION_SINCE;
+    if (attention && !p->settled)
         return;
     TgNode *nodes = pass_nodes(p, &n);
     for (uint32_t i = 0; i < n; i++) {
         Parts s;
         const TgNodeInfo *split = tg_node(p->g, nodes[i]);
+        if (attention && split->op == TG_Split && goes_into_attention(p->g, split))
+            continue;
         if (read_parts(p, split, TG_Reshape, &s))
             divide_before_split(p, &s);
         else if (read_parts(p, split, TG_Transpose, &s))

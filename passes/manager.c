@@ -50,6 +50,7 @@ void pass_count(TgPass *p, const char *rewrite)
     TgReport *r = p->report;
     r->applied++;
     p->changes++;
+    r->approximate += p->approximate;
     TgName name = tg_name(p->tg, rewrite);
     for (uint32_t i = 0; i < r->rewrites.n; i++)
         if (r->rewrites.at[i].rewrite == name) {
@@ -155,6 +156,7 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
 {
     TgModel *before = p->options->evaluate_each ? tg_model_clone(p->model) : NULL;
     double start = now();
+    uint32_t approximate = p->report->approximate;
     p->name = passes[pass].info.name;
     p->changes = p->refused = 0;
     if (!run_on(p, p->model->graph, pass))
@@ -170,7 +172,7 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
         print_state(p);
     if (p->options->check_each && p->changes && !tg_graph_check(p->model->graph))
         return false;
-    if (before && p->changes)
+    if (before && p->changes && p->report->approximate == approximate)
         return unchanged_meaning(p, before);
     tg_model_free(before);
     return true;
@@ -194,6 +196,7 @@ static bool run_rounds(TgPass *p)
         for (uint32_t i = 0; i < PASSES; i++) {
             TgTarget target = passes[i].info.target;
             bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target) && passes[i].run != pass_ort_sums;
+            p->settled = !changes;
             if (meant && passes[i].info.level <= o->level && !run_pass(p, i, &changes))
                 return false;
         }

@@ -13,6 +13,8 @@ typedef struct TgPass {
     const char *name;                 /* of the pass */
     int64_t opset;                    /* of the output, at most: no operator newer than this */
     int64_t own_opset;                /* of the output, unless an operator is worth a newer one */
+    bool settled;                     /* nothing has changed in this round so far: passes before this one are done */
+    bool approximate;                 /* what is replaced now is near within a stated bound: nobody compares it */
     bool last;                        /* the rounds of the target's own passes and rules */
     uint32_t changes;                 /* applications so far in this run */
     uint32_t refused;                 /* of them, by the check */
@@ -97,6 +99,8 @@ bool biases_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* what 
 bool masks_downstream(const TgPass *p, const TgNodeInfo *n);           /* the second Unsqueeze of a mask [B,S] */
 bool scales_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* the scale of its scores, which then are masked */
 bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n); /* 0 .. S-1 that select rows of a table */
+/* Positions, or sizes that they are made or laid out of; 0: it is none. Else what leads to the Shape that they need. */
+TgValue measures_positions_downstream(const TgPass *p, const TgNodeInfo *n);
 bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the scale or bias of a norm in pieces */
 bool ends_norm_in_pieces_downstream(const TgPass *p, const TgNodeInfo *n); /* of one that no operator can be made of */
 bool ends_gelu_downstream(const TgPass *p, const TgNodeInfo *n);       /* the half of such a GELU */

@@ -35,6 +35,7 @@ typedef struct TgOptimizeOptions {
     const char *explain;        /* "" all passes, a pass name, or NULL: say why candidates were refused */
     bool make_rotary;           /* write RotaryEmbedding even where the opset of the model would have to be raised */
     bool merge_lora;            /* adapters go into the weights beside them */
+    bool approximate;           /* passes may do what changes results within a stated bound, as such rules do */
     uint32_t threads;
     TgChecker *checker;         /* every application is checked by it, and undone if refused; NULL: none is */
     void (*trace)(void *user, const TgApplication *a); /* is told of each, with the region as text; or NULL */
@@ -53,6 +54,7 @@ typedef struct TgReport {
     TG_VEC(TgApplication) undecided; /* done, but nobody could check them */
     uint32_t checks;                 /* replacements that were checked */
     double check_seconds;
+    uint32_t approximate;            /* rewrites within a bound, which nobody compared */
     int64_t opset;               /* to be written: the one asked for, else the model's, else what its operators need */
     int64_t applied;             /* rewrites numbered 1 .. applied; see rewrite_limit */
     const char *stop;            /* "fixed point", "rewrite limit", "iteration limit" */

@@ -38,18 +38,6 @@ static bool make(void *user, TgGraph *g, TgOp op, const TgAttrs *attrs, uint32_t
     return true;
 }
 
-/* An approximate rule was proved to stay within its bound; that its result is not equal is known. */
-static bool replace(TgPass *p, const TgRuleInfo *rule, TgValue old, TgValue made)
-{
-    if (rule->class != TG_RULE_APPROX)
-        return pass_replace(p, old, made, rule->name);
-    if (tg_value(p->g, made)->origin == TG_V_RESULT)
-        tg_node_origin(p->g, tg_value(p->g, made)->node, tg_node(p->g, tg_value(p->g, old)->node),
-                       rule->name);
-    tg_replace(p->g, old, made);
-    return true;
-}
-
 static bool apply(Work *w, TgRewrite *found)
 {
     TgPass *p = w->p;
@@ -59,10 +47,12 @@ static bool apply(Work *w, TgRewrite *found)
                      rule->name);
         return false;
     }
-    pass_count(p, rule->name);
     bool any = false;
+    p->approximate = rule->class == TG_RULE_APPROX; /* proved to stay within its bound */
+    pass_count(p, rule->name);
     for (uint32_t i = 0; i < found->n; i++)
-        any = replace(p, rule, found->old[i], found->made[i]) || any;
+        any = pass_replace(p, found->old[i], found->made[i], rule->name) || any;
+    p->approximate = false;
     for (uint32_t i = 0; any && i < found->n; i++)
         tg_matcher_replaced(w->matcher, found->made[i], add, w);
     return any;

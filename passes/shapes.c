@@ -38,6 +38,22 @@ static bool same_elements(const TgGraph *g, TgValue a, TgValue b, uint32_t n)
     return same_type(g, a, b) && memcmp(tg_value(g, a)->symbolic, tg_value(g, b)->symbolic, n * sizeof(TgDim)) == 0;
 }
 
+/* The value whose Shape v was computed from, along the first operands that are computed; 0: none is near. */
+static TgValue measured(const TgGraph *g, TgValue v)
+{
+    enum { NEAR = 5 };
+    for (uint32_t i = 0; i < NEAR && v && tg_value(g, v)->origin == TG_V_RESULT; i++) {
+        const TgNodeInfo *n = tg_node(g, tg_value(g, v)->node);
+        uint32_t k = 0;
+        if (n->op == TG_Shape)
+            return n->in[0];
+        while (k < n->n_in && (!n->in[k] || tg_value(g, n->in[k])->origin != TG_V_RESULT))
+            k++;
+        v = in(n, k);
+    }
+    return 0;
+}
+
 static void merge_equal(TgPass *p)
 {
     TgMap seen;
@@ -53,7 +69,15 @@ static void merge_equal(TgPass *p)
             if (!count || tg_op_has(info->op, TG_T_RANDOM))
                 continue;
             hash = hash_elements(p->g, info->out[k], dims, count);
-            if (!tg_map_get(&seen, hash, &earlier))
+            bool known = tg_map_get(&seen, hash, &earlier);
+            TgValue positions = measures_positions_downstream(p, info);
+            if (positions) { /* not with those of other ids */
+                if (!known)
+                    tg_map_put(&seen, hash, info->out[k]);
+                hash = tg_mix(hash, measured(p->g, positions));
+                known = tg_map_get(&seen, hash, &earlier);
+            }
+            if (!known)
                 tg_map_put(&seen, hash, info->out[k]);
             else if (is_read(p->g, info->out[k]) && same_elements(p->g, (TgValue)earlier, info->out[k], count) &&
                      pass_allow(p, "merge-sizes"))
@@ -70,21 +94,26 @@ typedef struct {
     uint32_t n; /* consecutive sizes from there */
 } Run;
 
-/* The longest run of dims[0..n) among the sizes of the graph's inputs. */
-static Run find_run(const TgGraph *g, const TgDim *dims, uint32_t n)
+static void find_longer(const TgGraph *g, TgValue v, const TgDim *dims, uint32_t n, Run *best)
+{
+    const TgType *t = tg_type_of(g, v);
+    for (int32_t axis = 0; tg_is_tensor(t) && axis < t->rank; axis++) {
+        uint32_t k = 0;
+        while (k < n && axis + (int32_t)k < t->rank && t->dim[axis + (int32_t)k] == dims[k])
+            k++;
+        if (k > best->n)
+            *best = (Run){v, axis, k};
+    }
+}
+
+/* The longest run of dims[0..n) among the sizes of the graph's inputs; of equal ones that of `own`, then the first. */
+static Run find_run(const TgGraph *g, const TgDim *dims, uint32_t n, TgValue own)
 {
     Run best = {0, 0, 0};
-    for (uint32_t i = 0; i < g->inputs.n + g->captures.n; i++) {
-        TgValue v = i < g->inputs.n ? g->inputs.at[i] : g->captures.at[i - g->inputs.n];
-        const TgType *t = tg_type_of(g, v);
-        for (int32_t axis = 0; tg_is_tensor(t) && axis < t->rank; axis++) {
-            uint32_t k = 0;
-            while (k < n && axis + (int32_t)k < t->rank && t->dim[axis + (int32_t)k] == dims[k])
-                k++;
-            if (k > best.n)
-                best = (Run){v, axis, k};
-        }
-    }
+    if (own && tg_value(g, own)->origin == TG_V_INPUT)
+        find_longer(g, own, dims, n, &best);
+    for (uint32_t i = 0; i < g->inputs.n + g->captures.n; i++)
+        find_longer(g, i < g->inputs.n ? g->inputs.at[i] : g->captures.at[i - g->inputs.n], dims, n, &best);
     while (best.n && tg_dim_known(dims[best.n - 1], NULL)) /* constants at the end come from the next piece */
         best.n--;
     return best;
@@ -140,7 +169,7 @@ static uint32_t plan(TgPass *p, TgValue v, const TgDim *dims, uint32_t n, Piece 
             next->n++;
         if (next->n)
             continue; /* constant */
-        next->run = find_run(p->g, dims + at, n - at);
+        next->run = find_run(p->g, dims + at, n - at, measured(p->g, v));
         next->n = next->run.n;
         next->kind = RUN;
         if (next->n)
@@ -227,7 +256,7 @@ static void rewrite(TgPass *p, TgValue v)
         return;
     TgValue made = 0;
     if (rank == 0) {
-        Run run = find_run(p->g, dims, 1);
+        Run run = find_run(p->g, dims, 1, measured(p->g, v));
         if (run.n && nodes_behind(p, v) > 2 && pass_may(p))
             made = write_scalar(p, run);
     } else {

@@ -1,5 +1,6 @@
 /* Following signed permutations back to their source, see signed_map.h. */
 #include <math.h>
+#include <string.h>
 
 #include "signed_map.h"
 
@@ -124,17 +125,27 @@ static bool step_split(TgPass *p, const TgNodeInfo *n, uint32_t output, SignedMa
     return k >= 0 && along(p, m, v, k, start, 1);
 }
 
+/* One place of an axis, which goes: a Gather with a constant number for its indices. */
+static bool takes_place(const TgPass *p, const TgNodeInfo *n)
+{
+    const TgTensor *list = n->op == TG_Gather ? tg_const_of(p->g, n->in[1]) : NULL;
+    return list && list->rank == 0;
+}
+
 static bool step_gather(TgPass *p, const TgNodeInfo *n, SignedMap *m)
 {
     const TgTensor *list = tg_const_of(p->g, n->in[1]);
     int32_t k = in_tail(p->g, n->in[0], m->tail, tg_attr_int(n, "axis"));
-    if (!list || list->rank != 1 || k < 0)
+    if (!list || list->rank > 1 || k < 0)
         return false;
     int64_t size = pass_dim(p->g, m->source, k - m->tail);
+    bool place = list->rank == 0;
     for (uint32_t i = 0; i < m->n; i++) {
         int64_t at[TG_MAX_RANK];
-        coordinates(p->g, n->out[0], m->tail, i, at);
-        int64_t from = tg_tensor_int(p->tg, list, (size_t)at[k]);
+        coordinates(p->g, n->out[0], m->tail - place, i, at);
+        if (place)
+            memmove(&at[k + 1], &at[k], (size_t)(m->tail - 1 - k) * sizeof *at);
+        int64_t from = tg_tensor_int(p->tg, list, place ? 0 : (size_t)at[k]);
         at[k] = from < 0 ? from + size : from;
         if (at[k] < 0 || at[k] >= size)
             return false;
@@ -198,6 +209,7 @@ static bool one_step(TgPass *p, const TgNodeInfo *n, uint32_t output, int32_t ta
         tail_x = pass_rank(p->g, x) - (pass_rank(p->g, v) - tail);
     if (n->op == TG_Mul || n->op == TG_Div)
         x = n->in[slot];
+    tail_x += takes_place(p, n);
     if (!x || tail_x < 1 || !tail_size(p->g, x, tail_x) || !same_lead(p->g, v, tail, x, tail_x))
         return false;
     new_map(p, m, x, tail_x, tail_size(p->g, v, tail));

@@ -31,8 +31,8 @@ FAMILIES = [('FastGelu', 'Gelu'), ('Gelu', 'BiasGelu'), ('BiasGelu', 'Gelu'), ('
 # Where the count falls and why; a model that no longer does is named, too.
 KNOWN = {
     r'gpt2_past\.onnx|gpt2_one_layer|gpt2_past_mask_one_layer|attention_past_(no_)?unidir':
-        'attention is matched with twenty operators of shape arithmetic, which cleaning dissolves; fewer nodes are left',
-    r'embed_layer_norm_multiple': 'two embeddings of the same ids share their positions',
+        'attention is matched with 45 operators around it, each read so many times: the sizes of two projections and of '
+        'the mask. Cleaning dissolves them; fewer nodes are left, and --approximate finds it (passes/attention.h)',
 }
 STANDARD = ('LayerNormalization', 'SimplifiedLayerNormalization', 'RMSNormalization', 'Gelu')
 OPTIMIZE = '''

@@ -87,6 +87,7 @@ static bool understand(Job *job)
     o->evaluate_each |= has(a, OPT_verify_each);
     o->make_rotary = has(a, OPT_rotary);
     o->merge_lora = has(a, OPT_merge_lora);
+    o->approximate = has(a, OPT_approximate);
     o->print_after = text_of(a, OPT_print_after);
     o->explain = has(a, OPT_explain) ? word_of(a, OPT_explain, "") : NULL;
     return fine;
@@ -171,17 +172,6 @@ static void report_undecided(const Job *job)
                 r->undecided.n);
 }
 
-/* Rules that change results within a bound were allowed, and some applied: the model is not equal then. */
-static uint32_t count_approximate(const Job *job)
-{
-    uint32_t n = 0, rule;
-    for (uint32_t i = 0; i < job->report.rewrites.n; i++)
-        if (tg_book_find(job->options.book, job->report.rewrites.at[i].rewrite, &rule) &&
-            tg_book_rule(job->options.book, rule)->class == TG_RULE_APPROX)
-            n += job->report.rewrites.at[i].count;
-    return n;
-}
-
 /* The whole model against its source: where it is small, where asked, and where some application was not
  * decided. */
 static bool verify_whole(Job *job)
@@ -189,7 +179,7 @@ static bool verify_whole(Job *job)
     static const double cheap = 2e6, affordable = 1e11; /* operations; bytes */
     double start = seconds_now();
     TgEquivOptions options = {.seed = (uint64_t)job->seed, .threads = job->options.threads};
-    uint32_t approximate = count_approximate(job);
+    uint32_t approximate = job->report.approximate; /* the model is not equal then */
     if (approximate && !job->run->quiet)
         fprintf(stderr, "tgopt: note: %u approximate rewrites: the whole was not compared with the source\n",
                 approximate);
