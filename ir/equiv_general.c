@@ -22,7 +22,10 @@
  * graph whose numbers agree by an expression of sizes that the map breaks: that turns "equal" into
  * "different", and the question is asked again.
  *
- * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles
+ * Constants that are a few runs along their axes (signs of halves) are as a rule of sizes and become small with them:
+ * see equiv_runs.c.
+ *
+ * The first form frees every other constant of more than a few elements. A rewrite that reads tables (the angles
  * of a rotation) or makes lists of indices needs them as they are: the second form keeps all but the large
  * ones, and with them the sizes that they have. The third form keeps all of them.
  *
@@ -57,13 +60,14 @@ static void free_weights(EquivProblem *p, size_t more_than)
     TgGraph *const graphs[] = {p->a->graph, p->b->graph};
     for (int i = 0; i < 2; i++)
         for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++)
-            if (shrink_is_weight(graphs[i], v) && tg_value(graphs[i], v)->tensor->count > more_than)
+            if (shrink_is_weight(graphs[i], v) && tg_value(graphs[i], v)->tensor->count > more_than &&
+                !shrink_has_runs(tg_value(graphs[i], v)->tensor))
                 free_tensor(p, tg_value(graphs[i], v)->tensor);
 }
 
 /* --- choosing ------------------------------------------------------------------------------------------- */
 
-static int64_t mapped(const Shrink *s, int64_t n)
+int64_t shrink_mapped(const Shrink *s, int64_t n)
 {
     int32_t i = shrink_index(s, shrink_magnitude(n));
     return i < 0 ? n : n < 0 ? -s->to[i] : s->to[i];
@@ -87,7 +91,7 @@ static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n,
             ++*unknown;
             continue;
         }
-        int64_t x = mapped(s, list[i]);
+        int64_t x = shrink_mapped(s, list[i]);
         if ((list[i] >= FIXED && !x) || !fold(r, x, value))
             return false;
     }
@@ -96,7 +100,7 @@ static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n,
 
 static int64_t demanded_by_window(const Shrink *s, const Relation *r, int64_t n)
 {
-    int64_t large = mapped(s, r->left[0]), small = mapped(s, r->right[0]);
+    int64_t large = shrink_mapped(s, r->left[0]), small = shrink_mapped(s, r->right[0]);
     if (n == r->left[0] && small && n != r->right[0])
         return r->stride * small + r->rest > 0 ? r->stride * small + r->rest : -1;
     if (n == r->right[0] && large && n != r->left[0])
@@ -186,7 +190,7 @@ static const TgType *small_type(Shrink *s, const TgType *t)
     if (t->kind != TG_TENSOR || t->rank < 0)
         return t;
     for (int32_t i = 0; i < t->rank; i++)
-        dim[i] = tg_dim_known(t->dim[i], &n) ? tg_dim(s->tg, mapped(s, n)) : t->dim[i];
+        dim[i] = tg_dim_known(t->dim[i], &n) ? tg_dim(s->tg, shrink_mapped(s, n)) : t->dim[i];
     return tg_type(s->tg, t->dtype, t->rank, dim);
 }
 
@@ -200,7 +204,7 @@ static const TgTensor *small_integers(Shrink *s, TgGraph *g, const TgTensor *t)
         return t;
     for (size_t i = 0; i < t->count; i++) {
         int64_t x = tg_tensor_int(s->tg, t, i);
-        n[i] = mapped(s, x);
+        n[i] = shrink_mapped(s, x);
         changes |= n[i] != x;
     }
     if (!changes)
@@ -218,6 +222,8 @@ static const TgTensor *small_tensor(Shrink *s, TgGraph *g, const TgTensor *t)
     int64_t dim[TG_MAX_RANK];
     if (t->dtype == TG_str || t->payload == TG_RECIPE)
         return type == small ? t : NULL;
+    if (type != small && shrink_has_runs(t))
+        return shrink_shorten(s, g->arena, t);
     if (type != small)
         return t->payload == TG_SPLAT && tg_type_static(small, dim)
                    ? tg_tensor_splat(g->arena, t->dtype, t->rank, dim, t->bytes)
@@ -233,7 +239,7 @@ static bool is_image(Shrink *s, const TgType *old, const TgType *made)
         return old == made;
     bool same = old->rank == made->rank && old->dtype == made->dtype;
     for (int32_t i = 0; same && i < old->rank; i++)
-        same = tg_dim_known(old->dim[i], &n) ? tg_dim_known(made->dim[i], &m) && m == mapped(s, n)
+        same = tg_dim_known(old->dim[i], &n) ? tg_dim_known(made->dim[i], &m) && m == shrink_mapped(s, n)
                                              : !tg_dim_known(made->dim[i], NULL);
     return same;
 }
@@ -292,9 +298,10 @@ static void free_resized(Shrink *s)
         for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++) {
             if (!shrink_is_weight(graphs[i], v))
                 continue;
-            const TgType *t = tg_tensor_type(s->tg, tg_value(graphs[i], v)->tensor);
-            if (small_type(s, t) != t)
-                free_tensor(s->p, tg_value(graphs[i], v)->tensor);
+            const TgTensor *t = tg_value(graphs[i], v)->tensor;
+            const TgType *type = tg_tensor_type(s->tg, t);
+            if (small_type(s, type) != type && !shrink_has_runs(t))
+                free_tensor(s->p, t);
         }
 }
 

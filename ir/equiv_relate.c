@@ -72,13 +72,16 @@ static void add_elements(Shrink *s, const TgTensor *t)
 {
     size_t n = t->payload == TG_SPLAT && t->count ? 1 : t->count;
     bool real = tg_is_float(t->dtype);
-    if (n > VALUES || t->payload == TG_RECIPE || (!real && !tg_is_integer(t->dtype)))
+    if ((n > VALUES && !shrink_has_runs(t)) || t->payload == TG_RECIPE || (!real && !tg_is_integer(t->dtype)))
         return;
+    double last = 0;
     for (size_t i = 0; i < n; i++) {
-        if (real)
-            occurs_in(s, tg_tensor_float(s->tg, t, i));
-        else
+        double x = real ? tg_tensor_float(s->tg, t, i) : 0;
+        if (real && (!i || x != last))
+            occurs_in(s, x);
+        else if (!real)
             occurs(s, tg_tensor_int(s->tg, t, i));
+        last = x;
     }
 }
 
@@ -91,6 +94,20 @@ static void add_relation(Shrink *s, const Relation *r)
         s->failed = true;
     else
         s->relation[s->n_relations++] = *r;
+}
+
+/* An axis is the sum of its runs. */
+static void relate_runs(Shrink *s, const TgTensor *t)
+{
+    for (int32_t axis = 0; axis < t->rank; axis++) {
+        Relation r = {.sum = true, .n_left = 1, .left = {t->dim[axis]}};
+        if (t->dim[axis] < FIXED)
+            continue;
+        r.n_right = shrink_runs(t, axis, r.right);
+        for (uint32_t i = 0; i < r.n_right; i++)
+            add_number(s, r.right[i]);
+        add_relation(s, &r);
+    }
 }
 
 static bool put(int64_t *list, uint32_t *n, int64_t x)
@@ -292,7 +309,9 @@ static void keep_tables(Shrink *s, const TgGraph *g)
     int64_t n;
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgType *t = tg_type_of(g, v);
-        for (int32_t i = 0; shrink_is_weight(g, v) && i < t->rank; i++)
+        if (!shrink_is_weight(g, v) || shrink_has_runs(tg_value(g, v)->tensor))
+            continue;
+        for (int32_t i = 0; i < t->rank; i++)
             if (tg_dim_known(t->dim[i], &n))
                 keep(s, n);
     }
@@ -314,8 +333,11 @@ static void collect(Shrink *s, TgGraph *g)
         if (constant && !info->uses.n && !info->returned)
             continue;
         add_sizes(s, info->type);
-        if (constant && info->tensor && !shrink_is_dummy(s->p, g, v))
-            add_elements(s, info->tensor);
+        if (!constant || !info->tensor || shrink_is_dummy(s->p, g, v))
+            continue;
+        add_elements(s, info->tensor);
+        if (shrink_has_runs(info->tensor))
+            relate_runs(s, info->tensor);
     }
     for (TgNode i = 1; i < g->nodes.n; i++) {
         s->failed |= tg_node(g, i)->n_sub != 0;

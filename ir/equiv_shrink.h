@@ -38,9 +38,17 @@ typedef struct {
 
 int64_t shrink_magnitude(int64_t n);
 int32_t shrink_index(const Shrink *s, int64_t n);   /* of the number n in `from`; -1: it is none of them */
+int64_t shrink_mapped(const Shrink *s, int64_t n);  /* what n becomes; 0: not chosen yet */
 bool shrink_is_weight(const TgGraph *g, TgValue v); /* a constant that any other may stand for */
 bool shrink_is_dummy(const EquivProblem *p, const TgGraph *g, TgValue v);
 /* Numbers and relations of both graphs; `tables`: constants keep their sizes. */
 void shrink_collect(Shrink *s, bool tables);
+
+/* Constants of a few runs (equiv_runs.c). */
+bool shrink_has_runs(const TgTensor *t); /* along every large axis */
+/* Their lengths along the axis of such a constant; 0: there are more than SIDE. */
+uint32_t shrink_runs(const TgTensor *t, int32_t axis, int64_t length[SIDE]);
+/* The constant at the small sizes; NULL: its runs do not fit them. */
+const TgTensor *shrink_shorten(const Shrink *s, TgArena *arena, const TgTensor *t);
 
 #endif
