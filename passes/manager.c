@@ -45,19 +45,52 @@ bool pass_may(TgPass *p)
     return false;
 }
 
-void pass_count(TgPass *p, const char *rewrite)
+static void count(TgPass *p, TgName rewrite)
 {
     TgReport *r = p->report;
     r->applied++;
     p->changes++;
-    TgName name = tg_name(p->tg, rewrite);
     for (uint32_t i = 0; i < r->rewrites.n; i++)
-        if (r->rewrites.at[i].rewrite == name) {
+        if (r->rewrites.at[i].rewrite == rewrite) {
             r->rewrites.at[i].count++;
             return;
         }
-    TgRewriteCount first = {name, 1};
+    TgRewriteCount first = {rewrite, 1};
     TG_PUSH(p->model->arena, &r->rewrites, first);
+}
+
+static void take_back(TgPass *p, TgName rewrite)
+{
+    TgReport *r = p->report;
+    uint32_t i = 0;
+    r->applied--;
+    p->changes--;
+    while (r->rewrites.at[i].rewrite != rewrite)
+        i++;
+    if (--r->rewrites.at[i].count)
+        return;
+    r->rewrites.n--;
+    memmove(&r->rewrites.at[i], &r->rewrites.at[i + 1], (r->rewrites.n - i) * sizeof *r->rewrites.at);
+}
+
+void pass_count(TgPass *p, const char *rewrite)
+{
+    p->counted.rewrite = tg_name(p->tg, rewrite);
+    p->counted.done = p->counted.withdrawn = false;
+    count(p, p->counted.rewrite);
+}
+
+void pass_checked(TgPass *p, bool good)
+{
+    if (!p->counted.rewrite)
+        return;
+    bool again = good && p->counted.withdrawn, back = !good && !p->counted.done && !p->counted.withdrawn;
+    if (again)
+        count(p, p->counted.rewrite);
+    if (back)
+        take_back(p, p->counted.rewrite);
+    p->counted.done |= good;
+    p->counted.withdrawn = !good && !p->counted.done;
 }
 
 bool pass_allow(TgPass *p, const char *rewrite)
@@ -156,12 +189,11 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
     TgModel *before = p->options->evaluate_each ? tg_model_clone(p->model) : NULL;
     double start = now();
     p->name = passes[pass].info.name;
-    p->changes = p->refused = 0;
+    p->changes = 0;
+    p->counted.rewrite = NULL;
     if (!run_on(p, p->model->graph, pass))
         return false;
     tg_remove_dead(p->model->graph); /* also what was made for rewrites that then were not done */
-    p->changes -=
-        p->refused < p->changes ? p->refused : p->changes; /* so that a refusal is not tried for ever */
     TgPassTime *time = &p->report->passes.at[pass];
     time->seconds += now() - start;
     time->changes += p->changes;
