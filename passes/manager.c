@@ -214,6 +214,12 @@ typedef struct {
     TgReport *report;
 } Optimize;
 
+/* What others would undo. */
+static bool runs_once(void (*run)(TgPass *p))
+{
+    return run == pass_ort_sums || run == pass_kernels;
+}
+
 /* Repeats what is for every target, and in the last rounds what is for this one. False: recorded. */
 static bool run_rounds(TgPass *p)
 {
@@ -225,7 +231,7 @@ static bool run_rounds(TgPass *p)
             return false;
         for (uint32_t i = 0; i < PASSES; i++) {
             TgTarget target = passes[i].info.target;
-            bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target) && passes[i].run != pass_ort_sums;
+            bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target) && !runs_once(passes[i].run);
             if (meant && passes[i].info.level <= o->level && !run_pass(p, i, &changes))
                 return false;
         }
@@ -237,7 +243,6 @@ static bool run_rounds(TgPass *p)
     return true;
 }
 
-/* What others would undo. */
 static bool run_once(TgPass *p, void (*run)(TgPass *p))
 {
     uint32_t i = 0, changes = 0;
@@ -261,10 +266,13 @@ static bool optimize(void *argument)
         TG_PUSH(model->arena, &report->passes, time);
     }
     TgTargetStart start = target_begin(&p);
+    p.start = &start;
     if (!run_rounds(&p))
         return false;
     p.last = call->options->target != TG_TARGET_ANY;
     if (p.last && (!run_rounds(&p) || !run_once(&p, pass_ort_sums)))
+        return false;
+    if (!run_once(&p, pass_kernels))
         return false;
     report->opset = target_opset(&p, &start);
     return true;

@@ -13,6 +13,7 @@ typedef struct TgPass {
     const char *name;                 /* of the pass */
     int64_t opset;                    /* of the output, at most: no operator newer than this */
     int64_t own_opset;                /* of the output, unless an operator is worth a newer one */
+    const struct TgTargetStart *start; /* what the model came with */
     bool last;                        /* the rounds of the target's own passes and rules */
     uint32_t changes;                 /* applications so far in this run */
     struct {
@@ -80,7 +81,7 @@ int32_t pass_rank(const TgGraph *g, TgValue v);                         /* -1: u
 /* --- target.c: what the output is written for ---------------------------------------------------------------------------- */
 
 /* Operators that the model came with. */
-typedef struct {
+typedef struct TgTargetStart {
     bool had[TG_OP_COUNT];
 } TgTargetStart;
 
