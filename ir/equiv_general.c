@@ -25,9 +25,10 @@
  * Constants that are a few runs along their axes (signs of halves) are as a rule of sizes and become small with them:
  * see equiv_runs.c.
  *
- * The first form frees every other constant of more than a few elements. A rewrite that reads tables (the angles
- * of a rotation) or makes lists of indices needs them as they are: the second form keeps all but the large
- * ones, and with them the sizes that they have. The third form keeps all of them.
+ * The first form frees every other constant of more than a few elements. A rewrite that reads one half of a table, as the
+ * other one is equal, needs halves that are: the second form (equiv_halves.c). One that computes with tables, or makes lists
+ * of indices, needs them as they are: the third form keeps all but the large ones, and with them the sizes that they have.
+ * The fourth form keeps all of them.
  *
  * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the
  * sizes as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general
@@ -39,30 +40,39 @@
 
 /* --- any weights ---------------------------------------------------------------------------------------- */
 
-/* One input in both graphs for every tensor that one of them has; inputs stay paired by position. */
-static void free_tensor(EquivProblem *p, const TgTensor *t)
+/* One input in both graphs for every tensor that one of them has; inputs stay paired by position. `half`: the type of what
+ * the tensor is twice, or NULL. */
+static void free_tensor(EquivProblem *p, const TgTensor *t, const TgType *half)
 {
-    const TgType *type = tg_tensor_type(p->a->tg, t);
+    const TgType *type = half ? half : tg_tensor_type(p->a->tg, t);
     TgGraph *const graphs[] = {p->a->graph, p->b->graph};
     TgName name = equiv_mask_name(p->a->tg, t, p->a->graph->inputs.n);
     for (int i = 0; i < 2; i++) {
         TgGraph *g = graphs[i];
-        TgValue in = tg_graph_input(g, type, name);
+        TgValue in = tg_graph_input(g, type, name), by = half ? shrink_double(g, t, in) : in;
         for (TgValue v = 1; v < in; v++)
             if (shrink_is_weight(g, v) && tg_value(g, v)->tensor == t)
-                tg_replace(g, v, in);
+                tg_replace(g, v, by);
     }
     TG_PUSH(p->a->arena, &p->freed, t);
 }
 
-static void free_weights(EquivProblem *p, size_t more_than)
+/* False: with `halves`, no table has any. */
+static bool free_weights(EquivProblem *p, size_t more_than, bool halves)
 {
     TgGraph *const graphs[] = {p->a->graph, p->b->graph};
+    bool any = false;
     for (int i = 0; i < 2; i++)
-        for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++)
-            if (shrink_is_weight(graphs[i], v) && tg_value(graphs[i], v)->tensor->count > more_than &&
-                !shrink_has_runs(tg_value(graphs[i], v)->tensor))
-                free_tensor(p, tg_value(graphs[i], v)->tensor);
+        for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++) {
+            const TgTensor *t = tg_value(graphs[i], v)->tensor;
+            if (!shrink_is_weight(graphs[i], v) || shrink_has_runs(t))
+                continue;
+            const TgType *half = halves ? shrink_half(p->a->tg, t) : NULL;
+            any |= half != NULL;
+            if (half || t->count > more_than)
+                free_tensor(p, t, half);
+        }
+    return any || !halves;
 }
 
 /* --- choosing ------------------------------------------------------------------------------------------- */
@@ -200,7 +210,7 @@ static const TgTensor *small_integers(Shrink *s, TgGraph *g, const TgTensor *t)
     void *bytes;
     int64_t n[VALUES];
     bool changes = false;
-    if (t->count > VALUES) /* a table of the second form */
+    if (t->count > VALUES) /* a table of the third form */
         return t;
     for (size_t i = 0; i < t->count; i++) {
         int64_t x = tg_tensor_int(s->tg, t, i);
@@ -301,7 +311,7 @@ static void free_resized(Shrink *s)
             const TgTensor *t = tg_value(graphs[i], v)->tensor;
             const TgType *type = tg_tensor_type(s->tg, t);
             if (small_type(s, type) != type && !shrink_has_runs(t))
-                free_tensor(s->p, t);
+                free_tensor(s->p, t, NULL);
         }
 }
 
@@ -311,11 +321,12 @@ EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form)
     Shrink *s = TG_NEW(tg_scratch(p->a->tg), Shrink);
     s->p = p;
     s->tg = p->a->tg;
+    bool any = form == EQUIV_ANY_TABLES || form == EQUIV_ANY_HALVES, made = true;
     if (form != EQUIV_TRUE_WEIGHTS)
-        free_weights(p, form == EQUIV_ANY_TABLES ? VALUES : TABLE);
-    shrink_collect(s, form != EQUIV_ANY_TABLES);
-    EquivGeneral g = EQUIV_GENERAL;
-    if (s->n) {
+        made = free_weights(p, any ? VALUES : TABLE, form == EQUIV_ANY_HALVES);
+    shrink_collect(s, !any);
+    EquivGeneral g = made ? EQUIV_GENERAL : EQUIV_SPOILED;
+    if (made && s->n) {
         g = EQUIV_SPOILED;
         if (!s->failed && choose(s)) {
             free_resized(s);

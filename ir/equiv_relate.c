@@ -199,21 +199,28 @@ static void keep(Shrink *s, int64_t n)
         s->to[i] = s->from[i];
 }
 
+/* The heads into which operand k is split: 0 for masks, tables and other operands. */
+static int64_t heads_of(const TgNodeInfo *n, uint32_t k)
+{
+    static const char *const names[][2] = {{"q_num_heads", "num_heads"}, {"kv_num_heads", "num_heads"}};
+    for (uint32_t i = 0; k < 3 && i < 2; i++)
+        if (tg_attr_has(n->attrs, names[k > 0][i]))
+            return tg_attr_int(n, names[k > 0][i]);
+    return 0;
+}
+
 /* Sizes that attributes name stay, and what they split is a multiple of them. */
 static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
 {
-    static const char *const heads[] = {"q_num_heads", "num_heads", "kv_num_heads"};
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        int64_t by = tg_attr_has(n->attrs, heads[i]) ? tg_attr_int(n, heads[i]) : 0;
-        for (uint32_t k = 0; k < n->n_in && by > 1; k++) {
-            const TgType *t = n->in[k] ? tg_type_of(g, n->in[k]) : NULL;
-            int64_t size = t && t->rank > 1 ? size_at(t, -1) : -1; /* a bias joins what others say */
-            if (size < FIXED || size % by)
-                continue;
-            Relation r = {.n_left = 1, .n_right = 2, .left = {size}, .right = {by, size / by}};
-            add_number(s, size / by);
-            add_relation(s, &r);
-        }
+    bool rotates = n->op == TG_RotaryEmbedding || n->op == TG_ms_RotaryEmbedding; /* behind it are tables */
+    for (uint32_t k = 0; k < n->n_in && (k == 0 || !rotates); k++) {
+        const TgType *t = n->in[k] ? tg_type_of(g, n->in[k]) : NULL;
+        int64_t size = t && t->rank > 1 ? size_at(t, -1) : -1, by = heads_of(n, k); /* a bias joins what others say */
+        if (size < FIXED || by < 2 || size % by)
+            continue;
+        Relation r = {.n_left = 1, .n_right = 2, .left = {size}, .right = {by, size / by}};
+        add_number(s, size / by);
+        add_relation(s, &r);
     }
 }
 
@@ -303,7 +310,7 @@ static void relate(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     }
 }
 
-/* In the second form the constants that are left keep their elements, hence their sizes. */
+/* In the third form the constants that are left keep their elements, hence their sizes. */
 static void keep_tables(Shrink *s, const TgGraph *g)
 {
     int64_t n;

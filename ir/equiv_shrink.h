@@ -8,7 +8,7 @@
 enum {
     FIXED = 9,    /* numbers below stay what they are */
     VALUES = 64,  /* constants of more elements are weights, masks or indices: any will do ... */
-    TABLE = 8192, /* ... or, in the second form, those of more than these */
+    TABLE = 8192, /* ... or, in the third form, those of more than these */
     NUMBERS = 24, /* different large sizes in one question */
     RELATIONS = 64,
     SIDE = 8,       /* numbers on each side of a relation */
@@ -43,6 +43,10 @@ bool shrink_is_weight(const TgGraph *g, TgValue v); /* a constant that any other
 bool shrink_is_dummy(const EquivProblem *p, const TgGraph *g, TgValue v);
 /* Numbers and relations of both graphs; `tables`: constants keep their sizes. */
 void shrink_collect(Shrink *s, bool tables);
+
+/* Tables whose halves are equal (equiv_halves.c). */
+const TgType *shrink_half(Tg *tg, const TgTensor *t);              /* of one half; NULL: it is no such table */
+TgValue shrink_double(TgGraph *g, const TgTensor *t, TgValue half); /* of a value of that type, what t is of its half */
 
 /* Constants of a few runs (equiv_runs.c). */
 bool shrink_has_runs(const TgTensor *t); /* along every large axis */
