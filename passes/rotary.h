@@ -8,8 +8,8 @@
  * in the table. False: it is not, or nothing is gained. */
 bool rotate_by_tables(TgPass *p, TgNodeInfo *n);
 
-/* rotary_caches.c. The output may have RotaryEmbedding. */
-bool rotary_allowed(const TgPass *p);
+/* rotary_caches.c. The output may have RotaryEmbedding of elements like those of x. */
+bool rotary_allowed(const TgPass *p, TgValue x);
 /* Columns of a table: one for two elements; or each twice, as two halves or as neighbours. */
 typedef enum { TABLE_ONE_HALF, TABLE_TWO_HALVES, TABLE_PAIRS } TableWidth;
 /* Both tables: [batch, positions, half], or [positions, half] and a row of them for every position. */

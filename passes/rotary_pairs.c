@@ -148,7 +148,7 @@ static bool write_pairs(TgPass *p, Pairs q, TgValue out, int64_t part)
 bool rotate_pairs(TgPass *p, TgNodeInfo *n)
 {
     Pairs q;
-    if (!rotary_allowed(p) || pass_rank(p->g, n->out[0]) != 4)
+    if (!rotary_allowed(p, n->out[0]) || pass_rank(p->g, n->out[0]) != 4)
         return false;
     if (read_pairs(p, n->out[0], n->out[0], &q))
         return write_pairs(p, q, n->out[0], 0);
