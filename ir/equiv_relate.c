@@ -190,6 +190,23 @@ static void relate_slice(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     }
 }
 
+/* What is looked up stays below the size of the axis. */
+static void relate_lookup(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
+{
+    int64_t index[SIDE], size = size_at(tg_type_of(g, n->in[0]), tg_attr_int(n, "axis"));
+    uint32_t count;
+    if (size < FIXED || !tg_const_ints(g, n->in[1], SIDE, index, &count))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t first = shrink_magnitude(index[i]), rest = size - first;
+        if (first < 1 || rest < 1)
+            continue;
+        add_number(s, first);
+        add_number(s, rest);
+        add_relation(s, &(Relation){.sum = true, .n_left = 1, .n_right = 2, .left = {size}, .right = {first, rest}});
+    }
+}
+
 static void keep(Shrink *s, int64_t n)
 {
     occurs(s, n);
@@ -304,6 +321,7 @@ static void relate(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     case TG_Concat: relate_parts(s, g, n->out[0], n->n_in, n->in, tg_attr_int(n, "axis")); break;
     case TG_Split: relate_parts(s, g, n->in[0], n->n_out, n->out, tg_attr_int(n, "axis")); break;
     case TG_Slice: relate_slice(s, g, n); break;
+    case TG_Gather: relate_lookup(s, g, n); break;
     case TG_Conv:
     case TG_ConvTranspose: relate_conv(s, g, n); break;
     default: relate_heads(s, g, n); break;
