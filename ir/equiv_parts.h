@@ -4,7 +4,7 @@
  *   equiv_region.c   cuts large models at values that both have; finds regions equal or seen before
  *   equiv_local.c    cuts a region around one replacement within a graph
  *   equiv_extract.c  makes the two graphs of a question
- *   equiv_general.c  its general form: any weights, small sizes
+ *   equiv_general.c  its general form: any weights, small sizes (with equiv_relate.c, equiv_runs.c, equiv_halves.c)
  *   equiv_answer.c   asks first in general, then as it stands; remembers answers
  *   equiv_solve.c    one question: sizes, draws, and what follows from both checks
  *   equiv_proof.c    the check in the finite field
