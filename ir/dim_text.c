@@ -25,18 +25,31 @@ static TgDim substitute_atom(const Substitution *s, const DimAtom *atom)
     TgDim with = s->opaque || atom->n == 0 ? s->replace(s->user, atom->self) : NULL;
     if (with || atom->n == 0)
         return with ? with : atom->self;
-    for (uint32_t i = 0; i < atom->n; i++)
+    bool same = true;
+    for (uint32_t i = 0; i < atom->n; i++) {
         arg[i] = substitute(s, atom->arg[i]);
-    return dim_apply(s->tg, atom->kind, atom->n, arg);
+        same &= arg[i] == atom->arg[i];
+    }
+    return same ? atom->self : dim_apply(s->tg, atom->kind, atom->n, arg); /* simplifying it again is dear */
 }
 
 static TgDim substitute(const Substitution *s, TgDim d)
 {
+    TgDim with[DIM_MOST_SIZE], *next = with; /* by atom; a sum has no more */
+    bool same = true;
+    for (uint32_t i = 0; i < d->n; i++)
+        for (uint32_t k = 0; k < d->at[i].of->n; k++, next++) {
+            *next = substitute_atom(s, d->at[i].of->at[k]);
+            same &= *next == d->at[i].of->at[k]->self;
+        }
+    if (same)
+        return d;
     TgDim sum = tg_dim(s->tg, 0);
+    next = with;
     for (uint32_t i = 0; i < d->n; i++) {
         TgDim term = tg_dim(s->tg, d->at[i].times);
         for (uint32_t k = 0; k < d->at[i].of->n; k++)
-            term = tg_dim_mul(s->tg, term, substitute_atom(s, d->at[i].of->at[k]));
+            term = tg_dim_mul(s->tg, term, *next++);
         sum = tg_dim_add(s->tg, sum, term);
     }
     return sum;

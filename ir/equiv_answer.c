@@ -124,6 +124,7 @@ static EquivOutcome ask(EquivMemo *m, EquivProblem *p, double most_work, uint64_
 EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough,
                           double most_work)
 {
+    static const double once = 4; /* more may be spent on what all layers ask */
     EquivOutcome o;
     m->result->regions++;
     if (equiv_is_spent(m->tg, m->options, m->result, &o))
@@ -138,7 +139,8 @@ EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *
     }
     for (EquivForm form = 0; form < EQUIV_FORMS; form++) {
         if (equiv_generalize(&p, form) == EQUIV_GENERAL) {
-            o = ask(m, &p, most_work, tg_mix(equiv_question(&p, 0), equiv_question(&p, 1)));
+            bool any = form == EQUIV_ANY_TABLES || form == EQUIV_ANY_HALVES;
+            o = ask(m, &p, any ? once * most_work : most_work, tg_mix(equiv_question(&p, 0), equiv_question(&p, 1)));
             o.form = (int)form;
             if (o.verdict == TG_EQUAL ||
                 (o.verdict == TG_DIFFERENT && !thorough && form == EQUIV_TRUE_WEIGHTS))

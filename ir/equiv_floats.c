@@ -132,7 +132,8 @@ static void move_constants(Move *m, TgGraph *g, const TgGraph *other)
     for (TgValue v = 1; v < g->values.n; v++) {
         TgValueInfo *info = tg_value(g, v);
         const TgTensor *t = info->origin == TG_V_CONST ? info->tensor : NULL;
-        if (!t || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16)
+        bool read = info->uses.n || info->returned; /* not if it became an input: weights of any size */
+        if (!t || !read || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16)
             continue;
         if (has_tensor(m->s->tg, other, t))
             continue;

@@ -22,9 +22,13 @@
  * graph whose numbers agree by an expression of sizes that the map breaks: that turns "equal" into
  * "different", and the question is asked again.
  *
- * The first form frees every constant of more than a few elements. A rewrite that reads tables (the angles
- * of a rotation) or makes lists of indices needs them as they are: the second form keeps all but the large
- * ones, and with them the sizes that they have. The third form keeps all of them.
+ * Constants that are a few runs along their axes (signs of halves) are as a rule of sizes and become small with them:
+ * see equiv_runs.c.
+ *
+ * The first form frees every other constant of more than a few elements. A rewrite that reads one half of a table, as the
+ * other one is equal, needs halves that are: the second form (equiv_halves.c). One that computes with tables, or makes lists
+ * of indices, needs them as they are: the third form keeps all but the large ones, and with them the sizes that they have.
+ * The fourth form keeps all of them.
  *
  * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the
  * sizes as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general
@@ -36,34 +40,44 @@
 
 /* --- any weights ---------------------------------------------------------------------------------------- */
 
-/* One input in both graphs for every tensor that one of them has; inputs stay paired by position. */
-static void free_tensor(EquivProblem *p, const TgTensor *t)
+/* One input in both graphs for every tensor that one of them has; inputs stay paired by position. `half`: the type of what
+ * the tensor is twice, or NULL. */
+static void free_tensor(EquivProblem *p, const TgTensor *t, const TgType *half)
 {
-    const TgType *type = tg_tensor_type(p->a->tg, t);
+    const TgType *type = half ? half : tg_tensor_type(p->a->tg, t);
     TgGraph *const graphs[] = {p->a->graph, p->b->graph};
     TgName name = equiv_mask_name(p->a->tg, t, p->a->graph->inputs.n);
     for (int i = 0; i < 2; i++) {
         TgGraph *g = graphs[i];
-        TgValue in = tg_graph_input(g, type, name);
+        TgValue in = tg_graph_input(g, type, name), by = half ? shrink_double(g, t, in) : in;
         for (TgValue v = 1; v < in; v++)
             if (shrink_is_weight(g, v) && tg_value(g, v)->tensor == t)
-                tg_replace(g, v, in);
+                tg_replace(g, v, by);
     }
     TG_PUSH(p->a->arena, &p->freed, t);
 }
 
-static void free_weights(EquivProblem *p, size_t more_than)
+/* False: with `halves`, no table has any. */
+static bool free_weights(EquivProblem *p, size_t more_than, bool halves)
 {
     TgGraph *const graphs[] = {p->a->graph, p->b->graph};
+    bool any = false;
     for (int i = 0; i < 2; i++)
-        for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++)
-            if (shrink_is_weight(graphs[i], v) && tg_value(graphs[i], v)->tensor->count > more_than)
-                free_tensor(p, tg_value(graphs[i], v)->tensor);
+        for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++) {
+            const TgTensor *t = tg_value(graphs[i], v)->tensor;
+            if (!shrink_is_weight(graphs[i], v) || shrink_has_runs(t))
+                continue;
+            const TgType *half = halves ? shrink_half(p->a->tg, t) : NULL;
+            any |= half != NULL;
+            if (half || t->count > more_than)
+                free_tensor(p, t, half);
+        }
+    return any || !halves;
 }
 
 /* --- choosing ------------------------------------------------------------------------------------------- */
 
-static int64_t mapped(const Shrink *s, int64_t n)
+int64_t shrink_mapped(const Shrink *s, int64_t n)
 {
     int32_t i = shrink_index(s, shrink_magnitude(n));
     return i < 0 ? n : n < 0 ? -s->to[i] : s->to[i];
@@ -87,7 +101,7 @@ static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n,
             ++*unknown;
             continue;
         }
-        int64_t x = mapped(s, list[i]);
+        int64_t x = shrink_mapped(s, list[i]);
         if ((list[i] >= FIXED && !x) || !fold(r, x, value))
             return false;
     }
@@ -96,7 +110,7 @@ static bool side_value(const Shrink *s, const Relation *r, bool left, int64_t n,
 
 static int64_t demanded_by_window(const Shrink *s, const Relation *r, int64_t n)
 {
-    int64_t large = mapped(s, r->left[0]), small = mapped(s, r->right[0]);
+    int64_t large = shrink_mapped(s, r->left[0]), small = shrink_mapped(s, r->right[0]);
     if (n == r->left[0] && small && n != r->right[0])
         return r->stride * small + r->rest > 0 ? r->stride * small + r->rest : -1;
     if (n == r->right[0] && large && n != r->left[0])
@@ -186,7 +200,7 @@ static const TgType *small_type(Shrink *s, const TgType *t)
     if (t->kind != TG_TENSOR || t->rank < 0)
         return t;
     for (int32_t i = 0; i < t->rank; i++)
-        dim[i] = tg_dim_known(t->dim[i], &n) ? tg_dim(s->tg, mapped(s, n)) : t->dim[i];
+        dim[i] = tg_dim_known(t->dim[i], &n) ? tg_dim(s->tg, shrink_mapped(s, n)) : t->dim[i];
     return tg_type(s->tg, t->dtype, t->rank, dim);
 }
 
@@ -196,11 +210,11 @@ static const TgTensor *small_integers(Shrink *s, TgGraph *g, const TgTensor *t)
     void *bytes;
     int64_t n[VALUES];
     bool changes = false;
-    if (t->count > VALUES) /* a table of the second form */
+    if (t->count > VALUES) /* a table of the third form */
         return t;
     for (size_t i = 0; i < t->count; i++) {
         int64_t x = tg_tensor_int(s->tg, t, i);
-        n[i] = mapped(s, x);
+        n[i] = shrink_mapped(s, x);
         changes |= n[i] != x;
     }
     if (!changes)
@@ -218,6 +232,8 @@ static const TgTensor *small_tensor(Shrink *s, TgGraph *g, const TgTensor *t)
     int64_t dim[TG_MAX_RANK];
     if (t->dtype == TG_str || t->payload == TG_RECIPE)
         return type == small ? t : NULL;
+    if (type != small && shrink_has_runs(t))
+        return shrink_shorten(s, g->arena, t);
     if (type != small)
         return t->payload == TG_SPLAT && tg_type_static(small, dim)
                    ? tg_tensor_splat(g->arena, t->dtype, t->rank, dim, t->bytes)
@@ -233,7 +249,7 @@ static bool is_image(Shrink *s, const TgType *old, const TgType *made)
         return old == made;
     bool same = old->rank == made->rank && old->dtype == made->dtype;
     for (int32_t i = 0; same && i < old->rank; i++)
-        same = tg_dim_known(old->dim[i], &n) ? tg_dim_known(made->dim[i], &m) && m == mapped(s, n)
+        same = tg_dim_known(old->dim[i], &n) ? tg_dim_known(made->dim[i], &m) && m == shrink_mapped(s, n)
                                              : !tg_dim_known(made->dim[i], NULL);
     return same;
 }
@@ -292,9 +308,10 @@ static void free_resized(Shrink *s)
         for (TgValue v = 1, n = graphs[i]->values.n; v < n; v++) {
             if (!shrink_is_weight(graphs[i], v))
                 continue;
-            const TgType *t = tg_tensor_type(s->tg, tg_value(graphs[i], v)->tensor);
-            if (small_type(s, t) != t)
-                free_tensor(s->p, tg_value(graphs[i], v)->tensor);
+            const TgTensor *t = tg_value(graphs[i], v)->tensor;
+            const TgType *type = tg_tensor_type(s->tg, t);
+            if (small_type(s, type) != type && !shrink_has_runs(t))
+                free_tensor(s->p, t, NULL);
         }
 }
 
@@ -304,11 +321,12 @@ EquivGeneral equiv_generalize(EquivProblem *p, EquivForm form)
     Shrink *s = TG_NEW(tg_scratch(p->a->tg), Shrink);
     s->p = p;
     s->tg = p->a->tg;
+    bool any = form == EQUIV_ANY_TABLES || form == EQUIV_ANY_HALVES, made = true;
     if (form != EQUIV_TRUE_WEIGHTS)
-        free_weights(p, form == EQUIV_ANY_TABLES ? VALUES : TABLE);
-    shrink_collect(s, form != EQUIV_ANY_TABLES);
-    EquivGeneral g = EQUIV_GENERAL;
-    if (s->n) {
+        made = free_weights(p, any ? VALUES : TABLE, form == EQUIV_ANY_HALVES);
+    shrink_collect(s, !any);
+    EquivGeneral g = made ? EQUIV_GENERAL : EQUIV_SPOILED;
+    if (made && s->n) {
         g = EQUIV_SPOILED;
         if (!s->failed && choose(s)) {
             free_resized(s);

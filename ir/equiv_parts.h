@@ -4,7 +4,7 @@
  *   equiv_region.c   cuts large models at values that both have; finds regions equal or seen before
  *   equiv_local.c    cuts a region around one replacement within a graph
  *   equiv_extract.c  makes the two graphs of a question
- *   equiv_general.c  its general form: any weights, small sizes
+ *   equiv_general.c  its general form: any weights, small sizes (with equiv_relate.c, equiv_runs.c, equiv_halves.c)
  *   equiv_answer.c   asks first in general, then as it stands; remembers answers
  *   equiv_solve.c    one question: sizes, draws, and what follows from both checks
  *   equiv_proof.c    the check in the finite field
@@ -139,6 +139,7 @@ typedef enum {
 /* Which constants are free. */
 typedef enum {
     EQUIV_ANY_TABLES,   /* all but those of a few elements */
+    EQUIV_ANY_HALVES,   /* the same, but tables whose halves are equal keep equal halves */
     EQUIV_TRUE_TABLES,  /* the large ones */
     EQUIV_TRUE_WEIGHTS, /* none: only sizes are made small */
     EQUIV_FORMS,
@@ -240,8 +241,9 @@ void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions 
 uint64_t equiv_question(const EquivProblem *p, int side); /* hash of one graph, names aside */
 bool equiv_same_structure(const EquivProblem *p);         /* but for what constants hold */
 void equiv_note(TgEquivResult *r, const EquivOutcome *o); /* adds its bound to that of the result */
-/* `make` makes the problem, anew each time. A difference in general is final unless `thorough`; as it stands
- * the question is asked only if that takes at most `most_work` operations (0: no limit). */
+/* `make` makes the problem, anew each time. A difference in general is final unless `thorough`; with constants of the model
+ * the question is asked only if that takes at most `most_work` operations, in general if it takes few times that (0: no
+ * limit). */
 EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough,
                           double most_work);
 

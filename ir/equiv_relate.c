@@ -72,13 +72,16 @@ static void add_elements(Shrink *s, const TgTensor *t)
 {
     size_t n = t->payload == TG_SPLAT && t->count ? 1 : t->count;
     bool real = tg_is_float(t->dtype);
-    if (n > VALUES || t->payload == TG_RECIPE || (!real && !tg_is_integer(t->dtype)))
+    if ((n > VALUES && !shrink_has_runs(t)) || t->payload == TG_RECIPE || (!real && !tg_is_integer(t->dtype)))
         return;
+    double last = 0;
     for (size_t i = 0; i < n; i++) {
-        if (real)
-            occurs_in(s, tg_tensor_float(s->tg, t, i));
-        else
+        double x = real ? tg_tensor_float(s->tg, t, i) : 0;
+        if (real && (!i || x != last))
+            occurs_in(s, x);
+        else if (!real)
             occurs(s, tg_tensor_int(s->tg, t, i));
+        last = x;
     }
 }
 
@@ -91,6 +94,20 @@ static void add_relation(Shrink *s, const Relation *r)
         s->failed = true;
     else
         s->relation[s->n_relations++] = *r;
+}
+
+/* An axis is the sum of its runs. */
+static void relate_runs(Shrink *s, const TgTensor *t)
+{
+    for (int32_t axis = 0; axis < t->rank; axis++) {
+        Relation r = {.sum = true, .n_left = 1, .left = {t->dim[axis]}};
+        if (t->dim[axis] < FIXED)
+            continue;
+        r.n_right = shrink_runs(t, axis, r.right);
+        for (uint32_t i = 0; i < r.n_right; i++)
+            add_number(s, r.right[i]);
+        add_relation(s, &r);
+    }
 }
 
 static bool put(int64_t *list, uint32_t *n, int64_t x)
@@ -173,6 +190,23 @@ static void relate_slice(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     }
 }
 
+/* What is looked up stays below the size of the axis. */
+static void relate_lookup(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
+{
+    int64_t index[SIDE], size = size_at(tg_type_of(g, n->in[0]), tg_attr_int(n, "axis"));
+    uint32_t count;
+    if (size < FIXED || !tg_const_ints(g, n->in[1], SIDE, index, &count))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t first = shrink_magnitude(index[i]), rest = size - first;
+        if (first < 1 || rest < 1)
+            continue;
+        add_number(s, first);
+        add_number(s, rest);
+        add_relation(s, &(Relation){.sum = true, .n_left = 1, .n_right = 2, .left = {size}, .right = {first, rest}});
+    }
+}
+
 static void keep(Shrink *s, int64_t n)
 {
     occurs(s, n);
@@ -182,21 +216,28 @@ static void keep(Shrink *s, int64_t n)
         s->to[i] = s->from[i];
 }
 
+/* The heads into which operand k is split: 0 for masks, tables and other operands. */
+static int64_t heads_of(const TgNodeInfo *n, uint32_t k)
+{
+    static const char *const names[][2] = {{"q_num_heads", "num_heads"}, {"kv_num_heads", "num_heads"}};
+    for (uint32_t i = 0; k < 3 && i < 2; i++)
+        if (tg_attr_has(n->attrs, names[k > 0][i]))
+            return tg_attr_int(n, names[k > 0][i]);
+    return 0;
+}
+
 /* Sizes that attributes name stay, and what they split is a multiple of them. */
 static void relate_heads(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
 {
-    static const char *const heads[] = {"q_num_heads", "num_heads", "kv_num_heads"};
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        int64_t by = tg_attr_has(n->attrs, heads[i]) ? tg_attr_int(n, heads[i]) : 0;
-        for (uint32_t k = 0; k < n->n_in && by > 1; k++) {
-            const TgType *t = n->in[k] ? tg_type_of(g, n->in[k]) : NULL;
-            int64_t size = t && t->rank > 1 ? size_at(t, -1) : -1; /* a bias joins what others say */
-            if (size < FIXED || size % by)
-                continue;
-            Relation r = {.n_left = 1, .n_right = 2, .left = {size}, .right = {by, size / by}};
-            add_number(s, size / by);
-            add_relation(s, &r);
-        }
+    bool rotates = n->op == TG_RotaryEmbedding || n->op == TG_ms_RotaryEmbedding; /* behind it are tables */
+    for (uint32_t k = 0; k < n->n_in && (k == 0 || !rotates); k++) {
+        const TgType *t = n->in[k] ? tg_type_of(g, n->in[k]) : NULL;
+        int64_t size = t && t->rank > 1 ? size_at(t, -1) : -1, by = heads_of(n, k); /* a bias joins what others say */
+        if (size < FIXED || by < 2 || size % by)
+            continue;
+        Relation r = {.n_left = 1, .n_right = 2, .left = {size}, .right = {by, size / by}};
+        add_number(s, size / by);
+        add_relation(s, &r);
     }
 }
 
@@ -280,19 +321,22 @@ static void relate(Shrink *s, const TgGraph *g, const TgNodeInfo *n)
     case TG_Concat: relate_parts(s, g, n->out[0], n->n_in, n->in, tg_attr_int(n, "axis")); break;
     case TG_Split: relate_parts(s, g, n->in[0], n->n_out, n->out, tg_attr_int(n, "axis")); break;
     case TG_Slice: relate_slice(s, g, n); break;
+    case TG_Gather: relate_lookup(s, g, n); break;
     case TG_Conv:
     case TG_ConvTranspose: relate_conv(s, g, n); break;
     default: relate_heads(s, g, n); break;
     }
 }
 
-/* In the second form the constants that are left keep their elements, hence their sizes. */
+/* In the third form the constants that are left keep their elements, hence their sizes. */
 static void keep_tables(Shrink *s, const TgGraph *g)
 {
     int64_t n;
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgType *t = tg_type_of(g, v);
-        for (int32_t i = 0; shrink_is_weight(g, v) && i < t->rank; i++)
+        if (!shrink_is_weight(g, v) || shrink_has_runs(tg_value(g, v)->tensor))
+            continue;
+        for (int32_t i = 0; i < t->rank; i++)
             if (tg_dim_known(t->dim[i], &n))
                 keep(s, n);
     }
@@ -314,8 +358,11 @@ static void collect(Shrink *s, TgGraph *g)
         if (constant && !info->uses.n && !info->returned)
             continue;
         add_sizes(s, info->type);
-        if (constant && info->tensor && !shrink_is_dummy(s->p, g, v))
-            add_elements(s, info->tensor);
+        if (!constant || !info->tensor || shrink_is_dummy(s->p, g, v))
+            continue;
+        add_elements(s, info->tensor);
+        if (shrink_has_runs(info->tensor))
+            relate_runs(s, info->tensor);
     }
     for (TgNode i = 1; i < g->nodes.n; i++) {
         s->failed |= tg_node(g, i)->n_sub != 0;

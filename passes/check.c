@@ -34,7 +34,6 @@ static bool find_equal(TgPass *p, uint32_t n, const TgValue *old, const TgValue 
     r->checks++;
     if (verdict == TG_DIFFERENT) {
         TG_PUSH(p->model->arena, &r->refusals, a);
-        p->refused++;
         return false;
     }
     if (p->options->trace)
@@ -47,7 +46,9 @@ static bool find_equal(TgPass *p, uint32_t n, const TgValue *old, const TgValue 
 
 bool pass_replace_all(TgPass *p, uint32_t n, const TgValue *old, const TgValue *made, const char *rewrite)
 {
-    if (p->options->checker && !p->approximate && !find_equal(p, n, old, made, rewrite))
+    bool good = !p->options->checker || p->approximate || find_equal(p, n, old, made, rewrite);
+    pass_checked(p, good);
+    if (!good)
         return false;
     for (uint32_t i = 0; i < n; i++) {
         const TgValueInfo *from = tg_value(p->g, old[i]), *to = tg_value(p->g, made[i]);

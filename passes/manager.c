@@ -45,20 +45,53 @@ bool pass_may(TgPass *p)
     return false;
 }
 
-void pass_count(TgPass *p, const char *rewrite)
+static void count(TgPass *p, TgName rewrite)
 {
     TgReport *r = p->report;
     r->applied++;
     p->changes++;
     r->approximate += p->approximate;
-    TgName name = tg_name(p->tg, rewrite);
     for (uint32_t i = 0; i < r->rewrites.n; i++)
-        if (r->rewrites.at[i].rewrite == name) {
+        if (r->rewrites.at[i].rewrite == rewrite) {
             r->rewrites.at[i].count++;
             return;
         }
-    TgRewriteCount first = {name, 1};
+    TgRewriteCount first = {rewrite, 1};
     TG_PUSH(p->model->arena, &r->rewrites, first);
+}
+
+static void take_back(TgPass *p, TgName rewrite)
+{
+    TgReport *r = p->report;
+    uint32_t i = 0;
+    r->applied--;
+    p->changes--;
+    while (r->rewrites.at[i].rewrite != rewrite)
+        i++;
+    if (--r->rewrites.at[i].count)
+        return;
+    r->rewrites.n--;
+    memmove(&r->rewrites.at[i], &r->rewrites.at[i + 1], (r->rewrites.n - i) * sizeof *r->rewrites.at);
+}
+
+void pass_count(TgPass *p, const char *rewrite)
+{
+    p->counted.rewrite = tg_name(p->tg, rewrite);
+    p->counted.done = p->counted.withdrawn = false;
+    count(p, p->counted.rewrite);
+}
+
+void pass_checked(TgPass *p, bool good)
+{
+    if (!p->counted.rewrite)
+        return;
+    bool again = good && p->counted.withdrawn, back = !good && !p->counted.done && !p->counted.withdrawn;
+    if (again)
+        count(p, p->counted.rewrite);
+    if (back)
+        take_back(p, p->counted.rewrite);
+    p->counted.done |= good;
+    p->counted.withdrawn = !good && !p->counted.done;
 }
 
 bool pass_allow(TgPass *p, const char *rewrite)
@@ -158,12 +191,11 @@ static bool run_pass(TgPass *p, uint32_t pass, uint32_t *changes)
     double start = now();
     uint32_t approximate = p->report->approximate;
     p->name = passes[pass].info.name;
-    p->changes = p->refused = 0;
+    p->changes = 0;
+    p->counted.rewrite = NULL;
     if (!run_on(p, p->model->graph, pass))
         return false;
     tg_remove_dead(p->model->graph); /* also what was made for rewrites that then were not done */
-    p->changes -=
-        p->refused < p->changes ? p->refused : p->changes; /* so that a refusal is not tried for ever */
     TgPassTime *time = &p->report->passes.at[pass];
     time->seconds += now() - start;
     time->changes += p->changes;
@@ -184,6 +216,12 @@ typedef struct {
     TgReport *report;
 } Optimize;
 
+/* What others would undo. */
+static bool runs_once(void (*run)(TgPass *p))
+{
+    return run == pass_ort_sums || run == pass_kernels;
+}
+
 /* Repeats what is for every target, and in the last rounds what is for this one. False: recorded. */
 static bool run_rounds(TgPass *p)
 {
@@ -195,7 +233,7 @@ static bool run_rounds(TgPass *p)
             return false;
         for (uint32_t i = 0; i < PASSES; i++) {
             TgTarget target = passes[i].info.target;
-            bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target) && passes[i].run != pass_ort_sums;
+            bool meant = tg_target_takes(p->last ? o->target : TG_TARGET_ANY, target) && !runs_once(passes[i].run);
             p->settled = !changes;
             if (meant && passes[i].info.level <= o->level && !run_pass(p, i, &changes))
                 return false;
@@ -208,7 +246,6 @@ static bool run_rounds(TgPass *p)
     return true;
 }
 
-/* What others would undo. */
 static bool run_once(TgPass *p, void (*run)(TgPass *p))
 {
     uint32_t i = 0, changes = 0;
@@ -232,10 +269,13 @@ static bool optimize(void *argument)
         TG_PUSH(model->arena, &report->passes, time);
     }
     TgTargetStart start = target_begin(&p);
+    p.start = &start;
     if (!run_rounds(&p))
         return false;
     p.last = call->options->target != TG_TARGET_ANY;
     if (p.last && (!run_rounds(&p) || !run_once(&p, pass_ort_sums)))
+        return false;
+    if (!run_once(&p, pass_kernels))
         return false;
     report->opset = target_opset(&p, &start);
     return true;

@@ -15,9 +15,14 @@ typedef struct TgPass {
     int64_t own_opset;                /* of the output, unless an operator is worth a newer one */
     bool settled;                     /* nothing has changed in this round so far: passes before this one are done */
     bool approximate;                 /* what is replaced now is near within a stated bound: nobody compares it */
+    const struct TgTargetStart *start; /* what the model came with */
     bool last;                        /* the rounds of the target's own passes and rules */
     uint32_t changes;                 /* applications so far in this run */
-    uint32_t refused;                 /* of them, by the check */
+    struct {
+        TgName rewrite;
+        bool done;                    /* a replacement of it */
+        bool withdrawn;               /* as all that the check was asked about were refused so far */
+    } counted;                        /* the application counted last */
     bool vouched;                     /* what is folded now replaces constants that will not be needed any more */
     double const_bytes;               /* of the model as it came */
     double worked;                    /* operations that what was folded takes */
@@ -33,6 +38,9 @@ typedef struct TgPass {
 bool pass_may(TgPass *p);                          /* the rewrite limit allows one more application */
 void pass_count(TgPass *p, const char *rewrite);   /* numbers and counts one */
 bool pass_allow(TgPass *p, const char *rewrite);   /* both: asks, and counts where it may */
+/* What the check says about a replacement of the application counted last: one of which nothing is done does not count,
+ * so that a refusal is not tried for ever, nor told as a success. */
+void pass_checked(TgPass *p, bool good);
 /* With --explain: why a candidate at node n was left alone. */
 void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...) TG_PRINTF(3, 4);
 
@@ -75,7 +83,7 @@ int32_t pass_rank(const TgGraph *g, TgValue v);                         /* -1: u
 /* --- target.c: what the output is written for ---------------------------------------------------------------------------- */
 
 /* Operators that the model came with. */
-typedef struct {
+typedef struct TgTargetStart {
     bool had[TG_OP_COUNT];
 } TgTargetStart;
 

@@ -90,13 +90,12 @@ static bool read_only_by(const TgGraph *g, TgValue v, const TgNode *cone, uint32
     return !info->returned;
 }
 
-/* Nobody but root needs source, or what lies between. */
-static bool consumed_by(const TgGraph *g, TgValue root, TgValue source)
+/* Nobody but root needs source, or what lies between: the cone. */
+static bool consumed_by(const TgGraph *g, TgValue root, TgValue source, TgNode *cone, uint32_t *size)
 {
-    TgNode cone[MOST_CONE];
-    uint32_t n;
-    if (!collect_cone(g, root, source, cone, &n) || !read_only_by(g, source, cone, n))
+    if (!collect_cone(g, root, source, cone, size) || !read_only_by(g, source, cone, *size))
         return false;
+    uint32_t n = *size;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < tg_node(g, cone[i])->n_out; k++)
             if (tg_node(g, cone[i])->out[k] != root && !read_only_by(g, tg_node(g, cone[i])->out[k], cone, n))
@@ -159,6 +158,15 @@ static TgValue sum_of_maps(TgPass *p, const Fc *fc, TgValue weight, const Signed
     return sum;
 }
 
+/* By the operators between source and v, which the check understands best; else by numbers. */
+static TgValue changed(TgPass *p, const Fc *fc, TgValue weight, TgValue v, const SignedMap *m, uint32_t terms,
+                       const TgNode *cone, uint32_t n, bool is_bias)
+{
+    bool in_rows = is_bias || !fc->transposed;
+    TgValue made = in_rows ? rotary_replay(p, v, m[0].source, cone, n, weight) : 0;
+    return made ? made : sum_of_maps(p, fc, weight, m, terms, is_bias);
+}
+
 static TgValue full_bias(TgPass *p, const Fc *fc)
 {
     if (pass_rank(p->g, fc->bias) == 1)
@@ -174,16 +182,18 @@ static bool into_weights(TgPass *p, TgValue v, const SignedMap *m, uint32_t term
     if (m[0].tail != 1 || source == v || !same_type(p->g, source, v) || !fc_through_heads(p, source, &fc))
         return false;
     const TgNodeInfo *root = tg_node(p->g, tg_value(p->g, v)->node);
-    if (!consumed_by(p->g, v, source)) {
+    TgNode cone[MOST_CONE];
+    uint32_t n;
+    if (!consumed_by(p->g, v, source, cone, &n)) {
         pass_explain(p, root, "refused: the rotated projection has another reader");
         return false;
     }
     if (!fc_owns_weight(p, &fc) || !pass_may(p))
         return false;
     p->vouched = true;
-    TgValue weight = sum_of_maps(p, &fc, fc.weight, m, terms, false);
+    TgValue weight = changed(p, &fc, fc.weight, v, m, terms, cone, n, false);
     TgValue bias = fc.bias ? full_bias(p, &fc) : 0;
-    bias = bias ? sum_of_maps(p, &fc, bias, m, terms, true) : 0;
+    bias = bias ? changed(p, &fc, bias, v, m, terms, cone, n, true) : 0;
     TgValue made = weight && (!fc.bias || bias) ? fc_make(p, &fc, fc.x, weight, bias) : 0;
     p->vouched = false;
     if (!made || !same_type(p->g, made, fc.out))

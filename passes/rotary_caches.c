@@ -5,10 +5,12 @@
 #include "axes.h"
 #include "rotary.h"
 
-bool rotary_allowed(const TgPass *p)
+bool rotary_allowed(const TgPass *p, TgValue x)
 {
     enum { SINCE = 23 };
-    return p->opset >= SINCE || p->options->make_rotary;
+    TgDtype dtype = tg_type_of(p->g, x)->dtype;
+    bool has_type = dtype == TG_f32 || dtype == TG_f16 || dtype == TG_bf16; /* the standard has no other */
+    return has_type && (p->opset >= SINCE || p->options->make_rotary);
 }
 
 /* One of each two equal columns of table t, as `width` says that they lie; 0: not proved equal. Depth is

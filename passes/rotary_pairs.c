@@ -212,7 +212,7 @@ static bool write_pairs(TgPass *p, Pairs q, TgValue out, int64_t part)
 bool rotate_pairs(TgPass *p, TgNodeInfo *n)
 {
     Pairs q;
-    if (!rotary_allowed(p))
+    if (!rotary_allowed(p, n->out[0]))
         return false;
     if (read_pairs(p, n->out[0], n->out[0], &q) || read_complex(p, n->out[0], &q))
         return write_pairs(p, q, n->out[0], 0);

@@ -71,7 +71,7 @@ static TgValue as_operator(TgPass *p, const Rotation *r)
 {
     RotaryCaches c;
     bool half = is_half_rotation(&r->map), pair = is_pair_rotation(&r->map);
-    if (!rotary_allowed(p) || pass_rank(p->g, r->x) != 4 || (!half && !pair) ||
+    if (!rotary_allowed(p, r->x) || pass_rank(p->g, r->x) != 4 || (!half && !pair) ||
         !rotary_caches(p, r->x, r->cos, r->sin, half ? TABLE_TWO_HALVES : TABLE_PAIRS, &c))
         return 0;
     const TgAttrs *attrs = half ? NULL : tg_attrs(p->tg, TG_RotaryEmbedding, "interleaved=i", (int64_t)1);

@@ -45,6 +45,8 @@ const char *const *tg_target_names(int *n); /* by number */
 bool tg_target_takes(TgTarget target, TgTarget meant);
 /* kernels.def lists `op` with results of `dtype`. */
 bool tg_target_has_kernel(TgTarget target, TgOp op, TgDtype dtype);
+/* ONNX Runtime cannot load `op` in that opset of ai.onnx, but what it stands for (kernels.def). */
+bool tg_target_lacks(TgOp op, int64_t opset, TgDtype dtype);
 /* Its kernel is no slower than those of what it stands for, for results of that type (slow.def). */
 bool tg_target_pays(TgTarget target, TgOp op, const TgType *type);
 

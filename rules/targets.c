@@ -14,8 +14,22 @@ static const struct {
     unsigned cpu, cuda;
 } kernels[] = {
 #define KERNEL(op, cpu, cuda) {TG_##op, cpu, cuda},
+#define LACKS(op, since, types)
 #include "kernels.def"
 #undef KERNEL
+#undef LACKS
+};
+
+static const struct {
+    TgOp op;
+    int64_t since;
+    unsigned types;
+} lacks[] = {
+#define KERNEL(op, cpu, cuda)
+#define LACKS(op, since, types) {TG_##op, since, types},
+#include "kernels.def"
+#undef KERNEL
+#undef LACKS
 };
 
 static const struct {
@@ -58,6 +72,14 @@ bool tg_target_has_kernel(TgTarget target, TgOp op, TgDtype dtype)
                     : target == TG_TARGET_ORT_CUDA ? kernels[i].cuda
                                                    : NONE) &
                    bit_of(dtype);
+    return false;
+}
+
+bool tg_target_lacks(TgOp op, int64_t opset, TgDtype dtype)
+{
+    for (size_t i = 0; i < sizeof lacks / sizeof *lacks; i++)
+        if (lacks[i].op == op && lacks[i].since <= opset && lacks[i].types & bit_of(dtype))
+            return true;
     return false;
 }
 
