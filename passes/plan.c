@@ -421,7 +421,7 @@ static bool plan_output(Planner *p, uint32_t k)
 
 static void begin(Planner *p)
 {
-    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset, &p->packed,
+    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset, &p->appends, &p->packed,
                      &p->unwritten};
     for (uint32_t i = 0; i < sizeof maps / sizeof *maps; i++)
         tg_map_init(maps[i], p->arena);
