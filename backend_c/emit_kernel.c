@@ -167,6 +167,8 @@ static bool emit_append(Emitter *e, const TgStep *s)
     address_item(e, "to", y);
     row_strides_item(e, "to", y);
     address_item(e, "first", s->in.at[2]);
+    if (past && emit_dim_of(e, past, 2) == emit_dim_of(e, y, 2))
+        emit_item(e, ".shared = 1");
     emit(e, "});\n    if (status != TGK_OK)\n        return status;\n");
     e->checks = true;
     e->p->uses_copy = true;

@@ -71,7 +71,8 @@ typedef enum {
                           by the nodes are constants of equal elements; u.pointwise */
     TG_STEP_COPY,      /* in[0] to out[0], any strides of at most TG_PLAN_RANK axes */
     TG_STEP_APPEND,    /* a cache [B,H,C,D]: in: past [B,H,P,D] or 0, rows [B,H,S,D], where they go [B] i64. out[0] is past as far as it
-                          is in front of them, then they, then zeros; where out[0] is the array of past, rows are written alone */
+                          is in front of them, then they, then zeros. Where out[0] is the array of past (TgState, TgInPlace), the
+                          first are there already, and with TgInPlace the last stay what they are: nothing but rows is written */
     TG_STEP_LINEAR,    /* out[0] = in[0] weight (+ in[1], a vector, or 0); u.product */
     TG_STEP_MATMUL,    /* out[0] = in[0] in[1], batched, any strides; u.product as well */
     TG_STEP_ATTENTION, /* u.attention */

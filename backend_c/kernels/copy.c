@@ -271,12 +271,11 @@ static void tgk_append_task(void *arg, int64_t i)
     unsigned char *to = (unsigned char *)a->to + b * a->to_stride[0] + h * a->to_stride[1];
     const unsigned char *fresh = (const unsigned char *)a->fresh + b * a->fresh_stride[0] + h * a->fresh_stride[1];
     tgk_append_run(to + first * step, step, fresh, a->fresh_stride[2], a->rows, width);
-    if (tgk_append_is_in_place(a))
-        return;
-    if (first > 0)
+    const int in_place = tgk_append_is_in_place(a);
+    if (first > 0 && !in_place)
         tgk_append_run(to, step, (const unsigned char *)a->from + b * a->from_stride[0] + h * a->from_stride[1],
                        a->from_stride[2], first, width);
-    for (int64_t k = first + a->rows; k < a->room; k++)
+    for (int64_t k = first + a->rows; k < a->room && !(in_place && a->shared); k++)
         memset(to + k * step, 0, (size_t)width);
 }
 
