@@ -206,6 +206,8 @@ typedef struct TgPlan {
     TG_VEC(TgDim) equal;      /* pairs of sizes that must be equal when the model runs: to be checked with the inputs */
     TG_VEC(TgDim) counts;     /* pairs of element counts that are equal, whatever data make of the sizes: of a view, and of what it
                                  views, whose bound is the better one */
+    TgModel *cases;           /* gives the conditions of TG_STEP_EXPECT, of the same inputs; owned by the plan; NULL: there are none */
+    TG_VEC(bool) wanted;      /* what they must be */
     TgValues inputs, outputs; /* values of `graph`, by number */
     uint64_t arena_bytes, sum_bytes, floor_bytes; /* planned; without reuse; most that lives at any one step */
 } TgPlan;

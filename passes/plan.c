@@ -481,12 +481,16 @@ TgPlan *tg_plan(const TgModel *model, const TgPlanOptions *options)
     bool good = plan_lower(&p) && plan_forms(&p) && plan_graph(&p);
     if (good && plan_allocate(&p))
         return plan;
+    if (plan->cases)
+        tg_model_free(plan->cases);
     tg_model_free(copy);
     return NULL;
 }
 
 void tg_plan_free(TgPlan *plan)
 {
+    if (plan && plan->cases)
+        tg_model_free(plan->cases);
     if (plan)
         tg_model_free(plan->model);
 }

@@ -72,12 +72,24 @@ static bool operand_fits(const TgGraph *g, TgValue v, int32_t rank)
     return tg_is_tensor(t) && t->rank == rank && form_is_small_real(t->dtype);
 }
 
+/* What the cache becomes: as long as the longer of past and the tokens of the longest entry. A past of fixed length, beside a
+ * number of tokens that is not, is the buffer that past and present share: tokens fit, or the run ends with an error. */
+static const TgType *present_type(Planner *p, const TgGraph *g, TgValue past, TgValue present)
+{
+    const TgType *to = tg_type_of(g, present);
+    if (!past || tg_dim_known(to->dim[2], NULL) || !tg_dim_known(tg_type_of(g, past)->dim[2], NULL))
+        return to;
+    TgDim dim[4] = {to->dim[0], to->dim[1], tg_type_of(g, past)->dim[2], to->dim[3]};
+    return tg_type(p->tg, to->dtype, 4, dim);
+}
+
 /* A past of the same heads as the present, whose length sizes of inputs tell. */
 static bool cache_fits(const Planner *p, const TgGraph *g, TgValue past, TgValue present)
 {
     const TgType *to = tg_type_of(g, present), *from = past ? tg_type_of(g, past) : NULL;
-    if (!tg_is_tensor(to) || to->rank != 4 || !tg_dim_known(to->dim[1], NULL) || !tg_dim_known(to->dim[3], NULL) ||
-        !is_of_inputs(p, to->dim[2]))
+    if (!tg_is_tensor(to) || to->rank != 4 || !tg_dim_known(to->dim[1], NULL) || !tg_dim_known(to->dim[3], NULL))
+        return false;
+    if (!is_of_inputs(p, to->dim[2]) && !(past && tg_is_tensor(from) && from->rank == 4 && tg_dim_known(from->dim[2], NULL)))
         return false;
     return !past || (operand_fits(g, past, 4) && from->dim[1] == to->dim[1] && from->dim[3] == to->dim[3] &&
                      from->dtype == to->dtype && same_size(p, from->dim[0], to->dim[0]) && is_of_inputs(p, from->dim[2]));
@@ -106,7 +118,7 @@ bool plan_group_query_fits(const Planner *p, const TgGraph *g, const TgNodeInfo 
     if (!tg_is_tensor(lengths) || lengths->rank != 1 || !same_size(p, lengths->dim[0], k->dim[0]))
         return false;
     const TgType *bias = in(n, BIAS) ? tg_type_of(g, n->in[BIAS]) : NULL;
-    return !bias || (operand_fits(g, n->in[BIAS], 4) && bias->dim[3] == k->dim[2]);
+    return !bias || (operand_fits(g, n->in[BIAS], 4) && bias->dim[3] == k->dim[2] && is_of_inputs(p, bias->dim[3]));
 }
 
 /* --- where the tokens stand ----------------------------------------------------------------------------------------------- */
@@ -250,7 +262,7 @@ void plan_form_group_query(Planner *p, TgGraph *g, TgNode node)
 {
     const TgNodeInfo *n = tg_node(g, node);
     TgValue qkv[3], past[2] = {in(n, PAST_KEY), in(n, PAST_VALUE)}, bias = in(n, BIAS);
-    const TgType *cache[2] = {tg_type_of(g, n->out[1]), tg_type_of(g, n->out[2])};
+    const TgType *cache[2] = {present_type(p, g, past[0], n->out[1]), present_type(p, g, past[1], n->out[2])};
     find_tokens(p, g, n);
     take_heads(g, n, qkv);
     bool alone = !past[0] && cache[0]->dim[2] == tg_type_of(g, qkv[1])->dim[2];

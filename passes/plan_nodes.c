@@ -335,9 +335,36 @@ static int32_t growing_axis(const Planner *p, TgNode node)
     return axis + (axis < 0 ? tg_type_of(p->g, n->in[0])->rank : 0);
 }
 
+/* An input is cast, grows, and is cast to be an output: --convert with --keep-io. There is nothing to be kept in place. */
+static bool is_converted_cache(const Planner *p, const TgNodeInfo *n)
+{
+    const TgNodeInfo *before = n->op == TG_Concat && n->n_in == 2 ? tg_producer(p->g, n->in[0], TG_Cast) : NULL;
+    if (!before || tg_value(p->g, before->in[0])->origin != TG_V_INPUT)
+        return false;
+    const TgValueInfo *present = tg_value(p->g, n->out[0]);
+    for (uint32_t i = 0; i < present->uses.n; i++) {
+        const TgNodeInfo *after = tg_node(p->g, present->uses.at[i].node);
+        if (after->op == TG_Cast && tg_value(p->g, after->out[0])->returned &&
+            tg_type_of(p->g, after->out[0])->dtype == tg_type_of(p->g, before->in[0])->dtype)
+            return true;
+    }
+    return false;
+}
+
+/* Once: caches are alike. */
+static void say_converted(Planner *p, const TgNodeInfo *n)
+{
+    TgName name = tg_value(p->g, tg_producer(p->g, n->in[0], TG_Cast)->in[0])->name;
+    if (!p->said_converted)
+        tg_report(p->tg, TG_E_converted_cache, name ? name : "an input");
+    p->said_converted = true;
+}
+
 static void note_state(Planner *p, TgNode node)
 {
     const TgNodeInfo *n = tg_node(p->g, node);
+    if (is_converted_cache(p, n))
+        say_converted(p, n);
     int32_t axis = growing_axis(p, node);
     if (axis < 0)
         return;

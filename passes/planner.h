@@ -48,6 +48,7 @@ typedef struct Planner {
     TgMap offset;        /* Attention node -> keys before the first query (TgDim), where there are some */
     TG_VEC(bool) wanted; /* what outputs of the lowered graph past those of the source are expected to be */
     TgValues expected;   /* these, from plan_graph on */
+    bool said_converted; /* that a cache is no state because it is cast */
     bool failed;
 } Planner;
 
@@ -60,6 +61,7 @@ void plan_fold_codes(TgGraph *g);
 bool plan_lower(Planner *p);
 bool plan_clean(Planner *p, TgModel *model); /* the passes of -O1 */
 bool plan_decide(Planner *p);               /* ranks that only data tell; false: recorded */
+void plan_keep_cases(Planner *p);           /* fills plan->cases, for those who look for inputs that run */
 bool plan_forms(Planner *p);
 bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n); /* a step of its own, or a kernel, in this form */
 
