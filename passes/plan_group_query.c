@@ -242,6 +242,17 @@ static TgValue appended(Planner *p, TgGraph *g, const TgNodeInfo *n, TgValue pas
     return y;
 }
 
+/* The part of a cache that holds tokens of some entry: a buffer has room behind. */
+static TgValue shown(TgGraph *g, const TgNodeInfo *n, TgValue cache)
+{
+    static const int64_t zero = 0, rows = 2, one = 1;
+    const TgDim *longest = tg_value(g, n->in[LONGEST])->symbolic;
+    if (!longest || longest[0] == tg_type_of(g, cache)->dim[2])
+        return cache;
+    TgValue end = tg_op(g, TG_Reshape, NULL, 2, to_i64(g, n->in[LONGEST]), form_ints(g, 1, &one));
+    return tg_op(g, TG_Slice, NULL, 4, cache, form_ints(g, 1, &zero), end, form_ints(g, 1, &rows));
+}
+
 static const TgAttrs *attention_attributes(TgGraph *g, const TgNodeInfo *n)
 {
     TgAttrBuild b;
@@ -268,7 +279,7 @@ void plan_form_group_query(Planner *p, TgGraph *g, TgNode node)
     bool alone = !past[0] && cache[0]->dim[2] == tg_type_of(g, qkv[1])->dim[2];
     TgValue k = appended(p, g, n, past[0], rotated(p, g, n, qkv[1]), cache[0]);
     TgValue v = appended(p, g, n, past[1], qkv[2], cache[1]);
-    TgValue operand[7] = {form_cast(g, rotated(p, g, n, qkv[0]), TG_f32), form_cast(g, k, TG_f32), form_cast(g, v, TG_f32),
+    TgValue operand[7] = {form_cast(g, rotated(p, g, n, qkv[0]), TG_f32), form_cast(g, shown(g, n, k), TG_f32), form_cast(g, shown(g, n, v), TG_f32),
                           form_cast(g, bias, TG_f32), 0, 0, alone ? 0 : p->tokens.ends};
     TgNode made = tg_graph_add(g, TG_Attention, attention_attributes(g, n), alone ? (bias ? 4 : 3) : 7, operand, 1);
     if (!made)
