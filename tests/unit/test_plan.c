@@ -288,6 +288,19 @@ static void group_query_attention_writes_into_a_shared_buffer(void **state)
     tg_plan_free(p);
 }
 
+/* com.microsoft.Attention: keys and values in one cache. */
+static void a_cache_of_keys_and_values_is_state(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[B,S,16], %w: f32[16,48], %past: f32[2,B,2,P,8]) {\n"
+                          " %y, %present = com.microsoft.Attention(%x, %w, _, _, %past; num_heads=2, unidirectional=1)\n"
+                          " return %y, %present\n}\n");
+    assert_int_equal(p->states.n, 1);
+    assert_true(p->states.at[0].input == 2 && p->states.at[0].output == 1 && p->states.at[0].axis == 3);
+    assert_string_equal(tg_dim_text(tg, p->states.at[0].grow), "S");
+    tg_plan_free(p);
+}
+
 /* TensorScatter in front of Attention: the frontier of an entry lies behind its keys. */
 static void attention_with_counted_keys_has_a_step(void **state)
 {
@@ -546,7 +559,7 @@ int main(void)
         TEST(a_product_that_others_read_is_not_overwritten), TEST(rows_of_another_order_do_not_end_a_product),
         TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
         TEST(group_query_attention_grows_its_caches), TEST(group_query_attention_writes_into_a_shared_buffer),
-        TEST(attention_with_counted_keys_has_a_step), TEST(a_converted_cache_is_no_state),
+        TEST(a_cache_of_keys_and_values_is_state), TEST(attention_with_counted_keys_has_a_step), TEST(a_converted_cache_is_no_state),
         TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
         TEST(squeeze_by_data_is_one_case), TEST(branches_of_other_rank_are_one_case), TEST(scalar_of_a_branch_is_repeated),
         TEST(view_by_data_has_room_for_what_it_views), TEST(room_of_a_large_product_is_that_of_its_sizes), TEST(room_beyond_64_bits_is_refused),
