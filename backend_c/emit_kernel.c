@@ -135,6 +135,46 @@ bool emit_copy(Emitter *e, TgValue from, TgValue to, const char *from_extra, con
     return true;
 }
 
+/* Strides in bytes: whatever the elements are, rows of them are moved. */
+static void row_strides_item(Emitter *e, const char *name, TgValue v)
+{
+    TgText text;
+    TgDim size = tg_dim(e->p->tg, emit_bytes(step_type(e, v)->dtype));
+    tg_text_init(&text, e->p->arena);
+    for (int32_t a = 0; a < 3; a++)
+        tg_text_format(&text, "%s%s", a ? ", " : "", size_text(e, tg_dim_mul(e->p->tg, size, stride_of(e, v, a))));
+    emit_item(e, ".%s_stride = {%s}", name, text.at);
+}
+
+static bool emit_append(Emitter *e, const TgStep *s)
+{
+    TgValue past = s->in.at[0], rows = s->in.at[1], y = s->out.at[0];
+    TgDim size = tg_dim(e->p->tg, emit_bytes(step_type(e, y)->dtype));
+    e->indent = 8;
+    emit(e, "    status = tgk_append(f->ctx, &(tgk_append_args){\n        ");
+    number_item(e, "batch", emit_dim_of(e, y, 0));
+    number_item(e, "heads", emit_dim_of(e, y, 1));
+    if (past) {
+        number_item(e, "past", emit_dim_of(e, past, 2));
+        address_item(e, "from", past);
+        row_strides_item(e, "from", past);
+    }
+    number_item(e, "rows", emit_dim_of(e, rows, 2));
+    number_item(e, "room", emit_dim_of(e, y, 2));
+    number_item(e, "width", tg_dim_mul(e->p->tg, size, emit_dim_of(e, y, 3)));
+    address_item(e, "fresh", rows);
+    row_strides_item(e, "fresh", rows);
+    address_item(e, "to", y);
+    row_strides_item(e, "to", y);
+    address_item(e, "first", s->in.at[2]);
+    if (past && emit_dim_of(e, past, 2) == emit_dim_of(e, y, 2))
+        emit_item(e, ".shared = 1");
+    emit(e, "});\n    if (status != TGK_OK)\n        return status;\n");
+    e->checks = true;
+    e->p->uses_copy = true;
+    return true;
+}
+
 /* --- products ----------------------------------------------------------------------------------------------------- */
 
 static const char *panel_type(TgDtype t)
@@ -343,6 +383,7 @@ bool emit_kernel(Emitter *e, const TgStep *s)
         emit(e, "    ");
         e->indent = 8;
         return emit_copy(e, s->in.at[0], s->out.at[0], NULL, NULL);
+    case TG_STEP_APPEND: return emit_append(e, s);
     case TG_STEP_LINEAR: return emit_linear(e, s);
     case TG_STEP_MATMUL: return emit_matmul(e, s);
     case TG_STEP_ATTENTION: return emit_attention(e, s);

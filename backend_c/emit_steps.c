@@ -67,7 +67,8 @@ static void origins_of(const Emitter *e, const TgStep *s, Names *sources, Names 
 static void add_operators(const Emitter *e, TgText *text, const TgStep *s)
 {
     static const char *const KIND[] = {
-        [TG_STEP_POINTWISE] = "elementwise", [TG_STEP_COPY] = "copy", [TG_STEP_LINEAR] = "product with weights",
+        [TG_STEP_POINTWISE] = "elementwise", [TG_STEP_COPY] = "copy",
+        [TG_STEP_APPEND] = "rows of a cache", [TG_STEP_LINEAR] = "product with weights",
         [TG_STEP_MATMUL] = "product", [TG_STEP_ATTENTION] = "attention", [TG_STEP_SOFTMAX] = "softmax",
         [TG_STEP_LAYER_NORM] = "layer norm", [TG_STEP_RMS_NORM] = "RMS norm", [TG_STEP_ROTARY] = "rotary embedding",
         [TG_STEP_EMBED] = "embedding",

@@ -51,14 +51,14 @@ static const char *prefix_of(Writer *w)
     return package_identifier(&w->p, tg_name(w->p.tg, lower), "model");
 }
 
-/* What the sources and the weights must have in common: the model, and what was planned from it. */
+/* What the sources and the weights must have in common: what was planned. Every byte of the weights is added while they are
+ * written (package_weights.c). */
 static uint64_t hash_of(Writer *w)
 {
     const TgPlan *plan = w->plan;
     uint64_t hash = tg_mix(WEIGHTS_VERSION, plan->arena_bytes);
     for (uint32_t i = 0; i < plan->weights.n; i++) {
         const TgWeight *t = &plan->weights.at[i];
-        hash = tg_mix(hash, tg_tensor_hash(w->p.tg, t->tensor));
         hash = tg_mix(hash, (uint64_t)t->layout << 32 | (uint64_t)t->panel << 8 | (uint64_t)t->dtype);
         hash = tg_mix(hash, w->p.weight_at[i]);
     }
@@ -86,11 +86,10 @@ static bool write_all(Writer *w)
     if (!package_place_weights(w))
         return false;
     w->hash = hash_of(w);
-    bool ok = package_write_header(w) && package_write_model(w) && package_write_loops(w) && package_write_kernels(w);
+    bool ok = package_write_weights(w) && package_write_header(w) && package_write_model(w) && package_write_loops(w) && package_write_kernels(w);
     static const char *const templates[] = {"load.h", "load.c", "test.c", "test_time.h"};
     for (int i = 0; ok && i < 4; i++)
         ok = package_write_template(w, templates[i]);
-    ok = ok && package_write_weights(w);
     ok = ok && (!o->tests || package_write_golden(w));
     return ok && package_write_build(w);
 }

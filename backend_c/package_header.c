@@ -195,7 +195,7 @@ static void put_macros(Writer *w, TgText *out)
     package_put_literal(out, w->options->version ? w->options->version : "tgopt");
     tg_text_format(out, "\n#define TGK_ROUNDS %d /**< some values in between are rounded to: 1 float32, 10 float16, 16 bfloat16 */",
                    (int)coarsest(w->plan));
-    tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< binds sources and weights */\n",
+    tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< of the plan and of every byte of the weights */\n",
                    w->hash);
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", package_arena_bytes(w));
     tg_text_format(out, "#define TGK_WEIGHTS_BYTES ((size_t)%" PRIu64 ")\n", w->weights_bytes);

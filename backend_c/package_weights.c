@@ -4,7 +4,8 @@
  *     8  0x01020304      24  bytes of the file       40  offset of the first      element, element type; 24 bytes each
  *    12  version
  *
- * Little-endian. Behind the last weight lie 64 bytes of zeros, so that whole vectors may be read at the end of each. Weights
+ * Little-endian. The hash is over the plan and every byte of table and weights: it is known when they are written, and put
+ * into the head then. Behind the last weight lie 64 bytes of zeros, so that whole vectors may be read at the end of each. Weights
  * are never held as a whole: plain ones are streamed, panels are gathered group by group, at most GROUP bytes at a time;
  * a matrix that lies row by row is streamed once per group.
  */
@@ -12,7 +13,7 @@
 
 #include "writer.h"
 
-enum { GROUP = 64 << 20, LINE = 64, PANEL_ROUND = 16, WORD = 4 };
+enum { GROUP = 64 << 20, LINE = 64, PANEL_ROUND = 16, WORD = 4, HASH_AT = 16 };
 
 static uint64_t aligned(uint64_t n)
 {
@@ -59,13 +60,64 @@ bool package_place_weights(Writer *w)
     return true;
 }
 
+/* --- the hash of a stream --------------------------------------------------------------------------------------- */
+
+enum { LANES = 4, BLOCK = 8 * LANES };
+
+/* Words go round LANES lanes, which do not wait for each other. In each a word that differs makes a difference that later words
+ * keep. Where pieces end does not matter. */
+typedef struct {
+    uint64_t lane[LANES];
+    uint8_t rest[BLOCK];
+    size_t n_rest;
+} StreamHash;
+
+static void hash_blocks(StreamHash *h, const uint8_t *bytes, size_t n)
+{
+    uint64_t lane[LANES], word[LANES];
+    memcpy(lane, h->lane, sizeof lane);
+    for (size_t at = 0; at + BLOCK <= n; at += BLOCK) {
+        memcpy(word, bytes + at, BLOCK);
+        for (int k = 0; k < LANES; k++) {
+            uint64_t x = (lane[k] ^ word[k]) * UINT64_C(0x9e3779b97f4a7c15);
+            lane[k] = x ^ x >> 32;
+        }
+    }
+    memcpy(h->lane, lane, sizeof lane);
+}
+
+static void hash_bytes(StreamHash *h, const uint8_t *bytes, size_t n)
+{
+    if (h->n_rest) {
+        size_t more = n < BLOCK - h->n_rest ? n : BLOCK - h->n_rest;
+        memcpy(h->rest + h->n_rest, bytes, more);
+        h->n_rest += more;
+        bytes += more;
+        n -= more;
+        if (h->n_rest < BLOCK)
+            return;
+        hash_blocks(h, h->rest, BLOCK);
+    }
+    hash_blocks(h, bytes, n);
+    h->n_rest = n % BLOCK;
+    memcpy(h->rest, bytes + (n - h->n_rest), h->n_rest);
+}
+
+static uint64_t hash_end(StreamHash *h, uint64_t hash)
+{
+    for (int k = 0; k < LANES; k++)
+        hash = tg_mix(hash, h->lane[k]);
+    return tg_mix(hash, tg_hash(h->rest, h->n_rest, h->n_rest));
+}
+
 /* --- the sink: a file, or the text of an array ------------------------------------------------------------------ */
 
 typedef struct {
     Writer *w;
-    TgOutput *out;
+    TgOutput *out; /* NULL: only the hash is wanted */
     bool text;
     uint64_t written; /* bytes of the weights */
+    StreamHash hash;
     bool ok;
 } Sink;
 
@@ -94,6 +146,9 @@ static bool put_bytes(void *user, const void *bytes, size_t n)
 {
     Sink *s = user;
     s->written += n;
+    hash_bytes(&s->hash, bytes, n);
+    if (!s->out)
+        return s->ok;
     s->ok = s->ok && (s->text ? put_digits(s, bytes, n) : tg_output_write(s->out, bytes, n));
     return s->ok;
 }
@@ -124,7 +179,7 @@ static bool put_head(Sink *s)
     uint8_t head[WEIGHTS_HEAD] = "TGTENSOR";
     put_u32(head + 8, 0x01020304);
     put_u32(head + 12, WEIGHTS_VERSION);
-    put_u64(head + 16, s->w->hash);
+    put_u64(head + HASH_AT, s->text && s->out ? s->w->hash : 0); /* in a file it is put later */
     put_u64(head + 24, s->w->weights_bytes);
     put_u64(head + 32, plan->weights.n);
     put_u64(head + 40, table_end(plan->weights.n));
@@ -407,6 +462,33 @@ static bool put_text(Writer *w, TgOutput *out, const char *text)
     return tg_output_write(out, renamed.at, renamed.n);
 }
 
+/* A text cannot be patched: what is embedded is small enough to be made twice. */
+static bool hash_first(Writer *w)
+{
+    Sink s = {.w = w, .text = true, .ok = true};
+    if (!write_all_weights(&s))
+        return false;
+    w->hash = hash_end(&s.hash, w->hash);
+    return true;
+}
+
+static bool write_text(Writer *w, Sink *s)
+{
+    const char *begin = tg_name_format(w->p.tg, "/* The weights of %s, as in a file of weights. */\n#include \"%s.h\"\n\n"
+                                                "_Alignas(64) const unsigned char tgk_weights[] = {\n", w->title, w->p.name);
+    return hash_first(w) && put_text(w, s->out, begin) && write_all_weights(s) && tg_output_write(s->out, "};\n", 3);
+}
+
+static bool write_file(Writer *w, Sink *s)
+{
+    uint8_t hash[8];
+    if (!write_all_weights(s))
+        return false;
+    w->hash = hash_end(&s->hash, w->hash);
+    put_u64(hash, w->hash);
+    return tg_output_patch(s->out, HASH_AT, hash, sizeof hash);
+}
+
 bool package_write_weights(Writer *w)
 {
     bool text = w->options->embed_weights;
@@ -414,10 +496,7 @@ bool package_write_weights(Writer *w)
     if (!out)
         return false;
     Sink s = {.w = w, .out = out, .text = text, .ok = true};
-    const char *begin = tg_name_format(w->p.tg, "/* The weights of %s, as in a file of weights. */\n#include \"%s.h\"\n\n"
-                                                "_Alignas(64) const unsigned char tgk_weights[] = {\n", w->title, w->p.name);
-    bool ok = !text || put_text(w, out, begin);
-    ok = ok && write_all_weights(&s) && (!text || tg_output_write(out, "};\n", 3));
+    bool ok = text ? write_text(w, &s) : write_file(w, &s);
     w->report->weights = s.written;
     w->report->files++;
     if (ok)

@@ -196,6 +196,7 @@ void tg_output_expect(TgOutput *out, size_t n); /* a hint: so many bytes will co
 bool tg_output_write(TgOutput *out, const void *bytes, size_t n);
 bool tg_output_copy(TgOutput *out, const TgFile *from, size_t offset, size_t n); /* shares blocks where it can */
 bool tg_output_zeros(TgOutput *out, size_t n);
+bool tg_output_patch(TgOutput *out, size_t offset, const void *bytes, size_t n); /* over what was written; no pipes */
 size_t tg_output_offset(const TgOutput *out);
 bool tg_output_commit(TgOutput *out, bool sync); /* frees out; false: recorded, nothing was left behind */
 void tg_output_discard(TgOutput *out);

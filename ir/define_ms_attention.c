@@ -137,14 +137,15 @@ static bool attention(TgDefine *d, TgValue projected, const int64_t *width, TgVa
     TgValue part[3];
     for (int64_t i = 0, from = 0; i < 3; from += width[i++])
         part[i] = to_heads(d, Slice(d, projected, 2, from, from + width[i]), heads);
-    TgValue k = part[1], v = part[2];
-    if (past) {
-        k = Concat2(d, 2, entry(d, past, 0, 0), k);
-        v = Concat2(d, 2, entry(d, past, 0, 1), v);
+    TgValue k = part[1], v = part[2], present = 0;
+    if (past || wants(d, 1)) { /* both are views of what grows: a cache that may stay where it is */
+        present = Concat2(d, 0, Unsqueeze(d, k, 0), Unsqueeze(d, v, 0));
+        present = past ? Concat2(d, 3, past, present) : present;
+        k = entry(d, present, 0, 0);
+        v = entry(d, present, 0, 1);
     }
     d->out[0] = attend(d, part[0], k, v, mask, bias);
-    if (wants(d, 1))
-        d->out[1] = Concat2(d, 0, Unsqueeze(d, k, 0), Unsqueeze(d, v, 0));
+    give(d, 1, present);
     return define_done(d);
 }
 

@@ -208,6 +208,26 @@ static bool flush(TgOutput *out)
     return !any || write_all(out, &part, 1);
 }
 
+bool tg_output_patch(TgOutput *out, size_t offset, const void *bytes, size_t n)
+{
+    const uint8_t *at = bytes;
+    if (out->direct || offset > out->offset || n > out->offset - offset)
+        return fail(out, ESPIPE);
+    if (out->failed || !flush(out))
+        return false;
+    while (n) {
+        ssize_t wrote = pwrite(out->fd, at, n, (off_t)offset);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return fail(out, errno);
+        at += wrote;
+        offset += (size_t)wrote;
+        n -= (size_t)wrote;
+    }
+    return true;
+}
+
 bool tg_output_write(TgOutput *out, const void *bytes, size_t n)
 {
     if (out->failed)

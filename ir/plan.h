@@ -70,6 +70,9 @@ typedef enum {
     TG_STEP_POINTWISE, /* elementwise operators over one space, as one loop; operands of nodes that are neither in `in` nor made
                           by the nodes are constants of equal elements; u.pointwise */
     TG_STEP_COPY,      /* in[0] to out[0], any strides of at most TG_PLAN_RANK axes */
+    TG_STEP_APPEND,    /* a cache [B,H,C,D]: in: past [B,H,P,D] or 0, rows [B,H,S,D], where they go [B] i64. out[0] is past as far as it
+                          is in front of them, then they, then zeros. Where out[0] is the array of past (TgState, TgInPlace), the
+                          first are there already, and with TgInPlace the last stay what they are: nothing but rows is written */
     TG_STEP_LINEAR,    /* out[0] = in[0] weight (+ in[1], a vector, or 0); u.product */
     TG_STEP_MATMUL,    /* out[0] = in[0] in[1], batched, any strides; u.product as well */
     TG_STEP_ATTENTION, /* u.attention */
@@ -113,7 +116,8 @@ struct TgStep {
             const TgDim *batch, *a_batch, *b_batch, *c_batch;
             TgDim rows, depth, cols, a_row, a_col, b_row, b_col, c_row;
         } product;
-        struct {            /* in: Q, K, V [B,H,S,D] (K, V: kv_heads heads), mask (bool or f32) or 0, keys per batch entry [B] i64 or 0 */
+        struct {            /* in: Q, K, V [B,H,S,D] (K, V: kv_heads heads), mask (bool or f32) or 0, keys per batch entry [B] i64 or 0: where they are
+                               given, the offset of an entry is its keys less the queries */
             int64_t heads, kv_heads;
             const TgDim *mask_stride; /* batch, head, query, key; NULL without a mask */
             double scale, softcap;  /* softcap 0: none */
@@ -204,6 +208,8 @@ typedef struct TgPlan {
     TG_VEC(TgDim) equal;      /* pairs of sizes that must be equal when the model runs: to be checked with the inputs */
     TG_VEC(TgDim) counts;     /* pairs of element counts that are equal, whatever data make of the sizes: of a view, and of what it
                                  views, whose bound is the better one */
+    TgModel *cases;           /* gives the conditions of TG_STEP_EXPECT, of the same inputs; owned by the plan; NULL: there are none */
+    TG_VEC(bool) wanted;      /* what they must be */
     TgValues inputs, outputs; /* values of `graph`, by number */
     uint64_t arena_bytes, sum_bytes, floor_bytes; /* planned; without reuse; most that lives at any one step */
 } TgPlan;

@@ -421,8 +421,8 @@ static bool plan_output(Planner *p, uint32_t k)
 
 static void begin(Planner *p)
 {
-    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset, &p->packed, &p->tied,
-                     &p->unwritten};
+    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset,
+                     &p->appends, &p->packed, &p->tied, &p->unwritten};
     for (uint32_t i = 0; i < sizeof maps / sizeof *maps; i++)
         tg_map_init(maps[i], p->arena);
     TgBuffer none = {0};
@@ -481,12 +481,16 @@ TgPlan *tg_plan(const TgModel *model, const TgPlanOptions *options)
     bool good = plan_lower(&p) && plan_forms(&p) && plan_graph(&p);
     if (good && plan_allocate(&p))
         return plan;
+    if (plan->cases)
+        tg_model_free(plan->cases);
     tg_model_free(copy);
     return NULL;
 }
 
 void tg_plan_free(TgPlan *plan)
 {
+    if (plan && plan->cases)
+        tg_model_free(plan->cases);
     if (plan)
         tg_model_free(plan->model);
 }

@@ -225,3 +225,17 @@ bool plan_decide(Planner *p)
     }
     return true;
 }
+
+void plan_keep_cases(Planner *p)
+{
+    if (!p->wanted.n)
+        return;
+    TgPlan *plan = p->plan;
+    plan->cases = tg_model_clone(plan->model);
+    TgGraph *g = plan->cases->graph;
+    for (uint32_t own = g->outputs.n - p->wanted.n; own > 0; own--)
+        tg_drop_return(g, 0);
+    tg_remove_dead(g);
+    for (uint32_t i = 0; i < p->wanted.n; i++)
+        TG_PUSH(plan->arena, &plan->wanted, p->wanted.at[i]);
+}

@@ -9,17 +9,17 @@
 
 #include "passes/planner.h"
 
-static bool is_small_real(TgDtype t) { return t == TG_f32 || t == TG_f16 || t == TG_bf16; }
+bool form_is_small_real(TgDtype t) { return t == TG_f32 || t == TG_f16 || t == TG_bf16; }
 
 static const TgType *type_in(const TgGraph *g, const TgNodeInfo *n, uint32_t i) { return tg_type_of(g, n->in[i]); }
 
 /* Equal, or equal whenever the node can run: that is checked when the package runs. */
-static bool may_equal(const Planner *p, TgDim a, TgDim b)
+bool form_may_equal(const Planner *p, TgDim a, TgDim b)
 {
     return a == b || !tg_dim_never_equal(p->tg, a, b);
 }
 
-static void require_equal(Planner *p, TgDim a, TgDim b)
+void form_require_equal(Planner *p, TgDim a, TgDim b)
 {
     if (a == b)
         return;
@@ -41,17 +41,17 @@ static bool mask_fits(const Planner *p, const TgGraph *g, const TgNodeInfo *n)
     const TgType *mask = in(n, 3) ? type_in(g, n, 3) : NULL;
     if (!mask)
         return true;
-    bool type = mask->dtype == TG_bool || is_small_real(mask->dtype);
+    bool type = mask->dtype == TG_bool || form_is_small_real(mask->dtype);
     if (!tg_is_tensor(mask) || !type || mask->rank < 1 || mask->rank > 4)
         return false;
-    return may_equal(p, dim_at(mask, -1), keys_of(p, g, n));
+    return form_may_equal(p, dim_at(mask, -1), keys_of(p, g, n));
 }
 
 static bool attention_fits(const Planner *p, const TgGraph *g, const TgNodeInfo *n)
 {
     for (uint32_t i = 0; i < 3; i++) {
         const TgType *t = type_in(g, n, i);
-        if (!tg_is_tensor(t) || !is_small_real(t->dtype) || t->rank != type_in(g, n, 0)->rank)
+        if (!tg_is_tensor(t) || !form_is_small_real(t->dtype) || t->rank != type_in(g, n, 0)->rank)
             return false;
         if (t->rank == 4 && (!tg_dim_known(t->dim[1], NULL) || !tg_dim_known(t->dim[3], NULL)))
             return false;
@@ -60,16 +60,14 @@ static bool attention_fits(const Planner *p, const TgGraph *g, const TgNodeInfo 
     }
     if (n->n_out > 3 && is_read(g, n->out[3]))
         return false;
-    bool frontier = tg_attr_int(n, "is_causal") || tg_attr_int(n, "left_window_size") >= 0 ||
-                    tg_attr_int(n, "right_window_size") >= 0;
     bool past = !in(n, 4) || (in(n, 5) && type_in(g, n, 4)->rank == 4 && type_in(g, n, 5)->rank == 4);
-    return past && (!in(n, 6) || !frontier) && mask_fits(p, g, n);
+    return past && mask_fits(p, g, n);
 }
 
 static bool rotary_fits(const TgGraph *g, const TgNodeInfo *n)
 {
     const TgType *x = type_in(g, n, 0), *cos = type_in(g, n, 1);
-    if (!tg_is_tensor(x) || !is_small_real(x->dtype) || !tg_is_tensor(cos) || !is_small_real(cos->dtype))
+    if (!tg_is_tensor(x) || !form_is_small_real(x->dtype) || !tg_is_tensor(cos) || !form_is_small_real(cos->dtype))
         return false;
     if (x->rank == 3 && tg_attr_int(n, "num_heads") < 1)
         return false;
@@ -83,7 +81,7 @@ static bool norm_fits(const TgGraph *g, const TgNodeInfo *n)
     for (uint32_t i = 1; i < n->n_out; i++)
         if (is_read(g, n->out[i]))
             return false;
-    if (!tg_is_tensor(x) || !is_small_real(x->dtype))
+    if (!tg_is_tensor(x) || !form_is_small_real(x->dtype))
         return false;
     int64_t axis = tg_attr_int(n, "axis");
     axis += axis < 0 ? x->rank : 0;
@@ -104,24 +102,25 @@ bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n)
 {
     switch (n->op) {
     case TG_Attention: return attention_fits(p, g, n);
+    case TG_ms_GroupQueryAttention: return plan_group_query_fits(p, g, n);
     case TG_RotaryEmbedding: return rotary_fits(g, n);
     case TG_LayerNormalization:
     case TG_RMSNormalization: return norm_fits(g, n);
     case TG_Softmax:
     case TG_LogSoftmax:
-        return tg_is_tensor(type_in(g, n, 0)) && is_small_real(type_in(g, n, 0)->dtype) && type_in(g, n, 0)->rank > 0;
+        return tg_is_tensor(type_in(g, n, 0)) && form_is_small_real(type_in(g, n, 0)->dtype) && type_in(g, n, 0)->rank > 0;
     default: return false;
     }
 }
 
 /* --- making them ---------------------------------------------------------------------------------------------------------- */
 
-static TgValue ints(TgGraph *g, uint32_t n, const int64_t *values)
+TgValue form_ints(TgGraph *g, uint32_t n, const int64_t *values)
 {
     return tg_graph_const(g, tg_tensor_ints(g->arena, n, values), NULL);
 }
 
-static TgValue cast(TgGraph *g, TgValue v, TgDtype to)
+TgValue form_cast(TgGraph *g, TgValue v, TgDtype to)
 {
     if (!v || tg_type_of(g, v)->dtype == to)
         return v;
@@ -140,7 +139,7 @@ static TgValue transpose(TgGraph *g, TgValue v, uint32_t n, const int64_t *perm)
     return tg_op(g, TG_Transpose, tg_attrs_end(&b, TG_Transpose), 1, v);
 }
 
-/* What merge_heads made v of, where it did. */
+/* What form_merge_heads made v of, where it did. */
 static TgValue unmerged(const TgGraph *g, TgValue v, int64_t heads)
 {
     const TgNodeInfo *r = tg_producer(g, v, TG_Reshape), *t = r ? tg_producer(g, r->in[0], TG_Transpose) : NULL;
@@ -151,21 +150,21 @@ static TgValue unmerged(const TgGraph *g, TgValue v, int64_t heads)
     return swaps && tg_dim_is(x->dim[1], heads) && merged->dim[0] == x->dim[0] && merged->dim[1] == x->dim[2] ? t->in[0] : 0;
 }
 
-static TgValue split_heads(TgGraph *g, TgValue v, int64_t heads)
+TgValue form_split_heads(TgGraph *g, TgValue v, int64_t heads)
 {
     int64_t shape[] = {0, 0, heads, -1}, perm[] = {0, 2, 1, 3};
     if (tg_type_of(g, v)->rank != 3)
         return v;
     if (unmerged(g, v, heads))
         return unmerged(g, v, heads);
-    return transpose(g, tg_op(g, TG_Reshape, NULL, 2, v, ints(g, 4, shape)), 4, perm);
+    return transpose(g, tg_op(g, TG_Reshape, NULL, 2, v, form_ints(g, 4, shape)), 4, perm);
 }
 
-static TgValue merge_heads(TgGraph *g, TgValue v)
+TgValue form_merge_heads(TgGraph *g, TgValue v)
 {
     int64_t shape[] = {0, 0, -1}, perm[] = {0, 2, 1, 3};
     TgValue last = transpose(g, v, 4, perm);
-    return tg_op(g, TG_Reshape, NULL, 2, last, ints(g, 3, shape));
+    return tg_op(g, TG_Reshape, NULL, 2, last, form_ints(g, 3, shape));
 }
 
 /* v with axes of size 1 in front, up to rank 4. */
@@ -173,7 +172,7 @@ static TgValue to_rank_4(TgGraph *g, TgValue v)
 {
     static const int64_t first[] = {0, 1, 2, 3};
     int32_t rank = tg_type_of(g, v)->rank;
-    return rank == 4 ? v : tg_op(g, TG_Unsqueeze, NULL, 2, v, ints(g, (uint32_t)(4 - rank), first));
+    return rank == 4 ? v : tg_op(g, TG_Unsqueeze, NULL, 2, v, form_ints(g, (uint32_t)(4 - rank), first));
 }
 
 static TgValue concat(TgGraph *g, TgValue a, TgValue b, int64_t axis)
@@ -182,11 +181,11 @@ static TgValue concat(TgGraph *g, TgValue a, TgValue b, int64_t axis)
 }
 
 /* Takes over the readers of the results of the old node, casting to their types. */
-static void hand_over(TgGraph *g, TgNode old, uint32_t i, TgValue made)
+void form_hand_over(TgGraph *g, TgNode old, uint32_t i, TgValue made)
 {
     const TgNodeInfo *n = tg_node(g, old);
     if (i < n->n_out && is_read(g, n->out[i]))
-        tg_replace(g, n->out[i], cast(g, made, tg_type_of(g, n->out[i])->dtype));
+        tg_replace(g, n->out[i], form_cast(g, made, tg_type_of(g, n->out[i])->dtype));
 }
 
 static void form_attention(Planner *p, TgGraph *g, TgNode node)
@@ -195,23 +194,23 @@ static void form_attention(Planner *p, TgGraph *g, TgNode node)
     TgDim keys = keys_of(p, g, n), past_size = in(n, 4) ? type_in(g, n, 4)->dim[2] : NULL;
     bool is_3d = type_in(g, n, 0)->rank == 3;
     int64_t heads = tg_attr_int(n, "q_num_heads"), kv_heads = tg_attr_int(n, "kv_num_heads");
-    TgValue q = split_heads(g, n->in[0], heads), k = split_heads(g, n->in[1], kv_heads);
-    TgValue v = split_heads(g, n->in[2], kv_heads), mask = in(n, 3), counts = in(n, 6);
+    TgValue q = form_split_heads(g, n->in[0], heads), k = form_split_heads(g, n->in[1], kv_heads);
+    TgValue v = form_split_heads(g, n->in[2], kv_heads), mask = in(n, 3), counts = in(n, 6);
     if (in(n, 4)) {
         k = concat(g, n->in[4], k, 2);
         v = concat(g, n->in[5], v, 2);
     }
-    hand_over(g, node, 1, k);
-    hand_over(g, node, 2, v);
+    form_hand_over(g, node, 1, k);
+    form_hand_over(g, node, 2, v);
     if (mask) {
-        require_equal(p, dim_at(tg_type_of(g, mask), -1), keys);
-        mask = to_rank_4(g, tg_type_of(g, mask)->dtype == TG_bool ? mask : cast(g, mask, TG_f32));
+        form_require_equal(p, dim_at(tg_type_of(g, mask), -1), keys);
+        mask = to_rank_4(g, tg_type_of(g, mask)->dtype == TG_bool ? mask : form_cast(g, mask, TG_f32));
     }
     TgAttrBuild b;
     tg_attrs_from(&b, g->tg, n->attrs);
     tg_attrs_drop(&b, "q_num_heads");
     tg_attrs_drop(&b, "kv_num_heads");
-    TgValue operand[7] = {cast(g, q, TG_f32), cast(g, k, TG_f32), cast(g, v, TG_f32), mask, 0, 0, counts};
+    TgValue operand[7] = {form_cast(g, q, TG_f32), form_cast(g, k, TG_f32), form_cast(g, v, TG_f32), mask, 0, 0, counts};
     uint32_t n_in = counts ? 7 : mask ? 4 : 3;
     TgNode made = tg_graph_add(g, TG_Attention, tg_attrs_end(&b, TG_Attention), n_in, operand, 1);
     if (past_size && made)
@@ -219,22 +218,22 @@ static void form_attention(Planner *p, TgGraph *g, TgNode node)
     if (made) {
         tg_node_origin(g, made, n, NULL);
         TgValue y = tg_node(g, made)->out[0];
-        hand_over(g, node, 0, is_3d ? merge_heads(g, y) : y);
+        form_hand_over(g, node, 0, is_3d ? form_merge_heads(g, y) : y);
         tg_remove(g, node);
     }
 }
 
 /* cos and sin become [B or 1, 1, S, half], so that their places broadcast over heads. */
-static TgValue rotary_table(TgGraph *g, TgValue table, TgValue positions)
+TgValue form_rotary_table(TgGraph *g, TgValue table, TgValue positions)
 {
     static const int64_t one = 1, zero = 0;
     if (positions) {
         TgValue rows = tg_op(g, TG_Gather, tg_attrs(g->tg, TG_Gather, "axis=i", (int64_t)0), 2, table, positions);
         table = rows;
         if (tg_type_of(g, positions)->rank == 1)
-            table = tg_op(g, TG_Unsqueeze, NULL, 2, table, ints(g, 1, &zero));
+            table = tg_op(g, TG_Unsqueeze, NULL, 2, table, form_ints(g, 1, &zero));
     }
-    return tg_op(g, TG_Unsqueeze, NULL, 2, cast(g, table, TG_f32), ints(g, 1, &one));
+    return tg_op(g, TG_Unsqueeze, NULL, 2, form_cast(g, table, TG_f32), form_ints(g, 1, &one));
 }
 
 static bool is_formed_rotary(const TgGraph *g, const TgNodeInfo *n)
@@ -242,21 +241,28 @@ static bool is_formed_rotary(const TgGraph *g, const TgNodeInfo *n)
     return type_in(g, n, 0)->rank == 4 && type_in(g, n, 0)->dtype == TG_f32 && type_in(g, n, 1)->rank == 4;
 }
 
+/* x [B,H,S,D] rotated, in place of (part of) what `of` does; tables of this form are ours alone. */
+TgValue form_rotated(TgGraph *g, const TgNodeInfo *of, const TgAttrs *attrs, TgValue x, TgValue cos, TgValue sin)
+{
+    TgValue operand[3] = {x, cos, sin};
+    TgNode made = tg_graph_add_raw(g, TG_RotaryEmbedding, attrs, 3, operand, 1);
+    TgValue y = tg_node(g, made)->out[0];
+    tg_value(g, y)->type = tg_type_of(g, x);
+    tg_node_origin(g, made, of, NULL);
+    return y;
+}
+
 static void form_rotary(TgGraph *g, TgNode node)
 {
     const TgNodeInfo *n = tg_node(g, node);
     bool is_3d = type_in(g, n, 0)->rank == 3;
-    TgValue x = cast(g, split_heads(g, n->in[0], tg_attr_int(n, "num_heads")), TG_f32);
-    TgValue cos = rotary_table(g, n->in[1], in(n, 3)), sin = rotary_table(g, n->in[2], in(n, 3));
+    TgValue x = form_cast(g, form_split_heads(g, n->in[0], tg_attr_int(n, "num_heads")), TG_f32);
+    TgValue cos = form_rotary_table(g, n->in[1], in(n, 3)), sin = form_rotary_table(g, n->in[2], in(n, 3));
     TgAttrBuild b;
     tg_attrs_from(&b, g->tg, n->attrs);
     tg_attrs_drop(&b, "num_heads");
-    TgValue operand[3] = {x, cos, sin};
-    TgNode made = tg_graph_add_raw(g, TG_RotaryEmbedding, tg_attrs_end(&b, TG_RotaryEmbedding), 3, operand, 1);
-    tg_value(g, tg_node(g, made)->out[0])->type = tg_type_of(g, x); /* tables of this form are ours alone */
-    tg_node_origin(g, made, n, NULL);
-    TgValue y = tg_node(g, made)->out[0];
-    hand_over(g, node, 0, is_3d ? merge_heads(g, y) : y);
+    TgValue y = form_rotated(g, n, tg_attrs_end(&b, TG_RotaryEmbedding), x, cos, sin);
+    form_hand_over(g, node, 0, is_3d ? form_merge_heads(g, y) : y);
     tg_remove(g, node);
 }
 
@@ -274,11 +280,11 @@ static void form_norm(TgGraph *g, TgNode node)
     uint32_t n_in = n->n_in;
     keep[axis] = -1;
     if (several)
-        operand[0] = tg_op(g, TG_Reshape, NULL, 2, operand[0], ints(g, (uint32_t)axis + 1, keep));
+        operand[0] = tg_op(g, TG_Reshape, NULL, 2, operand[0], form_ints(g, (uint32_t)axis + 1, keep));
     for (uint32_t i = 0; i < n_in; i++) {
         if (several && i && operand[i])
-            operand[i] = tg_op(g, TG_Reshape, NULL, 2, operand[i], ints(g, 1, &flat));
-        operand[i] = cast(g, operand[i], TG_f32);
+            operand[i] = tg_op(g, TG_Reshape, NULL, 2, operand[i], form_ints(g, 1, &flat));
+        operand[i] = form_cast(g, operand[i], TG_f32);
     }
     TgAttrBuild b;
     tg_attrs_from(&b, g->tg, n->attrs);
@@ -292,7 +298,7 @@ static void form_norm(TgGraph *g, TgNode node)
         TgValue shape = tg_op(g, TG_Shape, NULL, 1, n->in[0]);
         y = tg_op(g, TG_Reshape, NULL, 2, y, shape);
     }
-    hand_over(g, node, 0, y);
+    form_hand_over(g, node, 0, y);
     tg_remove(g, node);
 }
 
@@ -309,11 +315,11 @@ static void form_softmax(TgGraph *g, TgNode node)
         perm[k] = k;
     perm[axis] = x->rank - 1;
     perm[x->rank - 1] = axis;
-    TgValue v = cast(g, n->in[0], TG_f32);
+    TgValue v = form_cast(g, n->in[0], TG_f32);
     v = last ? v : transpose(g, v, (uint32_t)x->rank, perm);
     TgValue y = tg_op(g, n->op, NULL, 1, v);
     y = last ? y : transpose(g, y, (uint32_t)x->rank, perm);
-    hand_over(g, node, 0, y);
+    form_hand_over(g, node, 0, y);
     tg_remove(g, node);
 }
 
@@ -361,24 +367,24 @@ static void form_product(Planner *p, TgGraph *g, TgNode node)
     const TgType *a = type_in(g, n, 0), *b = type_in(g, n, 1);
     TgValue tied = tg_is_tensor(a) && a->rank > 1 && a->dtype == TG_f32 ? tied_matrix(p, g, n->in[1]) : 0;
     if (tied) {
-        hand_over(g, node, 0, tg_op(g, TG_MatMul, NULL, 2, n->in[0], tied));
+        form_hand_over(g, node, 0, tg_op(g, TG_MatMul, NULL, 2, n->in[0], tied));
         tg_remove(g, node);
         return;
     }
-    if (!tg_is_tensor(a) || !tg_is_tensor(b) || (a->rank > 1 && b->rank > 1 && !(is_small_real(a->dtype) && a->dtype != TG_f32)))
+    if (!tg_is_tensor(a) || !tg_is_tensor(b) || (a->rank > 1 && b->rank > 1 && !(form_is_small_real(a->dtype) && a->dtype != TG_f32)))
         return;
-    TgDtype carrier = is_small_real(a->dtype) ? TG_f32 : a->dtype;
-    TgValue x = cast(g, n->in[0], carrier), y = cast(g, n->in[1], carrier);
+    TgDtype carrier = form_is_small_real(a->dtype) ? TG_f32 : a->dtype;
+    TgValue x = form_cast(g, n->in[0], carrier), y = form_cast(g, n->in[1], carrier);
     bool row = a->rank == 1, col = b->rank == 1;
-    x = row ? tg_op(g, TG_Unsqueeze, NULL, 2, x, ints(g, 1, &first)) : x;
-    y = col ? tg_op(g, TG_Unsqueeze, NULL, 2, y, ints(g, 1, &last)) : y;
+    x = row ? tg_op(g, TG_Unsqueeze, NULL, 2, x, form_ints(g, 1, &first)) : x;
+    y = col ? tg_op(g, TG_Unsqueeze, NULL, 2, y, form_ints(g, 1, &last)) : y;
     TgValue z = tg_op(g, TG_MatMul, NULL, 2, x, y);
     if (!z)
         return;
     int64_t second_last = -2;
-    z = col ? tg_op(g, TG_Squeeze, NULL, 2, z, ints(g, 1, &last)) : z;
-    z = row ? tg_op(g, TG_Squeeze, NULL, 2, z, ints(g, 1, col ? &last : &second_last)) : z;
-    hand_over(g, node, 0, z);
+    z = col ? tg_op(g, TG_Squeeze, NULL, 2, z, form_ints(g, 1, &last)) : z;
+    z = row ? tg_op(g, TG_Squeeze, NULL, 2, z, form_ints(g, 1, col ? &last : &second_last)) : z;
+    form_hand_over(g, node, 0, z);
     tg_remove(g, node);
 }
 
@@ -415,7 +421,7 @@ static void form_operator(Planner *p, TgGraph *g, TgNode node)
     TgValue *operand = TG_NEW_N(scratch, TgValue, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
         const TgType *t = n->in[i] ? type_in(g, n, i) : NULL;
-        operand[i] = t && tg_is_tensor(t) ? cast(g, n->in[i], carried(letter_at(operands, i), t->dtype)) : n->in[i];
+        operand[i] = t && tg_is_tensor(t) ? form_cast(g, n->in[i], carried(letter_at(operands, i), t->dtype)) : n->in[i];
         same &= operand[i] == n->in[i];
     }
     if (same)
@@ -425,7 +431,7 @@ static void form_operator(Planner *p, TgGraph *g, TgNode node)
         return;
     tg_node_origin(g, made, n, NULL);
     for (uint32_t i = 0; i < n->n_out; i++)
-        hand_over(g, node, i, tg_node(g, made)->out[i]);
+        form_hand_over(g, node, i, tg_node(g, made)->out[i]);
     tg_remove(g, node);
 }
 
@@ -436,6 +442,10 @@ static void form_node(Planner *p, TgGraph *g, TgNode node)
     case TG_Attention:
         if (attention_fits(p, g, n))
             form_attention(p, g, node);
+        break;
+    case TG_ms_GroupQueryAttention:
+        if (plan_group_query_fits(p, g, n))
+            plan_form_group_query(p, g, node);
         break;
     case TG_RotaryEmbedding:
         if (!is_formed_rotary(g, n))

@@ -68,5 +68,8 @@ bool plan_clean(Planner *p, TgModel *model)
 bool plan_lower(Planner *p)
 {
     plan_fold_codes(p->g);
-    return expand_all(p, p->g) && plan_clean(p, p->plan->model) && plan_decide(p) && expand_all(p, p->g);
+    if (!expand_all(p, p->g) || !plan_clean(p, p->plan->model) || !plan_decide(p) || !expand_all(p, p->g))
+        return false;
+    plan_keep_cases(p);
+    return true;
 }

@@ -277,6 +277,25 @@ static bool plan_concat(Planner *p, TgNode node)
     return true;
 }
 
+/* --- caches --------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_append(const Planner *p, TgNode node) { return tg_map_get(&p->appends, node, NULL); }
+
+static bool plan_append(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    TgValue past = n->in[0] ? readable(p, n->in[0], accepts_last) : 0;
+    TgValue rows = readable(p, tg_node(p->g, node)->in[1], accepts_last), first = plan_contiguous(p, tg_node(p->g, node)->in[2]);
+    TgStep *s = node_step(p, TG_STEP_APPEND, node);
+    n = tg_node(p->g, node);
+    plan_place_result(p, n->out[0], accepts_last);
+    plan_reads(p, s, past);
+    plan_reads(p, s, rows);
+    plan_reads(p, s, first);
+    plan_writes(p, s, n->out[0]);
+    return plan_add(p, s);
+}
+
 /* --- state --------------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t output_of(const Planner *p, TgValue v)
@@ -320,35 +339,80 @@ static bool read_once(const Planner *p, const TgValueInfo *v)
 }
 
 /* Whoever calls may hand over one array for both. */
-static void note_in_place(Planner *p, const TgNodeInfo *n)
+static void note_in_place(Planner *p, TgNode node)
 {
+    const TgNodeInfo *n = tg_node(p->g, node);
     const TgValueInfo *past = tg_value(p->g, n->in[0]), *present = tg_value(p->g, n->out[0]);
     uint32_t output = output_of(p, n->out[0]);
     const char *operands, *results;
     bool alike = past->type == present->type && present->returned == 1 && output != UINT32_MAX && read_once(p, past);
-    if (alike && past->origin == TG_V_INPUT && p->options->kernel && p->options->kernel(n->op, &operands, &results))
+    bool in_place = is_append(p, node) || (p->options->kernel && p->options->kernel(n->op, &operands, &results));
+    if (alike && past->origin == TG_V_INPUT && in_place)
         TG_PUSH(p->plan->arena, &p->plan->in_place, ((TgInPlace){past->index, output}));
+}
+
+/* The axis along which a node makes its result of a past, in front, and new rows: -1: it does not. */
+static int32_t growing_axis(const Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    bool grows = n->op == TG_Concat ? n->n_in == 2 && n->in[0] != n->in[1] : is_append(p, node) && n->in[0];
+    if (!grows || tg_value(p->g, n->in[0])->origin != TG_V_INPUT || !tg_is_tensor(tg_type_of(p->g, n->out[0])))
+        return -1;
+    int32_t axis = (int32_t)tg_attr_int(n, "axis");
+    return axis + (axis < 0 ? tg_type_of(p->g, n->in[0])->rank : 0);
+}
+
+/* An input is cast, grows, and is cast to be an output: --convert with --keep-io. There is nothing to be kept in place. */
+static bool is_converted_cache(const Planner *p, const TgNodeInfo *n)
+{
+    const TgNodeInfo *before = n->op == TG_Concat && n->n_in == 2 ? tg_producer(p->g, n->in[0], TG_Cast) : NULL;
+    if (!before || tg_value(p->g, before->in[0])->origin != TG_V_INPUT)
+        return false;
+    const TgValueInfo *present = tg_value(p->g, n->out[0]);
+    for (uint32_t i = 0; i < present->uses.n; i++) {
+        const TgNodeInfo *after = tg_node(p->g, present->uses.at[i].node);
+        if (after->op == TG_Cast && tg_value(p->g, after->out[0])->returned &&
+            tg_type_of(p->g, after->out[0])->dtype == tg_type_of(p->g, before->in[0])->dtype)
+            return true;
+    }
+    return false;
+}
+
+/* Once: caches are alike. */
+static void say_converted(Planner *p, const TgNodeInfo *n)
+{
+    TgName name = tg_value(p->g, tg_producer(p->g, n->in[0], TG_Cast)->in[0])->name;
+    if (!p->said_converted)
+        tg_report(p->tg, TG_E_converted_cache, name ? name : "an input");
+    p->said_converted = true;
+}
+
+static void note_state(Planner *p, TgNode node)
+{
+    const TgNodeInfo *n = tg_node(p->g, node);
+    if (is_converted_cache(p, n))
+        say_converted(p, n);
+    int32_t axis = growing_axis(p, node);
+    if (axis < 0)
+        return;
+    const TgValueInfo *past = tg_value(p->g, n->in[0]), *present = tg_value(p->g, n->out[0]);
+    uint32_t output = output_of(p, n->out[0]);
+    if (!read_once(p, past) || present->returned != 1 || output == UINT32_MAX || past->type == present->type ||
+        !plan_sizes_known(p, present->type))
+        return;
+    TgDim before = past->type->dim[axis], after = present->type->dim[axis];
+    TG_PUSH(p->plan->arena, &p->plan->states,
+            ((TgState){past->index, output, axis, before, tg_dim_sub(p->tg, after, before)}));
+    place_state(p, n->in[0], TG_BUFFER_INPUT, past->index, axis);
+    place_state(p, n->out[0], TG_BUFFER_OUTPUT, output, axis);
 }
 
 void plan_states(Planner *p, uint32_t n, const TgNode *nodes)
 {
     for (uint32_t i = 0; i < n; i++) {
-        const TgNodeInfo *c = tg_node(p->g, nodes[i]);
-        if (c->op == TG_TensorScatter)
-            note_in_place(p, c);
-        if (c->op != TG_Concat || c->n_in != 2 || tg_value(p->g, c->in[0])->origin != TG_V_INPUT || c->in[0] == c->in[1])
-            continue;
-        const TgValueInfo *past = tg_value(p->g, c->in[0]), *present = tg_value(p->g, c->out[0]);
-        uint32_t output = output_of(p, c->out[0]);
-        if (!read_once(p, past) || present->returned != 1 || output == UINT32_MAX ||
-            !tg_is_tensor(present->type) || !plan_sizes_known(p, present->type))
-            continue;
-        int32_t axis = (int32_t)tg_attr_int(c, "axis");
-        axis += axis < 0 ? past->type->rank : 0;
-        TgState state = {past->index, output, axis, past->type->dim[axis], tg_type_of(p->g, c->in[1])->dim[axis]};
-        TG_PUSH(p->plan->arena, &p->plan->states, state);
-        place_state(p, c->in[0], TG_BUFFER_INPUT, past->index, axis);
-        place_state(p, c->out[0], TG_BUFFER_OUTPUT, output, axis);
+        if (tg_node(p->g, nodes[i])->op == TG_TensorScatter && tg_node(p->g, nodes[i])->in[0])
+            note_in_place(p, nodes[i]);
+        note_state(p, nodes[i]);
     }
 }
 
@@ -367,6 +431,7 @@ bool plan_special(Planner *p, TgNode node)
     case TG_Softmax:
     case TG_LogSoftmax: return plan_rows(p, node, TG_STEP_SOFTMAX);
     case TG_Concat: return plan_concat(p, node);
+    case TG_TensorScatter: return is_append(p, node) && plan_append(p, node);
     default: return false;
     }
 }

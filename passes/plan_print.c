@@ -14,7 +14,8 @@ typedef struct {
 } Printing;
 
 static const char *const kind_names[] = {
-    [TG_STEP_POINTWISE] = "pointwise", [TG_STEP_COPY] = "copy",         [TG_STEP_LINEAR] = "linear",
+    [TG_STEP_POINTWISE] = "pointwise", [TG_STEP_COPY] = "copy",         [TG_STEP_APPEND] = "append",
+    [TG_STEP_LINEAR] = "linear",
     [TG_STEP_MATMUL] = "matmul",       [TG_STEP_ATTENTION] = "attention", [TG_STEP_SOFTMAX] = "softmax",
     [TG_STEP_LAYER_NORM] = "layer norm", [TG_STEP_RMS_NORM] = "rms norm", [TG_STEP_ROTARY] = "rotary",
     [TG_STEP_EMBED] = "embed",
@@ -74,7 +75,7 @@ static double flops_of(const TgPlan *p, const TgStep *s)
         flops = product_flops(p, s);
     else if (s->kind == TG_STEP_ATTENTION)
         flops = attention_flops(p, s);
-    bool counted = flops > 0 || s->kind == TG_STEP_COPY;
+    bool counted = flops > 0 || s->kind == TG_STEP_COPY || s->kind == TG_STEP_APPEND;
     for (uint32_t i = 0; !counted && i < s->nodes.n; i++) {
         const TgNodeInfo *n = tg_node(p->graph, s->nodes.at[i]);
         flops += n->n_out && n->out[0] ? count_of(p, n->out[0]) : 0;

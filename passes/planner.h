@@ -5,6 +5,7 @@
  *   plan_lower.c   what has no kernel becomes its definition
  *   plan_decide.c  ranks that data decide: one case is planned, and expected
  *   plan_forms.c   what has one gets the form and the element types that it wants
+ *   plan_group_query.c  GroupQueryAttention: rotation, rows appended to its caches, attention
  *   plan_codes.c   weights that are codes of 8 or 4 bits
  *   plan_view.c    places: views as strides, where results go
  *   plan_fuse.c    which elementwise nodes are one loop, which loop ends a product
@@ -38,9 +39,17 @@ typedef struct Planner {
     TG_VEC(TgDim) learnt; /* in the order in which they became bound */
     TgMap packed;        /* tensor -> its number in plan->weights as panels */
     TgMap tied;          /* table of embeddings -> its transpose, a constant that products read */
+    TgMap appends;       /* TensorScatter nodes of our own: those that TG_STEP_APPEND computes */
+    struct {             /* where the tokens of this step stand, which layers share */
+        const TgGraph *g;
+        TgValue lengths, longest, given, cos_table, sin_table; /* of what */
+        TgDim batch, queries;
+        TgValue first, ends, cos, sin; /* first, ends: i64[B] */
+    } tokens;
     TgMap offset;        /* Attention node -> keys before the first query (TgDim), where there are some */
     TG_VEC(bool) wanted; /* what outputs of the lowered graph past those of the source are expected to be */
     TgValues expected;   /* these, from plan_graph on */
+    bool said_converted; /* that a cache is no state because it is cast */
     bool failed;
 } Planner;
 
@@ -53,8 +62,25 @@ void plan_fold_codes(TgGraph *g);
 bool plan_lower(Planner *p);
 bool plan_clean(Planner *p, TgModel *model); /* the passes of -O1 */
 bool plan_decide(Planner *p);               /* ranks that only data tell; false: recorded */
+void plan_keep_cases(Planner *p);           /* fills plan->cases, for those who look for inputs that run */
 bool plan_forms(Planner *p);
 bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n); /* a step of its own, or a kernel, in this form */
+
+/* plan_forms.c, for operators that become several */
+bool form_is_small_real(TgDtype t);
+bool form_may_equal(const Planner *p, TgDim a, TgDim b);
+void form_require_equal(Planner *p, TgDim a, TgDim b);
+TgValue form_ints(TgGraph *g, uint32_t n, const int64_t *values);
+TgValue form_cast(TgGraph *g, TgValue v, TgDtype to);
+TgValue form_split_heads(TgGraph *g, TgValue v, int64_t heads);
+TgValue form_merge_heads(TgGraph *g, TgValue v);
+TgValue form_rotary_table(TgGraph *g, TgValue table, TgValue positions);
+TgValue form_rotated(TgGraph *g, const TgNodeInfo *of, const TgAttrs *attrs, TgValue x, TgValue cos, TgValue sin);
+void form_hand_over(TgGraph *g, TgNode old, uint32_t i, TgValue made);
+
+/* plan_group_query.c */
+bool plan_group_query_fits(const Planner *p, const TgGraph *g, const TgNodeInfo *n);
+void plan_form_group_query(Planner *p, TgGraph *g, TgNode node);
 
 /* --- what a node is ----------------------------------------------------------------------------------------------------- */
 

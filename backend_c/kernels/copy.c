@@ -243,3 +243,49 @@ void tgk_copy(const tgk_ctx *c, const tgk_move *m)
     }
     tgk_copy_merged(c, &n);
 }
+
+/* --- caches ------------------------------------------------------------------------------------------------------- */
+
+static void tgk_append_run(unsigned char *to, int64_t to_step, const unsigned char *from, int64_t from_step, int64_t n,
+                           int64_t width)
+{
+    if (n > 0 && to_step == width && from_step == width) {
+        memcpy(to, from, (size_t)(n * width));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        memcpy(to + i * to_step, from + i * from_step, (size_t)width);
+}
+
+static int tgk_append_is_in_place(const tgk_append_args *a)
+{
+    return a->from == a->to && a->from_stride[0] == a->to_stride[0] && a->from_stride[1] == a->to_stride[1] &&
+           a->from_stride[2] == a->to_stride[2];
+}
+
+/* One head of one entry. */
+static void tgk_append_task(void *arg, int64_t i)
+{
+    const tgk_append_args *a = (const tgk_append_args *)arg;
+    const int64_t b = i / a->heads, h = i % a->heads, first = a->first[b], step = a->to_stride[2], width = a->width;
+    unsigned char *to = (unsigned char *)a->to + b * a->to_stride[0] + h * a->to_stride[1];
+    const unsigned char *fresh = (const unsigned char *)a->fresh + b * a->fresh_stride[0] + h * a->fresh_stride[1];
+    tgk_append_run(to + first * step, step, fresh, a->fresh_stride[2], a->rows, width);
+    const int in_place = tgk_append_is_in_place(a);
+    if (first > 0 && !in_place)
+        tgk_append_run(to, step, (const unsigned char *)a->from + b * a->from_stride[0] + h * a->from_stride[1],
+                       a->from_stride[2], first, width);
+    for (int64_t k = first + a->rows; k < a->room && !(in_place && a->shared); k++)
+        memset(to + k * step, 0, (size_t)width);
+}
+
+tgk_status tgk_append(const tgk_ctx *c, const tgk_append_args *a)
+{
+    for (int64_t b = 0; b < a->batch; b++)
+        if (a->first[b] < 0 || a->first[b] > a->past || a->first[b] > a->room - a->rows)
+            return TGK_BAD_INDEX;
+    tgk_append_args copy = *a;
+    if (a->width > 0 && a->heads > 0)
+        tgk_for(c, tgk_append_task, &copy, a->batch * a->heads);
+    return TGK_OK;
+}

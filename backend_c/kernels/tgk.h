@@ -161,7 +161,7 @@ typedef struct {
     tgk_mask mask_kind;
     const void *mask;
     int64_t mask_stride[4];  /* batch, head, query, key; 0 repeats */
-    const int64_t *valid;    /* [batch]: keys from valid[b] on are forbidden; or NULL */
+    const int64_t *valid;    /* [batch]: keys from valid[b] on are forbidden, and the offset is valid[b] - queries; or NULL */
     float scale, softcap;    /* softcap 0: none */
     int64_t causal;          /* 1: key j is seen by query i only if j <= i + offset */
     int64_t offset;

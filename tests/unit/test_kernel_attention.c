@@ -157,7 +157,7 @@ static void give_mask(Case *c, tgk_mask kind, int broadcast, int pattern, float 
 
 static bool sees(const tgk_attention *a, int64_t b, int64_t i, int64_t j)
 {
-    int64_t middle = i + a->offset;
+    int64_t middle = i + (a->valid ? a->valid[b] - a->queries : a->offset);
     return !(a->valid && j >= a->valid[b]) && !(a->causal && j > middle) && !(a->left >= 0 && j < middle - a->left) &&
            !(a->right >= 0 && j > middle + a->right);
 }

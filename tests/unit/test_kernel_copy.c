@@ -123,6 +123,49 @@ static void test_no_copy(void **state)
     assert_int_equal(x[3], 4);
 }
 
+/* Two entries of one head, rows of one element: 1 and 2 rows in front, two new ones. */
+static tgk_append_args cache(const float *past, const float *fresh, float *to, int64_t room, const int64_t *first)
+{
+    return (tgk_append_args){.batch = 2, .heads = 1, .past = 3, .rows = 2, .room = room, .width = 4, .from = past, .fresh = fresh,
+                             .to = to, .from_stride = {20, 20, 4}, .fresh_stride = {4, 0, 8}, .to_stride = {20, 20, 4},
+                             .first = first};
+}
+
+static void test_rows_of_a_cache(void **state)
+{
+    (void)state;
+    const int64_t first[2] = {1, 2};
+    const float fresh[4] = {10, 30, 20, 40}, want[10] = {1, 10, 20, 0, -1, 5, 6, 30, 40, -1};
+    float past[10] = {1, 2, 3, 7, 8, 5, 6, 7, 7, 8}, to[10] = {9, 9, 9, 9, -1, 9, 9, 9, 9, -1};
+    tgk_append_args a = cache(past, fresh, to, 4, first);
+    assert_int_equal(tgk_append(&CONTEXT, &a), TGK_OK);
+    assert_memory_equal(to, want, sizeof to); /* past, rows, zeros; nothing behind */
+
+    const float shared[10] = {1, 10, 20, 7, 8, 5, 6, 30, 40, 8};
+    a = cache(past, fresh, past, 4, first);
+    a.shared = 1;
+    assert_int_equal(tgk_append(&CONTEXT, &a), TGK_OK);
+    assert_memory_equal(past, shared, sizeof past);
+
+    const float grown[10] = {1, 10, 20, 0, 8, 5, 6, 30, 40, 8};
+    a.shared = 0;
+    assert_int_equal(tgk_append(&CONTEXT, &a), TGK_OK);
+    assert_memory_equal(past, grown, sizeof past);
+}
+
+static void test_rows_outside_of_a_cache(void **state)
+{
+    (void)state;
+    const int64_t wrong[][2] = {{0, -1}, {0, 3}, {4, 0}, {INT64_MAX, 0}, {INT64_MIN, 0}};
+    const float fresh[4] = {10, 30, 20, 40};
+    float past[10] = {0}, to[10] = {0}, zeros[10] = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tgk_append_args a = cache(past, fresh, to, 4, wrong[i]);
+        assert_int_equal(tgk_append(&CONTEXT, &a), TGK_BAD_INDEX);
+        assert_memory_equal(to, zeros, sizeof to);
+    }
+}
+
 static void add_one(const tgk_loop *l, int64_t row, int64_t rows, int64_t col, int64_t cols)
 {
     for (int64_t r = row; r < row + rows; r++) {
@@ -167,6 +210,8 @@ int main(void)
         cmocka_unit_test(test_random_copies),
         cmocka_unit_test(test_long_copies),
         cmocka_unit_test(test_no_copy),
+        cmocka_unit_test(test_rows_of_a_cache),
+        cmocka_unit_test(test_rows_outside_of_a_cache),
         cmocka_unit_test(test_loops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,6 +242,90 @@ static void the_past_moves_the_causal_frontier(void **state)
     tg_plan_free(p);
 }
 
+#define GROUP_QUERY(past) \
+    "graph @f(%q: f32[B,S,16], %k: f32[B,S,8], %v: f32[B,S,8], %past_key: f32[B,2," past ",4], %past_value: f32[B,2," past ",4],\n" \
+    " %mask: i64[B,T], %cos: f32[64,2], %sin: f32[64,2]) {\n" \
+    " %n = ReduceSum(%mask, const i64[1] {1}; keepdims=0)\n %last = Cast(Sub(%n, const i64[1] {1}); to=6)\n" \
+    " %total = Cast(Gather(Shape(%mask), const i64[] 1); to=6)\n" \
+    " %y, %a, %b = com.microsoft.GroupQueryAttention(%q, %k, %v, %past_key, %past_value, %last, %total, %cos, %sin; do_rotary=1,"  \
+    " kv_num_heads=2, local_window_size=9, num_heads=4)\n return %y, %a, %b\n}\n"
+
+static void group_query_attention_grows_its_caches(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text(GROUP_QUERY("P"));
+    const TgStep *s = first(p, TG_STEP_ATTENTION), *append = first(p, TG_STEP_APPEND);
+    assert_int_equal(count(&p->steps, TG_STEP_APPEND), 2);
+    assert_int_equal(count(&p->steps, TG_STEP_ROTARY), 2);
+    assert_int_equal(count(&p->steps, TG_STEP_MATMUL) + count(&p->steps, TG_STEP_SOFTMAX) + count(&p->steps, TG_STEP_COPY), 0);
+    assert_true(s->u.attention.causal && s->u.attention.left == 8 && s->u.attention.right == -1);
+    assert_true(s->u.attention.heads == 4 && s->u.attention.kv_heads == 2);
+    assert_true(s->in.n > 4 && s->in.at[4]); /* keys per entry */
+    assert_string_equal(tg_dim_text(tg, tg_type_of(p->graph, s->in.at[1])->dim[2]), "T");
+    assert_int_equal(append->in.at[0], p->inputs.at[3]);
+    assert_int_equal(p->states.n, 2);
+    assert_int_equal(p->in_place.n, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        const TgState *c = &p->states.at[i];
+        assert_true(c->input == 3 + i && c->output == 1 + i && c->axis == 2);
+        assert_string_equal(tg_dim_text(tg, tg_dim_add(tg, c->past, c->grow)), "max(P, T)");
+        assert_non_null(p->buffers.at[tg_place_of(p, p->outputs.at[1 + i])->buffer].capacity);
+    }
+    check_plan(p);
+    tg_plan_free(p);
+}
+
+/* A past of fixed length is the buffer that past and present share. */
+static void group_query_attention_writes_into_a_shared_buffer(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text(GROUP_QUERY("32"));
+    assert_int_equal(count(&p->steps, TG_STEP_APPEND), 2);
+    assert_int_equal(p->states.n, 0);
+    assert_int_equal(p->in_place.n, 2);
+    assert_true(p->in_place.at[0].input == 3 && p->in_place.at[0].output == 1);
+    assert_true(tg_dim_is(tg_type_of(p->graph, p->outputs.at[1])->dim[2], 32));
+    tg_plan_free(p);
+}
+
+/* com.microsoft.Attention: keys and values in one cache. */
+static void a_cache_of_keys_and_values_is_state(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%x: f32[B,S,16], %w: f32[16,48], %past: f32[2,B,2,P,8]) {\n"
+                          " %y, %present = com.microsoft.Attention(%x, %w, _, _, %past; num_heads=2, unidirectional=1)\n"
+                          " return %y, %present\n}\n");
+    assert_int_equal(p->states.n, 1);
+    assert_true(p->states.at[0].input == 2 && p->states.at[0].output == 1 && p->states.at[0].axis == 3);
+    assert_string_equal(tg_dim_text(tg, p->states.at[0].grow), "S");
+    tg_plan_free(p);
+}
+
+/* TensorScatter in front of Attention: the frontier of an entry lies behind its keys. */
+static void attention_with_counted_keys_has_a_step(void **state)
+{
+    (void)state;
+    TgPlan *p = plan_text("graph @f(%q: f32[B,2,S,4], %k: f32[B,2,32,4], %v: f32[B,2,32,4], %n: i64[B]) {\n"
+                          " %y = Attention(%q, %k, %v, _, _, _, %n; is_causal=1)\n return %y\n}\n");
+    const TgStep *s = first(p, TG_STEP_ATTENTION);
+    assert_int_equal(p->n_steps, 1);
+    assert_true(s->u.attention.causal && s->in.at[4]);
+    tg_plan_free(p);
+}
+
+/* --convert with --keep-io: said, and the stateless entry stays. */
+static void a_converted_cache_is_no_state(void **state)
+{
+    (void)state;
+    uint32_t said = tg_diag_count(tg);
+    TgPlan *p = plan_text("graph @f(%past: f32[B,2,P,4], %x: bf16[B,2,S,4]) {\n %all = Concat(Cast(%past; to=16), %x; axis=2)\n"
+                          " %present = Cast(%all; to=1)\n %y = Exp(%all)\n return %y, %present\n}\n");
+    assert_int_equal(p->states.n, 0);
+    assert_int_equal(tg_diag_count(tg), said + 1);
+    assert_int_equal(tg_diag(tg, said)->id, TG_E_converted_cache);
+    tg_plan_free(p);
+}
+
 static void sizes_of_data_are_bound(void **state)
 {
     (void)state;
@@ -485,6 +569,8 @@ int main(void)
         TEST(models_of_exporters_keep_the_rules), TEST(views_around_attention_are_no_steps), TEST(loops_end_products),
         TEST(a_product_that_others_read_is_not_overwritten), TEST(rows_of_another_order_do_not_end_a_product),
         TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
+        TEST(group_query_attention_grows_its_caches), TEST(group_query_attention_writes_into_a_shared_buffer),
+        TEST(a_cache_of_keys_and_values_is_state), TEST(attention_with_counted_keys_has_a_step), TEST(a_converted_cache_is_no_state),
         TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
         TEST(squeeze_by_data_is_one_case), TEST(branches_of_other_rank_are_one_case), TEST(scalar_of_a_branch_is_repeated),
         TEST(view_by_data_has_room_for_what_it_views), TEST(room_of_a_large_product_is_that_of_its_sizes), TEST(room_beyond_64_bits_is_refused),
