@@ -18,7 +18,8 @@ typedef struct TgcOptions {
     double most_flops;      /* no golden vectors where that would cost more; 0: no limit */
     uint64_t seed;          /* of the golden inputs */
     uint32_t threads;
-    TgGraph *reference;     /* what golden outputs are computed from; same interface as the plan's source; NULL: that source */
+    TgGraph *reference;     /* what golden outputs are computed from; same interface as the plan's source; NULL: that
+                               source */
 } TgcOptions;
 
 typedef struct TgcReport {

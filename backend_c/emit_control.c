@@ -258,7 +258,8 @@ bool emit_control(Emitter *e, const TgStep *s)
     case TG_STEP_BIND: return emit_bind(e, s);
     case TG_STEP_SIZES: return emit_sizes(e, s);
     case TG_STEP_EXPECT:
-        emit(e, "    if (%s*(const uint8_t *)%s)\n        return TGK_BAD_SIZE;\n", s->u.expected ? "!" : "", address_text(e, s->in.at[0]));
+        emit(e, "    if (%s*(const uint8_t *)%s)\n        return TGK_BAD_SIZE;\n", s->u.expected ? "!" : "",
+             address_text(e, s->in.at[0]));
         return true;
     case TG_STEP_IF: return emit_if(e, s);
     default: return emit_repeat(e, s);

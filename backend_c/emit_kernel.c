@@ -179,7 +179,12 @@ static bool emit_append(Emitter *e, const TgStep *s)
 
 static const char *panel_type(TgDtype t)
 {
-    return t == TG_f32 ? "TGK_F32" : t == TG_f16 ? "TGK_F16" : t == TG_bf16 ? "TGK_BF16" : t == TG_i8 ? "TGK_I8" : t == TG_i4 ? "TGK_I4" : NULL;
+    return t == TG_f32    ? "TGK_F32"
+           : t == TG_f16  ? "TGK_F16"
+           : t == TG_bf16 ? "TGK_BF16"
+           : t == TG_i8   ? "TGK_I8"
+           : t == TG_i4   ? "TGK_I4"
+                          : NULL;
 }
 
 static void panels_item(Emitter *e, const TgWeight *w, uint64_t at)

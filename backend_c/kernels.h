@@ -12,6 +12,7 @@ typedef struct {
 extern const BuiltinSource builtin_kernels[]; /* ends with name NULL: backend_c/kernels and backend_c/package */
 
 const BuiltinSource *package_builtin_source(const char *name);   /* NULL: there is none */
-void package_kernel_bases(const Writer *w, Files *bases);        /* files of the operators that the steps call, each once */
+void package_kernel_bases(const Writer *w, Files *bases);        /* files of the operators that the steps call, each
+                                                                    once */
 
 #endif

@@ -51,8 +51,8 @@ static const char *prefix_of(Writer *w)
     return package_identifier(&w->p, tg_name(w->p.tg, lower), "model");
 }
 
-/* What the sources and the weights must have in common: what was planned. Every byte of the weights is added while they are
- * written (package_weights.c). */
+/* What the sources and the weights must have in common: what was planned. Every byte of the weights is added while
+ * they are written (package_weights.c). */
 static uint64_t hash_of(Writer *w)
 {
     const TgPlan *plan = w->plan;
@@ -86,7 +86,8 @@ static bool write_all(Writer *w)
     if (!package_place_weights(w))
         return false;
     w->hash = hash_of(w);
-    bool ok = package_write_weights(w) && package_write_header(w) && package_write_model(w) && package_write_loops(w) && package_write_kernels(w);
+    bool ok = package_write_weights(w) && package_write_header(w) && package_write_model(w) &&
+              package_write_loops(w) && package_write_kernels(w);
     static const char *const templates[] = {"load.h", "load.c", "test.c", "test_time.h"};
     for (int i = 0; ok && i < 4; i++)
         ok = package_write_template(w, templates[i]);

@@ -40,7 +40,8 @@ typedef struct Package {
 void package_names(Package *p);
 /* An identifier made of `name` (may be NULL: `instead`): letters, digits and single underscores, no keyword. */
 const char *package_identifier(Package *p, TgName name, const char *instead);
-/* Text that is safe within a comment: one line, printable ASCII, no comment marks, no backslash; at most `most` bytes. */
+/* Text that is safe within a comment: one line, printable ASCII, no comment marks, no backslash; at most `most`
+ * bytes. */
 void package_comment(TgText *out, const char *text, size_t most);
 /* A string literal; bytes that are not printable ASCII, and what could be a trigraph, are octal escapes. */
 void package_string(TgText *out, const char *bytes, size_t n);
@@ -58,15 +59,17 @@ uint32_t emit_bytes(TgDtype t); /* of a stored element: 4-bit and 2-bit integers
 
 /* NAME_loops.h: every pointwise loop once, as static functions, and at its end the table
  *     tgk_tile *const TGK_LOOPS[n] = {...};
- * Each source of an instruction set sets its target, defines TGK_LOOPS as the name of its own table (NAME_loops_avx2) and
- * includes the file. It needs tgk.h and tgk_narrow.h (with tgk_math.h) before it. */
+ * Each source of an instruction set sets its target, defines TGK_LOOPS as the name of its own table (NAME_loops_avx2)
+ * and includes the file. It needs tgk.h and tgk_narrow.h (with tgk_math.h) before it. */
 bool emit_loops(Package *p, TgText *out);
 
-/* The body of NAME.c: it needs tgk.h, tgk_size.h, loop.h, copy.h (the operators' headers where used) before it, and gives
+/* The body of NAME.c: it needs tgk.h, tgk_size.h, loop.h, copy.h (the operators' headers where used) before it, and
+ * gives
  *     typedef struct {
  *         const tgk_ctx *ctx;
  *         tgk_tile *const *loop;     // the table of loops of the chosen instruction set
- *         unsigned char *weights;    // as the file has them from its first weight on (weight_at counts from here); read only
+ *         unsigned char *weights;    // as the file has them from its first weight on (weight_at counts from here);
+ * read only
  *         unsigned char *arena;      // 64-byte aligned
  *         unsigned char *in_<input>, *out_<output>; // one field each; inputs are only read
  *         int64_t d_<dim>;           // one field each; those of inputs (TgPlanSymbol.input) are set by the caller

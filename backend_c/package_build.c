@@ -65,11 +65,14 @@ static bool write_cmake(Writer *w, const Files *files)
                  "if(NOT CMAKE_BUILD_TYPE)\n  set(CMAKE_BUILD_TYPE Release)\nendif()\n"
                  "set(CMAKE_C_STANDARD 11)\nset(CMAKE_C_EXTENSIONS OFF)\n\nadd_library(@N STATIC\n  ", &out);
     put_sources(files, "\n  ", ".c", &out);
-    put_named(w, ")\ntarget_include_directories(@N PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"
-                 "if(CMAKE_C_COMPILER_ID MATCHES \"GNU|Clang\")\n"
-                 "  target_compile_options(@N PRIVATE -O3 -fno-math-errno -fno-trapping-math)\n  target_link_libraries(@N PUBLIC m)\nendif()\n"
-                 "if(@U_PORTABLE)\n  target_compile_definitions(@N PUBLIC @U_PORTABLE)\nendif()\n\n"
-                 "add_executable(@N_test @N_test.c @N_load.c)\ntarget_link_libraries(@N_test PRIVATE @N)\n", &out);
+    put_named(w,
+              ")\ntarget_include_directories(@N PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"
+              "if(CMAKE_C_COMPILER_ID MATCHES \"GNU|Clang\")\n"
+              "  target_compile_options(@N PRIVATE -O3 -fno-math-errno -fno-trapping-math)\n  "
+              "target_link_libraries(@N PUBLIC m)\nendif()\n"
+              "if(@U_PORTABLE)\n  target_compile_definitions(@N PUBLIC @U_PORTABLE)\nendif()\n\n"
+              "add_executable(@N_test @N_test.c @N_load.c)\ntarget_link_libraries(@N_test PRIVATE @N)\n",
+              &out);
     if (has_threads())
         put_named(w, "find_package(Threads)\nif(Threads_FOUND)\n  target_link_libraries(@N PUBLIC Threads::Threads)\n"
                      "  target_compile_definitions(@N_test PRIVATE @U_TEST_PTHREADS)\nendif()\n", &out);
@@ -95,28 +98,39 @@ static void put_example(Writer *w, TgText *out)
         tg_text_format(out, "in.%s = ...;\n", w->p.input[i]);
     for (uint32_t i = 0; i < plan->symbols.n; i++)
         if (w->size_field[i])
-            tg_text_format(out, "in.%s = ...;          /* up to %" PRId64 " */\n", w->size_field[i], plan->symbols.at[i].most);
+            tg_text_format(out, "in.%s = ...;          /* up to %" PRId64 " */\n", w->size_field[i],
+                           plan->symbols.at[i].most);
     for (uint32_t i = 0; i < plan->outputs.n && i < 8; i++)
         tg_text_format(out, "out.%s = ...;\n", w->p.output[i]);
     put_named(w, "@N_status status = @N_run(&model, &in, &out, arena, sizeof arena);\nif (status != @U_OK)\n"
                  "    puts(@N_status_str(status));\n```\n\n", out);
     if (w->past)
-        put_named(w, "Token by token, with caches that stay where they are:\n\n```c\n@N_state state;\n"
-                     "@N_reset(&state, memory, @N_state_size(1024)); /* the same number of bytes from malloc, 64-byte aligned */\n"
-                     "@N_step(&model, &in, &out, &state, arena, sizeof arena); /* any number of new tokens, first the prompt */\n"
-                     "```\n\n", out);
+        put_named(w,
+                  "Token by token, with caches that stay where they are:\n\n```c\n@N_state state;\n"
+                  "@N_reset(&state, memory, @N_state_size(1024)); /* the same number of bytes from malloc, "
+                  "64-byte aligned */\n"
+                  "@N_step(&model, &in, &out, &state, arena, sizeof arena); /* any number of new tokens, "
+                  "first the prompt */\n"
+                  "```\n\n",
+                  out);
 }
 
 static void put_sizes(Writer *w, TgText *out)
 {
     const TgPlan *plan = w->plan;
     if (has_threads())
-        put_named(w, "With threads: `@N_pthreads.h` has a pool (`model.parallel_for = @N_pool_for; model.pool = pool;`); any function of\n"
-                     "that form will do. Results are the same for every number of threads.\n\n", out);
-    tg_text_format(out, "## Sizes\n\n| | bytes |\n|---|---|\n| weights | %" PRIu64 " |\n| arena | %" PRIu64 " |\n| of that, scratch of kernels | %" PRIu64 " |\n"
-                        "| arena without reuse | %" PRIu64 " |\n| most that is needed at once | %" PRIu64 " |\n"
-                        "| stack of a kernel | at most %d |\n\n",
-                   w->weights_bytes, package_arena_bytes(w), package_scratch_bytes(w), plan->sum_bytes, plan->floor_bytes, TGK_STACK_BYTES);
+        put_named(w,
+                  "With threads: `@N_pthreads.h` has a pool (`model.parallel_for = @N_pool_for; model.pool = "
+                  "pool;`); any function of\n"
+                  "that form will do. Results are the same for every number of threads.\n\n",
+                  out);
+    tg_text_format(out,
+                   "## Sizes\n\n| | bytes |\n|---|---|\n| weights | %" PRIu64 " |\n| arena | %" PRIu64
+                   " |\n| of that, scratch of kernels | %" PRIu64 " |\n"
+                   "| arena without reuse | %" PRIu64 " |\n| most that is needed at once | %" PRIu64 " |\n"
+                   "| stack of a kernel | at most %d |\n\n",
+                   w->weights_bytes, package_arena_bytes(w), package_scratch_bytes(w), plan->sum_bytes,
+                   plan->floor_bytes, TGK_STACK_BYTES);
 }
 
 static const char build_text[] =
@@ -124,20 +138,26 @@ static const char build_text[] =
     "    make && ./@N_test            # compares with outputs that were computed when the package was made\n"
     "    ./@N_test --bench            # time at the largest sizes; --size NAME=N, --threads N, --isa NAME\n"
     "    cmake -B build && cmake --build build && ctest --test-dir build\n\n"
-    "For another machine: `make CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar`; where the compiler knows no vectors, or to\n"
-    "read along: `make PORTABLE=1` (-D@U_PORTABLE), any C11 compiler. On big-endian machines @N_load swaps the weights.\n"
-    "Where 64-bit atomics are calls into a library (32-bit PowerPC or MIPS): LDLIBS=-latomic, or no threads: THREADS=.\n"
-    "Nothing is needed beyond memcpy and its kin and math.h; only @N_load.c, the threads and the test program allocate.\n\n"
+    "For another machine: `make CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar`; where the compiler knows "
+    "no vectors, or to\n"
+    "read along: `make PORTABLE=1` (-D@U_PORTABLE), any C11 compiler. On big-endian machines @N_load swaps "
+    "the weights.\n"
+    "Where 64-bit atomics are calls into a library (32-bit PowerPC or MIPS): LDLIBS=-latomic, or no threads: "
+    "THREADS=.\n"
+    "Nothing is needed beyond memcpy and its kin and math.h; only @N_load.c, the threads and the test "
+    "program allocate.\n\n"
     "## Files\n\n"
     "| file | what |\n|---|---|\n"
     "| @N.h | the interface: start here |\n"
     "| @N.c | the model, one call per step, and the checks of what callers hand over |\n"
     "| @N_loops.h | elementwise steps as loops |\n"
-    "| @N_kernels.h and others | kernels, copied from tgopt; @N_isa_*.c compile them for each instruction set |\n"
+    "| @N_kernels.h and others | kernels, copied from tgopt; @N_isa_*.c compile them for each instruction "
+    "set |\n"
     "| @N_load.c | optional: maps the weights |\n"
     "| @N_pthreads.c, @N_openmp.c | optional: threads, for parallel_for of the context |\n"
     "| @N_test.c, @N_golden.bin | test program, inputs and expected outputs |\n\n"
-    "What tgopt writes carries no licence of its own; the copied kernels may be used like any of your files.\n";
+    "What tgopt writes carries no licence of its own; the copied kernels may be used like any of your "
+    "files.\n";
 
 static bool write_readme(Writer *w)
 {

@@ -1,8 +1,9 @@
-/* The end of NAME.c: what stands between a caller and the steps. Checks of all that a caller hands over, the entries of the
- * interface, the tables.
+/* The end of NAME.c: what stands between a caller and the steps. Checks of all that a caller hands over, the entries
+ * of the interface, the tables.
  *
  * Nothing that a caller can say may lead to an access outside of what was handed over: sizes are compared with their
- * maxima before anything is computed from them, arrays with each other, the arena with its need. Prefix tgk_: see package.h.
+ * maxima before anything is computed from them, arrays with each other, the arena with its need. Prefix tgk_: see
+ * package.h.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -39,7 +40,8 @@ static const char helpers_text[] =
     "static unsigned char *tgk_entry_bytes(const void *at) { return (unsigned char *)(uintptr_t)at; }\n\n";
 
 static const char init_text[] =
-    "/* --- context ------------------------------------------------------------------------------------------ */\n\n"
+    "/* --- context "
+    "------------------------------------------------------------------------------------------ */\n\n"
     "static uint32_t tgk_entry_word(const unsigned char *at)\n"
     "{\n"
     "    uint32_t word;\n"
@@ -62,8 +64,10 @@ static const char init_text[] =
     "        return TGK_BAD_POINTER;\n"
     "    if ((uintptr_t)at % 64)\n"
     "        return TGK_BAD_ALIGNMENT;\n"
-    "    if (bytes < TGK_WEIGHTS_BYTES || memcmp(at, \"TGTENSOR\", 8) != 0 || tgk_entry_word(at + 8) != UINT32_C(0x01020304) ||\n"
-    "        tgk_entry_word(at + 12) != 1 || tgk_entry_long(at + 16) != TGK_MODEL_HASH || tgk_entry_long(at + 24) != TGK_WEIGHTS_BYTES)\n"
+    "    if (bytes < TGK_WEIGHTS_BYTES || memcmp(at, \"TGTENSOR\", 8) != 0 || tgk_entry_word(at + 8) != "
+    "UINT32_C(0x01020304) ||\n"
+    "        tgk_entry_word(at + 12) != 1 || tgk_entry_long(at + 16) != TGK_MODEL_HASH || tgk_entry_long(at "
+    "+ 24) != TGK_WEIGHTS_BYTES)\n"
     "        return TGK_BAD_WEIGHTS;\n"
     "    c->weights = at + tgk_entry_long(at + 40);\n"
     "    tgk_entry_use(c, tgk_isa_best());\n"
@@ -85,7 +89,8 @@ static const char init_text[] =
     "    static const char *const text[] = {\n"
     "        \"done\", \"an index in the data lies outside\", \"a size is too large or does not fit\",\n"
     "        \"a value in the data is not allowed\", \"a pointer is NULL\", \"a pointer is not aligned\",\n"
-    "        \"arena or state are too small\", \"an output overlaps something else\", \"not the weights of this model\",\n"
+    "        \"arena or state are too small\", \"an output overlaps something else\", \"not the weights of "
+    "this model\",\n"
     "        \"no such instruction set here\"};\n"
     "    const unsigned number = (unsigned)status;\n"
     "    return number < sizeof text / sizeof *text ? text[number] : \"no status\";\n"
@@ -188,8 +193,8 @@ static void put_sizes(Writer *w, TgText *out)
         if (!w->size_field[i])
             continue;
         any = true;
-        tg_text_format(out, "    if (in->%s < 0 || in->%s > TGK_MAX_%s)\n        return TGK_BAD_SIZE;\n", w->size_field[i],
-                       w->size_field[i], w->size_macro[i]);
+        tg_text_format(out, "    if (in->%s < 0 || in->%s > TGK_MAX_%s)\n        return TGK_BAD_SIZE;\n",
+                       w->size_field[i], w->size_field[i], w->size_macro[i]);
         tg_text_format(out, "    f->d_%s = in->%s;\n", w->p.dim[i], w->size_field[i]);
     }
     tg_text_add(out, any ? "" : "    (void)in;\n    (void)f;\n");
@@ -266,9 +271,12 @@ static void put_arrays(Writer *w, bool state, TgText *out)
         if (known)
             note_type(&used, type);
         int32_t past = package_input_in_place(w, i);
-        put_span(w, tg_name_format(w->p.tg, "out->%s", w->p.output[i]), type, known, past < 0 ? -1 : span_of[past], &spans);
+        put_span(w, tg_name_format(w->p.tg, "out->%s", w->p.output[i]), type, known,
+                 past < 0 ? -1 : span_of[past], &spans);
     }
-    tg_text_format(out, "static tgk_status tgk_entry_arrays%s(const tgk_inputs *in, const tgk_outputs *out, const tgk_frame *f)\n{\n",
+    tg_text_format(out,
+                   "static tgk_status tgk_entry_arrays%s(const tgk_inputs *in, const tgk_outputs *out, const "
+                   "tgk_frame *f)\n{\n",
                    state ? "_of_step" : "");
     put_locals(&used, out);
     tg_text_add(out, "    const tgk_entry_span span[] = {\n");
@@ -286,7 +294,8 @@ static void put_capacities(Writer *w, const char *step_value, TgText *out)
         TgDim symbol = w->plan->symbols.at[i].symbol, length = NULL;
         for (uint32_t k = 0; k < w->plan->states.n && !length; k++) {
             const TgState *s = &w->plan->states.at[k];
-            const TgBuffer *past = package_buffer_of_input(w, s->input), *present = package_buffer_of_output(w, s->output);
+            const TgBuffer *past = package_buffer_of_input(w, s->input),
+                           *present = package_buffer_of_output(w, s->output);
             if (present && present->capacity == symbol)
                 length = tg_dim_add(w->p.tg, s->past, s->grow);
             else if (past && past->capacity == symbol)
@@ -310,13 +319,16 @@ static void put_capacities(Writer *w, const char *step_value, TgText *out)
 
 static void put_begin(Writer *w, TgText *out)
 {
-    tg_text_add(out, "static tgk_status tgk_entry_begin(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena,\n"
-                     "                            size_t arena_bytes, tgk_frame *f)\n{\n"
-                     "    memset(f, 0, sizeof *f);\n"
-                     "    if (!c || !c->weights || !c->isa || !in || !out || !arena)\n        return TGK_BAD_POINTER;\n"
-                     "    if ((uintptr_t)arena % 64)\n        return TGK_BAD_ALIGNMENT;\n"
-                     "    if (arena_bytes < TGK_ARENA_BYTES)\n        return TGK_BAD_ROOM;\n"
-                     "    f->ctx = c;\n    f->weights = tgk_entry_bytes(c->weights);\n    f->arena = arena;\n");
+    tg_text_add(
+        out,
+        "static tgk_status tgk_entry_begin(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void "
+        "*arena,\n"
+        "                            size_t arena_bytes, tgk_frame *f)\n{\n"
+        "    memset(f, 0, sizeof *f);\n"
+        "    if (!c || !c->weights || !c->isa || !in || !out || !arena)\n        return TGK_BAD_POINTER;\n"
+        "    if ((uintptr_t)arena % 64)\n        return TGK_BAD_ALIGNMENT;\n"
+        "    if (arena_bytes < TGK_ARENA_BYTES)\n        return TGK_BAD_ROOM;\n"
+        "    f->ctx = c;\n    f->weights = tgk_entry_bytes(c->weights);\n    f->arena = arena;\n");
     if (w->p.n_loops)
         tg_text_add(out, "    f->loop = c->loops;\n");
     for (uint32_t i = 0; i < w->plan->inputs.n; i++)
@@ -351,13 +363,17 @@ static void put_scratch(const Writer *w, TgText *out)
 {
     uint64_t bytes = package_scratch_bytes(w);
     if (bytes)
-        tg_text_format(out, "    tgk_ctx own = *c;\n    own.scratch = f->arena + %" PRIu64 ";\n    own.scratch_bytes = %" PRIu64 ";\n"
-                            "    f->ctx = &own;\n", w->plan->arena_bytes, bytes);
+        tg_text_format(out,
+                       "    tgk_ctx own = *c;\n    own.scratch = f->arena + %" PRIu64
+                       ";\n    own.scratch_bytes = %" PRIu64 ";\n"
+                       "    f->ctx = &own;\n",
+                       w->plan->arena_bytes, bytes);
 }
 
 static void put_run(Writer *w, TgText *out)
 {
-    tg_text_add(out, "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena, size_t arena_bytes)\n"
+    tg_text_add(out, "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void "
+                     "*arena, size_t arena_bytes)\n"
                      "{\n    tgk_frame frame, *f = &frame;\n"
                      "    tgk_status status = tgk_entry_begin(c, in, out, arena, arena_bytes, f);\n");
     tg_text_add(out, "    if (status == TGK_OK)\n        status = tgk_entry_arrays(in, out, f);\n"
@@ -393,7 +409,8 @@ static const char state_text[] =
     "}\n\n"
     "size_t tgk_state_size(int64_t capacity)\n"
     "{\n"
-    "    return capacity < 0 || capacity > TGK_MAX_POSITIONS ? 0 : tgk_entry_cache_at(TGK_CACHES, capacity) + 64;\n"
+    "    return capacity < 0 || capacity > TGK_MAX_POSITIONS ? 0 : tgk_entry_cache_at(TGK_CACHES, capacity) "
+    "+ 64;\n"
     "}\n\n"
     "tgk_status tgk_reset(tgk_state *s, void *memory, size_t bytes)\n"
     "{\n"
@@ -416,7 +433,8 @@ static const char state_text[] =
     "}\n\n"
     "void *tgk_state_at(const tgk_state *s, int32_t cache)\n"
     "{\n"
-    "    return !s || !s->memory || cache < 0 || cache >= TGK_CACHES ? NULL : s->memory + tgk_entry_cache_at(cache, s->capacity);\n"
+    "    return !s || !s->memory || cache < 0 || cache >= TGK_CACHES ? NULL : s->memory + "
+    "tgk_entry_cache_at(cache, s->capacity);\n"
     "}\n\n";
 
 static void put_step_entry(Writer *w, TgText *out)
@@ -425,10 +443,12 @@ static void put_step_entry(Writer *w, TgText *out)
     Used used = used_none(w);
     tg_dim_symbols(w->past, note_symbol, &used);
     tg_dim_symbols(w->grow, note_symbol, &used);
-    tg_text_add(out, "tgk_status tgk_step(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, tgk_state *s, void *arena,\n"
+    tg_text_add(out, "tgk_status tgk_step(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, "
+                     "tgk_state *s, void *arena,\n"
                      "                    size_t arena_bytes)\n{\n"
                      "    if (!in || !s || !s->memory)\n        return TGK_BAD_POINTER;\n"
-                     "    if (s->past < 0 || s->capacity < s->past || s->capacity > TGK_MAX_POSITIONS)\n        return TGK_BAD_SIZE;\n"
+                     "    if (s->past < 0 || s->capacity < s->past || s->capacity > TGK_MAX_POSITIONS)\n     "
+                     "   return TGK_BAD_SIZE;\n"
                      "    tgk_inputs now = *in;\n");
     tg_text_format(out, "    now.%s = s->past;\n", w->past_field);
     tg_text_add(out, "    tgk_frame frame, *f = &frame;\n"
@@ -453,7 +473,9 @@ static void put_step_entry(Writer *w, TgText *out)
 static void put_state(Writer *w, TgText *out)
 {
     uint32_t n = w->plan->states.n;
-    tg_text_add(out, "/* --- state ---------------------------------------------------------------------------------------------------- */\n\n");
+    tg_text_add(out, "/* --- state "
+                     "---------------------------------------------------------------------------------------"
+                     "------------- */\n\n");
     tg_text_format(out, "enum { TGK_CACHES = %u };\n\n/* Bytes of one position of each. */\n"
                         "static const size_t tgk_entry_position[TGK_CACHES] = {", n);
     for (uint32_t k = 0; k < n; k++)
@@ -489,7 +511,9 @@ static void put_io(Writer *w, bool output, uint32_t i, TgText *out)
 static void put_tables(Writer *w, TgText *out)
 {
     const TgPlan *plan = w->plan;
-    tg_text_add(out, "/* --- tables --------------------------------------------------------------------------------------------------- */\n\n"
+    tg_text_add(out, "/* --- tables "
+                     "---------------------------------------------------------------------------------------"
+                     "------------ */\n\n"
                      "const tgk_io_info tgk_input_table[] = {\n");
     for (uint32_t i = 0; i < plan->inputs.n; i++)
         put_io(w, false, i, out);
@@ -518,7 +542,8 @@ static void put_use(Writer *w, TgText *out)
         return;
     }
     tg_text_add(out,
-                "extern tgk_tile *const tgk_loops_scalar[], *const tgk_loops_avx2[], *const tgk_loops_avx512[], *const tgk_loops_neon[];\n\n"
+                "extern tgk_tile *const tgk_loops_scalar[], *const tgk_loops_avx2[], *const "
+                "tgk_loops_avx512[], *const tgk_loops_neon[];\n\n"
                 "static void tgk_entry_use(tgk_ctx *c, const tgk_isa *isa)\n{\n"
                 "    c->isa = isa;\n    c->loops = tgk_loops_scalar;\n"
                 "#if defined(TGK_PORTABLE) || !defined(__GNUC__)\n"
@@ -538,7 +563,9 @@ void package_put_entry(Writer *w, TgText *out)
     put_arrays(w, false, out);
     put_begin(w, out);
     put_finish(w, out);
-    tg_text_add(out, "/* --- entries -------------------------------------------------------------------------------------------------- */\n\n");
+    tg_text_add(out, "/* --- entries "
+                     "---------------------------------------------------------------------------------------"
+                     "----------- */\n\n");
     put_run(w, out);
     put_input_dims(w, out);
     put_use(w, out);

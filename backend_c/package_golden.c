@@ -1,8 +1,8 @@
 /* NAME_golden.bin: inputs, and what the evaluator makes of them from the source model.
  *
- * Inputs are those of the equivalence check: token ids within their tables, masks of ones that end in zeros, positions that
- * count up. Sizes that somebody chose for small models may not fit this one, nor be of the case that was planned, so several seeds
- * are tried. The format is that
+ * Inputs are those of the equivalence check: token ids within their tables, masks of ones that end in zeros,
+ * positions that count up. Sizes that somebody chose for small models may not fit this one, nor be of the case that
+ * was planned, so several seeds are tried. The format is that
  * of the test program: see package/test.c.
  */
 #include <string.h>

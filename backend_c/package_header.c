@@ -1,7 +1,7 @@
 /* NAME.h: what a caller of a package sees.
  *
- * Only <stddef.h> and <stdint.h>; valid C++. One pointer per input and output of the model, one integer per size that is
- * chosen at run time. Everything carries the prefix of the package (here spelt tgk_, renamed when written).
+ * Only <stddef.h> and <stdint.h>; valid C++. One pointer per input and output of the model, one integer per size that
+ * is chosen at run time. Everything carries the prefix of the package (here spelt tgk_, renamed when written).
  */
 #include <inttypes.h>
 #include <string.h>
@@ -17,12 +17,14 @@ static const char status_text[] =
     "typedef enum tgk_status {\n"
     "    TGK_OK,\n"
     "    TGK_BAD_INDEX,     /**< an index in the data lies outside */\n"
-    "    TGK_BAD_SIZE,      /**< a size lies outside of 0 .. TGK_MAX_..., or sizes in the data do not fit */\n"
+    "    TGK_BAD_SIZE,      /**< a size lies outside of 0 .. TGK_MAX_..., or sizes in the data do not fit "
+    "*/\n"
     "    TGK_BAD_VALUE,     /**< a value in the data is not allowed */\n"
     "    TGK_BAD_POINTER,   /**< a pointer is NULL, or the context was not initialised */\n"
     "    TGK_BAD_ALIGNMENT, /**< arena, weights and state: 64 bytes; arrays: their element */\n"
     "    TGK_BAD_ROOM,      /**< arena or state are too small */\n"
-    "    TGK_BAD_OVERLAP,   /**< an output overlaps an input, another output or the arena, in another way than it says */\n"
+    "    TGK_BAD_OVERLAP,   /**< an output overlaps an input, another output or the arena, in another way "
+    "than it says */\n"
     "    TGK_BAD_WEIGHTS,   /**< not the weights of this package, damaged, or of the other byte order */\n"
     "    TGK_BAD_ISA        /**< no such instruction set here */\n"
     "} tgk_status;\n\n"
@@ -32,9 +34,12 @@ static const char status_text[] =
 static const char context_text[] =
     "/** Instruction sets that were compiled in; private. */\n"
     "struct tgk_isa;\n\n"
-    "/** What runs share: nothing in it changes after tgk_init, so many threads may use one, each with an arena of its own.\n"
-    " *  parallel_for is NULL after tgk_init (one thread). Set it to a function that runs task(arg, i) for every i in [0, n),\n"
-    " *  in any order, and returns when all are done; results do not depend on it. See tgk_pthreads.c for one. */\n"
+    "/** What runs share: nothing in it changes after tgk_init, so many threads may use one, each with an "
+    "arena of its own.\n"
+    " *  parallel_for is NULL after tgk_init (one thread). Set it to a function that runs task(arg, i) for "
+    "every i in [0, n),\n"
+    " *  in any order, and returns when all are done; results do not depend on it. See tgk_pthreads.c for "
+    "one. */\n"
     "typedef struct tgk_ctx {\n"
     "    const struct tgk_isa *isa; /**< private */\n"
     "    void (*parallel_for)(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n);\n"
@@ -44,7 +49,8 @@ static const char context_text[] =
     "    const unsigned char *weights; /**< private */\n"
     "    const void *loops;         /**< private */\n"
     "} tgk_ctx;\n\n"
-    "/** Checks the weights (their file: mapped, in flash, or read; 64-byte aligned; they must stay) and chooses the best\n"
+    "/** Checks the weights (their file: mapped, in flash, or read; 64-byte aligned; they must stay) and "
+    "chooses the best\n"
     " *  instruction set of this machine. Costs microseconds: nothing is copied. */\n"
     "tgk_status tgk_init(tgk_ctx *c, const void *weights, size_t bytes);\n\n"
     "/** Another instruction set, after tgk_init: \"scalar\", \"avx2\", \"avx512\", \"amx\", \"neon\";\n"
@@ -54,10 +60,13 @@ static const char context_text[] =
     "const char *tgk_isa_name(const tgk_ctx *c);\n\n";
 
 static const char run_text[] =
-    "/** Computes the outputs. Arrays are row-major without gaps; outputs must have room for the sizes that come out\n"
-    " *  (TGK_OUTPUT_... elements suffice for all). arena: 64-byte aligned, TGK_ARENA_BYTES; its contents do not matter.\n"
+    "/** Computes the outputs. Arrays are row-major without gaps; outputs must have room for the sizes that "
+    "come out\n"
+    " *  (TGK_OUTPUT_... elements suffice for all). arena: 64-byte aligned, TGK_ARENA_BYTES; its contents do "
+    "not matter.\n"
     " *  Reentrant; allocates nothing. */\n"
-    "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena, size_t arena_bytes);\n\n"
+    "tgk_status tgk_run(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, void *arena, size_t "
+    "arena_bytes);\n\n"
     "/** Sizes of input number `index` (as in tgk_input_table) for the sizes in `in`. */\n"
     "tgk_status tgk_input_dims(const tgk_inputs *in, int32_t index, int64_t dim[8]);\n\n";
 
@@ -71,7 +80,8 @@ static const char tables_text[] =
     "    int32_t axis;       /**< along which that grows */\n"
     "    uint32_t element;   /**< bytes of an element */\n"
     "    int64_t most[8];    /**< largest sizes */\n"
-    "    int64_t elements;   /**< most of them; less than the product of largest sizes where those exclude each other */\n"
+    "    int64_t elements;   /**< most of them; less than the product of largest sizes where those exclude "
+    "each other */\n"
     "    size_t at;          /**< offset of the pointer in tgk_inputs or tgk_outputs */\n"
     "    size_t dim_at;      /**< outputs: offset of the array of sizes */\n"
     "} tgk_io_info;\n\n"
@@ -96,12 +106,16 @@ static const char state_text[] =
     "size_t tgk_state_size(int64_t capacity);\n\n"
     "/** An empty state over memory (64-byte aligned) of `bytes`, for as many positions as fit. */\n"
     "tgk_status tgk_reset(tgk_state *s, void *memory, size_t bytes);\n\n"
-    "/** Where cache number `cache` (tgk_io_info.state) lies: an array of the sizes of its input, with room for `capacity`\n"
+    "/** Where cache number `cache` (tgk_io_info.state) lies: an array of the sizes of its input, with room "
+    "for `capacity`\n"
     " *  positions along its axis. For saving and restoring. NULL: there is no such cache. */\n"
     "void *tgk_state_at(const tgk_state *s, int32_t cache);\n\n"
-    "/** As tgk_run, for the positions behind those in the state, as many as the inputs have: the size of the past and the\n"
-    " *  pointers of caches in `in` and `out` are ignored. Afterwards the state has the new positions too. */\n"
-    "tgk_status tgk_step(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, tgk_state *s, void *arena,\n"
+    "/** As tgk_run, for the positions behind those in the state, as many as the inputs have: the size of "
+    "the past and the\n"
+    " *  pointers of caches in `in` and `out` are ignored. Afterwards the state has the new positions too. "
+    "*/\n"
+    "tgk_status tgk_step(const tgk_ctx *c, const tgk_inputs *in, tgk_outputs *out, tgk_state *s, void "
+    "*arena,\n"
     "                    size_t arena_bytes);\n\n";
 
 /* --- structs ---------------------------------------------------------------------------------------------------- */
@@ -149,7 +163,10 @@ static void put_outputs(Writer *w, TgText *out)
         int32_t past = package_input_in_place(w, i);
         const char *more = package_state_of_output(w, i) >= 0 && w->past ? "; a cache" : "";
         put_doc(w, out, plan->source->outputs.at[i].name, type,
-                past < 0 ? more : tg_name_format(w->p.tg, "; may be the array %s, whose rows are then written in place", w->p.input[past]));
+                past < 0
+                    ? more
+                    : tg_name_format(w->p.tg, "; may be the array %s, whose rows are then written in place",
+                                     w->p.input[past]));
         if (type->rank)
             tg_text_format(out, "    int64_t %s[%d];\n", w->dim_field[i], type->rank);
     }
@@ -182,7 +199,9 @@ static TgDtype coarsest(const TgPlan *plan)
     TgDtype least = TG_f32;
     for (TgNode i = 1; i < plan->graph->nodes.n && least != TG_bf16; i++) {
         const TgNodeInfo *n = tg_node(plan->graph, i);
-        TgDtype t = n->dead || n->n_out == 0 || tg_op_has(n->op, TG_T_MOVES) ? TG_f32 : tg_type_of(plan->graph, n->out[0])->dtype;
+        TgDtype t = n->dead || n->n_out == 0 || tg_op_has(n->op, TG_T_MOVES)
+                        ? TG_f32
+                        : tg_type_of(plan->graph, n->out[0])->dtype;
         least = t == TG_bf16 || t == TG_f16 ? t : least;
     }
     return least;
@@ -193,9 +212,13 @@ static void put_macros(Writer *w, TgText *out)
     tg_text_format(out, "#define TGK_NAME \"%s\"\n", w->p.name);
     tg_text_add(out, "#define TGK_ABI 1 /**< of this interface */\n#define TGK_GENERATOR ");
     package_put_literal(out, w->options->version ? w->options->version : "tgopt");
-    tg_text_format(out, "\n#define TGK_ROUNDS %d /**< some values in between are rounded to: 1 float32, 10 float16, 16 bfloat16 */",
+    tg_text_format(out,
+                   "\n#define TGK_ROUNDS %d /**< some values in between are rounded to: 1 float32, 10 "
+                   "float16, 16 bfloat16 */",
                    (int)coarsest(w->plan));
-    tg_text_format(out, "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64 ") /**< of the plan and of every byte of the weights */\n",
+    tg_text_format(out,
+                   "\n#define TGK_MODEL_HASH UINT64_C(0x%016" PRIx64
+                   ") /**< of the plan and of every byte of the weights */\n",
                    w->hash);
     tg_text_format(out, "#define TGK_ARENA_BYTES ((size_t)%" PRIu64 ")\n", package_arena_bytes(w));
     tg_text_format(out, "#define TGK_WEIGHTS_BYTES ((size_t)%" PRIu64 ")\n", w->weights_bytes);
@@ -218,7 +241,8 @@ static void put_types(const TgPlan *plan, TgText *out)
     for (uint32_t i = 0; i < plan->weights.n; i++)
         if (plan->weights.at[i].layout == TG_LAYOUT_PANELS && plan->weights.at[i].dtype != TG_f32)
             return;
-    tg_text_add(out, "#define TGK_F32_ONLY 1 /**< private: weights of products are f32, kernels for other types left out */\n\n");
+    tg_text_add(out, "#define TGK_F32_ONLY 1 /**< private: weights of products are f32, kernels for other "
+                     "types left out */\n\n");
 }
 
 bool package_write_header(Writer *w)

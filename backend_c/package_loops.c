@@ -1,7 +1,7 @@
 /* NAME_loops_<set>.c: the generated loops, compiled for each instruction set by a pragma, so that no flags are needed.
  *
- * Where nothing calls a kernel of an instruction set (only loops and kernels of single operators), their sources are left
- * out; these files then also hold tables without kernels, by which the set is known.
+ * Where nothing calls a kernel of an instruction set (only loops and kernels of single operators), their sources are
+ * left out; these files then also hold tables without kernels, by which the set is known.
  */
 #include <string.h>
 
@@ -25,22 +25,31 @@ enum { SETS = sizeof sets / sizeof *sets };
 
 static void put_push(TgText *out, const char *target)
 {
-    tg_text_format(out, "#ifdef __clang__\n#pragma clang attribute push(__attribute__((target(\"%s\"))), apply_to = function)\n"
-                        "#else\n#pragma GCC push_options\n#pragma GCC target(\"%s\")\n#endif\n\n", target, target);
+    tg_text_format(out,
+                   "#ifdef __clang__\n#pragma clang attribute push(__attribute__((target(\"%s\"))), apply_to "
+                   "= function)\n"
+                   "#else\n#pragma GCC push_options\n#pragma GCC target(\"%s\")\n#endif\n\n",
+                   target, target);
 }
 
-static const char pop_text[] = "\n#ifdef __clang__\n#pragma clang attribute pop\n#else\n#pragma GCC pop_options\n#endif\n";
+static const char pop_text[] =
+    "\n#ifdef __clang__\n#pragma clang attribute pop\n#else\n#pragma GCC pop_options\n#endif\n";
 
 static void put_table(TgText *out, const char *name)
 {
-    tg_text_format(out, "\nextern const tgk_isa tgk_isa_%s;\nconst tgk_isa tgk_isa_%s = {\"%s\", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL};\n",
+    tg_text_format(out,
+                   "\nextern const tgk_isa tgk_isa_%s;\nconst tgk_isa tgk_isa_%s = {\"%s\", NULL, NULL, "
+                   "NULL, NULL, NULL, NULL, NULL, NULL};\n",
                    name, name, name);
 }
 
 static void put_set(const Writer *w, int i, TgText *out)
 {
     const char *name = sets[i].name;
-    tg_text_format(out, "/* The elementwise loops for the instruction set %s. */\n#include <math.h>\n#include <string.h>\n\n#include \"tgk.h\"\n", name);
+    tg_text_format(out,
+                   "/* The elementwise loops for the instruction set %s. */\n#include <math.h>\n#include "
+                   "<string.h>\n\n#include \"tgk.h\"\n",
+                   name);
     if (sets[i].condition)
         tg_text_format(out, "\n#if %s\n", sets[i].condition);
     if (w->p.n_loops) {

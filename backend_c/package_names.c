@@ -49,7 +49,8 @@ static const char *field_beside(Writer *w, const char *wanted, const char *const
 /* Macros of the C library that are no keywords: NULL, EOF, INT_MAX ... are all capitals. */
 static bool may_be_macro(const char *name)
 {
-    static const char *const lower[] = {"stdin", "stdout", "stderr", "errno", "assert", "offsetof", "i386", "near", "far"};
+    static const char *const lower[] = {"stdin",    "stdout", "stderr", "errno", "assert",
+                                        "offsetof", "i386",   "near",   "far"};
     bool capitals_only = name[0] && name[1];
     for (const char *c = name; *c; c++)
         capitals_only &= !(*c >= 'a' && *c <= 'z') && (*c != '_' || c[1]);

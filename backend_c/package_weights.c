@@ -4,10 +4,10 @@
  *     8  0x01020304      24  bytes of the file       40  offset of the first      element, element type; 24 bytes each
  *    12  version
  *
- * Little-endian. The hash is over the plan and every byte of table and weights: it is known when they are written, and put
- * into the head then. Behind the last weight lie 64 bytes of zeros, so that whole vectors may be read at the end of each. Weights
- * are never held as a whole: plain ones are streamed, panels are gathered group by group, at most GROUP bytes at a time;
- * a matrix that lies row by row is streamed once per group.
+ * Little-endian. The hash is over the plan and every byte of table and weights: it is known when they are written,
+ * and put into the head then. Behind the last weight lie 64 bytes of zeros, so that whole vectors may be read at the
+ * end of each. Weights are never held as a whole: plain ones are streamed, panels are gathered group by group, at
+ * most GROUP bytes at a time; a matrix that lies row by row is streamed once per group.
  */
 #include <string.h>
 
@@ -64,8 +64,8 @@ bool package_place_weights(Writer *w)
 
 enum { LANES = 4, BLOCK = 8 * LANES };
 
-/* Words go round LANES lanes, which do not wait for each other. In each a word that differs makes a difference that later words
- * keep. Where pieces end does not matter. */
+/* Words go round LANES lanes, which do not wait for each other. In each a word that differs makes a difference that
+ * later words keep. Where pieces end does not matter. */
 typedef struct {
     uint64_t lane[LANES];
     uint8_t rest[BLOCK];
@@ -401,7 +401,8 @@ static bool write_row_major(Panels *p, int64_t group)
     return true;
 }
 
-/* The tensor is [cols, rows]: its rows come in the order of the panels; a group is written when its last column is there. */
+/* The tensor is [cols, rows]: its rows come in the order of the panels; a group is written when its last column is
+ * there. */
 static bool take_columns(void *user, const uint8_t *elements, size_t first, size_t n)
 {
     Panels *p = user;
@@ -474,8 +475,11 @@ static bool hash_first(Writer *w)
 
 static bool write_text(Writer *w, Sink *s)
 {
-    const char *begin = tg_name_format(w->p.tg, "/* The weights of %s, as in a file of weights. */\n#include \"%s.h\"\n\n"
-                                                "_Alignas(64) const unsigned char tgk_weights[] = {\n", w->title, w->p.name);
+    const char *begin =
+        tg_name_format(w->p.tg,
+                       "/* The weights of %s, as in a file of weights. */\n#include \"%s.h\"\n\n"
+                       "_Alignas(64) const unsigned char tgk_weights[] = {\n",
+                       w->title, w->p.name);
     return hash_first(w) && put_text(w, s->out, begin) && write_all_weights(s) && tg_output_write(s->out, "};\n", 3);
 }
 

@@ -15,7 +15,8 @@ typedef struct Writer {
     const char *title;          /* of the model, safe in a comment */
     uint64_t hash;              /* binds NAME.c, NAME.weights and NAME_golden.bin together */
     uint64_t weights_bytes;     /* of the whole file */
-    const char **size_field;    /* by plan->symbols: the field of NAME_inputs; NULL: bound by a step, or room of a cache */
+    const char **size_field;    /* by plan->symbols: the field of NAME_inputs; NULL: bound by a step, or room of a
+                                   cache */
     const char **size_macro;    /* by plan->symbols: what stands behind NAME_MAX_ */
     const char **input_macro, **output_macro; /* by number: behind NAME_INPUT_, NAME_OUTPUT_ */
     const char **dim_field;     /* by output: the field of NAME_outputs with its sizes */
@@ -30,7 +31,8 @@ enum { WEIGHTS_HEAD = 64, WEIGHTS_ROW = 24, WEIGHTS_PAD = 64, WEIGHTS_VERSION = 
 /* --- package_names.c: what is called how ------------------------------------------------------------------------ */
 
 void package_begin(Writer *w);
-uint64_t package_scratch_bytes(const Writer *w);                      /* behind the planned arena, for kernels to work in */
+uint64_t package_scratch_bytes(const Writer *w);                      /* behind the planned arena, for kernels to work
+                                                                         in */
 uint64_t package_arena_bytes(const Writer *w);                        /* of both */
 bool package_dim_of_inputs(const Writer *w, TgDim d);                 /* mentions only sizes of inputs */
 const TgType *package_input_type(const Writer *w, uint32_t i);

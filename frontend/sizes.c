@@ -1,10 +1,10 @@
-/* What a file says about the sizes of its inputs is a hint. Exporters give one name to sizes that differ (a mask that is
- * past + 1 long is called "sequence_length") and write expressions that are false for any other query length
+/* What a file says about the sizes of its inputs is a hint. Exporters give one name to sizes that differ (a mask that
+ * is past + 1 long is called "sequence_length") and write expressions that are false for any other query length
  * ("past_sequence_length + 1"). A rewrite that believed them would be wrong on real data. So each symbolic size of an
  * input is a symbol of its own; that two are equal has to follow from what the operators require (infer.c). Only names
- * on the first axis are believed: there all exporters mean the batch; and those of inputs whose own names differ in numbers
- * or in key and value only (past_key_values.0.key, past_key_values.1.value): layers are alike, and the two of each. The
- * interface keeps the spelling of the file. */
+ * on the first axis are believed: there all exporters mean the batch; and those of inputs whose own names differ in
+ * numbers or in key and value only (past_key_values.0.key, past_key_values.1.value): layers are alike, and the two of
+ * each. The interface keeps the spelling of the file. */
 #include <string.h>
 
 #include "sizes.h"

@@ -8,7 +8,7 @@
 #include "context.h"
 #include "graph.h"
 
-/* --- defaults: "name=kind:default" in the row ---------------------------------------------------------------------- */
+/* --- defaults: "name=kind:default" in the row --------------------------------------------------------------------- */
 
 /* The text behind "name=kind:" in the row of op; NULL: no default. */
 static const char *default_text(TgOp op, const char *name)
@@ -36,7 +36,7 @@ static bool is_default(TgOp op, const TgAttr *a)
     }
 }
 
-/* --- interning ------------------------------------------------------------------------------------------------------ */
+/* --- interning ---------------------------------------------------------------------------------------------------- */
 
 static bool same_strings(const TgBytes *a, const TgBytes *b, uint32_t n)
 {
@@ -175,7 +175,7 @@ static TgAttr keep(TgArena *arena, TgAttr a)
     return a;
 }
 
-/* --- building ------------------------------------------------------------------------------------------------------- */
+/* --- building ----------------------------------------------------------------------------------------------------- */
 
 void tg_attrs_begin(TgAttrBuild *b, Tg *tg)
 {
@@ -309,7 +309,7 @@ const TgAttrs *tg_attrs(Tg *tg, TgOp op, const char *format, ...)
     return attrs;
 }
 
-/* --- asking --------------------------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
 const TgAttr *tg_attr_find(const TgAttrs *attrs, const char *name)
 {

@@ -73,7 +73,8 @@ bool tg_within(Tg *tg, TgLimit limit, uint64_t n);    /* false: n goes beyond it
 uint64_t tg_scaled_limit(const Tg *tg, TgLimit base, TgLimit ratio, uint64_t size);
 
 /* TG_LIMIT_memory counts arenas and heap; what goes beyond it unwinds. An allowance is a second, passing limit of that
- * kind, for work that may be given up: set around it, by the name of `limit`; returns the former one. SIZE_MAX: none. */
+ * kind, for work that may be given up: set around it, by the name of `limit`; returns the former one. SIZE_MAX: none.
+ * */
 size_t tg_allow(Tg *tg, TgLimit limit, size_t allowance);
 size_t tg_allowance(const Tg *tg, uint64_t bytes); /* for so many bytes beyond those that are held now */
 size_t tg_memory_peak(const Tg *tg);
@@ -180,7 +181,8 @@ const TgFile *tg_file_map(Tg *tg, const char *path); /* NULL: refused, recorded 
 const TgFile *tg_file_map_beneath(Tg *tg, const char *model_path, const char *location);
 /* Tells the kernel that the mapped bytes are not needed now: they stop counting as resident. */
 void tg_file_forget(const uint8_t *bytes, size_t size);
-/* Hints as well: how they will be read (a page here and there must not fetch megabytes around it); all are needed now. */
+/* Hints as well: how they will be read (a page here and there must not fetch megabytes around it); all are needed
+ * now. */
 typedef enum { TG_READ_USUALLY, TG_READ_IN_ORDER, TG_READ_HERE_AND_THERE } TgReading;
 void tg_file_expect(const uint8_t *bytes, size_t size, TgReading how);
 void tg_file_populate(const uint8_t *bytes, size_t size);

@@ -94,6 +94,7 @@ void tg_dim_symbols(TgDim d, void (*visit)(void *user, TgDim symbol), void *user
 typedef struct {
     bool (*lookup)(void *user, TgDim symbol, int64_t *n);
     void *user;
+    bool loose; /* sizes that do not broadcast give the larger one */
 } Assignment;
 
 static bool eval_dim(const Assignment *a, TgDim d, int64_t *out);
@@ -130,7 +131,8 @@ static bool eval_atom(const Assignment *a, const DimAtom *atom, int64_t *out)
     if (!eval_dim(a, atom->arg[0], out))
         return false;
     for (uint32_t i = 1; i < atom->n; i++)
-        if (!eval_dim(a, atom->arg[i], &next) || !eval_join(atom->kind, out, next))
+        if (!eval_dim(a, atom->arg[i], &next) ||
+            !eval_join(a->loose && atom->kind == DIM_BCAST ? DIM_MAX : atom->kind, out, next))
             return false;
     return true;
 }
@@ -151,7 +153,7 @@ static bool eval_dim(const Assignment *a, TgDim d, int64_t *out)
 
 bool tg_dim_eval(TgDim d, bool (*lookup)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out)
 {
-    return eval_dim(&(Assignment){lookup, user}, d, out);
+    return eval_dim(&(Assignment){lookup, user, false}, d, out);
 }
 
 enum { MOST_CORNERS = 6 };
@@ -185,8 +187,8 @@ static bool at_corner(void *user, TgDim symbol, int64_t *n)
     return true;
 }
 
-/* Where a size divides, a corner at 0 has no value: then it is looked at from 1 on. A corner without a value, because the number
- * is too large, leaves no bound. */
+/* Where a size divides, a corner at 0 has no value: then it is looked at from 1 on. A corner without a value, because
+ * the number is too large, leaves no bound. Sizes of a corner need not broadcast. */
 bool tg_dim_most(TgDim d, bool (*most)(void *user, TgDim symbol, int64_t *n), void *user, int64_t *out)
 {
     Corner c = {.most = most, .user = user};
@@ -194,10 +196,11 @@ bool tg_dim_most(TgDim d, bool (*most)(void *user, TgDim symbol, int64_t *n), vo
     *out = 0;
     tg_dim_symbols(d, collect_symbol, &c);
     for (c.corner = 0; c.corner < 1u << c.n; c.corner++) {
+        const Assignment corner = {at_corner, &c, true};
         c.least = 0;
-        if (!tg_dim_eval(d, at_corner, &c, &n)) {
+        if (!eval_dim(&corner, d, &n)) {
             c.least = 1;
-            if (!tg_dim_eval(d, at_corner, &c, &n))
+            if (!eval_dim(&corner, d, &n))
                 return false;
         }
         if (*out < n)
@@ -518,8 +521,11 @@ static void c_sum(const CPrinter *p, TgDim d);
 /* Opaque terms are calls; those of more than two sizes are calls within calls. */
 static void c_atom(const CPrinter *p, const DimAtom *atom)
 {
-    static const char *const NAME[] = {[DIM_DIV] = "tgk_floor_div", [DIM_MOD] = "tgk_floor_mod", [DIM_MIN] = "tgk_least",
-                                       [DIM_MAX] = "tgk_most", [DIM_BCAST] = "tgk_bcast"};
+    static const char *const NAME[] = {[DIM_DIV] = "tgk_floor_div",
+                                       [DIM_MOD] = "tgk_floor_mod",
+                                       [DIM_MIN] = "tgk_least",
+                                       [DIM_MAX] = "tgk_most",
+                                       [DIM_BCAST] = "tgk_bcast"};
     if (atom->n == 0) {
         tg_text_add(p->text, p->symbol(p->user, atom->self));
         return;

@@ -25,10 +25,10 @@
  * Constants that are a few runs along their axes (signs of halves) are as a rule of sizes and become small with them:
  * see equiv_runs.c.
  *
- * The first form frees every other constant of more than a few elements. A rewrite that reads one half of a table, as the
- * other one is equal, needs halves that are: the second form (equiv_halves.c). One that computes with tables, or makes lists
- * of indices, needs them as they are: the third form keeps all but the large ones, and with them the sizes that they have.
- * The fourth form keeps all of them.
+ * The first form frees every other constant of more than a few elements. A rewrite that reads one half of a table, as
+ * the other one is equal, needs halves that are: the second form (equiv_halves.c). One that computes with tables, or
+ * makes lists of indices, needs them as they are: the third form keeps all but the large ones, and with them the
+ * sizes that they have. The fourth form keeps all of them.
  *
  * Both steps can only turn "equal" into "not shown", never the other way round for the weights; for the
  * sizes as far as a rewrite treats sizes alike that operators treat alike. A "different" of the general
@@ -40,8 +40,8 @@
 
 /* --- any weights ---------------------------------------------------------------------------------------- */
 
-/* One input in both graphs for every tensor that one of them has; inputs stay paired by position. `half`: the type of what
- * the tensor is twice, or NULL. */
+/* One input in both graphs for every tensor that one of them has; inputs stay paired by position. `half`: the type of
+ * what the tensor is twice, or NULL. */
 static void free_tensor(EquivProblem *p, const TgTensor *t, const TgType *half)
 {
     const TgType *type = half ? half : tg_tensor_type(p->a->tg, t);

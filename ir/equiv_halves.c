@@ -1,9 +1,9 @@
 /* Tables whose halves are equal: the angles of a rotation, each twice, as two halves or as neighbours.
  *
- * RotaryEmbedding reads one half of such a table where the operators that it replaces read both, so of any tables the two do
- * not agree, and with the true ones the question has the sizes of the model. Any half will do: it becomes an input, from
- * which the table is put together in both graphs. The fact that the halves are equal is read from the elements here; the
- * rest holds for any of them. */
+ * RotaryEmbedding reads one half of such a table where the operators that it replaces read both, so of any tables the
+ * two do not agree, and with the true ones the question has the sizes of the model. Any half will do: it becomes an
+ * input, from which the table is put together in both graphs. The fact that the halves are equal is read from the
+ * elements here; the rest holds for any of them. */
 #include "equiv_shrink.h"
 
 typedef enum { NO_HALVES, TWO_HALVES, NEIGHBOURS } Halves;

@@ -241,9 +241,9 @@ void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions 
 uint64_t equiv_question(const EquivProblem *p, int side); /* hash of one graph, names aside */
 bool equiv_same_structure(const EquivProblem *p);         /* but for what constants hold */
 void equiv_note(TgEquivResult *r, const EquivOutcome *o); /* adds its bound to that of the result */
-/* `make` makes the problem, anew each time. A difference in general is final unless `thorough`; with constants of the model
- * the question is asked only if that takes at most `most_work` operations, in general if it takes few times that (0: no
- * limit). */
+/* `make` makes the problem, anew each time. A difference in general is final unless `thorough`; with constants of the
+ * model the question is asked only if that takes at most `most_work` operations, in general if it takes few times
+ * that (0: no limit). */
 EquivOutcome equiv_answer(EquivMemo *m, EquivProblem (*make)(void *user), void *user, bool thorough,
                           double most_work);
 

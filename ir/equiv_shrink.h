@@ -1,5 +1,5 @@
-/* The numbers in a question and what operators demand of them: between equiv_general.c, which makes large sizes small, and
- * equiv_relate.c, which reads the graphs for it. */
+/* The numbers in a question and what operators demand of them: between equiv_general.c, which makes large sizes
+ * small, and equiv_relate.c, which reads the graphs for it. */
 #ifndef TG_EQUIV_SHRINK_H
 #define TG_EQUIV_SHRINK_H
 

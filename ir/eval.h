@@ -41,7 +41,8 @@ typedef struct TgArray {
     uint32_t n_items;
     TgKind kind;
     TgDegree degree;
-    TgDtype fits; /* its numbers fit into this narrower type, where known: they were widened from it, and rounding to it again changes nothing */
+    TgDtype fits; /* its numbers fit into this narrower type, where known: they were widened from it, and rounding to
+                     it again changes nothing */
 } TgArray;
 
 typedef struct {

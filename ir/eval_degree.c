@@ -91,7 +91,8 @@ static TgDegree power_of_any(TgDegree a, const TgArray *exponent)
 {
     double most = 1, least = 0;
     for (int64_t i = 0; i < exponent->count; i++) {
-        int64_t n = eval_is_real(exponent) ? tg_felt_center(((const TgFelt *)exponent->data)[i]) : eval_ints_of(exponent)[i];
+        int64_t n = eval_is_real(exponent) ? tg_felt_center(((const TgFelt *)exponent->data)[i])
+                                           : eval_ints_of(exponent)[i];
         if (n > (int64_t)most && n <= TG_FELT_POWERS)
             most = (double)n;
         if (n < (int64_t)least)

@@ -5,7 +5,7 @@
 
 #include "graph.h"
 
-/* --- models --------------------------------------------------------------------------------------------------------- */
+/* --- models ------------------------------------------------------------------------------------------------------- */
 
 TgModel *tg_model_new(Tg *tg)
 {
@@ -65,7 +65,7 @@ TgGraph *tg_graph_new(TgModel *model, TgGraph *outer, const char *name)
     return g;
 }
 
-/* --- values --------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 static TgValue new_value(TgGraph *g, TgOrigin origin, const TgType *type, TgName name)
 {
@@ -147,7 +147,7 @@ static void drop_use(TgGraph *g, TgNode n, uint32_t slot, TgValue v)
     info->uses.n--;
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 TgNode tg_graph_add_raw(TgGraph *g, TgOp op, const TgAttrs *attrs, uint32_t n_in, const TgValue *in, uint32_t n_out)
 {
@@ -217,7 +217,7 @@ TgGraph *tg_node_add_sub(TgGraph *g, TgNode node, const char *attr)
     return sub->graph;
 }
 
-/* --- captures ------------------------------------------------------------------------------------------------------- */
+/* --- captures ----------------------------------------------------------------------------------------------------- */
 
 static void describe_capture(const TgGraph *outer, TgValue from, TgValueInfo *capture)
 {
@@ -300,7 +300,7 @@ static void drop_capture(TgGraph *g, TgNode n, uint32_t s, uint32_t k)
             info->sub[t].outer.at[i] -= info->sub[t].outer.at[i] > slot;
 }
 
-/* --- order ---------------------------------------------------------------------------------------------------------- */
+/* --- order -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     TgNode node;
@@ -365,7 +365,7 @@ const TgNode *tg_graph_order(TgGraph *g, uint32_t *n)
     return g->order.at;
 }
 
-/* --- asking --------------------------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
 TgNodeInfo *tg_producer(const TgGraph *g, TgValue v, TgOp op)
 {
@@ -427,7 +427,7 @@ uint32_t tg_graph_count(const TgGraph *g, bool subgraphs)
     return count;
 }
 
-/* --- changing ------------------------------------------------------------------------------------------------------- */
+/* --- changing ----------------------------------------------------------------------------------------------------- */
 
 void tg_set_input(TgGraph *g, TgNode n, uint32_t slot, TgValue v)
 {
@@ -548,7 +548,7 @@ bool tg_remove_dead(TgGraph *g)
     return changed;
 }
 
-/* --- provenance ----------------------------------------------------------------------------------------------------- */
+/* --- provenance --------------------------------------------------------------------------------------------------- */
 
 static bool has_note(const TgOriginNote *list, TgName source, TgName rewrite)
 {

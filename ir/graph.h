@@ -131,12 +131,12 @@ TgModel *tg_model_clone(const TgModel *model);      /* own arena; tensors are sh
 int64_t tg_model_opset(const TgModel *model, const char *domain); /* 0: not imported */
 TgGraph *tg_graph_new(TgModel *model, TgGraph *outer, const char *name);
 void tg_graph_copy(TgGraph *to, const TgGraph *from); /* live nodes of `from` into the empty `to`, subgraphs included */
-/* Adds a copy of one node, of whatever graph, over the operands in[] of g (as many as it has, captured ones included); its
- * subgraphs are copied, its results are untyped and nameless. */
+/* Adds a copy of one node, of whatever graph, over the operands in[] of g (as many as it has, captured ones
+ * included); its subgraphs are copied, its results are untyped and nameless. */
 TgNode tg_node_copy(TgGraph *g, const TgNodeInfo *node, const TgValue *in);
 
-/* Copies the nodes of `from` into `to`: its inputs and captures become the given values of `to`; out[i] receives what its
- * outputs became. Nothing is inferred again. */
+/* Copies the nodes of `from` into `to`: its inputs and captures become the given values of `to`; out[i] receives what
+ * its outputs became. Nothing is inferred again. */
 void tg_graph_splice(TgGraph *to, const TgGraph *from, const TgValue *in, const TgValue *captured, TgValue *out);
 
 TgValue tg_graph_input(TgGraph *g, const TgType *type, const char *name);

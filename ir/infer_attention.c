@@ -125,7 +125,8 @@ bool infer_ms_multi_head_attention(TgInfer *f)
            inf_set_dims(f, 3, dtype, 4, batch, count, queries, total);
 }
 
-/* The cache is as long as the longer of the past buffer and total_sequence_length (input 6). Both pasts are of one length. */
+/* The cache is as long as the longer of the past buffer and total_sequence_length (input 6). Both pasts are of one
+ * length. */
 bool infer_ms_group_query_attention(TgInfer *f)
 {
     enum { PAST_KEY = 3, TOTAL = 6 };
@@ -139,7 +140,8 @@ bool infer_ms_group_query_attention(TgInfer *f)
     TgDim size = per_head(f, inf_dim(f, 0, 2), inf_has(f, 1) ? heads : heads + 2 * kv_heads);
     if (inf_has(f, PAST_KEY))
         past = inf_dim(f, PAST_KEY, 2);
-    if (inf_has(f, PAST_KEY) && inf_has(f, PAST_KEY + 1) && inf_rank(f, PAST_KEY) == 4 && inf_rank(f, PAST_KEY + 1) == 4 &&
+    if (inf_has(f, PAST_KEY) && inf_has(f, PAST_KEY + 1) && inf_rank(f, PAST_KEY) == 4 &&
+        inf_rank(f, PAST_KEY + 1) == 4 &&
         !inf_equal(f, past, inf_dim(f, PAST_KEY + 1, 2), "GroupQueryAttention"))
         return false;
     TgDim total = given && n == 1 ? tg_dim_max(f->tg, inf_size(f, given[0]), past) : inf_fresh(f);

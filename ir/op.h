@@ -114,7 +114,8 @@ void tg_attrs_put(TgAttrBuild *b, TgAttr attr);                   /* any kind; p
 void tg_attrs_drop(TgAttrBuild *b, const char *name);
 const TgAttrs *tg_attrs_end(TgAttrBuild *b, TgOp op);             /* drops defaults of op, interns */
 const TgAttrs *tg_attrs_none(Tg *tg);
-/* In one call, by the same letters as ops.def: tg_attrs(tg, TG_Gather, "axis=i", (int64_t)1). Also f (double), s (const char *). */
+/* In one call, by the same letters as ops.def: tg_attrs(tg, TG_Gather, "axis=i", (int64_t)1). Also f (double), s
+ * (const char *). */
 const TgAttrs *tg_attrs(Tg *tg, TgOp op, const char *format, ...);
 
 const TgAttr *tg_attr_find(const TgAttrs *attrs, const char *name); /* only what is written; NULL otherwise */

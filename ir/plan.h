@@ -5,9 +5,9 @@
  * a value that some step reads or writes has a place: a buffer, an offset and one stride per axis. Views (Reshape,
  * Transpose, Slice, Split, Expand ...) are places, not steps, wherever strides can say them.
  *
- * Invariants: a step reads only what earlier steps wrote, inputs and weights; buffers of the arena that live at the same
- * time do not overlap, except a pointwise step's result over an operand that dies there and has the same strides. All
- * sizes are expressions over plan->symbols, each bound before the first step that mentions it.
+ * Invariants: a step reads only what earlier steps wrote, inputs and weights; buffers of the arena that live at the
+ * same time do not overlap, except a pointwise step's result over an operand that dies there and has the same
+ * strides. All sizes are expressions over plan->symbols, each bound before the first step that mentions it.
  */
 #ifndef TG_PLAN_H
 #define TG_PLAN_H
@@ -33,8 +33,8 @@ typedef struct TgBuffer {
     uint64_t bytes;       /* arena: with every symbol at its maximum, rounded up to TG_PLAN_ALIGN */
     uint64_t offset;      /* arena: bytes */
     uint32_t first, last; /* arena: numbers of the steps between which it holds something */
-    TgDim capacity;       /* input or output that is state (see TgState): the symbol that stands for the length for which there
-                             is room along the growing axis; its strides are made of it. NULL: no state */
+    TgDim capacity;       /* input or output that is state (see TgState): the symbol that stands for the length for
+                             which there is room along the growing axis; its strides are made of it. NULL: no state */
 } TgBuffer;
 
 enum { TG_PLAN_ALIGN = 64 };
@@ -48,7 +48,8 @@ typedef struct TgLocation {
 
 typedef enum {
     TG_LAYOUT_PLAIN, /* row-major, as ONNX has it (4-bit and 2-bit integers: one per byte) */
-    TG_LAYOUT_PANELS /* a matrix for TG_STEP_LINEAR: panels of `panel` columns, each rows x width, see backend_c/kernels */
+    TG_LAYOUT_PANELS /* a matrix for TG_STEP_LINEAR: panels of `panel` columns, each rows x width, see
+                        backend_c/kernels */
 } TgLayout;
 
 typedef struct TgWeight {
@@ -56,10 +57,10 @@ typedef struct TgWeight {
     TgLayout layout;
     bool transposed;        /* panels: the tensor is [cols, rows] */
     int64_t rows, cols, panel;
-    TgDtype dtype;          /* of the stored elements; i8, i4 as panels: codes, of a tensor of i8 or i4, or of u8 or u4 from which
-                               half the range, 128 or 8, is taken away */
-    uint32_t scale, zero;   /* codes: number of the weight, and 1, that holds [groups, cols] factors, and what is subtracted then (0:
-                               nothing): element = code * scale - zero; panels of the same width */
+    TgDtype dtype;          /* of the stored elements; i8, i4 as panels: codes, of a tensor of i8 or i4, or of u8 or
+                               u4 from which half the range, 128 or 8, is taken away */
+    uint32_t scale, zero;   /* codes: number of the weight, and 1, that holds [groups, cols] factors, and what is
+                               subtracted then (0: nothing): element = code * scale - zero; panels of the same width */
     int64_t group;          /* codes: steps of depth per group, a multiple of 8; 0: all are one group */
     TgName name;            /* of the value, for comments; NULL: none */
 } TgWeight;
@@ -67,12 +68,13 @@ typedef struct TgWeight {
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
 typedef enum {
-    TG_STEP_POINTWISE, /* elementwise operators over one space, as one loop; operands of nodes that are neither in `in` nor made
-                          by the nodes are constants of equal elements; u.pointwise */
+    TG_STEP_POINTWISE, /* elementwise operators over one space, as one loop; operands of nodes that are neither in
+                          `in` nor made by the nodes are constants of equal elements; u.pointwise */
     TG_STEP_COPY,      /* in[0] to out[0], any strides of at most TG_PLAN_RANK axes */
-    TG_STEP_APPEND,    /* a cache [B,H,C,D]: in: past [B,H,P,D] or 0, rows [B,H,S,D], where they go [B] i64. out[0] is past as far as it
-                          is in front of them, then they, then zeros. Where out[0] is the array of past (TgState, TgInPlace), the
-                          first are there already, and with TgInPlace the last stay what they are: nothing but rows is written */
+    TG_STEP_APPEND,    /* a cache [B,H,C,D]: in: past [B,H,P,D] or 0, rows [B,H,S,D], where they go [B] i64. out[0] is
+                          past as far as it is in front of them, then they, then zeros. Where out[0] is the array of
+                          past (TgState, TgInPlace), the first are there already, and with TgInPlace the last stay
+                          what they are: nothing but rows is written */
     TG_STEP_LINEAR,    /* out[0] = in[0] weight (+ in[1], a vector, or 0); u.product */
     TG_STEP_MATMUL,    /* out[0] = in[0] in[1], batched, any strides; u.product as well */
     TG_STEP_ATTENTION, /* u.attention */
@@ -80,9 +82,11 @@ typedef enum {
     TG_STEP_LAYER_NORM, /* in: x, scale or 0, bias or 0; u.rows */
     TG_STEP_RMS_NORM,  /* in: x, scale or 0; u.rows */
     TG_STEP_ROTARY,    /* in: x [B,H,S,D], cos, sin; u.rotary */
-    TG_STEP_EMBED,     /* out[0]: for each i64 of in[0], a row of a table that is also the weight, transposed, of a product: stored once;
-                          u.product: weight, rows (numbers), depth (of a row), cols (of the matrix), c_row */
-    TG_STEP_OPERATOR,  /* one node by a kernel of its own; operands and results contiguous, in its formal order; 0: absent */
+    TG_STEP_EMBED,     /* out[0]: for each i64 of in[0], a row of a table that is also the weight, transposed, of a
+                          product: stored once; u.product: weight, rows (numbers), depth (of a row), cols (of the
+                          matrix), c_row */
+    TG_STEP_OPERATOR,  /* one node by a kernel of its own; operands and results contiguous, in its formal order; 0:
+                          absent */
     TG_STEP_SIZES,     /* out[0] holds numbers made of sizes; u.sizes */
     TG_STEP_BIND,      /* a size becomes known: u.bind */
     TG_STEP_EXPECT,    /* in[0], a bool, is u.expected, or the run ends: it was planned for that case */
@@ -101,23 +105,26 @@ struct TgStep {
     uint32_t number;  /* in order of execution, bodies included, from 1 */
     TgU32s nodes;     /* TgNode of plan->graph that it computes, producers first; views are not listed */
     TgValues in, out; /* as the kind says; 0: absent */
-    TgStep *then;     /* LINEAR: a pointwise step of rank 2, [rows, cols], that reads out[0] and may overwrite it (its own result lies
-                         in the same place): run on each finished tile. NULL: none */
+    TgStep *then;     /* LINEAR: a pointwise step of rank 2, [rows, cols], that reads out[0] and may overwrite it (its
+                         own result lies in the same place): run on each finished tile. NULL: none */
     TgSteps body[2];
     union {
         struct {            /* loops collapsed as far as all strides allow */
             int32_t rank;   /* >= 1 */
             const TgDim *dim;
-            const TgDim *stride; /* (in.n + out.n) times rank, elements: operand k along axis a is stride[k * rank + a] */
+            const TgDim *stride; /* (in.n + out.n) times rank, elements: operand k along axis a is stride[k * rank +
+                                    a] */
         } pointwise;
-        struct {                /* strides in elements; 0 repeats. LINEAR: rows of all leading axes, no batch, b is a weight */
+        struct {                /* strides in elements; 0 repeats. LINEAR: rows of all leading axes, no batch, b is a
+                                   weight */
             uint32_t weight;    /* LINEAR: into plan->weights */
             int32_t batch_rank;
             const TgDim *batch, *a_batch, *b_batch, *c_batch;
             TgDim rows, depth, cols, a_row, a_col, b_row, b_col, c_row;
         } product;
-        struct {            /* in: Q, K, V [B,H,S,D] (K, V: kv_heads heads), mask (bool or f32) or 0, keys per batch entry [B] i64 or 0: where they are
-                               given, the offset of an entry is its keys less the queries */
+        struct {            /* in: Q, K, V [B,H,S,D] (K, V: kv_heads heads), mask (bool or f32) or 0, keys per batch
+                               entry [B] i64 or 0: where they are given, the offset of an entry is its keys less the
+                               queries */
             int64_t heads, kv_heads;
             const TgDim *mask_stride; /* batch, head, query, key; NULL without a mask */
             double scale, softcap;  /* softcap 0: none */
@@ -139,8 +146,8 @@ struct TgStep {
             uint32_t n;
             const TgDim *number;
         } sizes;
-        struct {            /* a symbol is a size or an element of in[0], which was just made (by the OPERATOR step before), or
-                               is an input, or what a branch gives */
+        struct {            /* a symbol is a size or an element of in[0], which was just made (by the OPERATOR step
+                               before), or is an input, or what a branch gives */
             TgDim symbol;
             int32_t axis;   /* of its shape; -1: `element` of its elements */
             int64_t element;
@@ -154,8 +161,8 @@ struct TgStep {
     } u;
 };
 
-/* One Loop or Scan. Round by round: counter and condition are set, the body runs, `next` is copied over `current`, each row
- * goes to its place in the stacked output. */
+/* One Loop or Scan. Round by round: counter and condition are set, the body runs, `next` is copied over `current`,
+ * each row goes to its place in the stacked output. */
 typedef struct TgRepeat {
     bool scan;
     TgDim rounds;                /* Scan: how many; Loop: NULL */
@@ -179,15 +186,16 @@ typedef struct TgPlanSymbol {
     int32_t axis;
 } TgPlanSymbol;
 
-/* A cache: an input (past) that an output (present) extends along one axis by `grow` elements per run. A stateful entry keeps
- * both in one buffer with room for `capacity` (the symbol of both buffers) and copies nothing. */
+/* A cache: an input (past) that an output (present) extends along one axis by `grow` elements per run. A stateful
+ * entry keeps both in one buffer with room for `capacity` (the symbol of both buffers) and copies nothing. */
 typedef struct TgState {
     uint32_t input, output; /* numbers */
     int32_t axis;
     TgDim past, grow;       /* lengths along it: present = past + grow */
 } TgState;
 
-/* A cache of fixed size whose rows are written (TensorScatter): output may be the array of input itself; then nothing is copied. */
+/* A cache of fixed size whose rows are written (TensorScatter): output may be the array of input itself; then nothing
+ * is copied. */
 typedef struct TgInPlace {
     uint32_t input, output; /* numbers */
 } TgInPlace;
@@ -206,15 +214,17 @@ typedef struct TgPlan {
     TG_VEC(TgState) states;
     TG_VEC(TgInPlace) in_place;
     TG_VEC(TgDim) equal;      /* pairs of sizes that must be equal when the model runs: to be checked with the inputs */
-    TG_VEC(TgDim) counts;     /* pairs of element counts that are equal, whatever data make of the sizes: of a view, and of what it
-                                 views, whose bound is the better one */
-    TgModel *cases;           /* gives the conditions of TG_STEP_EXPECT, of the same inputs; owned by the plan; NULL: there are none */
+    TG_VEC(TgDim) counts;     /* pairs of element counts that are equal, whatever data make of the sizes: of a view,
+                                 and of what it views, whose bound is the better one */
+    TgModel *cases;           /* gives the conditions of TG_STEP_EXPECT, of the same inputs; owned by the plan; NULL:
+                                 there are none */
     TG_VEC(bool) wanted;      /* what they must be */
     TgValues inputs, outputs; /* values of `graph`, by number */
     uint64_t arena_bytes, sum_bytes, floor_bytes; /* planned; without reuse; most that lives at any one step */
 } TgPlan;
 
-/* Upper bound of a size or a number of elements, every symbol at its largest; -1: there is none. (passes/plan_arena.c) */
+/* Upper bound of a size or a number of elements, every symbol at its largest; -1: there is none.
+ * (passes/plan_arena.c) */
 int64_t tg_plan_most(const TgPlan *p, TgDim d);
 int64_t tg_plan_most_elements(const TgPlan *p, const TgType *type);
 

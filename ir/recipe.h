@@ -18,8 +18,8 @@ uint64_t tg_recipe_hash(Tg *tg, const TgTensor *t, uint64_t seed);
 
 /* --- recipe_point.c ----------------------------------------------------------------------------------- */
 
-/* Element i of a constant that was computed, stored as `stored`: is it what the recipe gives in float64, up to rounding?
- * True also where nobody follows the recipe. */
+/* Element i of a constant that was computed, stored as `stored`: is it what the recipe gives in float64, up to
+ * rounding? True also where nobody follows the recipe. */
 bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored);
 
 /* --- recipe_box.c ------------------------------------------------------------------------------------- */

@@ -37,7 +37,8 @@ struct TgTensor {
     const TgFile *file;             /* mapped: where from */
     size_t offset;
     bool external;                  /* mapped from an external data file (not from the model file itself) */
-    const TgRecipe *recipe;         /* recipe; owned: what it was computed from, so that checks see it unrounded; or NULL */
+    const TgRecipe *recipe;         /* recipe; owned: what it was computed from, so that checks see it unrounded; or
+                                       NULL */
     const TgBytes *strings;         /* count of them */
     uint64_t seed;                  /* owned: made by random(seed) of the text form; 0: otherwise */
     TgBytes unknown;                /* unknown fields of the source TensorProto (metadata etc.), carried through */

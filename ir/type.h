@@ -88,8 +88,8 @@ void tg_dim_symbols(TgDim d, void (*visit)(void *user, TgDim symbol), void *user
 TgDim tg_dim_parse(Tg *tg, const char *text);
 void tg_dim_print(TgDim d, TgText *text);      /* parses back to the same */
 TgName tg_dim_text(Tg *tg, TgDim d);
-/* As an expression in C over int64_t, an operand of * as it is; opaque terms are calls of tgk_floor_div, tgk_floor_mod, tgk_least,
- * tgk_most and tgk_bcast (backend_c/kernels), symbols what the callback calls them. */
+/* As an expression in C over int64_t, an operand of * as it is; opaque terms are calls of tgk_floor_div,
+ * tgk_floor_mod, tgk_least, tgk_most and tgk_bcast (backend_c/kernels), symbols what the callback calls them. */
 void tg_dim_print_c(TgDim d, TgText *text, TgName (*symbol)(void *user, TgDim symbol), void *user);
 
 /* --- types (type.c) ----------------------------------------------------------------------------------------------- */

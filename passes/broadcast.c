@@ -32,7 +32,8 @@ static TgValue compact(TgPass *p, TgValue v)
     const void *bytes = &zero;
     if (value && (value->count != 1 || !(value = tg_tensor_materialize(p->g->arena, value))))
         return 0;
-    const TgTensor *made = tg_tensor_owned(p->g->arena, value ? value->dtype : TG_f32, 0, NULL, value ? value->bytes : bytes);
+    const TgTensor *made =
+        tg_tensor_owned(p->g->arena, value ? value->dtype : TG_f32, 0, NULL, value ? value->bytes : bytes);
     return tg_graph_const(p->g, made, NULL);
 }
 

@@ -3,11 +3,12 @@
  *     (x A) B = x (A B)                        the classic matrix chain, by dynamic programming over its factors
  *     (x A + a) B + b = x (A B) + (a B + b)    FullyConnecteds in a row: the same over their weights
  *
- * A product of constants is computed ahead of time and costs nothing then, but it is stored: it is made only where it is no
- * larger than what it replaces. So a pair of low rank (an adapter) stays a pair, and one that is not becomes one weight.
- * Where sizes are named, polynomials tell whether an order is the better one for all of them; if they do not, names count as
- * TG_TYPICAL_SIZE. Chains are cut after MOST factors, so that the time is linear in the nodes. Reassociates.
- * Reference: Cormen, Leiserson, Rivest, Stein, Introduction to Algorithms, "Matrix-chain multiplication". */
+ * A product of constants is computed ahead of time and costs nothing then, but it is stored: it is made only where it
+ * is no larger than what it replaces. So a pair of low rank (an adapter) stays a pair, and one that is not becomes
+ * one weight. Where sizes are named, polynomials tell whether an order is the better one for all of them; if they do
+ * not, names count as TG_TYPICAL_SIZE. Chains are cut after MOST factors, so that the time is linear in the nodes.
+ * Reassociates. Reference: Cormen, Leiserson, Rivest, Stein, Introduction to Algorithms, "Matrix-chain
+ * multiplication". */
 #include <math.h>
 
 #include "chain.h"
@@ -83,7 +84,8 @@ static void add_factor(Chain *c, TgValue v)
     c->factor[c->n++] = v;
 }
 
-/* The factors of v, from left to right, at most `room` of them. Each level of the recursion leaves room for one factor less. */
+/* The factors of v, from left to right, at most `room` of them. Each level of the recursion leaves room for one
+ * factor less. */
 static void read_factors(Chain *c, TgValue v, bool root, uint32_t room)
 {
     TgGraph *g = c->p->g;

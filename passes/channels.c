@@ -5,9 +5,9 @@
  *     Conv(x * f; W, b)     = Conv(x; W f, b)             f along the input channels of one group
  *     Conv(x + s; W, b)     = Conv(x; W, b + sum W s)     where nothing is padded: padding is zero, not s
  *
- * A BatchNormalization is written as Mul and Add only where what is in front of it or behind it takes both: a convolution
- * here, a FullyConnected in scale.c. Across a Transpose it meets the FullyConnected whose columns are its channels.
- * Reassociates. Weights that others read stay as they are. */
+ * A BatchNormalization is written as Mul and Add only where what is in front of it or behind it takes both: a
+ * convolution here, a FullyConnected in scale.c. Across a Transpose it meets the FullyConnected whose columns are its
+ * channels. Reassociates. Weights that others read stay as they are. */
 #include "fully_connected.h"
 #include "step.h"
 

@@ -5,13 +5,15 @@
  * read in 32 bits or the other way round. Decided is
  *
  *   always narrow   products (MatMul, Gemm, Conv, Attention with its softmax in 32 bits), what moves a weight (Gather)
- *   as its operands what is computed element by element, or only moves elements: narrow where some operand is, wide where
- *                   nothing but wide nodes reads it (mask + scores in front of a Softmax, position * frequency in front of Cos)
+ *   as its operands what is computed element by element, or only moves elements: narrow where some operand is, wide
+ * where
+ *                   nothing but wide nodes reads it (mask + scores in front of a Softmax, position * frequency in
+ * front of Cos)
  *   always wide     the others: norms, Softmax, reductions, exp, log, powers, sine, and what is computed with a
  *                   statistic (x - mean, x / sqrt(variance + eps)), so that norms in pieces are wide as well
  *
- * Constants that 16 bits cannot hold (the lowest float, as a mask) become half of the largest number that they can, so that
- * two of them still have a finite sum. Needs: inferred types. */
+ * Constants that 16 bits cannot hold (the lowest float, as a mask) become half of the largest number that they can,
+ * so that two of them still have a finite sum. Needs: inferred types. */
 #include <math.h>
 #include <string.h>
 

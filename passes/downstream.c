@@ -104,7 +104,8 @@ bool ends_norm_in_pieces_downstream(const TgPass *p, const TgNodeInfo *n)
         for (uint32_t i = 0; i < 2; i++) { /* the bias leads to the scale, and that to the quotient */
             const TgNodeInfo *divided = tg_producer(g, n->in[i], TG_Div), *scale = tg_producer(g, n->in[i], TG_Mul);
             if (n->op == TG_Mul && divided)
-                return p->opset < (tg_producer(g, divided->in[0], TG_Sub) ? LAYER_NORMALIZATION_SINCE : RMS_NORMALIZATION_SINCE);
+                return p->opset < (tg_producer(g, divided->in[0], TG_Sub) ? LAYER_NORMALIZATION_SINCE
+                                                                          : RMS_NORMALIZATION_SINCE);
             if (n->op == TG_Add && scale && ends_norm_downstream(p, scale)) {
                 n = scale;
                 break;

@@ -172,7 +172,8 @@ void pass_einsum(TgPass *p)
         Equation e;
         Product q;
         bool takes = !node->dead && node->op == TG_Einsum && node->n_in >= 2 && node->n_in <= MOST_TERMS;
-        if (!takes || !is_read(p->g, node->out[0]) || !read_equation(p, node, &e) || !read_product(p, node, &e, &q) || !pass_may(p))
+        if (!takes || !is_read(p->g, node->out[0]) || !read_equation(p, node, &e) ||
+            !read_product(p, node, &e, &q) || !pass_may(p))
             continue;
         TgValue made = make(p, node, &e, &q);
         if (!made || !same_type(p->g, made, node->out[0]))

@@ -29,8 +29,8 @@ static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
     return bytes;
 }
 
-/* Embeddings are often the weight of the last product, too: transposed ahead of time they would be stored twice. Runtimes
- * transpose a constant once, when they load it. */
+/* Embeddings are often the weight of the last product, too: transposed ahead of time they would be stored twice.
+ * Runtimes transpose a constant once, when they load it. */
 static bool unties(TgPass *p, const TgNodeInfo *n, double out_bytes)
 {
     bool last_use;
@@ -182,7 +182,8 @@ bool fold_node(TgPass *p, TgNode node)
     const TgTensor *out[8] = {0};
     double bytes = 0;
     bool sized = n->n_out <= 8 && foldable(p, n) && result_bytes(p, n, &bytes);
-    if (n->n_out > 8 || !foldable(p, n) || (sized && (unties(p, n, bytes) || !affordable(p, n, bytes))) || !takes_little(p, n))
+    if (n->n_out > 8 || !foldable(p, n) || (sized && (unties(p, n, bytes) || !affordable(p, n, bytes))) ||
+        !takes_little(p, n))
         return false;
     if (!(worth_a_recipe(p, n, bytes) ? make_recipe(p, n, out) : compute_now(p, n, out)))
         return false;

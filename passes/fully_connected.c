@@ -19,7 +19,7 @@ TgValue along_last_axis(TgPass *p, TgValue constant, int64_t size)
     return pass_op(p, TG_Reshape, NULL, 2, constant, pass_ints(p, (uint32_t)wanted, &last));
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static bool plain_gemm(const TgNodeInfo *n)
 {
@@ -113,7 +113,7 @@ bool fc_owns_weight(TgPass *p, const Fc *fc)
     return false;
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static TgValue as_column(TgPass *p, TgValue vector)
 {

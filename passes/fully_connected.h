@@ -29,14 +29,15 @@ bool is_alone(const TgGraph *g, TgValue v);
 /* The same, or so small that others may keep it as it was. */
 bool is_changeable(const TgGraph *g, TgValue v);
 
-/* What was added to x may as well be added behind it: to its bias, or, where it alone reads the sum and all are matrices, by
- * the Gemm that it then is. */
+/* What was added to x may as well be added behind it: to its bias, or, where it alone reads the sum and all are
+ * matrices, by the Gemm that it then is. */
 static inline bool fc_takes_summand(const TgPass *p, const Fc *fc, uint32_t readers)
 {
     return fc->bias || (readers == 1 && pass_rank(p->g, fc->x) == 2);
 }
 
-/* Weights are changed by operators over constants; these become recipes. All take and give weights in the layout of fc. */
+/* Weights are changed by operators over constants; these become recipes. All take and give weights in the layout of
+ * fc. */
 TgValue fc_scale_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue by);  /* by: f[n] or f[] */
 TgValue fc_scale_rows(TgPass *p, const Fc *fc, TgValue weight, TgValue by);     /* by: f[k] or f[] */
 TgValue fc_permute_columns(TgPass *p, const Fc *fc, TgValue weight, TgValue index); /* index: i64[n] */
@@ -47,8 +48,8 @@ TgValue fc_bias_vector(TgPass *p, const Fc *fc);                 /* f[n]: zeros 
 /* The result of the same kind of product over other operands. bias 0: none. */
 TgValue fc_make(TgPass *p, const Fc *like, TgValue x, TgValue weight, TgValue bias);
 
-/* A constant that acts along the last axis only: all other sizes are 1, the last is 1 or `size`. As a vector f[size] or,
- * for one element, a scalar f[]; 0: it is none. */
+/* A constant that acts along the last axis only: all other sizes are 1, the last is 1 or `size`. As a vector f[size]
+ * or, for one element, a scalar f[]; 0: it is none. */
 TgValue along_last_axis(TgPass *p, TgValue constant, int64_t size);
 
 #endif

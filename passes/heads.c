@@ -3,10 +3,10 @@
  *     Reshape(part i, [.., h_i, d])   ->  part i of Reshape(x, [.., sum of h, d])
  *     Transpose(part i; perm)         ->  part i of Transpose(x; perm)
  *
- * That is what merged projections leave: Q, K and V are cut apart and then each is divided into heads. Where one part is
- * transposed in another way than the others (K, for its product with Q), what differs is done to that part alone. Exact:
- * elements only move. Needs: inferred types. From opset 23 on heads go into Attention, so there it waits until that has
- * found what it can, and leaves what an Attention reads. */
+ * That is what merged projections leave: Q, K and V are cut apart and then each is divided into heads. Where one part
+ * is transposed in another way than the others (K, for its product with Q), what differs is done to that part alone.
+ * Exact: elements only move. Needs: inferred types. From opset 23 on heads go into Attention, so there it waits until
+ * that has found what it can, and leaves what an Attention reads. */
 #include <string.h>
 
 #include "views.h"

@@ -1,8 +1,8 @@
 /* Operators that give back an operand, and pairs that undo each other.
  *
- * One small function per kind: it answers with the value that may take the place of output 0 of the node, or 0. Types are
- * interned and sizes symbolic, so "gives back its operand" is mostly: an operator that only moves data, whose result has
- * the type of its operand. Needs: inferred types. Breaks: nothing.
+ * One small function per kind: it answers with the value that may take the place of output 0 of the node, or 0. Types
+ * are interned and sizes symbolic, so "gives back its operand" is mostly: an operator that only moves data, whose
+ * result has the type of its operand. Needs: inferred types. Breaks: nothing.
  */
 #include <string.h>
 
@@ -22,7 +22,7 @@ static TgValue same_shape(TgPass *p, TgNodeInfo *n)
     return same_type(p->g, n->in[0], n->out[0]) ? n->in[0] : 0;
 }
 
-/* --- casts ------------------------------------------------------------------------------------------------------------ */
+/* --- casts -------------------------------------------------------------------------------------------------------- */
 
 /* Every value of `from` is a value of `to`. */
 static bool widens(TgDtype from, TgDtype to)
@@ -69,7 +69,7 @@ static TgValue cast_like(TgPass *p, TgNodeInfo *n)
     return pass_op(p, TG_Cast, tg_attrs_end(&b, TG_Cast), 1, n->in[0]);
 }
 
-/* --- arithmetic with a neutral constant -------------------------------------------------------------------------------- */
+/* --- arithmetic with a neutral constant --------------------------------------------------------------------------- */
 
 /* Operand `slot` unless the other one is a constant of `neutral` only and does not widen the result. */
 static TgValue neutral_in(TgPass *p, TgNodeInfo *n, uint32_t slot, double neutral)
@@ -156,8 +156,8 @@ static TgValue reduce(TgPass *p, TgNodeInfo *n)
     int64_t axis[TG_MAX_RANK];
     uint32_t count;
     int32_t rank = pass_rank(p->g, n->in[0]);
-    if (!same_type(p->g, n->in[0], n->out[0]) || !in(n, 1) || !tg_const_ints(p->g, n->in[1], TG_MAX_RANK, axis, &count) ||
-        count == 0)
+    if (!same_type(p->g, n->in[0], n->out[0]) || !in(n, 1) ||
+        !tg_const_ints(p->g, n->in[1], TG_MAX_RANK, axis, &count) || count == 0)
         return 0;
     for (uint32_t i = 0; i < count; i++)
         if (axis[i] < -rank || axis[i] >= rank || pass_dim(p->g, n->in[0], (int32_t)axis[i]) != 1)
@@ -165,7 +165,7 @@ static TgValue reduce(TgPass *p, TgNodeInfo *n)
     return n->in[0];
 }
 
-/* --- movement ---------------------------------------------------------------------------------------------------------- */
+/* --- movement ----------------------------------------------------------------------------------------------------- */
 
 static TgValue slice(TgPass *p, TgNodeInfo *n)
 {

@@ -1,9 +1,10 @@
 /* Operators that ONNX Runtime has no kernel for: it would refuse an output although it loads the source.
  *
- * Within the passes they are normal forms like others (x sigmoid(x) is Swish, and log(1 + exp(x)) Softplus), which larger
- * patterns and other targets build upon. At the end, each that the model did not come with is written as its definition,
- * and what that is made of likewise. They stay where the user asked for an opset that has them (--opset), which the source's
- * lacks. The table is rules/kernels.def. Runs once, when all else is done, since the rules would undo it. */
+ * Within the passes they are normal forms like others (x sigmoid(x) is Swish, and log(1 + exp(x)) Softplus), which
+ * larger patterns and other targets build upon. At the end, each that the model did not come with is written as its
+ * definition, and what that is made of likewise. They stay where the user asked for an opset that has them (--opset),
+ * which the source's lacks. The table is rules/kernels.def. Runs once, when all else is done, since the rules would
+ * undo it. */
 #include "pass.h"
 
 static bool is_asked_for(const TgPass *p, TgOp op)

@@ -1,12 +1,14 @@
 /* FullyConnecteds of one input become one: their weights stand side by side, a Split gives each reader its columns.
  * Widths may differ (grouped queries), biases may be missing (zeros), the input may be read elsewhere (residual). The
- * sum of two FullyConnecteds of one input is one with the sum of the weights. Exact for the columns; the sum reassociates.
- * A weight that others read stays as it is (see --explain). */
+ * sum of two FullyConnecteds of one input is one with the sum of the weights. Exact for the columns; the sum
+ * reassociates. A weight that others read stays as it is (see --explain). */
 #include "fully_connected.h"
 
 enum { MOST = 16 };
 
-/* --- sums ------------------------------------------------------------------------------------------------------------------ */
+/* --- sums
+ * ------------------------------------------------------------------------------------------------------------------
+ * */
 
 /* n adds two of them: an Add, or a Gemm whose third operand is the other one. */
 static bool read_sum(TgPass *p, TgNodeInfo *n, Fc *a, Fc *b)
@@ -37,7 +39,7 @@ static void merge_sum(TgPass *p, TgNodeInfo *n)
     }
 }
 
-/* --- side by side ------------------------------------------------------------------------------------------------------------ */
+/* --- side by side ------------------------------------------------------------------------------------------------- */
 
 static bool alike(const TgPass *p, const Fc *a, const Fc *b)
 {
@@ -52,7 +54,8 @@ static uint32_t group_of(TgPass *p, TgValue x, Fc *fc)
     const TgValueInfo *info = tg_value(p->g, x);
     for (uint32_t i = 0; i < info->uses.n && n < MOST; i++) {
         TgUse use = info->uses.at[i];
-        if (use.slot == 0 && fc_at(p, use.node, &fc[n]) && is_read(p->g, fc[n].out) && pass_rank(p->g, fc[n].x) >= 2 && fc_owns_weight(p, &fc[n]) &&
+        if (use.slot == 0 && fc_at(p, use.node, &fc[n]) && is_read(p->g, fc[n].out) &&
+            pass_rank(p->g, fc[n].x) >= 2 && fc_owns_weight(p, &fc[n]) &&
             (n == 0 || alike(p, &fc[0], &fc[n])))
             n++;
     }
@@ -91,7 +94,8 @@ static TgNode split_columns(TgPass *p, const Fc *fc, uint32_t n, TgValue all)
     for (uint32_t i = 0; i < n; i++)
         sizes[i] = fc[i].n;
     TgValue in[2] = {all, pass_ints(p, n, sizes)};
-    return tg_graph_add(p->g, TG_Split, tg_attrs(p->tg, TG_Split, "axis=i", (int64_t)pass_rank(p->g, all) - 1), 2, in, n);
+    return tg_graph_add(p->g, TG_Split,
+                        tg_attrs(p->tg, TG_Split, "axis=i", (int64_t)pass_rank(p->g, all) - 1), 2, in, n);
 }
 
 /* At -O1 large weights stay where they are: side by side they would have to be written anew. */
@@ -133,9 +137,9 @@ static double moved_by_split(const TgPass *p, const Fc *fc, uint32_t n)
     return bytes;
 }
 
-/* A Split moves all that was computed once more, and a product with twice the columns takes twice the time: in ONNX Runtime
- * on a CPU, gate and up (128 rows, twice 2816 columns) took 8 % longer with it, three projections to heads 6 %; with one
- * row both take as long. So nodes must be saved, and more time with them than the Split takes. */
+/* A Split moves all that was computed once more, and a product with twice the columns takes twice the time: in ONNX
+ * Runtime on a CPU, gate and up (128 rows, twice 2816 columns) took 8 % longer with it, three projections to heads 6
+ * %; with one row both take as long. So nodes must be saved, and more time with them than the Split takes. */
 static bool saves_time(TgPass *p, const Fc *fc, uint32_t n)
 {
     static const double bytes_per_node = 32 << 10; /* moved in the 3 us or so that it takes to run any node */
@@ -153,11 +157,13 @@ static bool saves_time(TgPass *p, const Fc *fc, uint32_t n)
     bool counts_time = p->options->level >= 2; /* at -O1 the number of nodes decides */
     if (before > after && (!counts_time || moved_by_split(p, fc, n) <= (before - after) * bytes_per_node))
         return true;
-    pass_explain(p, fc->product, "refused: side by side they need a Split, which takes longer than the nodes that it saves");
+    pass_explain(p, fc->product,
+                 "refused: side by side they need a Split, which takes longer than the nodes that it saves");
     return false;
 }
 
-/* Beside narrow ones (adapters) a wide one gains nothing: its part of the Split is copied, and its weight written anew. */
+/* Beside narrow ones (adapters) a wide one gains nothing: its part of the Split is copied, and its weight written
+ * anew. */
 static uint32_t leave_out_dominant(TgPass *p, Fc *fc, uint32_t n)
 {
     enum { DOMINANT = 8 }; /* times as wide as all others together */

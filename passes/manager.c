@@ -1,4 +1,5 @@
-/* Runs the passes of passes.def, in order, over every graph of the model, until nothing changes; then those of a target.
+/* Runs the passes of passes.def, in order, over every graph of the model, until nothing changes; then those of a
+ * target.
  *
  * After each pass, by option: structural check, timing, text, evaluation against the state before. Every
  * application of a rewrite is numbered; with a limit of N those after the Nth are not applied, so that a
@@ -33,8 +34,7 @@ const TgPassInfo *tg_pass_info(uint32_t index)
     return &passes[index].info;
 }
 
-/* --- counting and explaining
- * ------------------------------------------------------------------------------------------ */
+/* --- counting and explaining -------------------------------------------------------------------------------------- */
 
 bool pass_may(TgPass *p)
 {
@@ -122,8 +122,7 @@ void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...)
     TG_PUSH(p->model->arena, &p->report->explanations, line);
 }
 
-/* --- one pass over one graph
- * ------------------------------------------------------------------------------------------- */
+/* --- one pass over one graph -------------------------------------------------------------------------------------- */
 
 static double now(void)
 {

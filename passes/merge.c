@@ -31,7 +31,7 @@ static void add(Table *t, uint64_t hash, uint32_t item)
     tg_map_put(&t->map, hash, TG_KEY(entry));
 }
 
-/* --- constants --------------------------------------------------------------------------------------------------------- */
+/* --- constants ---------------------------------------------------------------------------------------------------- */
 
 /* A large weight of zeros, as far as a look tells: models whose weights were stripped. There is nothing to merge. */
 static bool is_placeholder(Tg *tg, const TgTensor *t)
@@ -76,7 +76,7 @@ static void merge_constants(Table *t)
     }
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 static bool swaps(const TgNodeInfo *n)
 {

@@ -1,11 +1,12 @@
 /* --weights: matrices of products are stored in fewer bits; everything is still computed in 32.
  *
- * A constant matrix W becomes the constant Cast(Cast(W, bf16), f32) or DequantizeLinear(codes, scales): what reads it does
- * not change, evaluators and checks see the rounded numbers, planners look through it (plan_codes.c).
+ * A constant matrix W becomes the constant Cast(Cast(W, bf16), f32) or DequantizeLinear(codes, scales): what reads it
+ * does not change, evaluators and checks see the rounded numbers, planners look through it (plan_codes.c).
  *
  *   f16, bf16   rounded to nearest even
  *   i8          one scale per column, the largest magnitude is 127
- *   i4          groups of 32 along the depth; the element of the largest magnitude is -8, so that its scale carries the sign
+ *   i4          groups of 32 along the depth; the element of the largest magnitude is -8, so that its scale carries
+ * the sign
  *               and all 16 codes are used; scales are f16 where it has them without loss of range
  *
  * Not a pass: it changes what is computed, so it runs once, behind them, and its error is measured (tools/convert.c).
@@ -77,8 +78,9 @@ static const TgTensor *quantized(Narrow *c, const TgTensor *t, const float *x, i
             put_codes(c->to, codes, (size_t)from, x + from, left, stride, rounded);
         }
     part[1] = half ? cast(c, scale, TG_f32) : scale;
-    const TgAttrs *attrs = c->to == TG_i8 ? tg_attrs(c->tg, TG_DequantizeLinear, "axis=i", (int64_t)(1 - depth))
-                                          : tg_attrs(c->tg, TG_DequantizeLinear, "axis=i block_size=i", (int64_t)depth, group);
+    const TgAttrs *attrs =
+        c->to == TG_i8 ? tg_attrs(c->tg, TG_DequantizeLinear, "axis=i", (int64_t)(1 - depth))
+                       : tg_attrs(c->tg, TG_DequantizeLinear, "axis=i block_size=i", (int64_t)depth, group);
     return tg_tensor_recipe(arena, TG_DequantizeLinear, attrs, 2, part, 0);
 }
 
@@ -124,8 +126,11 @@ static bool narrow_operand(Narrow *c, TgNode node, int32_t depth)
             few = tg_tensor_recipe(c->g->arena, TG_Transpose, NULL, 1, &few, 0);
         if (!few)
             return false;
-        made = tg_graph_const(c->g, few, tg_value(c->g, v)->name ? tg_name_format(c->tg, "%s.%s", tg_value(c->g, v)->name,
-                                                                                 tg_dtype_text(c->to)) : NULL);
+        made =
+            tg_graph_const(c->g, few,
+                           tg_value(c->g, v)->name
+                               ? tg_name_format(c->tg, "%s.%s", tg_value(c->g, v)->name, tg_dtype_text(c->to))
+                               : NULL);
         tg_map_put(&c->done, v, made);
         c->n++;
     }

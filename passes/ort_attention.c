@@ -258,7 +258,9 @@ static void separate(TgPass *p, TgNodeInfo *n)
 {
     Plan plan = {.p = p, .n = n};
     if (!is_plain(p, n))
-        pass_explain(p, n, "it has groups of heads, a cap, a Softmax of another precision, or a type that there is no kernel for");
+        pass_explain(p, n,
+                     "it has groups of heads, a cap, a Softmax of another precision, or a type that there is "
+                     "no kernel for");
     else if (!find_mask(&plan))
         pass_explain(p, n, "its mask neither hides keys only, nor has the sizes of the scores");
     else

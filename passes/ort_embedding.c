@@ -138,7 +138,8 @@ static bool fits(Embedding *e)
     int64_t axis = tg_attr_int(n, "axis");
     e->type = tg_type_of(e->p->g, n->in[0]);
     return n->n_out == 1 && in(n, 2) && is_read(e->p->g, n->out[0]) && tg_is_tensor(e->type) &&
-           e->type->rank == 3 && target_has_kernel(e->p, TG_ms_EmbedLayerNormalization, n->in[0]) && (axis == -1 || axis == 2);
+           e->type->rank == 3 && target_has_kernel(e->p, TG_ms_EmbedLayerNormalization, n->in[0]) &&
+           (axis == -1 || axis == 2);
 }
 
 void pass_ort_embedding(TgPass *p)

@@ -1,10 +1,11 @@
 /* Sums in front of norms and GELU, for ONNX Runtime on the CPU, where rows are long.
  *
- * Of Add and LayerNormalization it makes SkipLayerNormalization when it loads a model, which on long rows takes four times as
- * long as the two (rules/slow.def). It does not look for Sum, whose kernel adds two operands as fast as that of Add.
- * BiasGelu and FastGelu with a bias take twice as long as without (0.9 and 0.4 ms on 128 rows of 3072 elements), and a bias
- * behind a product costs nothing in its Gemm: there the two are taken apart again. Runs once, when all else is done, since
- * the rules would undo it. Reassociates nothing: the same operations in the same order. */
+ * Of Add and LayerNormalization it makes SkipLayerNormalization when it loads a model, which on long rows takes four
+ * times as long as the two (rules/slow.def). It does not look for Sum, whose kernel adds two operands as fast as that
+ * of Add. BiasGelu and FastGelu with a bias take twice as long as without (0.9 and 0.4 ms on 128 rows of 3072
+ * elements), and a bias behind a product costs nothing in its Gemm: there the two are taken apart again. Runs once,
+ * when all else is done, since the rules would undo it. Reassociates nothing: the same operations in the same order.
+ * */
 #include "pass.h"
 
 static bool is_long(const TgPass *p, TgValue sum)

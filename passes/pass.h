@@ -33,7 +33,7 @@ typedef struct TgPass {
 #include "passes.def"
 #undef PASS
 
-/* --- manager.c: counting, explaining --------------------------------------------------------------------------------- */
+/* --- manager.c: counting, explaining ------------------------------------------------------------------------------ */
 
 bool pass_may(TgPass *p);                          /* the rewrite limit allows one more application */
 void pass_count(TgPass *p, const char *rewrite);   /* numbers and counts one */
@@ -44,7 +44,7 @@ void pass_checked(TgPass *p, bool good);
 /* With --explain: why a candidate at node n was left alone. */
 void pass_explain(TgPass *p, const TgNodeInfo *n, const char *format, ...) TG_PRINTF(3, 4);
 
-/* --- build.c: small steps of rewrites ---------------------------------------------------------------------------------- */
+/* --- build.c: small steps of rewrites ----------------------------------------------------------------------------- */
 
 /* `made` takes the place of `old` (values of p->g), if the check finds them equal as functions of what both depend on;
  * false: it does not, nothing was replaced (check.c). So one rewrite is one or more of these, each right by itself.
@@ -77,10 +77,11 @@ static inline bool is_const(const TgGraph *g, TgValue v) { return tg_const_of(g,
 bool is_splat(const TgGraph *g, TgValue v, double *x);
 bool is_splat_of(const TgGraph *g, TgValue v, double x);
 bool same_type(const TgGraph *g, TgValue a, TgValue b);               /* equal types: every size proved equal */
-int64_t pass_dim(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the end */
+int64_t pass_dim(const TgGraph *g, TgValue v, int32_t axis);            /* -1: not constant; negative axes from the
+                                                                           end */
 int32_t pass_rank(const TgGraph *g, TgValue v);                         /* -1: unknown */
 
-/* --- target.c: what the output is written for ---------------------------------------------------------------------------- */
+/* --- target.c: what the output is written for --------------------------------------------------------------------- */
 
 /* Operators that the model came with. */
 typedef struct TgTargetStart {
@@ -94,18 +95,19 @@ int64_t target_opset(const TgPass *p, const TgTargetStart *start);
 /* The target computes `op` itself for elements like those of v. */
 bool target_has_kernel(const TgPass *p, TgOp op, TgValue v);
 
-/* --- control.c --------------------------------------------------------------------------------------------------------- */
+/* --- control.c ---------------------------------------------------------------------------------------------------- */
 
-/* Copies what branch number `sub` of n, an If, computes to g: out[i] is what takes the place of output i. False: the branch
- * wants inputs, which none gives; nothing was done. */
+/* Copies what branch number `sub` of n, an If, computes to g: out[i] is what takes the place of output i. False: the
+ * branch wants inputs, which none gives; nothing was done. */
 bool splice_branch(TgGraph *g, const TgNodeInfo *n, uint32_t sub, TgValue *out);
 
-/* --- downstream.c: what is left alone so that a runtime finds more ------------------------------------------------------ */
+/* --- downstream.c: what is left alone so that a runtime finds more ------------------------------------------------ */
 
 bool splits_heads_downstream(const TgPass *p, TgValue projected);      /* a projection that only attention heads read */
 bool biases_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* what a projection of it adds, be it zeros */
 bool masks_downstream(const TgPass *p, const TgNodeInfo *n);           /* the second Unsqueeze of a mask [B,S] */
-bool scales_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* the scale of its scores, which then are masked */
+bool scales_attention_downstream(const TgPass *p, const TgNodeInfo *n); /* the scale of its scores, which then are
+                                                                           masked */
 bool numbers_positions_downstream(const TgPass *p, const TgNodeInfo *n); /* 0 .. S-1 that select rows of a table */
 /* Positions, or sizes that they are made or laid out of; 0: it is none. Else what leads to the Shape that they need. */
 TgValue measures_positions_downstream(const TgPass *p, const TgNodeInfo *n);
@@ -113,7 +115,7 @@ bool ends_norm_downstream(const TgPass *p, const TgNodeInfo *n);       /* the sc
 bool ends_norm_in_pieces_downstream(const TgPass *p, const TgNodeInfo *n); /* of one that no operator can be made of */
 bool ends_gelu_downstream(const TgPass *p, const TgNodeInfo *n);       /* the half of such a GELU */
 
-/* --- fold.c ------------------------------------------------------------------------------------------------------------ */
+/* --- fold.c ------------------------------------------------------------------------------------------------------- */
 
 /* Makes the outputs of node n (over constants) constants: large ones become recipes. False: it cannot or may not be. */
 bool fold_node(TgPass *p, TgNode n);

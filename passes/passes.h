@@ -24,8 +24,8 @@ const TgPassInfo *tg_pass_info(uint32_t index);
 typedef struct TgOptimizeOptions {
     int level;                  /* -O0 .. -O2 */
     TgTarget target;
-    int64_t opset;              /* of the output: passes make no operator that it lacks; 0: the model's, or, for a target
-                                   that gains from a newer one, what the report says */
+    int64_t opset;              /* of the output: passes make no operator that it lacks; 0: the model's, or, for a
+                                   target that gains from a newer one, what the report says */
     bool check_each;            /* structural check after every pass */
     bool evaluate_each;         /* compare before and after every pass (slow: for tests) */
     int64_t rewrite_limit;      /* stop rewriting after this many applications; -1: none */
@@ -63,25 +63,27 @@ typedef struct TgReport {
 /* Optimizes in place. The report lives in the model's arena. False: recorded. */
 bool tg_optimize(TgModel *model, const TgOptimizeOptions *options, TgReport *report);
 
-/* --- convert.c: 16 bits -------------------------------------------------------------------------------------------------- */
+/* --- convert.c: 16 bits ------------------------------------------------------------------------------------------- */
 
 typedef struct TgConvert {
     TgDtype to;                 /* TG_f16 or TG_bf16 */
     bool keep_io;               /* inputs and outputs stay in 32 bits */
 } TgConvert;
 
-/* Weights and compute in 16 bits, norms and softmax in 32. Changes what is computed: behind tg_optimize. False: recorded. */
+/* Weights and compute in 16 bits, norms and softmax in 32. Changes what is computed: behind tg_optimize. False:
+ * recorded. */
 bool tg_convert(TgModel *model, TgConvert options);
 
-/* narrow.c: the n constant matrices of products in f16, bf16, i8 (a scale per column) or i4 (a scale per 32 along the depth);
- * everything is computed as before. Behind tg_optimize. False: recorded. */
+/* narrow.c: the n constant matrices of products in f16, bf16, i8 (a scale per column) or i4 (a scale per 32 along the
+ * depth); everything is computed as before. Behind tg_optimize. False: recorded. */
 bool tg_narrow_weights(TgModel *model, TgDtype to, uint32_t *n);
 
-/* --- plan*.c: what a backend writes down ------------------------------------------------------------------------------- */
+/* --- plan*.c: what a backend writes down -------------------------------------------------------------------------- */
 
 typedef struct TgPlanOptions {
-    /* Does the backend have a kernel for this operator by itself (TG_STEP_OPERATOR)? Letters of its operands and results, the last
-     * one repeats: * any element type, r f32 or f64, n these or i64, i i64, b bool, q any stored one per byte. Others are cast. */
+    /* Does the backend have a kernel for this operator by itself (TG_STEP_OPERATOR)? Letters of its operands and
+     * results, the last one repeats: * any element type, r f32 or f64, n these or i64, i i64, b bool, q any stored
+     * one per byte. Others are cast. */
     bool (*kernel)(TgOp op, const char **operands, const char **results);
     int32_t (*panel)(int64_t rows, int64_t depth, int64_t cols); /* width of panels; rows: of x, 0 where symbolic */
     int64_t (*most)(void *user, TgDim symbol); /* upper bound of a size; 0: nobody says; NULL: nobody ever does */
@@ -91,13 +93,13 @@ typedef struct TgPlanOptions {
 
 enum { TG_PLAN_TYPICAL = 128, TG_PLAN_UNNAMED = 1024 }; /* bounds where nobody says: of named sizes, of others */
 
-/* Plans a copy of the model; that one is not changed. Free it when done. NULL: recorded (TG_E_no_plan: something in it has no
- * kernel and no definition). */
+/* Plans a copy of the model; that one is not changed. Free it when done. NULL: recorded (TG_E_no_plan: something in
+ * it has no kernel and no definition). */
 TgPlan *tg_plan(const TgModel *model, const TgPlanOptions *options);
 void tg_plan_free(TgPlan *plan);
 void tg_plan_print(const TgPlan *plan, TgText *out);
 
-/* --- reduce.c: shrinking a model that shows something ------------------------------------------------------------------ */
+/* --- reduce.c: shrinking a model that shows something ------------------------------------------------------------- */
 
 typedef enum { TG_REDUCE_NO, TG_REDUCE_YES, TG_REDUCE_STOP } TgReduceVerdict;
 
@@ -112,8 +114,8 @@ typedef struct TgReduceReport {
     bool minimal;               /* no single step is left that keeps what the model shows; false: limit, or stopped */
 } TgReduceReport;
 
-/* The smallest model that delta debugging finds, in an arena of its own: never larger than `model`, which must show what
- * is looked for (that is not tried again). The caller frees it. NULL: recorded. */
+/* The smallest model that delta debugging finds, in an arena of its own: never larger than `model`, which must show
+ * what is looked for (that is not tried again). The caller frees it. NULL: recorded. */
 TgModel *tg_reduce(const TgModel *model, const TgReduceOptions *options, TgReduceReport *report);
 
 #endif

@@ -1,8 +1,8 @@
 /* The planner: an optimized graph becomes a list of steps over placed values.
  *
- * Nodes are walked once, in order. Most become views (plan_view.c), loops (plan_fuse.c) or the operators of plan_nodes.c; what
- * is left becomes one call of a kernel of the backend. Sizes and elements that steps need must be known by then: those of
- * inputs are, those that data decide are bound when the step that makes them has run.
+ * Nodes are walked once, in order. Most become views (plan_view.c), loops (plan_fuse.c) or the operators of
+ * plan_nodes.c; what is left becomes one call of a kernel of the backend. Sizes and elements that steps need must be
+ * known by then: those of inputs are, those that data decide are bound when the step that makes them has run.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@ bool plan_refuse(Planner *p, const TgNodeInfo *n, const char *why)
     return false;
 }
 
-/* --- sizes ---------------------------------------------------------------------------------------------------------------- */
+/* --- sizes -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const Planner *p;
@@ -67,7 +67,8 @@ static int64_t bound_of_symbol(const Planner *p, TgDim symbol, bool named)
     return upper > 0 && upper < most ? upper : most;
 }
 
-/* `input`: UINT32_MAX where a step binds it. An axis of its own says more than one (-1) that a sum of sizes names it in. */
+/* `input`: UINT32_MAX where a step binds it. An axis of its own says more than one (-1) that a sum of sizes names it
+ * in. */
 static void learn_symbol(Planner *p, TgDim symbol, uint32_t input, int32_t axis)
 {
     for (uint32_t i = 0; i < p->plan->symbols.n && input != UINT32_MAX && axis >= 0; i++) {
@@ -85,7 +86,8 @@ static void learn_symbol(Planner *p, TgDim symbol, uint32_t input, int32_t axis)
         if (p->plan->symbols.at[i].symbol == symbol)
             return;
     bool named = !tg_dim_is_fresh(symbol);
-    TgPlanSymbol s = {symbol, named ? tg_dim_text(p->tg, symbol) : NULL, bound_of_symbol(p, symbol, named), input, axis};
+    TgPlanSymbol s = {symbol, named ? tg_dim_text(p->tg, symbol) : NULL, bound_of_symbol(p, symbol, named),
+                      input, axis};
     TG_PUSH(p->plan->arena, &p->plan->symbols, s);
 }
 
@@ -155,7 +157,7 @@ void plan_rebind(Planner *p, TgValue current, TgValue next)
             bind(p, t->dim[k], next, k, 0);
 }
 
-/* --- steps ---------------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 TgStep *plan_step(Planner *p, TgStepKind kind)
 {
@@ -210,7 +212,7 @@ bool plan_copy(Planner *p, TgValue from, TgValue to)
     return plan_add(p, s);
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 bool plan_numbers(const Planner *p, TgValue v)
 {
@@ -341,8 +343,8 @@ static bool plan_expected(Planner *p, TgNode node)
         int64_t is;
         uint32_t count;
         if (tg_value(p->g, v)->node != node ||
-            (tg_const_ints(p->g, v, 1, &is, &count) && (is != 0) == p->wanted.at[i])) /* equal sizes say so, and are checked */
-            continue;
+            (tg_const_ints(p->g, v, 1, &is, &count) && (is != 0) == p->wanted.at[i]))
+            continue; /* the latter: equal sizes say so, and are checked */
         TgStep *s = plan_step(p, TG_STEP_EXPECT);
         plan_reads(p, s, plan_contiguous(p, v));
         s->u.expected = p->wanted.at[i];
@@ -361,7 +363,7 @@ bool plan_block(Planner *p, uint32_t n, const TgNode *nodes)
     return true;
 }
 
-/* --- the interface ---------------------------------------------------------------------------------------------------------- */
+/* --- the interface ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     Planner *p;
@@ -417,12 +419,12 @@ static bool plan_output(Planner *p, uint32_t k)
     return plan_copy(p, v, made);
 }
 
-/* --- the door ---------------------------------------------------------------------------------------------------------------- */
+/* --- the door ----------------------------------------------------------------------------------------------------- */
 
 static void begin(Planner *p)
 {
-    TgMap *maps[] = {&p->group, &p->members, &p->then, &p->started, &p->copied, &p->kept, &p->bound, &p->source, &p->offset,
-                     &p->appends, &p->packed, &p->tied, &p->unwritten};
+    TgMap *maps[] = {&p->group,  &p->members, &p->then,    &p->started, &p->copied, &p->kept,     &p->bound,
+                     &p->source, &p->offset,  &p->appends, &p->packed,  &p->tied,   &p->unwritten};
     for (uint32_t i = 0; i < sizeof maps / sizeof *maps; i++)
         tg_map_init(maps[i], p->arena);
     TgBuffer none = {0};
@@ -465,7 +467,8 @@ static bool plan_graph(Planner *p)
             return false;
     for (uint32_t i = 0; i < p->g->equal.n; i++)
         TG_PUSH(p->plan->arena, &p->plan->equal, p->g->equal.at[i]);
-    for (uint32_t i = 0; i < p->g->facts.n; i++) /* what was concluded from such pairs, which do not show any more then */
+    for (uint32_t i = 0; i < p->g->facts.n; i++) /* what was concluded from such pairs, which do not show any more
+                                                    then */
         TG_PUSH(p->plan->arena, &p->plan->equal, p->g->facts.at[i]);
     return true;
 }

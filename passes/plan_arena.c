@@ -1,14 +1,16 @@
 /* One arena: when buffers live, which of them may lie in the same place, and where.
  *
- * Sizes are upper bounds: every symbol at its largest, or at whatever corner of its range makes the size largest. Offsets are
- * given greedily, each as low as it fits beside those that live at the same time, in the best of a few orders. The result of a
- * loop takes the buffer of an operand that dies in it and lies in the same order.
+ * Sizes are upper bounds: every symbol at its largest, or at whatever corner of its range makes the size largest.
+ * Offsets are given greedily, each as low as it fits beside those that live at the same time, in the best of a few
+ * orders. The result of a loop takes the buffer of an operand that dies in it and lies in the same order.
  */
 #include <stdlib.h>
 
 #include "passes/planner.h"
 
-/* --- bounds ------------------------------------------------------------------------------------------------------------------ */
+/* --- bounds
+ * ------------------------------------------------------------------------------------------------------------------
+ * */
 
 typedef struct {
     const TgPlan *plan;
@@ -25,7 +27,8 @@ static bool most_of_symbol(void *user, TgDim symbol, int64_t *n)
     return *n >= 0;
 }
 
-/* The number of elements of a view is that of what it views: of later views first, since those may view earlier ones. */
+/* The number of elements of a view is that of what it views: of later views first, since those may view earlier ones.
+ * */
 static TgDim seen_through(const TgPlan *p, TgDim d)
 {
     TgDim times;
@@ -51,7 +54,8 @@ int64_t tg_plan_most(const TgPlan *p, TgDim d) { return most_of(p, d, -1); }
 
 int64_t plan_most(const Planner *p, TgDim d) { return most_of(p->plan, d, TG_PLAN_UNNAMED); }
 
-/* A product of sums may be more than an expression holds: then its count is a symbol of its own, of which nobody knows a thing. */
+/* A product of sums may be more than an expression holds: then its count is a symbol of its own, of which nobody
+ * knows a thing. */
 static int64_t most_elements(const TgPlan *p, const TgType *type, int64_t otherwise)
 {
     int64_t n = 1, count = most_of(p, tg_type_count(p->graph->tg, type), -1);
@@ -65,7 +69,9 @@ static int64_t most_elements(const TgPlan *p, const TgType *type, int64_t otherw
 
 int64_t tg_plan_most_elements(const TgPlan *p, const TgType *type) { return most_elements(p, type, -1); }
 
-/* --- lifetimes ----------------------------------------------------------------------------------------------------------------- */
+/* --- lifetimes
+ * -----------------------------------------------------------------------------------------------------------------
+ * */
 
 typedef struct Round {
     uint32_t start, end; /* numbers of the steps of a loop */
@@ -105,7 +111,8 @@ static void touch_all(Planner *p, const TgValues *values, uint32_t number, const
 
 static void touch_carried(Planner *p, const TgRepeat *r, const Round *self)
 {
-    const TgValues *lists[] = {&r->initial, &r->current, &r->next, &r->final, &r->row, &r->stacked, &r->scanned, &r->element};
+    const TgValues *lists[] = {&r->initial, &r->current, &r->next,    &r->final,
+                               &r->row,     &r->stacked, &r->scanned, &r->element};
     TgValue single[] = {r->trip, r->start, r->counter, r->condition, r->again};
     for (uint32_t side = 0; side < 2; side++) {
         uint32_t number = side ? self->end : self->start;
@@ -134,7 +141,9 @@ static void touch_steps(Planner *p, const TgSteps *steps, const Round *round)
     }
 }
 
-/* --- in place -------------------------------------------------------------------------------------------------------------------- */
+/* --- in place
+ * --------------------------------------------------------------------------------------------------------------------
+ * */
 
 static bool lies_alike(const TgPlan *plan, const TgStep *s, uint32_t a, uint32_t b)
 {
@@ -152,8 +161,9 @@ static bool may_overwrite(const TgPlan *plan, const TgStep *s, uint32_t i)
 {
     uint32_t from = plan->places.at[s->in.at[i]].buffer, to = plan->places.at[s->out.at[0]].buffer;
     const TgBuffer *a = &plan->buffers.at[from], *b = &plan->buffers.at[to];
-    if (a->kind != TG_BUFFER_ARENA || b->kind != TG_BUFFER_ARENA || from == to || a->last != s->number || b->first != s->number ||
-        a->first == s->number || a->bytes < b->bytes || tg_dtype_bits(a->dtype) != tg_dtype_bits(b->dtype))
+    if (a->kind != TG_BUFFER_ARENA || b->kind != TG_BUFFER_ARENA || from == to || a->last != s->number ||
+        b->first != s->number || a->first == s->number || a->bytes < b->bytes ||
+        tg_dtype_bits(a->dtype) != tg_dtype_bits(b->dtype))
         return false;
     for (uint32_t k = 0; k < s->in.n; k++)
         if (plan->places.at[s->in.at[k]].buffer == from && !lies_alike(plan, s, k, s->in.n))
@@ -181,7 +191,9 @@ static void share_buffers(TgPlan *plan, const TgSteps *steps, uint32_t *share)
     }
 }
 
-/* --- offsets --------------------------------------------------------------------------------------------------------------------- */
+/* --- offsets
+ * ---------------------------------------------------------------------------------------------------------------------
+ * */
 
 typedef struct {
     uint32_t buffer;

@@ -1,9 +1,10 @@
 /* Weights that are stored as codes of 8 or 4 bits: DequantizeLinear of constants behind a product stays what it is.
  *
  * A constant matrix is looked through: Transpose, Cast, and a DequantizeLinear whose scales are one per matrix, one per
- * column, or one per column and group of depth. The codes go into panels as they are; scales, and scale times zero point,
- * become small matrices [groups, cols] in panels of their own. Codes without sign lose half of their range first, and so
- * do their zero points. What does not have this form is expanded when the weights are written, like any recipe.
+ * column, or one per column and group of depth. The codes go into panels as they are; scales, and scale times zero
+ * point, become small matrices [groups, cols] in panels of their own. Codes without sign lose half of their range
+ * first, and so do their zero points. What does not have this form is expanded when the weights are written, like any
+ * recipe.
  */
 #include <string.h>
 
@@ -167,8 +168,9 @@ static TgValue matrix_of_bits(TgGraph *g, const TgNodeInfo *n)
     int64_t bits = tg_attr_int(n, "bits"), block = tg_attr_int(n, "block_size");
     const TgTensor *codes = constant(g, n, 1), *scale = constant(g, n, 2);
     TgDtype dtype = bits == 4 ? TG_u4 : TG_u8;
-    if (!codes || !scale || (in(n, 3) && !constant(g, n, 3)) || in(n, 4) || (bits != 4 && bits != 8) || block < 16 ||
-        block % 8 || k < 1 || cols < 1 || k % block || codes->dtype != TG_u8 || scale->count != (size_t)(cols * (k / block)))
+    if (!codes || !scale || (in(n, 3) && !constant(g, n, 3)) || in(n, 4) || (bits != 4 && bits != 8) ||
+        block < 16 || block % 8 || k < 1 || cols < 1 || k % block || codes->dtype != TG_u8 ||
+        scale->count != (size_t)(cols * (k / block)))
         return 0;
     int64_t dim[] = {cols, k / block};
     const TgTensor *part[3] = {seen_as(g->arena, codes, dtype, cols, k), tg_tensor_materialize(g->arena, scale),

@@ -1,7 +1,8 @@
 /* If, Loop, Scan: the body's nodes are spliced into the graph of the plan, and their steps hang below the step.
  *
- * Results of branches are copied to the results of the If. What a loop carries has a buffer of its own, which the body reads;
- * what the body gives is copied over it behind the round. Sizes that a branch or a round decides are bound where it ends.
+ * Results of branches are copied to the results of the If. What a loop carries has a buffer of its own, which the
+ * body reads; what the body gives is copied over it behind the round. Sizes that a branch or a round decides are
+ * bound where it ends.
  */
 #include <string.h>
 
@@ -88,7 +89,9 @@ static bool plan_branch(Planner *p, TgNode node, TgStep *s, uint32_t branch)
     while (sub < n->n_sub && n->sub[sub].attr != name)
         sub++;
     if (sub == n->n_sub || n->sub[sub].graph->inputs.n)
-        return plan_refuse(p, n, sub == n->n_sub ? "a branch is missing" : "a branch wants inputs, which an If does not give");
+        return plan_refuse(p, n,
+                           sub == n->n_sub ? "a branch is missing"
+                                           : "a branch wants inputs, which an If does not give");
     uint32_t n_out = n->n_out;
     TgValue *out = TG_NEW_N(p->arena, TgValue, n->sub[sub].graph->outputs.n + n_out + 1);
     Outside outside = enter(p, &s->body[branch]);
@@ -126,7 +129,7 @@ static bool plan_if(Planner *p, TgNode node)
     return true;
 }
 
-/* --- Loop and Scan ------------------------------------------------------------------------------------------------------------ */
+/* --- Loop and Scan ------------------------------------------------------------------------------------------------ */
 
 /* A value of the body that has a buffer of its own. */
 static TgValue body_value(Planner *p, const TgType *t)
@@ -144,7 +147,8 @@ static const TgType *formal_type(const TgGraph *body, uint32_t i, const TgType *
     return tg_is_tensor(t) ? t : given;
 }
 
-static bool carry(Planner *p, TgNode node, TgRepeat *r, const TgGraph *body, uint32_t from_in, uint32_t from_formal, uint32_t n_carried)
+static bool carry(Planner *p, TgNode node, TgRepeat *r, const TgGraph *body, uint32_t from_in,
+                  uint32_t from_formal, uint32_t n_carried)
 {
     for (uint32_t i = 0; i < n_carried; i++) {
         TgValue initial = tg_node(p->g, node)->in[from_in + i];
@@ -165,7 +169,8 @@ static TgValue contiguous_result(Planner *p, TgValue v)
 }
 
 /* Behind the body: what was given, where it goes, and sizes that the round decided. */
-static void give_round(Planner *p, TgNode node, TgRepeat *r, const TgValue *given, uint32_t n_carried, uint32_t n_rows, const int32_t *axis)
+static void give_round(Planner *p, TgNode node, TgRepeat *r, const TgValue *given, uint32_t n_carried,
+                       uint32_t n_rows, const int32_t *axis)
 {
     for (uint32_t i = 0; i < n_carried; i++)
         TG_PUSH(p->arena, &r->next, contiguous_result(p, given[i]));
@@ -216,7 +221,8 @@ static bool plan_loop(Planner *p, TgNode node)
     s->u.repeat.about = r;
     r->trip = n->in[0] ? plan_contiguous(p, n->in[0]) : 0;
     r->start = tg_node(p->g, node)->in[1] ? plan_contiguous(p, tg_node(p->g, node)->in[1]) : 0;
-    TgValue *in = TG_NEW_N(p->arena, TgValue, body->inputs.n + 1), *given = TG_NEW_N(p->arena, TgValue, body->outputs.n + 1);
+    TgValue *in = TG_NEW_N(p->arena, TgValue, body->inputs.n + 1),
+            *given = TG_NEW_N(p->arena, TgValue, body->outputs.n + 1);
     in[0] = r->counter = body_value(p, tg_type_known(p->tg, TG_i64, 0, NULL));
     in[1] = r->condition = body_value(p, tg_type_known(p->tg, TG_bool, 0, NULL));
     if (!carry(p, node, r, body, 2, 2, n_carried))
@@ -318,7 +324,8 @@ static bool plan_scan(Planner *p, TgNode node)
     TG_PUSH(p->plan->arena, &s->nodes, node);
     s->u.repeat.about = r;
     r->scan = true;
-    TgValue *in = TG_NEW_N(p->arena, TgValue, body->inputs.n + 1), *given = TG_NEW_N(p->arena, TgValue, body->outputs.n + 1);
+    TgValue *in = TG_NEW_N(p->arena, TgValue, body->inputs.n + 1),
+            *given = TG_NEW_N(p->arena, TgValue, body->outputs.n + 1);
     read_walks(p, node, r, n_carried, n_walked, n_rows);
     if (!carry(p, node, r, body, 0, 0, n_carried))
         return false;

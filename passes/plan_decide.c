@@ -1,13 +1,14 @@
 /* Ranks that data decide.
  *
- * A step must know how many axes its operands have. Three things leave that open: an If whose branches give different ranks, a
- * Squeeze without axes, and whatever is computed from those. Where readers repeat the smaller result anyway (a scalar against a
- * vector), it gets axes of size 1. Else the plan is made for one case, which becomes an expectation: a step that stops the
- * run if the condition is another one (TG_STEP_EXPECT). The case is found by trying: in most models the wrong one cannot run at
- * all, since an LSTM further down takes three axes and nothing else.
+ * A step must know how many axes its operands have. Three things leave that open: an If whose branches give different
+ * ranks, a Squeeze without axes, and whatever is computed from those. Where readers repeat the smaller result anyway
+ * (a scalar against a vector), it gets axes of size 1. Else the plan is made for one case, which becomes an
+ * expectation: a step that stops the run if the condition is another one (TG_STEP_EXPECT). The case is found by
+ * trying: in most models the wrong one cannot run at all, since an LSTM further down takes three axes and nothing
+ * else.
  *
- * Invariants: what is computed while all expectations hold is what the model says; what is not expected is never computed
- * silently. Conditions are extra outputs of the graph while passes clean it, so nobody drops them.
+ * Invariants: what is computed while all expectations hold is what the model says; what is not expected is never
+ * computed silently. Conditions are extra outputs of the graph while passes clean it, so nobody drops them.
  * Cost: two copies of the graph (without tensors) per decision.
  */
 #include "passes/planner.h"
@@ -56,7 +57,7 @@ static bool types_hold(TgGraph *g)
     return hold;
 }
 
-/* --- axes of size 1 ----------------------------------------------------------------------------------------------------- */
+/* --- axes of size 1 ----------------------------------------------------------------------------------------------- */
 
 /* Every reader of v repeats it along axes that another operand has, down to `rank` of them. */
 static bool repeated_by_all(const TgGraph *g, TgValue v, int32_t rank)
@@ -108,7 +109,7 @@ static bool widen_branches(TgGraph *g, TgNode node)
     return done;
 }
 
-/* --- cases --------------------------------------------------------------------------------------------------------------- */
+/* --- cases -------------------------------------------------------------------------------------------------------- */
 
 static void expect(Planner *p, TgGraph *g, TgValue condition, bool wanted)
 {
@@ -178,7 +179,7 @@ static bool take_case(Planner *p, TgGraph *g, TgNode node, int which)
     return tg_node(g, node)->op == TG_If ? take_branch(p, g, node, which) : take_axes(p, g, node, which);
 }
 
-/* --- trying -------------------------------------------------------------------------------------------------------------- */
+/* --- trying ------------------------------------------------------------------------------------------------------- */
 
 /* What the case leads to can run, as far as anybody can tell. */
 static bool case_holds(Planner *p, int which)

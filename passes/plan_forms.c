@@ -1,9 +1,9 @@
 /* Forms: operators that steps compute directly get the shapes and the element types that steps want.
  *
- * Attention reads [B,H,S,D] with the past already in front of its keys; norms and Softmax work along the last axis; products
- * have operands of rank 2 at least; reals of 16 bits are computed in 32. What is added for that (Reshape, Transpose, Concat,
- * Cast) is planned like any other node: mostly views. Which forms fit is asked before lowering, so that the others become
- * their definitions.
+ * Attention reads [B,H,S,D] with the past already in front of its keys; norms and Softmax work along the last axis;
+ * products have operands of rank 2 at least; reals of 16 bits are computed in 32. What is added for that (Reshape,
+ * Transpose, Concat, Cast) is planned like any other node: mostly views. Which forms fit is asked before lowering, so
+ * that the others become their definitions.
  */
 #include <string.h>
 
@@ -27,7 +27,7 @@ void form_require_equal(Planner *p, TgDim a, TgDim b)
     TG_PUSH(p->arena, &p->plan->equal, b);
 }
 
-/* --- which forms fit ----------------------------------------------------------------------------------------------------- */
+/* --- which forms fit ---------------------------------------------------------------------------------------------- */
 
 static TgDim keys_of(const Planner *p, const TgGraph *g, const TgNodeInfo *n)
 {
@@ -108,12 +108,13 @@ bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n)
     case TG_RMSNormalization: return norm_fits(g, n);
     case TG_Softmax:
     case TG_LogSoftmax:
-        return tg_is_tensor(type_in(g, n, 0)) && form_is_small_real(type_in(g, n, 0)->dtype) && type_in(g, n, 0)->rank > 0;
+        return tg_is_tensor(type_in(g, n, 0)) && form_is_small_real(type_in(g, n, 0)->dtype) &&
+               type_in(g, n, 0)->rank > 0;
     default: return false;
     }
 }
 
-/* --- making them ---------------------------------------------------------------------------------------------------------- */
+/* --- making them -------------------------------------------------------------------------------------------------- */
 
 TgValue form_ints(TgGraph *g, uint32_t n, const int64_t *values)
 {
@@ -147,7 +148,9 @@ static TgValue unmerged(const TgGraph *g, TgValue v, int64_t heads)
     const int64_t *perm = t ? tg_attr_ints(t, "perm", &n) : NULL;
     const TgType *x = t ? tg_type_of(g, t->in[0]) : NULL, *merged = tg_type_of(g, v);
     bool swaps = perm && n == 4 && perm[0] == 0 && perm[1] == 2 && perm[2] == 1 && perm[3] == 3;
-    return swaps && tg_dim_is(x->dim[1], heads) && merged->dim[0] == x->dim[0] && merged->dim[1] == x->dim[2] ? t->in[0] : 0;
+    return swaps && tg_dim_is(x->dim[1], heads) && merged->dim[0] == x->dim[0] && merged->dim[1] == x->dim[2]
+               ? t->in[0]
+               : 0;
 }
 
 TgValue form_split_heads(TgGraph *g, TgValue v, int64_t heads)
@@ -210,7 +213,8 @@ static void form_attention(Planner *p, TgGraph *g, TgNode node)
     tg_attrs_from(&b, g->tg, n->attrs);
     tg_attrs_drop(&b, "q_num_heads");
     tg_attrs_drop(&b, "kv_num_heads");
-    TgValue operand[7] = {form_cast(g, q, TG_f32), form_cast(g, k, TG_f32), form_cast(g, v, TG_f32), mask, 0, 0, counts};
+    TgValue operand[7] = {
+        form_cast(g, q, TG_f32), form_cast(g, k, TG_f32), form_cast(g, v, TG_f32), mask, 0, 0, counts};
     uint32_t n_in = counts ? 7 : mask ? 4 : 3;
     TgNode made = tg_graph_add(g, TG_Attention, tg_attrs_end(&b, TG_Attention), n_in, operand, 1);
     if (past_size && made)
@@ -371,7 +375,8 @@ static void form_product(Planner *p, TgGraph *g, TgNode node)
         tg_remove(g, node);
         return;
     }
-    if (!tg_is_tensor(a) || !tg_is_tensor(b) || (a->rank > 1 && b->rank > 1 && !(form_is_small_real(a->dtype) && a->dtype != TG_f32)))
+    if (!tg_is_tensor(a) || !tg_is_tensor(b) ||
+        (a->rank > 1 && b->rank > 1 && !(form_is_small_real(a->dtype) && a->dtype != TG_f32)))
         return;
     TgDtype carrier = form_is_small_real(a->dtype) ? TG_f32 : a->dtype;
     TgValue x = form_cast(g, n->in[0], carrier), y = form_cast(g, n->in[1], carrier);
@@ -388,7 +393,7 @@ static void form_product(Planner *p, TgGraph *g, TgNode node)
     tg_remove(g, node);
 }
 
-/* --- operators with kernels of their own -------------------------------------------------------------------------------- */
+/* --- operators with kernels of their own -------------------------------------------------------------------------- */
 
 /* The type in which a kernel with this letter takes `t`. */
 static TgDtype carried(char letter, TgDtype t)
@@ -421,7 +426,8 @@ static void form_operator(Planner *p, TgGraph *g, TgNode node)
     TgValue *operand = TG_NEW_N(scratch, TgValue, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
         const TgType *t = n->in[i] ? type_in(g, n, i) : NULL;
-        operand[i] = t && tg_is_tensor(t) ? form_cast(g, n->in[i], carried(letter_at(operands, i), t->dtype)) : n->in[i];
+        operand[i] = t && tg_is_tensor(t) ? form_cast(g, n->in[i], carried(letter_at(operands, i), t->dtype))
+                                          : n->in[i];
         same &= operand[i] == n->in[i];
     }
     if (same)

@@ -1,8 +1,9 @@
 /* Fusion: which elementwise nodes are one loop, and which loop ends which product.
  *
- * A node joins the loop of its readers if all of them are in one loop over the same space; so every loop has one result, and
- * nothing is computed twice. A loop ends a product (runs on its finished tiles) if it reads the product element by element and
- * nobody else reads that. A bias, the first thing that is added to rows of a constant matrix, goes into the product itself.
+ * A node joins the loop of its readers if all of them are in one loop over the same space; so every loop has one
+ * result, and nothing is computed twice. A loop ends a product (runs on its finished tiles) if it reads the product
+ * element by element and nobody else reads that. A bias, the first thing that is added to rows of a constant matrix,
+ * goes into the product itself.
  */
 #include <string.h>
 
@@ -129,7 +130,8 @@ static TgNode product_before(const Planner *p, TgNode root, const TgMap *positio
         const TgNodeInfo *n = tg_node(p->g, members->at[k]);
         for (uint32_t i = 0; i < n->n_in; i++) {
             const TgValueInfo *v = n->in[i] ? tg_value(p->g, n->in[i]) : NULL;
-            if (!v || v->origin != TG_V_RESULT || !tg_map_get(position, v->node, &at) || !is_product(p, tg_node(p->g, v->node)))
+            if (!v || v->origin != TG_V_RESULT || !tg_map_get(position, v->node, &at) ||
+                !is_product(p, tg_node(p->g, v->node)))
                 continue;
             if (is_needed_elsewhere(p, n->in[i]) || loop_of_readers(p, n->in[i]) != root || !same_space(v->type, space))
                 continue;
@@ -166,10 +168,10 @@ void plan_fuse(Planner *p, uint32_t n, const TgNode *nodes)
     }
 }
 
-/* --- the space of a loop -------------------------------------------------------------------------------------------------- */
+/* --- the space of a loop ------------------------------------------------------------------------------------------ */
 
-/* Axes of size 1 go; neighbours become one where every operand lies so. `rows` > 0: at least so many leading axes of the space
- * must become one, and the rest stay. */
+/* Axes of size 1 go; neighbours become one where every operand lies so. `rows` > 0: at least so many leading axes of
+ * the space must become one, and the rest stay. */
 static bool collapse(Planner *p, TgStep *s, int32_t rank, TgDim *dim, TgDim *stride, uint32_t n_operands)
 {
     int32_t n = 0;
@@ -178,7 +180,8 @@ static bool collapse(Planner *p, TgStep *s, int32_t rank, TgDim *dim, TgDim *str
             continue;
         bool joins = n > 0;
         for (uint32_t o = 0; o < n_operands && joins; o++)
-            joins = stride[o * (uint32_t)rank + (uint32_t)(n - 1)] == tg_dim_mul(p->tg, stride[o * (uint32_t)rank + (uint32_t)k], dim[k]);
+            joins = stride[o * (uint32_t)rank + (uint32_t)(n - 1)] ==
+                    tg_dim_mul(p->tg, stride[o * (uint32_t)rank + (uint32_t)k], dim[k]);
         int32_t to = joins ? n - 1 : n;
         for (uint32_t o = 0; o < n_operands; o++)
             stride[o * (uint32_t)rank + (uint32_t)to] = stride[o * (uint32_t)rank + (uint32_t)k];
@@ -243,7 +246,9 @@ static bool set_tile_space(Planner *p, TgStep *s, const TgType *t)
     return true;
 }
 
-/* --- steps ------------------------------------------------------------------------------------------------------------------ */
+/* --- steps
+ * ------------------------------------------------------------------------------------------------------------------
+ * */
 
 static bool is_member(const TgU32s *nodes, TgNode node)
 {
@@ -262,7 +267,8 @@ static void fill_loop(Planner *p, TgStep *s, const TgU32s *members, TgValue resu
         const TgNodeInfo *n = tg_node(p->g, s->nodes.at[k]);
         for (uint32_t i = 0; i < n->n_in; i++) {
             TgValue v = n->in[i];
-            bool inside = v && tg_value(p->g, v)->origin == TG_V_RESULT && is_member(&s->nodes, tg_value(p->g, v)->node);
+            bool inside = v && tg_value(p->g, v)->origin == TG_V_RESULT &&
+                          is_member(&s->nodes, tg_value(p->g, v)->node);
             bool known = !v || inside || is_literal(p->g, v);
             for (uint32_t o = 0; o < s->in.n && !known; o++)
                 known = s->in.at[o] == v;

@@ -1,16 +1,16 @@
 /* GroupQueryAttention of com.microsoft: the attention of ONNX Runtime's exports for generation, as steps.
  *
- * Its definition (ir/define_ms_attention.c) makes all of it from gathers and masks over whole caches. The steps say the same
- * shorter: rotary embedding at the positions of the new tokens, their rows appended to the caches behind the rows that each
- * entry of the batch has, attention in which the keys of an entry are counted and the frontier lies behind them. That is ONNX's
- * TensorScatter and Attention with nonpad_kv_seqlen; only that the caches may grow, and rows behind the last token are zeros, as
- * ONNX Runtime has it, so the scatter is a form of our own (TG_STEP_APPEND).
+ * Its definition (ir/define_ms_attention.c) makes all of it from gathers and masks over whole caches. The steps say
+ * the same shorter: rotary embedding at the positions of the new tokens, their rows appended to the caches behind the
+ * rows that each entry of the batch has, attention in which the keys of an entry are counted and the frontier lies
+ * behind them. That is ONNX's TensorScatter and Attention with nonpad_kv_seqlen; only that the caches may grow, and
+ * rows behind the last token are zeros, as ONNX Runtime has it, so the scatter is a form of our own (TG_STEP_APPEND).
  *
- * Where a cache lies in one array with its past, which plan_states arranges, nothing but the new rows is written: the buffer
- * of fixed length that past and present share, and the one that grows by as many rows as are new.
+ * Where a cache lies in one array with its past, which plan_states arranges, nothing but the new rows is written: the
+ * buffer of fixed length that past and present share, and the one that grows by as many rows as are new.
  *
- * Invariants: where rows go comes from data and is checked when they are written. Positions are the same for all layers, so
- * they are computed once. Sinks, lengths per query and quantized caches stay with the definition.
+ * Invariants: where rows go comes from data and is checked when they are written. Positions are the same for all
+ * layers, so they are computed once. Sinks, lengths per query and quantized caches stay with the definition.
  */
 #include <string.h>
 
@@ -18,7 +18,7 @@
 
 enum { QUERY, KEY, VALUE, PAST_KEY, PAST_VALUE, LENGTHS, LONGEST, COS, SIN, POSITIONS, BIAS, SINK, FIRST_NEWER };
 
-/* --- does it fit? --------------------------------------------------------------------------------------------------------- */
+/* --- does it fit? ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const TgGraph *g;
@@ -72,8 +72,9 @@ static bool operand_fits(const TgGraph *g, TgValue v, int32_t rank)
     return tg_is_tensor(t) && t->rank == rank && form_is_small_real(t->dtype);
 }
 
-/* What the cache becomes: as long as the longer of past and the tokens of the longest entry. A past of fixed length, beside a
- * number of tokens that is not, is the buffer that past and present share: tokens fit, or the run ends with an error. */
+/* What the cache becomes: as long as the longer of past and the tokens of the longest entry. A past of fixed length,
+ * beside a number of tokens that is not, is the buffer that past and present share: tokens fit, or the run ends with
+ * an error. */
 static const TgType *present_type(Planner *p, const TgGraph *g, TgValue past, TgValue present)
 {
     const TgType *to = tg_type_of(g, present);
@@ -89,10 +90,12 @@ static bool cache_fits(const Planner *p, const TgGraph *g, TgValue past, TgValue
     const TgType *to = tg_type_of(g, present), *from = past ? tg_type_of(g, past) : NULL;
     if (!tg_is_tensor(to) || to->rank != 4 || !tg_dim_known(to->dim[1], NULL) || !tg_dim_known(to->dim[3], NULL))
         return false;
-    if (!is_of_inputs(p, to->dim[2]) && !(past && tg_is_tensor(from) && from->rank == 4 && tg_dim_known(from->dim[2], NULL)))
+    if (!is_of_inputs(p, to->dim[2]) &&
+        !(past && tg_is_tensor(from) && from->rank == 4 && tg_dim_known(from->dim[2], NULL)))
         return false;
     return !past || (operand_fits(g, past, 4) && from->dim[1] == to->dim[1] && from->dim[3] == to->dim[3] &&
-                     from->dtype == to->dtype && same_size(p, from->dim[0], to->dim[0]) && is_of_inputs(p, from->dim[2]));
+                     from->dtype == to->dtype && same_size(p, from->dim[0], to->dim[0]) &&
+                     is_of_inputs(p, from->dim[2]));
 }
 
 static bool rotation_fits(const TgGraph *g, const TgNodeInfo *n)
@@ -105,15 +108,16 @@ static bool rotation_fits(const TgGraph *g, const TgNodeInfo *n)
 
 bool plan_group_query_fits(const Planner *p, const TgGraph *g, const TgNodeInfo *n)
 {
-    if (g != p->plan->graph || n->n_out < 3 || !plain_variant(p, n) || !rotation_fits(g, n) || !in(n, PAST_KEY) != !in(n, PAST_VALUE) ||
-        !in(n, KEY) != !in(n, VALUE) || (n->n_out > 3 && is_read(g, n->out[3])))
+    if (g != p->plan->graph || n->n_out < 3 || !plain_variant(p, n) || !rotation_fits(g, n) ||
+        !in(n, PAST_KEY) != !in(n, PAST_VALUE) || !in(n, KEY) != !in(n, VALUE) ||
+        (n->n_out > 3 && is_read(g, n->out[3])))
         return false;
     for (uint32_t i = QUERY; i <= VALUE; i++)
         if (n->in[i] && !operand_fits(g, n->in[i], 3))
             return false;
     const TgType *lengths = tg_type_of(g, n->in[LENGTHS]), *k = tg_type_of(g, n->out[1]);
-    if (!n->out[1] || !n->out[2] || !cache_fits(p, g, in(n, PAST_KEY), n->out[1]) || !cache_fits(p, g, in(n, PAST_VALUE), n->out[2]) ||
-        k->dim[2] != tg_type_of(g, n->out[2])->dim[2])
+    if (!n->out[1] || !n->out[2] || !cache_fits(p, g, in(n, PAST_KEY), n->out[1]) ||
+        !cache_fits(p, g, in(n, PAST_VALUE), n->out[2]) || k->dim[2] != tg_type_of(g, n->out[2])->dim[2])
         return false;
     if (!tg_is_tensor(lengths) || lengths->rank != 1 || !same_size(p, lengths->dim[0], k->dim[0]))
         return false;
@@ -121,9 +125,12 @@ bool plan_group_query_fits(const Planner *p, const TgGraph *g, const TgNodeInfo 
     return !bias || (operand_fits(g, n->in[BIAS], 4) && bias->dim[3] == k->dim[2] && is_of_inputs(p, bias->dim[3]));
 }
 
-/* --- where the tokens stand ----------------------------------------------------------------------------------------------- */
+/* --- where the tokens stand --------------------------------------------------------------------------------------- */
 
-static TgValue number(TgGraph *g, int64_t x) { return tg_graph_const(g, tg_tensor_scalar_int(g->arena, TG_i64, x), NULL); }
+static TgValue number(TgGraph *g, int64_t x)
+{
+    return tg_graph_const(g, tg_tensor_scalar_int(g->arena, TG_i64, x), NULL);
+}
 
 static TgValue to_i64(TgGraph *g, TgValue v) { return form_cast(g, v, TG_i64); }
 
@@ -146,19 +153,21 @@ static TgValue first_rows(TgGraph *g, TgValue lengths, TgValue query)
     return tg_op(g, TG_Max, NULL, 2, tg_op(g, TG_Sub, NULL, 2, total, queries_of(g, query)), number(g, 0));
 }
 
-/* Positions [B, S] for the rotation. Those that are given hold for a later step; a first prompt, which is as long as all of
- * it, takes only the very first of them and counts on. */
+/* Positions [B, S] for the rotation. Those that are given hold for a later step; a first prompt, which is as long as
+ * all of it, takes only the very first of them and counts on. */
 static TgValue positions(Planner *p, TgGraph *g, const TgNodeInfo *n)
 {
     static const int64_t zero = 0, one = 1, flat = -1;
     TgValue start = p->tokens.first, given = in(n, POSITIONS), s = queries_of(g, n->in[QUERY]);
-    TgValue count = tg_op(g, TG_Range, NULL, 3, number(g, 0), tg_op(g, TG_Squeeze, NULL, 2, s, form_ints(g, 1, &zero)), number(g, 1));
+    TgValue count = tg_op(g, TG_Range, NULL, 3, number(g, 0),
+                          tg_op(g, TG_Squeeze, NULL, 2, s, form_ints(g, 1, &zero)), number(g, 1));
     if (!given)
         return tg_op(g, TG_Add, NULL, 2, tg_op(g, TG_Unsqueeze, NULL, 2, start, form_ints(g, 1, &one)), count);
     TgValue all = tg_op(g, TG_Reshape, NULL, 2, given, form_ints(g, 1, &flat));
     TgValue head = tg_op(g, TG_Slice, NULL, 3, all, form_ints(g, 1, &zero), form_ints(g, 1, &one));
     TgValue total = tg_op(g, TG_Reshape, NULL, 2, to_i64(g, n->in[LONGEST]), form_ints(g, 1, &one));
-    return tg_op(g, TG_Where, NULL, 3, tg_op(g, TG_Equal, NULL, 2, total, s), tg_op(g, TG_Add, NULL, 2, head, count), given);
+    return tg_op(g, TG_Where, NULL, 3, tg_op(g, TG_Equal, NULL, 2, total, s),
+                 tg_op(g, TG_Add, NULL, 2, head, count), given);
 }
 
 static void find_tokens(Planner *p, TgGraph *g, const TgNodeInfo *n)
@@ -189,7 +198,7 @@ static void find_tokens(Planner *p, TgGraph *g, const TgNodeInfo *n)
     }
 }
 
-/* --- its parts ------------------------------------------------------------------------------------------------------------ */
+/* --- its parts ---------------------------------------------------------------------------------------------------- */
 
 static TgValue part(TgGraph *g, TgValue packed, int64_t from, int64_t to)
 {
@@ -234,7 +243,8 @@ static TgValue appended(Planner *p, TgGraph *g, const TgNodeInfo *n, TgValue pas
     if (past)
         form_require_equal(p, tg_type_of(g, past)->dim[0], type->dim[0]);
     TgValue operand[3] = {past, rows, p->tokens.first};
-    TgNode made = tg_graph_add_raw(g, TG_TensorScatter, tg_attrs(g->tg, TG_TensorScatter, "axis=i", (int64_t)2), 3, operand, 1);
+    TgNode made = tg_graph_add_raw(g, TG_TensorScatter,
+                                   tg_attrs(g->tg, TG_TensorScatter, "axis=i", (int64_t)2), 3, operand, 1);
     TgValue y = tg_node(g, made)->out[0];
     tg_value(g, y)->type = type;
     tg_node_origin(g, made, n, NULL);
@@ -279,8 +289,13 @@ void plan_form_group_query(Planner *p, TgGraph *g, TgNode node)
     bool alone = !past[0] && cache[0]->dim[2] == tg_type_of(g, qkv[1])->dim[2];
     TgValue k = appended(p, g, n, past[0], rotated(p, g, n, qkv[1]), cache[0]);
     TgValue v = appended(p, g, n, past[1], qkv[2], cache[1]);
-    TgValue operand[7] = {form_cast(g, rotated(p, g, n, qkv[0]), TG_f32), form_cast(g, shown(g, n, k), TG_f32), form_cast(g, shown(g, n, v), TG_f32),
-                          form_cast(g, bias, TG_f32), 0, 0, alone ? 0 : p->tokens.ends};
+    TgValue operand[7] = {form_cast(g, rotated(p, g, n, qkv[0]), TG_f32),
+                          form_cast(g, shown(g, n, k), TG_f32),
+                          form_cast(g, shown(g, n, v), TG_f32),
+                          form_cast(g, bias, TG_f32),
+                          0,
+                          0,
+                          alone ? 0 : p->tokens.ends};
     TgNode made = tg_graph_add(g, TG_Attention, attention_attributes(g, n), alone ? (bias ? 4 : 3) : 7, operand, 1);
     if (!made)
         return;

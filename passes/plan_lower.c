@@ -1,8 +1,9 @@
 /* Lowering: composite operators become their definitions until only what backends compute is left.
  *
- * A composite stays if a step of the plan computes it in the form that it has (plan_forms.c), or if the backend says that
- * it has a kernel. Everything else is what ir/define_*.c says it means; elementwise composites too, since their primitives
- * melt into one loop. What definitions leave behind (casts, shapes, constants) is cleaned up by the passes of -O1.
+ * A composite stays if a step of the plan computes it in the form that it has (plan_forms.c), or if the backend says
+ * that it has a kernel. Everything else is what ir/define_*.c says it means; elementwise composites too, since their
+ * primitives melt into one loop. What definitions leave behind (casts, shapes, constants) is cleaned up by the passes
+ * of -O1.
  */
 #include <string.h>
 

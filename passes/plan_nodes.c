@@ -34,13 +34,14 @@ static TgDim row_stride(Planner *p, TgValue v)
     return dim_at(t, -1);
 }
 
-/* --- products --------------------------------------------------------------------------------------------------------------- */
+/* --- products ----------------------------------------------------------------------------------------------------- */
 
 /* The matrix as it is stored: what it was transposed and widened from, where that is so. */
 static TgWeight stored_matrix(const TgTensor *t)
 {
     TgWeight w = {.tensor = t, .layout = TG_LAYOUT_PANELS, .rows = t->dim[0], .cols = t->dim[1], .dtype = TG_f32};
-    if (t->payload == TG_RECIPE && t->recipe->op == TG_Transpose && t->recipe->n == 1 && t->recipe->input[0]->rank == 2) {
+    if (t->payload == TG_RECIPE && t->recipe->op == TG_Transpose && t->recipe->n == 1 &&
+        t->recipe->input[0]->rank == 2) {
         w.tensor = t->recipe->input[0];
         w.transposed = true;
     }
@@ -158,7 +159,7 @@ static bool plan_mat_mul(Planner *p, TgNode node)
     return plan_add(p, s);
 }
 
-/* --- attention and its neighbours ---------------------------------------------------------------------------------------------- */
+/* --- attention and its neighbours --------------------------------------------------------------------------------- */
 
 static bool plan_attention(Planner *p, TgNode node)
 {
@@ -166,7 +167,8 @@ static bool plan_attention(Planner *p, TgNode node)
     int64_t heads = 0, kv_heads = 0, size = 1;
     uint64_t offset;
     TgValue counts = in(n, 6) ? plan_contiguous(p, n->in[6]) : 0;
-    TgValue q = readable(p, n->in[0], accepts_last), k = readable(p, n->in[1], accepts_last), v = readable(p, n->in[2], accepts_last);
+    TgValue q = readable(p, n->in[0], accepts_last), k = readable(p, n->in[1], accepts_last),
+            v = readable(p, n->in[2], accepts_last);
     TgStep *s = node_step(p, TG_STEP_ATTENTION, node);
     n = tg_node(p->g, node);
     plan_place_result(p, n->out[0], accepts_last);
@@ -182,7 +184,8 @@ static bool plan_attention(Planner *p, TgNode node)
     if (in(n, 3)) {
         const TgType *y = tg_type_of(p->g, n->out[0]);
         TgDim scores[] = {y->dim[0], y->dim[1], y->dim[2], tg_type_of(p->g, k)->dim[2]};
-        s->u.attention.mask_stride = plan_broadcast(p, plan_place(p, n->in[3]), tg_type_of(p->g, n->in[3]), 4, scores).stride;
+        s->u.attention.mask_stride =
+            plan_broadcast(p, plan_place(p, n->in[3]), tg_type_of(p->g, n->in[3]), 4, scores).stride;
     }
     s->u.attention.heads = heads;
     s->u.attention.kv_heads = kv_heads;
@@ -199,7 +202,8 @@ static bool plan_attention(Planner *p, TgNode node)
 static bool plan_rotary(Planner *p, TgNode node)
 {
     const TgNodeInfo *n = tg_node(p->g, node);
-    TgValue x = readable(p, n->in[0], accepts_last), cos = readable(p, n->in[1], accepts_last), sin = readable(p, n->in[2], accepts_last);
+    TgValue x = readable(p, n->in[0], accepts_last), cos = readable(p, n->in[1], accepts_last),
+            sin = readable(p, n->in[2], accepts_last);
     const TgType *t = tg_type_of(p->g, x), *table = tg_type_of(p->g, cos);
     TgStep *s = node_step(p, TG_STEP_ROTARY, node);
     n = tg_node(p->g, node);
@@ -208,7 +212,9 @@ static bool plan_rotary(Planner *p, TgNode node)
     plan_place_result(p, n->out[0], accepts_last);
     TgLocation wide = plan_broadcast(p, plan_place(p, cos), table, 4, t->dim);
     TgLocation other = plan_broadcast(p, plan_place(p, sin), tg_type_of(p->g, sin), 4, t->dim);
-    if (wide.stride[0] != other.stride[0] || wide.stride[2] != other.stride[2]) { /* both tables lie alike, or they are copied */
+    /* both tables lie alike, or they are copied */
+    bool alike = wide.stride[0] == other.stride[0] && wide.stride[2] == other.stride[2];
+    if (!alike) {
         cos = plan_contiguous(p, cos);
         sin = plan_contiguous(p, sin);
         wide = plan_broadcast(p, plan_place(p, cos), table, 4, t->dim);
@@ -252,7 +258,9 @@ static bool plan_rows(Planner *p, TgNode node, TgStepKind kind)
     return plan_add(p, s);
 }
 
-/* --- Concat ------------------------------------------------------------------------------------------------------------------- */
+/* --- Concat
+ * -------------------------------------------------------------------------------------------------------------------
+ * */
 
 static bool plan_concat(Planner *p, TgNode node)
 {
@@ -277,7 +285,9 @@ static bool plan_concat(Planner *p, TgNode node)
     return true;
 }
 
-/* --- caches --------------------------------------------------------------------------------------------------------------------- */
+/* --- caches
+ * ---------------------------------------------------------------------------------------------------------------------
+ * */
 
 static bool is_append(const Planner *p, TgNode node) { return tg_map_get(&p->appends, node, NULL); }
 
@@ -285,7 +295,8 @@ static bool plan_append(Planner *p, TgNode node)
 {
     const TgNodeInfo *n = tg_node(p->g, node);
     TgValue past = n->in[0] ? readable(p, n->in[0], accepts_last) : 0;
-    TgValue rows = readable(p, tg_node(p->g, node)->in[1], accepts_last), first = plan_contiguous(p, tg_node(p->g, node)->in[2]);
+    TgValue rows = readable(p, tg_node(p->g, node)->in[1], accepts_last),
+            first = plan_contiguous(p, tg_node(p->g, node)->in[2]);
     TgStep *s = node_step(p, TG_STEP_APPEND, node);
     n = tg_node(p->g, node);
     plan_place_result(p, n->out[0], accepts_last);
@@ -296,7 +307,9 @@ static bool plan_append(Planner *p, TgNode node)
     return plan_add(p, s);
 }
 
-/* --- state --------------------------------------------------------------------------------------------------------------------- */
+/* --- state
+ * ---------------------------------------------------------------------------------------------------------------------
+ * */
 
 static uint32_t output_of(const Planner *p, TgValue v)
 {
@@ -362,7 +375,8 @@ static int32_t growing_axis(const Planner *p, TgNode node)
     return axis + (axis < 0 ? tg_type_of(p->g, n->in[0])->rank : 0);
 }
 
-/* An input is cast, grows, and is cast to be an output: --convert with --keep-io. There is nothing to be kept in place. */
+/* An input is cast, grows, and is cast to be an output: --convert with --keep-io. There is nothing to be kept in
+ * place. */
 static bool is_converted_cache(const Planner *p, const TgNodeInfo *n)
 {
     const TgNodeInfo *before = n->op == TG_Concat && n->n_in == 2 ? tg_producer(p->g, n->in[0], TG_Cast) : NULL;
@@ -416,7 +430,9 @@ void plan_states(Planner *p, uint32_t n, const TgNode *nodes)
     }
 }
 
-/* --- the door -------------------------------------------------------------------------------------------------------------------- */
+/* --- the door
+ * --------------------------------------------------------------------------------------------------------------------
+ * */
 
 bool plan_special(Planner *p, TgNode node)
 {

@@ -281,8 +281,8 @@ static void put_states(const Printing *w)
         tg_text_add(w->out, "\n");
     }
     for (uint32_t i = 0; i < p->in_place.n; i++)
-        tg_text_format(w->out, "%s  input %u may be output %u: rows are written in place\n", i || p->states.n ? "" : "caches\n",
-                       p->in_place.at[i].input, p->in_place.at[i].output);
+        tg_text_format(w->out, "%s  input %u may be output %u: rows are written in place\n",
+                       i || p->states.n ? "" : "caches\n", p->in_place.at[i].input, p->in_place.at[i].output);
 }
 
 static void put_buffers(const Printing *w)

@@ -1,13 +1,14 @@
-/* Places: where values lie. Views are strides over the place of what they view; results go where their reader wants them.
+/* Places: where values lie. Views are strides over the place of what they view; results go where their reader wants
+ * them.
  *
- * Everything is symbolic, and two sizes are equal here when their normal forms are one pointer. What cannot be shown to be a
- * view is copied, so a missed equality costs time, never a wrong address.
+ * Everything is symbolic, and two sizes are equal here when their normal forms are one pointer. What cannot be shown
+ * to be a view is copied, so a missed equality costs time, never a wrong address.
  */
 #include <string.h>
 
 #include "passes/planner.h"
 
-/* --- strides ------------------------------------------------------------------------------------------------------------ */
+/* --- strides ------------------------------------------------------------------------------------------------------ */
 
 const TgDim *plan_row_major(Planner *p, const TgType *t)
 {
@@ -53,11 +54,15 @@ TgLocation plan_broadcast(Planner *p, const TgLocation *place, const TgType *fro
     return (TgLocation){place->buffer, place->offset, stride, false};
 }
 
-/* --- buffers and constants ------------------------------------------------------------------------------------------------ */
+/* --- buffers and constants ---------------------------------------------------------------------------------------- */
 
 uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, const TgType *type)
 {
-    TgBuffer b = {.kind = kind, .index = index, .dtype = type->dtype, .type = type, .count = tg_type_count(p->tg, type)};
+    TgBuffer b = {.kind = kind,
+                  .index = index,
+                  .dtype = type->dtype,
+                  .type = type,
+                  .count = tg_type_count(p->tg, type)};
     TG_PUSH(p->plan->arena, &p->plan->buffers, b);
     return p->plan->buffers.n - 1;
 }
@@ -98,7 +103,7 @@ TgLocation *plan_source(Planner *p, TgValue v)
     return plan_place(p, v);
 }
 
-/* --- what steps can write and read ---------------------------------------------------------------------------------------- */
+/* --- what steps can write and read -------------------------------------------------------------------------------- */
 
 bool accepts_any(Planner *p, const TgType *t, const TgLocation *place)
 {
@@ -137,7 +142,7 @@ bool accepts_rows(Planner *p, const TgType *t, const TgLocation *place)
 
 static bool reshape_strides(Planner *p, const TgType *from, const TgDim *stride, const TgType *to, TgDim *out);
 
-/* --- results --------------------------------------------------------------------------------------------------------------- */
+/* --- results ------------------------------------------------------------------------------------------------------ */
 
 static TgLocation fresh_place(Planner *p, const TgType *t)
 {
@@ -208,7 +213,10 @@ static const TgNodeInfo *only_reader(const Planner *p, TgValue v, uint32_t *slot
     return n->dead || n->n_sub ? NULL : n;
 }
 
-static bool is_reshape(TgOp op) { return op == TG_Reshape || op == TG_Squeeze || op == TG_Unsqueeze || op == TG_Identity; }
+static bool is_reshape(TgOp op)
+{
+    return op == TG_Reshape || op == TG_Squeeze || op == TG_Unsqueeze || op == TG_Identity;
+}
 
 /* Rows are wanted side by side: a view that melts axes is next. */
 static bool melts_next(const Planner *p, TgValue v)
@@ -244,7 +252,8 @@ static bool wanted_place(Planner *p, TgValue v, uint32_t depth, TgLocation *plac
     if (output_place(p, v, place))
         return true;
     const TgNodeInfo *n = depth < DEEPEST ? only_reader(p, v, &slot) : NULL;
-    if (!n || n->n_out < 1 || !tg_is_tensor(tg_type_of(p->g, n->out[0])) || !plan_sizes_known(p, tg_type_of(p->g, n->out[0])))
+    if (!n || n->n_out < 1 || !tg_is_tensor(tg_type_of(p->g, n->out[0])) ||
+        !plan_sizes_known(p, tg_type_of(p->g, n->out[0])))
         return false;
     if (n->op == TG_Concat && n->n_in > 1 && !plan_numbers(p, n->out[0])) {
         if (!is_wanted_somewhere(p, n->out[0], depth + 1))
@@ -291,7 +300,9 @@ TgValue plan_contiguous(Planner *p, TgValue v)
     return made;
 }
 
-/* --- views ------------------------------------------------------------------------------------------------------------------ */
+/* --- views
+ * ------------------------------------------------------------------------------------------------------------------
+ * */
 
 typedef struct {
     TgDim dim, stride;
@@ -308,7 +319,8 @@ static int32_t real_axes(const TgType *t, const TgDim *stride, Axis *axis)
 }
 
 /* One more axis of the source, or of the result, until both products are equal. False: they never are. */
-static bool next_group(Planner *p, const Axis *from, int32_t n_from, int32_t *i, const Axis *to, int32_t n_to, int32_t *k)
+static bool next_group(Planner *p, const Axis *from, int32_t n_from, int32_t *i, const Axis *to, int32_t n_to,
+                       int32_t *k)
 {
     TgDim a = from[(*i)++].dim, b = to[(*k)++].dim, rest;
     while (a != b) {
@@ -467,7 +479,8 @@ static bool view_slice(Planner *p, const TgNodeInfo *n)
 /* One row of an axis, by a constant index. */
 static bool view_gather(Planner *p, const TgNodeInfo *n)
 {
-    const TgType *from = tg_type_of(p->g, n->in[0]), *to = tg_type_of(p->g, n->out[0]), *index = tg_type_of(p->g, n->in[1]);
+    const TgType *from = tg_type_of(p->g, n->in[0]), *to = tg_type_of(p->g, n->out[0]),
+                 *index = tg_type_of(p->g, n->in[1]);
     TgDim at;
     uint32_t count;
     if (index->rank > 1 || !numbers_of(p, n->in[1], 1, &at, &count) || count != 1)
@@ -507,7 +520,8 @@ static bool place_view(Planner *p, const TgNodeInfo *n)
     }
 }
 
-/* A reader wanted the result elsewhere, and who made the operand could not write there: it is copied, seen as the view. */
+/* A reader wanted the result elsewhere, and who made the operand could not write there: it is copied, seen as the
+ * view. */
 static bool copy_view(Planner *p, const TgNodeInfo *n)
 {
     TgLocation wanted = *plan_place(p, n->out[0]);

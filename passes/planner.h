@@ -64,7 +64,8 @@ bool plan_clean(Planner *p, TgModel *model); /* the passes of -O1 */
 bool plan_decide(Planner *p);               /* ranks that only data tell; false: recorded */
 void plan_keep_cases(Planner *p);           /* fills plan->cases, for those who look for inputs that run */
 bool plan_forms(Planner *p);
-bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n); /* a step of its own, or a kernel, in this form */
+/* A step of its own, or a kernel, in this form. */
+bool plan_has_form(const Planner *p, const TgGraph *g, const TgNodeInfo *n);
 
 /* plan_forms.c, for operators that become several */
 bool form_is_small_real(TgDtype t);
@@ -82,14 +83,14 @@ void form_hand_over(TgGraph *g, TgNode old, uint32_t i, TgValue made);
 bool plan_group_query_fits(const Planner *p, const TgGraph *g, const TgNodeInfo *n);
 void plan_form_group_query(Planner *p, TgGraph *g, TgNode node);
 
-/* --- what a node is ----------------------------------------------------------------------------------------------------- */
+/* --- what a node is ----------------------------------------------------------------------------------------------- */
 
 bool plan_is_pointwise(const TgGraph *g, const TgNodeInfo *n);
 /* n multiplies rows of f32 by a constant matrix. */
 bool plan_is_linear(const TgGraph *g, const TgNodeInfo *n);
 static inline TgDim dim_at(const TgType *t, int32_t axis) { return t->dim[axis < 0 ? axis + t->rank : axis]; }
 
-/* --- blocks ------------------------------------------------------------------------------------------------------------ */
+/* --- blocks ------------------------------------------------------------------------------------------------------- */
 
 bool plan_block(Planner *p, uint32_t n, const TgNode *nodes);
 bool plan_control(Planner *p, TgNode node);
@@ -107,8 +108,10 @@ int64_t plan_most(const Planner *p, TgDim d);              /* upper bound; -1: t
 
 /* Every element of v is a number made of sizes. */
 bool plan_numbers(const Planner *p, TgValue v);
-TgStep *plan_linear(Planner *p, TgNode node, TgValue y, TgValue bias); /* y: what the product is to give, bias included */
-bool plan_special(Planner *p, TgNode node);                /* operators with steps of their own; false: n is none, or p->failed */
+TgStep *plan_linear(Planner *p, TgNode node, TgValue y, TgValue bias); /* y: what the product is to give, bias
+                                                                          included */
+bool plan_special(Planner *p, TgNode node);                /* operators with steps of their own; false: n is none, or
+                                                              p->failed */
 void plan_states(Planner *p, uint32_t n, const TgNode *nodes); /* finds caches and places them */
 void plan_learn(Planner *p, TgDim symbol);                 /* a step has just bound it */
 /* Behind a round: the sizes of `current` are those of `next` now. */
@@ -118,10 +121,11 @@ TgU32s *plan_members(const Planner *p, TgNode root);
 void plan_fuse(Planner *p, uint32_t n, const TgNode *nodes);
 bool plan_pointwise(Planner *p, TgNode root);
 
-/* --- places ------------------------------------------------------------------------------------------------------------- */
+/* --- places ------------------------------------------------------------------------------------------------------- */
 
 TgLocation *plan_place(Planner *p, TgValue v);                 /* constants get theirs here */
-TgLocation *plan_source(Planner *p, TgValue v);                /* of a value that is read: numbers made of sizes are written now */
+TgLocation *plan_source(Planner *p, TgValue v);                /* of a value that is read: numbers made of sizes are
+                                                                  written now */
 bool plan_sizes(Planner *p, TgValue v);
 void plan_set_place(Planner *p, TgValue v, TgLocation place);
 uint32_t plan_buffer(Planner *p, TgBufferKind kind, uint32_t index, const TgType *type);
@@ -130,14 +134,15 @@ void plan_place_result(Planner *p, TgValue v, bool (*accepts)(Planner *p, const 
 bool plan_view(Planner *p, TgNode node);                    /* the results of n become views; false: they cannot */
 TgValue plan_contiguous(Planner *p, TgValue v);             /* v, or a copy of it */
 const TgDim *plan_row_major(Planner *p, const TgType *t);
-TgLocation plan_piece(Planner *p, const TgNodeInfo *n, uint32_t slot); /* of the place of a Concat: what operand `slot` is */
+TgLocation plan_piece(Planner *p, const TgNodeInfo *n, uint32_t slot); /* of the place of a Concat: what operand
+                                                                          `slot` is */
 /* As if it were repeated to the sizes `to`. */
 TgLocation plan_broadcast(Planner *p, const TgLocation *place, const TgType *from, int32_t rank, const TgDim *to);
 
 bool accepts_any(Planner *p, const TgType *t, const TgLocation *place);
 bool accepts_contiguous(Planner *p, const TgType *t, const TgLocation *place);
-bool accepts_rows(Planner *p, const TgType *t, const TgLocation *place);     /* last axis dense, all others one stride */
-bool accepts_last(Planner *p, const TgType *t, const TgLocation *place);     /* last axis dense */
+bool accepts_rows(Planner *p, const TgType *t, const TgLocation *place); /* last axis dense, all others one stride */
+bool accepts_last(Planner *p, const TgType *t, const TgLocation *place); /* last axis dense */
 
 bool plan_allocate(Planner *p); /* false: recorded */
 

@@ -6,15 +6,16 @@
  *   tables that vary            RotaryEmbedding where the output may have it; otherwise the sign goes into the table of
  *   by position                 sines (once for all layers) and the halves are exchanged by one Split and one Concat
  *
- * The literal Slice/Neg/Concat -> Mul of Samsung ONE issue 12917 is wrong when the halves change places; as a permutation
- * of weight columns it is right for every order. Signs and orders are exact; the sum of two terms reassociates. */
+ * The literal Slice/Neg/Concat -> Mul of Samsung ONE issue 12917 is wrong when the halves change places; as a
+ * permutation of weight columns it is right for every order. Signs and orders are exact; the sum of two terms
+ * reassociates. */
 #include <string.h>
 
 #include "fully_connected.h"
 #include "rotary.h"
 #include "signed_map.h"
 
-/* --- identity order -------------------------------------------------------------------------------------------------------- */
+/* --- identity order ----------------------------------------------------------------------------------------------- */
 
 static TgValue vector_like(TgPass *p, TgValue like, uint32_t n, const double *x)
 {
@@ -49,7 +50,7 @@ static bool as_mul(TgPass *p, TgValue v, const SignedMap *m)
     return true;
 }
 
-/* --- into the weights ------------------------------------------------------------------------------------------------------ */
+/* --- into the weights --------------------------------------------------------------------------------------------- */
 
 enum { MOST_CONE = 48 };
 
@@ -204,7 +205,7 @@ static bool into_weights(TgPass *p, TgValue v, const SignedMap *m, uint32_t term
     return rebuilt && pass_replace(p, v, rebuilt, name);
 }
 
-/* --- finding candidates ------------------------------------------------------------------------------------------------------ */
+/* --- finding candidates ------------------------------------------------------------------------------------------- */
 
 static bool starts_permutation(const TgGraph *g, const TgNodeInfo *n)
 {
@@ -223,7 +224,8 @@ static bool visit_sum(TgPass *p, TgNodeInfo *n)
 {
     SignedMap m[2];
     if (!tg_is_float(tg_type_of(p->g, n->out[0])->dtype) || pass_rank(p->g, n->out[0]) < 1 ||
-        (!may_be_term(p->g, n->in[0]) && !may_be_term(p->g, n->in[1])) || is_const(p->g, n->in[0]) || is_const(p->g, n->in[1]))
+        (!may_be_term(p->g, n->in[0]) && !may_be_term(p->g, n->in[1])) || is_const(p->g, n->in[0]) ||
+        is_const(p->g, n->in[1]))
         return false;
     bool mapped_both = signed_map(p, n->in[0], 1, 0, &m[0]) && signed_map(p, n->in[1], 1, 0, &m[1]) &&
                        m[0].source == m[1].source && m[0].tail == 1 && m[1].tail == 1 && m[0].source != n->in[0];
@@ -243,8 +245,9 @@ static void visit(TgPass *p, TgNodeInfo *n)
         return;
     else if (n->op == TG_Reshape && rotate_pairs(p, n))
         return;
-    else if (starts_permutation(p->g, n) && pass_rank(p->g, n->out[0]) >= 1 && tg_is_float(tg_type_of(p->g, n->out[0])->dtype) &&
-             signed_map(p, n->out[0], 1, 0, &m) && !as_mul(p, n->out[0], &m))
+    else if (starts_permutation(p->g, n) && pass_rank(p->g, n->out[0]) >= 1 &&
+             tg_is_float(tg_type_of(p->g, n->out[0])->dtype) && signed_map(p, n->out[0], 1, 0, &m) &&
+             !as_mul(p, n->out[0], &m))
         into_weights(p, n->out[0], &m, 1);
 }
 

@@ -1,12 +1,13 @@
 /* What is done to the columns of a projection, done to those of its weights by the same operators.
  *
- * (x W) R = x (W R), whatever R does along the last axis. So the nodes between the heads of a projection and the result are
- * copied with W, viewed as rows of heads, in the place of the projection. The weights become recipes over W, the tables and
- * the slices of the source: the check of the rewrite meets the same tables in both graphs, so it holds for any tables, any
- * number of heads and any size of them. Numbers computed from the tables (a factor per column, an index per column) would
- * tie it to the sizes of the model, in which it is too much work.
+ * (x W) R = x (W R), whatever R does along the last axis. So the nodes between the heads of a projection and the
+ * result are copied with W, viewed as rows of heads, in the place of the projection. The weights become recipes over
+ * W, the tables and the slices of the source: the check of the rewrite meets the same tables in both graphs, so it
+ * holds for any tables, any number of heads and any size of them. Numbers computed from the tables (a factor per
+ * column, an index per column) would tie it to the sizes of the model, in which it is too much work.
  *
- * Only nodes that work along the last axis and broadcast along all others: on anything else the caller computes numbers. */
+ * Only nodes that work along the last axis and broadcast along all others: on anything else the caller computes
+ * numbers. */
 #include "rotary.h"
 
 enum { MOST_NODES = 48, MOST_PARTS = 8 };
@@ -62,7 +63,9 @@ static bool is_along_last_axis(const TgPass *p, const TgNodeInfo *n)
     case TG_Slice: return slices_last_axis(p, n);
     case TG_Concat:
     case TG_Split: return is_last_axis(p, n, tg_attr_int(n, "axis"));
-    case TG_Gather: return is_last_axis(p, n, tg_attr_int(n, "axis")) && is_const(p->g, n->in[1]) && pass_rank(p->g, n->in[1]) == 1;
+    case TG_Gather:
+        return is_last_axis(p, n, tg_attr_int(n, "axis")) && is_const(p->g, n->in[1]) &&
+               pass_rank(p->g, n->in[1]) == 1;
     default: return false;
     }
 }
@@ -115,8 +118,8 @@ static bool copy_all(Replay *r, const TgNode *cone, uint32_t n)
     return true;
 }
 
-/* [1, ..., k, heads, size] of weights [k, heads * size], where the rank allows: so heads and rows stay apart, and the check can
- * choose small sizes for each. */
+/* [1, ..., k, heads, size] of weights [k, heads * size], where the rank allows: so heads and rows stay apart, and the
+ * check can choose small sizes for each. */
 static void shape_of_view(const TgPass *p, TgValue rows, int32_t rank, int64_t size, int64_t *shape)
 {
     int32_t last = pass_rank(p->g, rows) - 1;

@@ -3,7 +3,8 @@
  * rotate is a signed permutation of the last axis with signs only. Two ways to write it better:
  *   RotaryEmbedding (ai.onnx 23), for rotate = (-second half, first half) of [batch, heads, positions, size] when both
  *   halves of either table are proved equal;
- *   otherwise the signs move into the table of sines, shared by all layers, so that rotate is Split and Concat alone. */
+ *   otherwise the signs move into the table of sines, shared by all layers, so that rotate is Split and Concat alone.
+ * */
 #include "rotary.h"
 #include "signed_map.h"
 
@@ -13,7 +14,7 @@ typedef struct {
     SignedMap map;   /* rotated in terms of x */
 } Rotation;
 
-/* --- reading --------------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static bool only_signs(const SignedMap *m)
 {
@@ -26,8 +27,8 @@ static bool only_signs(const SignedMap *m)
 /* `rotated` is another order of x, with signs. */
 static bool is_rotation(TgPass *p, TgValue x, TgValue rotated, SignedMap *m)
 {
-    return x != rotated && same_type(p->g, x, rotated) && signed_map(p, rotated, 1, x, m) && m->source == x && m->tail == 1 &&
-           only_signs(m) && !is_identity_order(m, tail_size(p->g, x, 1));
+    return x != rotated && same_type(p->g, x, rotated) && signed_map(p, rotated, 1, x, m) && m->source == x &&
+           m->tail == 1 && only_signs(m) && !is_identity_order(m, tail_size(p->g, x, 1));
 }
 
 static bool read_rotation(TgPass *p, TgNodeInfo *n, Rotation *r)
@@ -46,7 +47,7 @@ static bool read_rotation(TgPass *p, TgNodeInfo *n, Rotation *r)
     return false;
 }
 
-/* --- RotaryEmbedding --------------------------------------------------------------------------------------------------------- */
+/* --- RotaryEmbedding ---------------------------------------------------------------------------------------------- */
 
 /* (-second half, first half) */
 static bool is_half_rotation(const SignedMap *m)
@@ -78,7 +79,7 @@ static TgValue as_operator(TgPass *p, const Rotation *r)
     return pass_op(p, TG_RotaryEmbedding, attrs, c.rows ? 4 : 3, r->x, c.cos, c.sin, c.rows);
 }
 
-/* --- signs into the table ------------------------------------------------------------------------------------------------------ */
+/* --- signs into the table ----------------------------------------------------------------------------------------- */
 
 /* The order without signs, where it exchanges two halves. */
 static TgValue exchange_halves(TgPass *p, const Rotation *r)
@@ -120,7 +121,8 @@ static TgValue as_exchange(TgPass *p, const Rotation *r)
     if (!has_signs(&r->map) || last != (int64_t)r->map.n)
         return 0;
     TgValue halves = exchange_halves(p, r), sin = halves ? with_signs(p, r) : 0;
-    TgValue a = sin ? pass_op(p, TG_Mul, NULL, 2, r->x, r->cos) : 0, b = a ? pass_op(p, TG_Mul, NULL, 2, halves, sin) : 0;
+    TgValue a = sin ? pass_op(p, TG_Mul, NULL, 2, r->x, r->cos) : 0,
+            b = a ? pass_op(p, TG_Mul, NULL, 2, halves, sin) : 0;
     return b ? pass_op(p, TG_Add, NULL, 2, a, b) : 0;
 }
 

@@ -2,9 +2,9 @@
  *
  *     Reshape(Gemm(Gemm(Reshape(x), W), V, b)) = MatMul(MatMul(x, W), V) + b
  *
- * where the views keep the last axis of x apart, and the result has the other axes of x. The rules of algebra.xml do it for
- * one Gemm whose weight is not transposed; exporters also leave several in a row (adapters), once what stood between their
- * views has gone. Exact. */
+ * where the views keep the last axis of x apart, and the result has the other axes of x. The rules of algebra.xml do
+ * it for one Gemm whose weight is not transposed; exporters also leave several in a row (adapters), once what stood
+ * between their views has gone. Exact. */
 #include "fully_connected.h"
 
 enum { LONGEST = 8 };

@@ -14,7 +14,7 @@
 #include "fully_connected.h"
 #include "step.h"
 
-/* --- a constant after the FullyConnected -------------------------------------------------------------------------------- */
+/* --- a constant after the FullyConnected -------------------------------------------------------------------------- */
 
 /* x W + b with the step done by weights and bias; 0: it cannot be. */
 static TgValue absorb(TgPass *p, const Fc *fc, const Step *s, TgValue c)
@@ -33,7 +33,7 @@ static TgValue absorb(TgPass *p, const Fc *fc, const Step *s, TgValue c)
     return weight ? fc_make(p, fc, fc->x, weight, bias) : 0;
 }
 
-/* --- one number, further up ---------------------------------------------------------------------------------------------- */
+/* --- one number, further up --------------------------------------------------------------------------------------- */
 
 static bool moves_only(TgOp op)
 {
@@ -83,14 +83,14 @@ static bool scale_far(TgPass *p, const Step *s)
     return c && pass_rank(p->g, c) == 0 && fc_behind(p, s->x, &fc, true) && scale_at(p, s, &fc, c);
 }
 
-/* --- right after a FullyConnected ----------------------------------------------------------------------------------------- */
+/* --- right after a FullyConnected --------------------------------------------------------------------------------- */
 
 /* Of two in a row, without a bias between step and weights, the smaller weight takes a number: less is written anew. */
 static bool scale_smaller_before(TgPass *p, const Step *s, const Fc *fc, TgValue c)
 {
     Fc before;
-    return is_factor(s) && pass_rank(p->g, c) == 0 && !fc->bias && tg_used_once(p->g, fc->x) && fc_of(p, fc->x, &before) &&
-           before.k < fc->n && scale_at(p, s, &before, c);
+    return is_factor(s) && pass_rank(p->g, c) == 0 && !fc->bias && tg_used_once(p->g, fc->x) &&
+           fc_of(p, fc->x, &before) && before.k < fc->n && scale_at(p, s, &before, c);
 }
 
 static bool absorb_after(TgPass *p, const Step *s)
@@ -115,7 +115,7 @@ static bool absorb_after(TgPass *p, const Step *s)
     return true;
 }
 
-/* --- a constant before FullyConnecteds ------------------------------------------------------------------------------------ */
+/* --- a constant before FullyConnecteds ---------------------------------------------------------------------------- */
 
 enum { MOST_READERS = 16 };
 
@@ -127,7 +127,8 @@ static uint32_t fc_readers(TgPass *p, TgValue v, bool need_bias, Fc *fc)
         return 0;
     for (uint32_t i = 0; i < info->uses.n; i++) {
         TgUse use = info->uses.at[i];
-        if (use.slot != 0 || !fc_at(p, use.node, &fc[i]) || (need_bias && !fc_takes_summand(p, &fc[i], info->uses.n)) || !fc_owns_weight(p, &fc[i]))
+        if (use.slot != 0 || !fc_at(p, use.node, &fc[i]) ||
+            (need_bias && !fc_takes_summand(p, &fc[i], info->uses.n)) || !fc_owns_weight(p, &fc[i]))
             return 0;
     }
     return info->uses.n;
@@ -142,8 +143,10 @@ static TgValue absorb_before(TgPass *p, const Fc *fc, const Step *s, TgValue c)
     if (pass_rank(p->g, c) == 0)
         c = pass_op(p, TG_Expand, NULL, 2, c, pass_ints(p, 1, &fc->k));
     TgValue row = c ? pass_op(p, TG_Unsqueeze, NULL, 2, c, pass_ints(p, 1, &(int64_t){0})) : 0;
-    TgValue shift = row ? pass_op(p, TG_Gemm, fc->transposed ? tg_attrs(p->tg, TG_Gemm, "transB=i", (int64_t)1) : NULL, 2,
-                                  row, fc->weight) : 0;
+    TgValue shift =
+        row ? pass_op(p, TG_Gemm, fc->transposed ? tg_attrs(p->tg, TG_Gemm, "transB=i", (int64_t)1) : NULL, 2,
+                      row, fc->weight)
+            : 0;
     shift = shift ? pass_op(p, TG_Squeeze, NULL, 2, shift, pass_ints(p, 1, &(int64_t){0})) : 0;
     if (shift && !fc->bias && s->node->op == TG_Sub)
         shift = pass_op(p, TG_Neg, NULL, 1, shift);
@@ -176,7 +179,7 @@ static bool absorb_by_readers(TgPass *p, const Step *s)
     return good;
 }
 
-/* --- factors of a Gemm ------------------------------------------------------------------------------------------------------ */
+/* --- factors of a Gemm -------------------------------------------------------------------------------------------- */
 
 static TgValue times(TgPass *p, TgValue v, float factor)
 {

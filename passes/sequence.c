@@ -108,8 +108,8 @@ static void take_item(TgPass *p, const TgNodeInfo *n)
         pass_replace(p, n->out[0], made->in[at], "item-of-sequence");
 }
 
-/* A tensor that was split along one axis, into however many pieces, and is put together again: itself if the axis is the
- * same, else, where rows were stacked along a new one, a Transpose. */
+/* A tensor that was split along one axis, into however many pieces, and is put together again: itself if the axis is
+ * the same, else, where rows were stacked along a new one, a Transpose. */
 static void rejoin(TgPass *p, const TgNodeInfo *n, const TgNodeInfo *split)
 {
     int64_t from = tg_attr_int(split, "axis"), to = tg_attr_int(n, "axis"), perm[TG_MAX_RANK];
@@ -117,7 +117,8 @@ static void rejoin(TgPass *p, const TgNodeInfo *n, const TgNodeInfo *split)
     bool stacked = tg_attr_int(n, "new_axis") != 0, rows = !in(split, 1) && !tg_attr_int(split, "keepdims");
     from += from < 0 ? rank : 0;
     to += to < 0 ? rank : 0;
-    if (rank < 1 || stacked != rows || from < 0 || from >= rank || to < 0 || to >= rank || (!stacked && from != to) || !pass_may(p))
+    if (rank < 1 || stacked != rows || from < 0 || from >= rank || to < 0 || to >= rank ||
+        (!stacked && from != to) || !pass_may(p))
         return;
     TgValue made = split->in[0];
     if (from != to) {

@@ -23,7 +23,7 @@ static uint32_t elements(const TgGraph *g, TgValue v, const TgDim **dims)
     return (uint32_t)n;
 }
 
-/* --- equal elements, equal value ---------------------------------------------------------------------------------------- */
+/* --- equal elements, equal value ---------------------------------------------------------------------------------- */
 
 static uint64_t hash_elements(const TgGraph *g, TgValue v, const TgDim *dims, uint32_t n)
 {
@@ -86,7 +86,7 @@ static void merge_equal(TgPass *p)
     }
 }
 
-/* --- sizes that an input has --------------------------------------------------------------------------------------------- */
+/* --- sizes that an input has -------------------------------------------------------------------------------------- */
 
 typedef struct {
     TgValue input;
@@ -212,7 +212,7 @@ static TgValue write_scalar(TgPass *p, Run run)
     return shape ? pass_op(p, TG_Gather, NULL, 2, shape, pass_int(p, run.axis)) : 0;
 }
 
-/* --- is it worth it? ------------------------------------------------------------------------------------------------------ */
+/* --- is it worth it? ---------------------------------------------------------------------------------------------- */
 
 /* Nodes that are there only for v. */
 static uint32_t nodes_behind(TgPass *p, TgValue v)
@@ -271,7 +271,7 @@ static void rewrite(TgPass *p, TgValue v)
     }
 }
 
-/* --- operands that say more than needed ----------------------------------------------------------------------------------- */
+/* --- operands that say more than needed --------------------------------------------------------------------------- */
 
 /* Expand to sizes that are constants or those of the operand: a constant operand, 1 where the operand's size stays. */
 static void constant_expand(TgPass *p, TgNode node)

@@ -49,7 +49,7 @@ static void new_map(TgPass *p, SignedMap *m, TgValue source, int32_t tail, uint3
     }
 }
 
-/* --- one step: v in terms of one operand --------------------------------------------------------------------------------- */
+/* --- one step: v in terms of one operand -------------------------------------------------------------------------- */
 
 /* Row-major position <-> coordinates within the last `tail` axes. */
 static void coordinates(const TgGraph *g, TgValue v, int32_t tail, uint32_t flat, int64_t *at)
@@ -231,7 +231,7 @@ static bool one_step(TgPass *p, const TgNodeInfo *n, uint32_t output, int32_t ta
     }
 }
 
-/* --- all steps ------------------------------------------------------------------------------------------------------------- */
+/* --- all steps ---------------------------------------------------------------------------------------------------- */
 
 static void compose(SignedMap *m, const SignedMap *below)
 {

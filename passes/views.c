@@ -1,8 +1,8 @@
-/* Views: Reshape, Flatten, Squeeze and Unsqueeze only rename the places of elements that stay in order. A chain of them is
- * therefore one step from its root to its end, written in the cheapest way: nothing where the types are equal, a Reshape
- * to a constant where the sizes allow one (0 copies a size, -1 is the one that is left), Unsqueeze or Squeeze where only
- * sizes of 1 come or go. A Transpose that moves nothing but sizes of 1 is a view; two of them are one.
- * Needs: inferred types. Breaks: nothing. */
+/* Views: Reshape, Flatten, Squeeze and Unsqueeze only rename the places of elements that stay in order. A chain of
+ * them is therefore one step from its root to its end, written in the cheapest way: nothing where the types are
+ * equal, a Reshape to a constant where the sizes allow one (0 copies a size, -1 is the one that is left), Unsqueeze
+ * or Squeeze where only sizes of 1 come or go. A Transpose that moves nothing but sizes of 1 is a view; two of them
+ * are one. Needs: inferred types. Breaks: nothing. */
 #include "views.h"
 
 bool is_view(TgOp op)
@@ -14,7 +14,8 @@ static TgValue root_of(const TgGraph *g, TgValue v)
 {
     for (;;) {
         const TgValueInfo *info = tg_value(g, v);
-        if (info->origin != TG_V_RESULT || !is_view(tg_node(g, info->node)->op) || pass_rank(g, tg_node(g, info->node)->in[0]) < 0)
+        if (info->origin != TG_V_RESULT || !is_view(tg_node(g, info->node)->op) ||
+            pass_rank(g, tg_node(g, info->node)->in[0]) < 0)
             return v;
         v = tg_node(g, info->node)->in[0];
     }
@@ -119,7 +120,7 @@ static void shorten(TgPass *p, TgNodeInfo *n)
     }
 }
 
-/* --- transpose --------------------------------------------------------------------------------------------------------- */
+/* --- transpose ---------------------------------------------------------------------------------------------------- */
 
 bool transpose_permutation(const TgGraph *g, const TgNodeInfo *n, int64_t *perm, int32_t *rank)
 {
@@ -146,7 +147,8 @@ static void compose(TgPass *p, TgNodeInfo *n)
     const TgNodeInfo *first = tg_producer(p->g, n->in[0], TG_Transpose);
     int64_t a[TG_MAX_RANK], b[TG_MAX_RANK], both[TG_MAX_RANK];
     int32_t rank;
-    if (!first || !transpose_permutation(p->g, first, a, &rank) || !transpose_permutation(p->g, n, b, &rank) || !pass_allow(p, "merge-transposes"))
+    if (!first || !transpose_permutation(p->g, first, a, &rank) ||
+        !transpose_permutation(p->g, n, b, &rank) || !pass_allow(p, "merge-transposes"))
         return;
     for (int32_t i = 0; i < rank; i++)
         both[i] = a[b[i]];

@@ -41,7 +41,8 @@ static bool starts_here(TgMatcher *m, TgNode n, uint32_t rule)
 /* Applies the rule at its anchor. False: it does not fire; p->why says why. */
 static bool apply(Prover *p, const Instance *at, const Plan *plan)
 {
-    TgMatcher *m = tg_matcher_new(p->book, at->model->graph, &(TgMatchOptions){.opset = plan->opset, .target = plan->rule->info.target});
+    TgMatcher *m = tg_matcher_new(p->book, at->model->graph,
+                                  &(TgMatchOptions){.opset = plan->opset, .target = plan->rule->info.target});
     TgRewrite found = {.rule = p->index, .n = p->rule->n_outputs};
     Match *match = &m->match;
     match->rule = p->rule;

@@ -207,7 +207,8 @@ static bool convert(Job *job)
     int64_t opset = job->options.opset ? job->options.opset : tg_model_opset(job->model, "");
     if (job->convert.to == TG_bf16 && opset < BF16_SINCE) {
         job->run->code = EXIT_USAGE;
-        return usage("opset %lld has no bf16: give --opset=%d or newer, or --convert=fp16", (long long)opset, BF16_SINCE);
+        return usage("opset %lld has no bf16: give --opset=%d or newer, or --convert=fp16", (long long)opset,
+                     BF16_SINCE);
     }
     if (!convert_model(job->run, job->source, job->model, job->convert, (uint64_t)job->seed, &job->conversion))
         return false;
@@ -249,8 +250,8 @@ static bool write_package(Job *job, const char *folder)
 static void print_package(const Job *job)
 {
     const TgcReport *r = &job->package;
-    fprintf(stderr, "  %-*s%s: %u files, %llu bytes of sources, %llu of weights\n", SUMMARY_LABEL, "package", r->name, r->files,
-            (unsigned long long)r->sources, (unsigned long long)r->weights);
+    fprintf(stderr, "  %-*s%s: %u files, %llu bytes of sources, %llu of weights\n", SUMMARY_LABEL, "package",
+            r->name, r->files, (unsigned long long)r->sources, (unsigned long long)r->weights);
     fprintf(stderr, "  %-*s%llu bytes, at least %llu are needed at once\n", SUMMARY_LABEL, "arena",
             (unsigned long long)job->arena_bytes, (unsigned long long)job->floor_bytes);
     if (r->why_not)

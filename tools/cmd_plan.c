@@ -52,7 +52,8 @@ static bool bench_evaluator(const Bench *b)
     Tg *tg = b->run->tg;
     TgGraph *g = b->source->graph;
     TgEvalOptions options = {.mode = TG_EVAL_NATIVE, .threads = (uint32_t)b->threads};
-    TgArray *in = TG_NEW_N(tg_forever(tg), TgArray, g->inputs.n + 1), *out = TG_NEW_N(tg_forever(tg), TgArray, g->outputs.n + 1);
+    TgArray *in = TG_NEW_N(tg_forever(tg), TgArray, g->inputs.n + 1),
+            *out = TG_NEW_N(tg_forever(tg), TgArray, g->outputs.n + 1);
     if (!tg_random_inputs(tg, g, options.mode, 1, TG_IN_NORMAL, in))
         return false;
     double least = HUGE_VAL;

@@ -1,7 +1,7 @@
 /* Models as standalone C: planned, written into a folder; and compiled and run for `run` and `bench`.
  *
- * The compiler is that of the environment ($CC, else cc) with its flags ($CFLAGS, else -O1); everything happens in a folder
- * of its own beneath $TMPDIR, which is removed again.
+ * The compiler is that of the environment ($CC, else cc) with its flags ($CFLAGS, else -O1); everything happens in a
+ * folder of its own beneath $TMPDIR, which is removed again.
  */
 #include <dirent.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@ static int64_t given_bound(const Run *run, TgName name)
 {
     const Arguments *a = &run->arguments;
     for (uint32_t i = a->given.n; i-- > 0;) {
-        const char *text = a->given.at[i].id == OPT_max_dim ? a->given.at[i].value : NULL, *equals = text ? strrchr(text, '=') : NULL;
+        const char *text = a->given.at[i].id == OPT_max_dim ? a->given.at[i].value : NULL,
+                   *equals = text ? strrchr(text, '=') : NULL;
         if (equals && strlen(name) == (size_t)(equals - text) && strncmp(text, name, strlen(name)) == 0)
             return strtoll(equals + 1, NULL, 10);
     }
@@ -101,7 +102,8 @@ bool known_bounds(Run *run)
 TgPlan *plan_for_c(Run *run, TgModel *model, const TgBook *book, const TgArray *in)
 {
     Bounds bounds = {run, model, in};
-    TgPlanOptions options = {.kernel = tgc_kernel, .panel = tgc_panel, .most = most_of_symbol, .user = &bounds, .book = book};
+    TgPlanOptions options = {
+        .kernel = tgc_kernel, .panel = tgc_panel, .most = most_of_symbol, .user = &bounds, .book = book};
     return tg_plan(model, &options);
 }
 
@@ -183,10 +185,12 @@ static bool shell(const Built *b, const char *command, const char *what)
 
 static bool compile(const Built *b)
 {
-    return shell(b, "cd \"$TGOPT_BUILD\" && { for f in *.c; do "
-                    "${CC:-cc} ${CFLAGS:--O1} -std=c11 -pthread -DMODEL_TEST_PTHREADS -c \"$f\" || exit 2; done; "
-                    "${CC:-cc} -pthread -o model_test *.o -lm; } >compiler.log 2>&1 || { cat compiler.log >&2; exit 2; }",
-                 "the compiler");
+    return shell(
+        b,
+        "cd \"$TGOPT_BUILD\" && { for f in *.c; do "
+        "${CC:-cc} ${CFLAGS:--O1} -std=c11 -pthread -DMODEL_TEST_PTHREADS -c \"$f\" || exit 2; done; "
+        "${CC:-cc} -pthread -o model_test *.o -lm; } >compiler.log 2>&1 || { cat compiler.log >&2; exit 2; }",
+        "the compiler");
 }
 
 Built *package_build(Run *run, const TgModel *source, const TgArray *in)
@@ -236,7 +240,8 @@ bool package_run(Built *b, int64_t threads, const TgArray *in, TgArray *out)
 {
     Tg *tg = b->run->tg;
     uint32_t n_in = b->source->graph->inputs.n, n_out = b->source->graph->outputs.n;
-    TgName data = tg_name_format(tg, "%s/in.bin", b->folder), result = tg_name_format(tg, "%s/out%u.bin", b->folder, b->runs++);
+    TgName data = tg_name_format(tg, "%s/in.bin", b->folder),
+           result = tg_name_format(tg, "%s/out%u.bin", b->folder, b->runs++);
     const char *command = "cd \"$TGOPT_BUILD\" && ./model_test --data in.bin --out \"$TGOPT_RESULT\" "
                           "--threads \"$TGOPT_THREADS\" ${TGOPT_ISA:+--isa \"$TGOPT_ISA\"}";
     setenv("TGOPT_RESULT", result, 1);

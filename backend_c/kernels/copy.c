@@ -96,8 +96,7 @@ static int32_t tgk_copy_find_across(tgk_move *m)
     return -1;
 }
 
-/* --- elements
- * ------------------------------------------------------------------------------------------------------- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 
 /* n elements with strides; the element size is a constant in every call of memcpy, so each is one load and one
  * store. */
@@ -144,8 +143,7 @@ static void tgk_copy_block(const tgk_copy_plan *p, unsigned char *to, const unsi
     }
 }
 
-/* --- tasks
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- tasks -------------------------------------------------------------------------------------------------------- */
 
 static void tgk_copy_one(const tgk_copy_plan *p, int64_t index)
 {

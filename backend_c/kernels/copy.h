@@ -17,9 +17,9 @@ typedef struct {
 
 void tgk_copy(const tgk_ctx *c, const tgk_move *m);
 
-/* A cache: the new rows of entry b go behind its first[b] rows, those are taken from past, rows behind are 0. Where past is the
- * array of the result (same address, same strides), the first ones are there, and if `shared`, the last ones stay what
- * they are. Elements of a row lie side by side. */
+/* A cache: the new rows of entry b go behind its first[b] rows, those are taken from past, rows behind are 0. Where
+ * past is the array of the result (same address, same strides), the first ones are there, and if `shared`, the last
+ * ones stay what they are. Elements of a row lie side by side. */
 typedef struct {
     int64_t batch, heads, past, rows, room; /* rows in past, new ones, rows of the result */
     int64_t width;                          /* bytes of a row */

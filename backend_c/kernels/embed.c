@@ -1,5 +1,5 @@
-/* See embed.h. A row of the table is a column of a panel: its elements lie a panel's width apart, one in each cache line
- * of the panel. That is slow beside a plain table, and nothing beside the product that reads the whole of it. */
+/* See embed.h. A row of the table is a column of a panel: its elements lie a panel's width apart, one in each cache
+ * line of the panel. That is slow beside a plain table, and nothing beside the product that reads the whole of it. */
 #include "embed.h"
 
 #include "tgk_math.h"

@@ -7,7 +7,10 @@
 #include "op_array.h"
 #include "op_copy.h"
 
-static bool same_bytes(const tgk_array *x, const tgk_array *z) { return tgk_bytes_of(x->type) == tgk_bytes_of(z->type); }
+static bool same_bytes(const tgk_array *x, const tgk_array *z)
+{
+    return tgk_bytes_of(x->type) == tgk_bytes_of(z->type);
+}
 
 /* Copies into the whole of z, reading x from element `start` by `stride` along the axes of z. */
 static void read_strided(const tgk_ctx *c, const tgk_array *x, int64_t start, const int64_t *stride, const tgk_array *z)

@@ -1,4 +1,5 @@
-/* Writing by indices: ScatterElements, ScatterND, TensorScatter. Any element type; `reduction` needs numbers (or bool). */
+/* Writing by indices: ScatterElements, ScatterND, TensorScatter. Any element type; `reduction` needs numbers (or
+ * bool). */
 #ifndef TGK_OP_SCATTER_H
 #define TGK_OP_SCATTER_H
 

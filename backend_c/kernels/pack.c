@@ -83,8 +83,8 @@ static void put(int32_t type, void *packed, int64_t at, float x)
     }
 }
 
-/* Rows and columns that are missing are 0: who writes the last column of a panel writes those behind, who writes the last
- * row of the matrix those below. */
+/* Rows and columns that are missing are 0: who writes the last column of a panel writes those behind, who writes the
+ * last row of the matrix those below. */
 static void put_code(uint8_t *panel, int64_t width, int64_t k, int64_t c, float x)
 {
     uint8_t *at = panel + (k / 8 * width + c) * 4 + k % 8 / 2;
@@ -123,8 +123,8 @@ static void pack_panel(const tgk_packing *p, int64_t panel, int64_t k0, int64_t 
 void tgk_pack_rows(const tgk_packing *p, const float *rows, int64_t first, int64_t n, void *packed)
 {
     const int64_t begin = p->transposed ? first : 0, end = p->transposed ? first + n : p->cols;
-    void (*pack)(const tgk_packing *, int64_t, int64_t, int64_t, int64_t, int64_t, const float *, int64_t, int64_t, void *) =
-        p->type == TGK_I4 ? pack_codes : pack_panel;
+    void (*pack)(const tgk_packing *, int64_t, int64_t, int64_t, int64_t, int64_t, const float *, int64_t,
+                 int64_t, void *) = p->type == TGK_I4 ? pack_codes : pack_panel;
     for (int64_t c = begin; c < end;) {
         const int64_t panel = c / p->panel, next = (panel + 1) * p->panel < end ? (panel + 1) * p->panel : end;
         if (p->transposed)

@@ -13,7 +13,8 @@ extern "C" {
 #endif
 
 typedef struct {
-    int32_t type; /* TGK_F32, TGK_F16, TGK_BF16 (rounded to nearest even), TGK_I8 (the source holds whole numbers), TGK_I4 */
+    int32_t type; /* TGK_F32, TGK_F16, TGK_BF16 (rounded to nearest even), TGK_I8 (the source holds whole numbers),
+                     TGK_I4 */
     int32_t panel;       /* 16, 32, 48 or 64 */
     int64_t depth, cols; /* of the matrix w in y = x w */
     int transposed;      /* the stored matrix is [cols, depth], not [depth, cols] */

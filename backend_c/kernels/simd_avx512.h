@@ -95,7 +95,8 @@ static inline tgk_vf tgk_vf_add_exponent(tgk_vf x, tgk_vf t)
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), n));
 }
 static inline tgk_vf tgk_vf_power(tgk_vf n) { return _mm512_scalef_ps(_mm512_set1_ps(1), n); }
-/* In place of simd_exp.h's: x is split into its floor, which the last instruction takes itself, and the rest, in [0, 1). */
+/* In place of simd_exp.h's: x is split into its floor, which the last instruction takes itself, and the rest, in [0,
+ * 1). */
 #define TGK_EXP2_IS_HERE
 static inline tgk_vf tgk_vf_exp2(tgk_vf x)
 {

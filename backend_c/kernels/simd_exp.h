@@ -31,8 +31,8 @@ static inline tgk_vf tgk_vf_exp_below(tgk_vf x)
     return tgk_vf_select(tgk_vf_lt(x, tgk_vf_set1(-0x1.5d589ep6F)), tgk_vf_zero(), tgk_vf_fma(scale, e, scale));
 }
 
-/* 2^x = 2^n 2^f, n the integer next to x, |f| <= 1/2. 2^f = 1 + f q(f); q, of degree 4, was fitted here to the relative error
- * of 2^f on that interval (1.6 units of 2^-24), 1 staying exact. */
+/* 2^x = 2^n 2^f, n the integer next to x, |f| <= 1/2. 2^f = 1 + f q(f); q, of degree 4, was fitted here to the
+ * relative error of 2^f on that interval (1.6 units of 2^-24), 1 staying exact. */
 #ifndef TGK_EXP2_IS_HERE
 static inline tgk_vf tgk_vf_exp2(tgk_vf x)
 {

@@ -24,7 +24,8 @@
  *   tgk_vf_exp, tgk_vf_exp_below      simd_exp.h: 1.1 ULP; 0 below -87.33 (never a denormal), infinity above 88.72; of
  *                                     x < 88 only, cheaper
  *   tgk_vf_power(n)                   2^n, n integral, -126 <= n <= 127
- *   tgk_vf_exp2                       simd_exp.h, of x <= 127: error below 3 units of 2^-24; 0 below -126 (never a denormal)
+ *   tgk_vf_exp2                       simd_exp.h, of x <= 127: error below 3 units of 2^-24; 0 below -126 (never a
+ * denormal)
  *   tgk_vf_transpose(v)               in place: v[i] lane j <-> v[j] lane i, TGK_LANES vectors
  *   tgk_prefetch(p), tgk_prefetch_l2(p)
  *
@@ -41,7 +42,8 @@ enum { TGK_LANES = 4, TGK_REGISTERS = 16 };
 
 #if defined(__GNUC__)
 #ifndef __clang__
-#pragma GCC diagnostic ignored "-Wpsabi" /* how vectors are passed where the machine has none: all functions are static */
+#pragma GCC diagnostic ignored "-Wpsabi" /* how vectors are passed where the machine has none: all functions are
+                                            static */
 #endif
 typedef float tgk_vf __attribute__((vector_size(16)));
 typedef int32_t tgk_vm __attribute__((vector_size(16)));

@@ -1,8 +1,9 @@
 /* What the kernels of a package share: element types, arrays, the context of a call, status.
  *
  * A package copies the kernels that it needs and renames the prefix tgk_ to its own, so that two packages may be linked
- * into one program; what stands between the marks "in NAME.h" is in the interface of a package. No kernel allocates, keeps a
- * global, recurses or prints; a kernel's stack is bounded by TGK_STACK_BYTES. Results do not depend on the number of threads: work is cut into tasks by sizes alone.
+ * into one program; what stands between the marks "in NAME.h" is in the interface of a package. No kernel allocates,
+ * keeps a global, recurses or prints; a kernel's stack is bounded by TGK_STACK_BYTES. Results do not depend on the
+ * number of threads: work is cut into tasks by sizes alone.
  */
 #ifndef TGK_H
 #define TGK_H
@@ -15,8 +16,9 @@ enum { TGK_RANK = 8, TGK_STACK_BYTES = 112 * 1024 };
 /* What an integer attribute is that has no default and is not given. */
 #define TGK_ABSENT INT64_MIN
 
-/* Element types, with ONNX's numbers. bool is one byte, 0 or 1; bf16 and f16 are their bits in uint16_t; floats of 8 and 4
- * bits are their bits in a byte; integers of 4 and 2 bits lie one per byte, as a number (i4 and i2 in an int8_t). */
+/* Element types, with ONNX's numbers. bool is one byte, 0 or 1; bf16 and f16 are their bits in uint16_t; floats of 8
+ * and 4 bits are their bits in a byte; integers of 4 and 2 bits lie one per byte, as a number (i4 and i2 in an
+ * int8_t). */
 typedef enum {
     TGK_F32 = 1, TGK_U8 = 2, TGK_I8 = 3, TGK_U16 = 4, TGK_I16 = 5, TGK_I32 = 6, TGK_I64 = 7, TGK_BOOL = 9, TGK_F16 = 10,
     TGK_F64 = 11, TGK_U32 = 12, TGK_U64 = 13, TGK_BF16 = 16, TGK_F8E4M3FN = 17, TGK_F8E4M3FNUZ = 18, TGK_F8E5M2 = 19,
@@ -45,13 +47,14 @@ typedef struct {
 /* in NAME.h: */
 struct tgk_isa;
 
-/* The context of a call. parallel_for runs task(arg, i) for every i in [0, n), in any order, on any threads, and returns when
- * all are done; NULL: they run one after the other. */
+/* The context of a call. parallel_for runs task(arg, i) for every i in [0, n), in any order, on any threads, and
+ * returns when all are done; NULL: they run one after the other. */
 typedef struct tgk_ctx {
     const struct tgk_isa *isa;
     void (*parallel_for)(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n);
     void *pool;
-    void *scratch;         /* 64-byte aligned, for this call alone; NULL: none. AMX products split x into it, see tgk_scratch_bytes */
+    void *scratch;         /* 64-byte aligned, for this call alone; NULL: none. AMX products split x into it, see
+                              tgk_scratch_bytes */
     int64_t scratch_bytes;
 } tgk_ctx;
 
@@ -75,7 +78,7 @@ static inline void tgk_for(const tgk_ctx *c, void (*task)(void *arg, int64_t i),
         task(arg, i);
 }
 
-/* --- pointwise loops, written by the generator ------------------------------------------------------------------------- */
+/* --- pointwise loops, written by the generator -------------------------------------------------------------------- */
 
 enum { TGK_OPERANDS = 24 };
 
@@ -105,24 +108,27 @@ static inline int64_t tgk_row(const tgk_loop *l, int32_t k, int64_t row)
     return offset;
 }
 
-/* --- products ---------------------------------------------------------------------------------------------------------- */
+/* --- products ----------------------------------------------------------------------------------------------------- */
 
-/* Packed weights: the columns are cut into panels of `panel` columns (16, 32, 48 or 64); the last one is as wide as what is
- * left, rounded up to 16. A panel holds `depth` rows of its width, one after the other; missing columns are 0. 64-byte aligned.
- * TGK_I4: eight rows are one row of words of 32 bits, the first in the lowest four bits, each as number + 8; missing ones are 0. */
+/* Packed weights: the columns are cut into panels of `panel` columns (16, 32, 48 or 64); the last one is as wide as
+ * what is left, rounded up to 16. A panel holds `depth` rows of its width, one after the other; missing columns are
+ * 0. 64-byte aligned. TGK_I4: eight rows are one row of words of 32 bits, the first in the lowest four bits, each as
+ * number + 8; missing ones are 0. */
 typedef struct {
     const void *at;
     int32_t type;        /* TGK_F32, TGK_F16, TGK_BF16, TGK_I8, TGK_I4 */
     int32_t panel;
-    const void *scale;   /* TGK_I8, TGK_I4: of each group of `group` rows (a multiple of 8; 0: all rows are one group) and column:
-                            a matrix in panels of the same width, whose rows are groups, of floats, or of f16; else NULL */
+    const void *scale;   /* TGK_I8, TGK_I4: of each group of `group` rows (a multiple of 8; 0: all rows are one group)
+                            and column: a matrix in panels of the same width, whose rows are groups, of floats, or of
+                            f16; else NULL */
     int64_t group;
-    const float *zero;   /* what is taken away from code times scale (zero point times scale): laid out like scale; NULL: 0 */
+    const float *zero;   /* what is taken away from code times scale (zero point times scale): laid out like scale;
+                            NULL: 0 */
     int32_t scale_type;  /* TGK_F16, or 0: floats; f16 wants a group */
 } tgk_panels;
 
-/* y[rows,cols] = x[rows,depth] w (+ bias), then `then` on every finished tile (its space is [rows, cols], and y is among its
- * operands). Rows of x and y lie x_stride and y_stride elements apart. */
+/* y[rows,cols] = x[rows,depth] w (+ bias), then `then` on every finished tile (its space is [rows, cols], and y is
+ * among its operands). Rows of x and y lie x_stride and y_stride elements apart. */
 typedef struct {
     int64_t rows, depth, cols;
     const float *x;
@@ -147,12 +153,12 @@ typedef struct {
     float alpha;
 } tgk_matmul;
 
-/* --- attention --------------------------------------------------------------------------------------------------------- */
+/* --- attention ---------------------------------------------------------------------------------------------------- */
 
 typedef enum { TGK_MASK_NONE, TGK_MASK_BOOL /* 0: forbidden */, TGK_MASK_ADD /* float */ } tgk_mask;
 
-/* y = softmax(scale q k^T, capped, + mask) v per batch entry and head; elements of one head's row lie side by side. Rows of
- * which every key is forbidden are 0. Head h reads key head h / (heads / kv_heads). */
+/* y = softmax(scale q k^T, capped, + mask) v per batch entry and head; elements of one head's row lie side by side.
+ * Rows of which every key is forbidden are 0. Head h reads key head h / (heads / kv_heads). */
 typedef struct {
     int64_t batch, heads, kv_heads, queries, keys, size, v_size;
     const float *q, *k, *v;
@@ -161,14 +167,15 @@ typedef struct {
     tgk_mask mask_kind;
     const void *mask;
     int64_t mask_stride[4];  /* batch, head, query, key; 0 repeats */
-    const int64_t *valid;    /* [batch]: keys from valid[b] on are forbidden, and the offset is valid[b] - queries; or NULL */
+    const int64_t *valid;    /* [batch]: keys from valid[b] on are forbidden, and the offset is valid[b] - queries; or
+                                NULL */
     float scale, softcap;    /* softcap 0: none */
     int64_t causal;          /* 1: key j is seen by query i only if j <= i + offset */
     int64_t offset;
     int64_t left, right;     /* window: i + offset - left <= j <= i + offset + right; -1: open */
 } tgk_attention;
 
-/* --- rows -------------------------------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------------------------------------- */
 
 /* Norms and Softmax over rows of `cols` elements that lie side by side. */
 typedef struct {
@@ -181,8 +188,8 @@ typedef struct {
     float epsilon;
 } tgk_rows;
 
-/* y = x rotated: pairs (i, i + size/2), or (2i, 2i + 1) where interleaved, of the first `size` of `width` elements of each row;
- * the others are copied. cos and sin have size/2 elements a row. y may be x. */
+/* y = x rotated: pairs (i, i + size/2), or (2i, 2i + 1) where interleaved, of the first `size` of `width` elements of
+ * each row; the others are copied. cos and sin have size/2 elements a row. y may be x. */
 typedef struct {
     int64_t batch, heads, rows, width, size;
     const float *x, *cos, *sin;
@@ -191,7 +198,7 @@ typedef struct {
     int64_t interleaved;
 } tgk_rotary;
 
-/* --- what an instruction set gives ------------------------------------------------------------------------------------- */
+/* --- what an instruction set gives -------------------------------------------------------------------------------- */
 
 typedef struct tgk_isa {
     const char *name; /* "scalar", "avx2", "avx512", "amx", "neon" */

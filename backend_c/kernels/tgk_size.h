@@ -1,7 +1,8 @@
-/* Arithmetic of sizes, as emitted expressions need it: floor division and its remainder, minimum, maximum, broadcasting.
+/* Arithmetic of sizes, as emitted expressions need it: floor division and its remainder, minimum, maximum,
+ * broadcasting.
  *
- * Sizes are checked before (each symbol lies between 0 and its upper bound), so nothing here overflows; a division by zero
- * gives 0 instead of a trap.
+ * Sizes are checked before (each symbol lies between 0 and its upper bound), so nothing here overflows; a division by
+ * zero gives 0 instead of a trap.
  */
 #ifndef TGK_SIZE_H
 #define TGK_SIZE_H

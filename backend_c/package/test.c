@@ -1,7 +1,8 @@
-/* Runs the model: against stored outputs (the default), on inputs from a file, or for its time. It knows the model only by
- * the tables of the interface, so it is the same for every package.
+/* Runs the model: against stored outputs (the default), on inputs from a file, or for its time. It knows the model
+ * only by the tables of the interface, so it is the same for every package.
  *
- *     tgk_test [--golden FILE] [--weights FILE] [--isa NAME] [--threads N]      exit status 0: outputs agree, 3: they do not
+ *     tgk_test [--golden FILE] [--weights FILE] [--isa NAME] [--threads N]      exit status 0: outputs agree, 3: they
+ * do not
  *     tgk_test --data FILE --out FILE     inputs from one file, outputs to the other
  *     tgk_test --bench[=RUNS] [--size NAME=N] ...     inputs of the largest sizes, or of those given; further words:
  *         --state (caches as a state, not as inputs), --profile (by kernel and size), --times (JSON, for scripts)
@@ -227,7 +228,20 @@ static int run(test *t)
 /* --- comparison ------------------------------------------------------------------------------------------------- */
 
 /* ONNX's numbers; what is not listed is one byte without a sign. */
-enum { F32 = 1, I8 = 3, U16 = 4, I16 = 5, I32 = 6, I64 = 7, BOOL = 9, F16 = 10, F64 = 11, U32 = 12, U64 = 13, BF16 = 16 };
+enum {
+    F32 = 1,
+    I8 = 3,
+    U16 = 4,
+    I16 = 5,
+    I32 = 6,
+    I64 = 7,
+    BOOL = 9,
+    F16 = 10,
+    F64 = 11,
+    U32 = 12,
+    U64 = 13,
+    BF16 = 16
+};
 
 static double half_number(uint16_t bits)
 {
@@ -303,15 +317,16 @@ static int64_t compare(const tgk_io_info *io, const array *got, const array *wan
         if (fabs(y) > 1e-3 && error / fabs(y) > relative)
             relative = error / fabs(y);
     }
-    printf("%s: %lld elements, largest error %.3g, relative %.3g%s\n", io->name, (long long)want->count, largest, relative,
-           wrong ? ": WRONG" : "");
+    printf("%s: %lld elements, largest error %.3g, relative %.3g%s\n", io->name, (long long)want->count,
+           largest, relative, wrong ? ": WRONG" : "");
     return wrong;
 }
 
 #ifdef TGK_HAS_STATE
 
 /* Positions [0, n) of a cache, from or to an array without gaps. */
-static void move_cache(const tgk_state *s, const tgk_io_info *io, const array *a, unsigned char *plain, int64_t n, int out)
+static void move_cache(const tgk_state *s, const tgk_io_info *io, const array *a, unsigned char *plain,
+                       int64_t n, int out)
 {
     unsigned char *state = (unsigned char *)tgk_state_at(s, io->state);
     int64_t outer = 1, inner = io->element;
@@ -386,7 +401,8 @@ static int run_data(test *t)
     return t->o.out ? write_outputs(t, t->o.out) : 0;
 }
 
-/* --- time: test_time.h --------------------------------------------------------------------------------------------- */
+/* --- time: test_time.h ---------------------------------------------------------------------------------------------
+ * */
 
 #include "test_time.h"
 

@@ -1,7 +1,8 @@
 /* The part of the test program that measures time: --bench, and --profile by kernel and size.
  *
- * A profile needs nothing of the package: the instruction set's table is exchanged for one whose functions take the time and
- * call the original. What is no such kernel (elementwise loops, gathers, copies) is the rest of the whole time.
+ * A profile needs nothing of the package: the instruction set's table is exchanged for one whose functions take the
+ * time and call the original. What is no such kernel (elementwise loops, gathers, copies) is the rest of the whole
+ * time.
  */
 #ifndef TGK_TEST_TIME_H
 #define TGK_TEST_TIME_H

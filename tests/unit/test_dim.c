@@ -337,6 +337,20 @@ static void test_most(void **state)
     }
 }
 
+static bool most_is_8_or_100(void *user, TgDim symbol, int64_t *n)
+{
+    return *n = symbol == user ? 8 : 100, true;
+}
+
+/* A broadcast of sizes with different bounds had none: at that corner they do not fit. */
+static void sizes_of_a_corner_need_not_broadcast(void **state)
+{
+    TgDim a = tg_dim_symbol(*state, "a");
+    int64_t most = -1;
+    assert_true(tg_dim_most(tg_dim_parse(*state, "3 * bcast(a, b)"), most_is_8_or_100, (void *)(uintptr_t)a, &most));
+    assert_int_equal(most, 300);
+}
+
 static void test_bounded_growth(void **state)
 {
     Tg *tg = *state;
@@ -357,6 +371,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hostile_text, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_unknown_sizes, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_most, open_context, close_context),
+        cmocka_unit_test_setup_teardown(sizes_of_a_corner_need_not_broadcast, open_context, close_context),
         cmocka_unit_test_setup_teardown(test_bounded_growth, open_context, close_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;

@@ -35,8 +35,7 @@ static int close_context(void **state)
     return 0;
 }
 
-/* --- operands
- * ------------------------------------------------------------------------------------------------------- */
+/* --- operands ----------------------------------------------------------------------------------------------------- */
 
 static double real_operand(int slot, int i)
 {
@@ -86,8 +85,7 @@ static int64_t load_integer(TgDtype t, const unsigned char *bytes, int i)
     return tg_dtype_class(t) == TG_CLASS_I ? (int64_t)(signed char)bytes[i] : (int64_t)bytes[i];
 }
 
-/* --- what must come out
- * ------------------------------------------------------------------------------------------------ */
+/* --- what must come out ------------------------------------------------------------------------------------------- */
 
 static double nan_wins(double x, double y, bool most)
 {
@@ -220,8 +218,7 @@ static int64_t integer_result(const Case *c, int64_t x, int64_t y)
     }
 }
 
-/* --- the graph
- * --------------------------------------------------------------------------------------------------------- */
+/* --- the graph ---------------------------------------------------------------------------------------------------- */
 
 static const TgDtype FLOATS[] = {TG_f32, TG_f64, TG_f16, TG_bf16};
 static const TgDtype INTEGERS[] = {TG_i8, TG_i16, TG_i32, TG_i64, TG_u8, TG_u16, TG_u32, TG_u64};
@@ -305,8 +302,7 @@ static void add_casts(void)
                     (Case){.op = TG_Cast, .dtype = all[from], .n_in = 1, .attrs = "to=i", .attr = (int64_t)all[to]});
 }
 
-/* --- comparing
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- comparing ---------------------------------------------------------------------------------------------------- */
 
 static double tolerance(TgDtype t, TgOp op)
 {

@@ -134,8 +134,7 @@ static void unknown_operators(void **state)
     assert_non_null(strstr(r.witness, "Op"));
 }
 
-/* --- bugs that were fixed, by name
- * ------------------------------------------------------------------------ */
+/* --- bugs that were fixed, by name -------------------------------------------------------------------------------- */
 
 static void bodies_of_uninterpreted_operators_were_not_compared(void **state)
 {
@@ -293,8 +292,7 @@ static void bound_counts_points_and_powers(void **state)
     }
 }
 
-/* --- layers
- * ------------------------------------------------------------------------------------------------ */
+/* --- layers ------------------------------------------------------------------------------------------------------- */
 
 /* Twelve layers whose weights differ: the rewrite is checked in one, the others ask the same. A wrong last
  * layer is found. */
@@ -381,7 +379,8 @@ static void random_inputs(void **state)
         tg_array_drop(tg, &in[i]), tg_array_drop(tg, &again[i]);
 }
 
-/* The class of numbers far apart had 1e6 in it, which half precision calls infinite: inf - inf is NaN in one order only. */
+/* The class of numbers far apart had 1e6 in it, which half precision calls infinite: inf - inf is NaN in one order
+ * only. */
 static void far_halves_were_infinite(void **state)
 {
     Tg *tg = *state;
@@ -427,8 +426,11 @@ static void agreement_in_float32_was_held_against_it(void **state)
     static const char ends[] = "return %y as \"Reshape_102\", %k, %v }";
     TgName a = tg_name_format(*state, "%s %%y, %%k, %%v = Attention(%%Add_83, %%Add_85, %%Add_87, _, %%past_k.2, "
                               "%%past_v.2; kv_num_heads=12, q_num_heads=12) %s", head, ends);
-    TgName b = tg_name_format(*state, "%s %%y, %%k, %%v = com.microsoft.MultiHeadAttention(%%Add_83, %%Add_85, %%Add_87, "
-                              "_, _, _, %%past_k.2, %%past_v.2; num_heads=12) %s", head, ends);
+    TgName b =
+        tg_name_format(*state,
+                       "%s %%y, %%k, %%v = com.microsoft.MultiHeadAttention(%%Add_83, %%Add_85, %%Add_87, "
+                       "_, _, _, %%past_k.2, %%past_v.2; num_heads=12) %s",
+                       head, ends);
     for (uint64_t seed = 1; seed <= 20; seed++)
         assert_int_equal(ask(*state, a, b, (TgEquivOptions){.seed = seed}).verdict, TG_EQUAL);
 }

@@ -1,5 +1,5 @@
-/* tgk_copy and tgk_run_loop against plain loops over indices: every element arrives, nothing else is touched, whatever the
- * order in which tasks run. */
+/* tgk_copy and tgk_run_loop against plain loops over indices: every element arrives, nothing else is touched,
+ * whatever the order in which tasks run. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -126,8 +126,18 @@ static void test_no_copy(void **state)
 /* Two entries of one head, rows of one element: 1 and 2 rows in front, two new ones. */
 static tgk_append_args cache(const float *past, const float *fresh, float *to, int64_t room, const int64_t *first)
 {
-    return (tgk_append_args){.batch = 2, .heads = 1, .past = 3, .rows = 2, .room = room, .width = 4, .from = past, .fresh = fresh,
-                             .to = to, .from_stride = {20, 20, 4}, .fresh_stride = {4, 0, 8}, .to_stride = {20, 20, 4},
+    return (tgk_append_args){.batch = 2,
+                             .heads = 1,
+                             .past = 3,
+                             .rows = 2,
+                             .room = room,
+                             .width = 4,
+                             .from = past,
+                             .fresh = fresh,
+                             .to = to,
+                             .from_stride = {20, 20, 4},
+                             .fresh_stride = {4, 0, 8},
+                             .to_stride = {20, 20, 4},
                              .first = first};
 }
 

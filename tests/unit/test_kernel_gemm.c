@@ -189,9 +189,18 @@ static void run(const tgk_ctx *ctx, const Case *c, Data *d)
     loop.operand[0].stride[1] = loop.operand[1].stride[1] = 1;
     for (int64_t i = 0; i < c->rows * y_stride; i++)
         d->y[i] = NAN, d->z[i] = 0;
-    const tgk_linear a = {c->rows, c->depth, c->cols, d->x, c->depth + c->gap,
-                          {d->packed, c->type, c->panel, d->packed_scale, c->group, d->packed_zero, c->half ? TGK_F16 : 0},
-                          d->bias, d->y, y_stride, c->then ? twice_and_one : NULL, &loop};
+    const tgk_linear a = {
+        c->rows,
+        c->depth,
+        c->cols,
+        d->x,
+        c->depth + c->gap,
+        {d->packed, c->type, c->panel, d->packed_scale, c->group, d->packed_zero, c->half ? TGK_F16 : 0},
+        d->bias,
+        d->y,
+        y_stride,
+        c->then ? twice_and_one : NULL,
+        &loop};
     ctx->isa->linear(ctx, &a);
 }
 
@@ -250,7 +259,8 @@ static void long_depths(const tgk_ctx *ctx)
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
         for (size_t k = 0; k < sizeof depths / sizeof *depths; k++)
             for (int t = 0; t < TYPES; t++)
-                check(ctx, &(Case){rows[r], depths[k], 90, 0, types[t], (int32_t)(16 + (r + k) % 4 * 16), 1, 1, 0, 0, 0, 0});
+                check(ctx, &(Case){rows[r], depths[k], 90, 0, types[t], (int32_t)(16 + (r + k) % 4 * 16), 1,
+                                   1, 0, 0, 0, 0});
 }
 
 static void int8_groups(const tgk_ctx *ctx)
@@ -309,10 +319,11 @@ static void test_no_work(void **state) { (void)state, each_isa(no_work); }
 
 static void same_bits(const tgk_ctx *serial)
 {
-    static const Case cases[] = {{128, 200, 300, 0, TGK_F32, 48, 1, 1, 0, 0, 0, 0}, {7, 900, 700, 0, TGK_F32, 64, 0, 1, 0, 0, 0, 0},
-                                 {300, 96, 64, 0, TGK_BF16, 32, 1, 0, 0, 5, 0, 0},  {1, 512, 1500, 0, TGK_I8, 48, 0, 1, 0, 0, 0, 0},
-                                 {1, 512, 1500, 32, TGK_I4, 48, 0, 1, 0, 0, 1, 1}, {40, 512, 300, 32, TGK_I4, 64, 0, 1, 0, 0, 0, 0},
-                                 {512, 64, 48, 0, TGK_F16, 16, 0, 1, 0, 0, 0, 0}};
+    static const Case cases[] = {
+        {128, 200, 300, 0, TGK_F32, 48, 1, 1, 0, 0, 0, 0}, {7, 900, 700, 0, TGK_F32, 64, 0, 1, 0, 0, 0, 0},
+        {300, 96, 64, 0, TGK_BF16, 32, 1, 0, 0, 5, 0, 0},  {1, 512, 1500, 0, TGK_I8, 48, 0, 1, 0, 0, 0, 0},
+        {1, 512, 1500, 32, TGK_I4, 48, 0, 1, 0, 0, 1, 1},  {40, 512, 300, 32, TGK_I4, 64, 0, 1, 0, 0, 0, 0},
+        {512, 64, 48, 0, TGK_F16, 16, 0, 1, 0, 0, 0, 0}};
     for (int threads = 2; threads <= 5; threads++) {
         void *memory = aligned_alloc(64, (tgk_pool_bytes(threads) + 63) / 64 * 64);
         tgk_pool *pool = tgk_pool_start(memory, tgk_pool_bytes(threads), threads);

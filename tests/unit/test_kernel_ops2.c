@@ -1,5 +1,6 @@
-/* Generic operator kernels of kernels_layer.def against ONNX's stored tests: every model of the corpora that is one node of
- * such an operator, with the inputs and outputs that lie beside it. Random operators are left to test_kernel_laws2.c.
+/* Generic operator kernels of kernels_layer.def against ONNX's stored tests: every model of the corpora that is one
+ * node of such an operator, with the inputs and outputs that lie beside it. Random operators are left to
+ * test_kernel_laws2.c.
  *
  * The corpora are at $TGOPT_CORPORA, by default ../shared/corpora beside the source. What cannot be run is listed. */
 #include "kernel_ops2.h"

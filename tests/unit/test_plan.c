@@ -1,4 +1,5 @@
-/* The planner: what becomes a step, what a view, where things lie. What must hold of any plan is checked by brute force. */
+/* The planner: what becomes a step, what a view, where things lie. What must hold of any plan is checked by brute
+ * force. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,7 +70,7 @@ static const TgStep *first(const TgPlan *p, TgStepKind kind)
     return NULL;
 }
 
-/* --- what holds of every plan ------------------------------------------------------------------------------------------ */
+/* --- what holds of every plan ------------------------------------------------------------------------------------- */
 
 typedef struct {
     uint32_t first, last;
@@ -101,7 +102,8 @@ static void note_steps(const TgPlan *p, const TgSteps *steps, Life *life)
     }
 }
 
-/* Two buffers that hold something at the same time share no byte, unless one ends in the step in which the other begins. */
+/* Two buffers that hold something at the same time share no byte, unless one ends in the step in which the other
+ * begins. */
 static void check_plan(const TgPlan *p)
 {
     static Life life[20000];
@@ -115,9 +117,11 @@ static void check_plan(const TgPlan *p)
         assert_true(x->offset % TG_PLAN_ALIGN == 0 && x->offset + x->bytes <= p->arena_bytes);
         for (uint32_t b = a + 1; b < p->buffers.n; b++) {
             const TgBuffer *y = &p->buffers.at[b];
-            bool together = y->kind == TG_BUFFER_ARENA && life[b].first && life[a].first < life[b].last && life[b].first < life[a].last;
+            bool together = y->kind == TG_BUFFER_ARENA && life[b].first && life[a].first < life[b].last &&
+                            life[b].first < life[a].last;
             if (together && x->offset < y->offset + y->bytes && y->offset < x->offset + x->bytes)
-                fail_msg("buffers %u (steps %u to %u) and %u (%u to %u) overlap", a, life[a].first, life[a].last, b, life[b].first, life[b].last);
+                fail_msg("buffers %u (steps %u to %u) and %u (%u to %u) overlap", a, life[a].first,
+                         life[a].last, b, life[b].first, life[b].last);
         }
     }
     assert_true(p->floor_bytes <= p->arena_bytes && p->arena_bytes <= p->sum_bytes);
@@ -128,29 +132,34 @@ static void models_of_exporters_keep_the_rules(void **state)
     static const char *const models[] = {"llama", "bert"};
     (void)state;
     for (uint32_t i = 0; i < 2; i++) {
-        TgPlan *p = plan_model(tg_load(tg, tg_name_format(tg, "%s/tests/models/%s/model.onnx", TGOPT_SOURCE_DIR, models[i]), NULL));
+        TgPlan *p = plan_model(tg_load(
+            tg, tg_name_format(tg, "%s/tests/models/%s/model.onnx", TGOPT_SOURCE_DIR, models[i]), NULL));
         assert_non_null(p);
         check_plan(p);
         tg_plan_free(p);
     }
 }
 
-/* --- steps --------------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 static void views_around_attention_are_no_steps(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @a(%x: f32[B,S,8]) {\n %w = const f32[8,8] random(1)\n %u = const f32[8,8] random(2)\n"
-                          " %q = MatMul(%x, %w)\n %s = const i64[4] {0, 0, 2, 4}\n %r = Reshape(%q, %s)\n"
-                          " %h = Transpose(%r; perm={0,2,1,3})\n %y = Attention(%h, %h, %h)\n %t = Transpose(%y; perm={0,2,1,3})\n"
-                          " %f = const i64[3] {0, 0, 8}\n %m = Reshape(%t, %f)\n %z = MatMul(%m, %u)\n return %z\n}\n");
+    TgPlan *p = plan_text(
+        "graph @a(%x: f32[B,S,8]) {\n %w = const f32[8,8] random(1)\n %u = const f32[8,8] random(2)\n"
+        " %q = MatMul(%x, %w)\n %s = const i64[4] {0, 0, 2, 4}\n %r = Reshape(%q, %s)\n"
+        " %h = Transpose(%r; perm={0,2,1,3})\n %y = Attention(%h, %h, %h)\n %t = Transpose(%y; "
+        "perm={0,2,1,3})\n"
+        " %f = const i64[3] {0, 0, 8}\n %m = Reshape(%t, %f)\n %z = MatMul(%m, %u)\n return %z\n}\n");
     assert_int_equal(p->steps.n, 3); /* linear, attention, linear */
     assert_int_equal(count(&p->steps, TG_STEP_COPY), 0);
     const TgStep *s = first(p, TG_STEP_ATTENTION);
     assert_int_equal(s->u.attention.heads, 2);
     assert_true(s->u.attention.scale == 0.5);
-    assert_true(tg_dim_is(tg_place_of(p, s->in.at[0])->stride[1], 4) && tg_dim_is(tg_place_of(p, s->in.at[0])->stride[2], 8));
-    assert_true(tg_dim_is(tg_place_of(p, s->out.at[0])->stride[1], 4) && tg_dim_is(tg_place_of(p, s->out.at[0])->stride[2], 8));
+    assert_true(tg_dim_is(tg_place_of(p, s->in.at[0])->stride[1], 4) &&
+                tg_dim_is(tg_place_of(p, s->in.at[0])->stride[2], 8));
+    assert_true(tg_dim_is(tg_place_of(p, s->out.at[0])->stride[1], 4) &&
+                tg_dim_is(tg_place_of(p, s->out.at[0])->stride[2], 8));
     check_plan(p);
     tg_plan_free(p);
 }
@@ -158,8 +167,10 @@ static void views_around_attention_are_no_steps(void **state)
 static void loops_end_products(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%x: f32[B,S,8], %r: f32[B,S,16]) {\n %w = const f32[8,16] random(1)\n %b = const f32[16] random(2)\n"
-                          " %m = MatMul(%x, %w)\n %h = Add(%m, %b)\n %g = Gelu(%h)\n %z = Add(%g, %r)\n return %z\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%x: f32[B,S,8], %r: f32[B,S,16]) {\n %w = const f32[8,16] random(1)\n %b = const f32[16] "
+        "random(2)\n"
+        " %m = MatMul(%x, %w)\n %h = Add(%m, %b)\n %g = Gelu(%h)\n %z = Add(%g, %r)\n return %z\n}\n");
     assert_int_equal(p->steps.n, 1);
     const TgStep *s = p->steps.at[0];
     assert_int_equal(s->kind, TG_STEP_LINEAR);
@@ -173,8 +184,9 @@ static void loops_end_products(void **state)
 static void a_product_that_others_read_is_not_overwritten(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%x: f32[S,8]) {\n %w = const f32[8,8] random(1)\n %m = MatMul(%x, %w)\n %g = Exp(%m)\n"
-                          " return %g, %m\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%x: f32[S,8]) {\n %w = const f32[8,8] random(1)\n %m = MatMul(%x, %w)\n %g = Exp(%m)\n"
+        " return %g, %m\n}\n");
     assert_int_equal(count(&p->steps, TG_STEP_POINTWISE), 1);
     assert_null(first(p, TG_STEP_LINEAR)->then);
     tg_plan_free(p);
@@ -183,8 +195,9 @@ static void a_product_that_others_read_is_not_overwritten(void **state)
 static void rows_of_another_order_do_not_end_a_product(void **state)
 {
     (void)state; /* the other operand is the same for all rows of one batch entry: no single stride says that */
-    TgPlan *p = plan_text("graph @f(%x: f32[B,S,8], %r: f32[B,1,16]) {\n %w = const f32[8,16] random(1)\n %m = MatMul(%x, %w)\n"
-                          " %z = Add(%m, %r)\n return %z\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%x: f32[B,S,8], %r: f32[B,1,16]) {\n %w = const f32[8,16] random(1)\n %m = MatMul(%x, %w)\n"
+        " %z = Add(%m, %r)\n return %z\n}\n");
     assert_int_equal(p->steps.n, 2);
     assert_null(first(p, TG_STEP_LINEAR)->then);
     assert_int_equal(first(p, TG_STEP_POINTWISE)->u.pointwise.rank, 3);
@@ -206,7 +219,8 @@ static void broadcast_axes_have_stride_0(void **state)
 static void parts_of_a_concat_are_written_in_place(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%x: f32[S,8]) {\n %a = Exp(%x)\n %b = Neg(%x)\n %c = Concat(%a, %b; axis=1)\n return %c\n}\n");
+    TgPlan *p = plan_text("graph @f(%x: f32[S,8]) {\n %a = Exp(%x)\n %b = Neg(%x)\n %c = Concat(%a, %b; "
+                          "axis=1)\n return %c\n}\n");
     assert_int_equal(p->steps.n, 2);
     assert_int_equal(count(&p->steps, TG_STEP_COPY), 0);
     assert_true(tg_dim_is(tg_place_of(p, p->steps.at[1]->out.at[0])->offset, 8));
@@ -217,7 +231,8 @@ static void parts_of_a_concat_are_written_in_place(void **state)
 static void a_cache_is_state(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%past: f32[B,2,P,4], %x: f32[B,2,S,4]) {\n %n = Exp(%x)\n %present = Concat(%past, %n; axis=2)\n"
+    TgPlan *p = plan_text("graph @f(%past: f32[B,2,P,4], %x: f32[B,2,S,4]) {\n %n = Exp(%x)\n %present = "
+                          "Concat(%past, %n; axis=2)\n"
                           " %y = Attention(%x, %present, %present; is_causal=1)\n return %y, %present\n}\n");
     assert_int_equal(p->states.n, 1);
     const TgState *s = &p->states.at[0];
@@ -233,8 +248,10 @@ static void a_cache_is_state(void **state)
 static void the_past_moves_the_causal_frontier(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%q: f32[B,2,S,4], %k: f32[B,2,S,4], %v: f32[B,2,S,4], %pk: f32[B,2,P,4], %pv: f32[B,2,P,4]) {\n"
-                          " %y, %a, %b = Attention(%q, %k, %v, _, %pk, %pv; is_causal=1)\n return %y, %a, %b\n}\n");
+    TgPlan *p =
+        plan_text("graph @f(%q: f32[B,2,S,4], %k: f32[B,2,S,4], %v: f32[B,2,S,4], %pk: f32[B,2,P,4], %pv: "
+                  "f32[B,2,P,4]) {\n"
+                  " %y, %a, %b = Attention(%q, %k, %v, _, %pk, %pv; is_causal=1)\n return %y, %a, %b\n}\n");
     const TgStep *s = first(p, TG_STEP_ATTENTION);
     assert_true(s->u.attention.causal);
     assert_string_equal(tg_dim_text(tg, s->u.attention.offset), "P");
@@ -257,7 +274,9 @@ static void group_query_attention_grows_its_caches(void **state)
     const TgStep *s = first(p, TG_STEP_ATTENTION), *append = first(p, TG_STEP_APPEND);
     assert_int_equal(count(&p->steps, TG_STEP_APPEND), 2);
     assert_int_equal(count(&p->steps, TG_STEP_ROTARY), 2);
-    assert_int_equal(count(&p->steps, TG_STEP_MATMUL) + count(&p->steps, TG_STEP_SOFTMAX) + count(&p->steps, TG_STEP_COPY), 0);
+    assert_int_equal(count(&p->steps, TG_STEP_MATMUL) + count(&p->steps, TG_STEP_SOFTMAX) +
+                         count(&p->steps, TG_STEP_COPY),
+                     0);
     assert_true(s->u.attention.causal && s->u.attention.left == 8 && s->u.attention.right == -1);
     assert_true(s->u.attention.heads == 4 && s->u.attention.kv_heads == 2);
     assert_true(s->in.n > 4 && s->in.at[4]); /* keys per entry */
@@ -292,9 +311,10 @@ static void group_query_attention_writes_into_a_shared_buffer(void **state)
 static void a_cache_of_keys_and_values_is_state(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%x: f32[B,S,16], %w: f32[16,48], %past: f32[2,B,2,P,8]) {\n"
-                          " %y, %present = com.microsoft.Attention(%x, %w, _, _, %past; num_heads=2, unidirectional=1)\n"
-                          " return %y, %present\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%x: f32[B,S,16], %w: f32[16,48], %past: f32[2,B,2,P,8]) {\n"
+        " %y, %present = com.microsoft.Attention(%x, %w, _, _, %past; num_heads=2, unidirectional=1)\n"
+        " return %y, %present\n}\n");
     assert_int_equal(p->states.n, 1);
     assert_true(p->states.at[0].input == 2 && p->states.at[0].output == 1 && p->states.at[0].axis == 3);
     assert_string_equal(tg_dim_text(tg, p->states.at[0].grow), "S");
@@ -318,8 +338,9 @@ static void a_converted_cache_is_no_state(void **state)
 {
     (void)state;
     uint32_t said = tg_diag_count(tg);
-    TgPlan *p = plan_text("graph @f(%past: f32[B,2,P,4], %x: bf16[B,2,S,4]) {\n %all = Concat(Cast(%past; to=16), %x; axis=2)\n"
-                          " %present = Cast(%all; to=1)\n %y = Exp(%all)\n return %y, %present\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%past: f32[B,2,P,4], %x: bf16[B,2,S,4]) {\n %all = Concat(Cast(%past; to=16), %x; axis=2)\n"
+        " %present = Cast(%all; to=1)\n %y = Exp(%all)\n return %y, %present\n}\n");
     assert_int_equal(p->states.n, 0);
     assert_int_equal(tg_diag_count(tg), said + 1);
     assert_int_equal(tg_diag(tg, said)->id, TG_E_converted_cache);
@@ -350,7 +371,8 @@ static void branches_give_to_one_place(void **state)
     tg_plan_free(p);
 }
 
-/* Both branches, and what comes behind them, need the rows of a transposed value side by side: each makes its own copy. */
+/* Both branches, and what comes behind them, need the rows of a transposed value side by side: each makes its own
+ * copy. */
 static void copies_of_a_branch_stay_there(void **state)
 {
     (void)state;
@@ -370,7 +392,8 @@ static void copies_of_a_branch_stay_there(void **state)
 static void squeeze_by_data_is_one_case(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%x: f32[N,1,3], %w: f32[3,2]) {\n %s = Squeeze(%x)\n %y = Gemm(%s, %w)\n return %y\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%x: f32[N,1,3], %w: f32[3,2]) {\n %s = Squeeze(%x)\n %y = Gemm(%s, %w)\n return %y\n}\n");
     const TgStep *s = first(p, TG_STEP_EXPECT);
     assert_non_null(s);
     assert_false(s->u.expected);
@@ -421,7 +444,8 @@ static void view_by_data_has_room_for_what_it_views(void **state)
     tg_plan_free(p);
 }
 
-/* Sizes from eight numbers of data: their product is more terms than an expression has. Each is at most 2 + 1024 + 1024. */
+/* Sizes from eight numbers of data: their product is more terms than an expression has. Each is at most 2 + 1024 +
+ * 1024. */
 static void room_of_a_large_product_is_that_of_its_sizes(void **state)
 {
     (void)state;
@@ -458,7 +482,8 @@ static void constant_words_are_refused(void **state)
 static void branch_that_wants_inputs_is_refused(void **state)
 {
     (void)state;
-    const char *text = "graph @f(%c: bool[], %x: f32[2]) {\n %y = If(%c; then_branch=(%a: f32[2]) { %z = Neg(%a) return %z },"
+    const char *text = "graph @f(%c: bool[], %x: f32[2]) {\n %y = If(%c; then_branch=(%a: f32[2]) { %z = "
+                       "Neg(%a) return %z },"
                        " else_branch=(%a: f32[2]) { %z = Exp(%a) return %z })\n return %y\n}\n";
     TgModel *m = tg_parse(tg, "test", text, strlen(text));
     assert_non_null(m);
@@ -467,7 +492,8 @@ static void branch_that_wants_inputs_is_refused(void **state)
 
 enum { BUFFERS = 200 };
 
-/* Every operand lies somewhere and was written on every way to its step, which has a greater number than those before. */
+/* Every operand lies somewhere and was written on every way to its step, which has a greater number than those
+ * before. */
 static void check_written(const TgPlan *p, const TgSteps *steps, bool *written, uint32_t *number)
 {
     for (uint32_t i = 0; i < steps->n; i++) {
@@ -492,14 +518,16 @@ static void check_written(const TgPlan *p, const TgSteps *steps, bool *written, 
     }
 }
 
-/* Numbers made of sizes and copies without gaps that one branch makes are not there in the other one, nor behind both. */
+/* Numbers made of sizes and copies without gaps that one branch makes are not there in the other one, nor behind
+ * both. */
 static void what_a_branch_made_is_made_again_elsewhere(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%c: bool[], %x: f32[N,M], %k: i64[2]) {\n %s = Shape(%x)\n %t = Transpose(%x)\n"
-                          " %y, %i = If(%c; else_branch={ %a = Mul(%s, %k)\n %d = CumSum(%t, const i64[] 0)\n return %d, %a },"
-                          " then_branch={ %b = Sub(%k, %s)\n %e = CumSum(%t, const i64[] 1)\n return %e, %b })\n"
-                          " %j = Add(%i, %s)\n %z = CumSum(%t, const i64[] 0)\n return %y, %j, %z\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%c: bool[], %x: f32[N,M], %k: i64[2]) {\n %s = Shape(%x)\n %t = Transpose(%x)\n"
+        " %y, %i = If(%c; else_branch={ %a = Mul(%s, %k)\n %d = CumSum(%t, const i64[] 0)\n return %d, %a },"
+        " then_branch={ %b = Sub(%k, %s)\n %e = CumSum(%t, const i64[] 1)\n return %e, %b })\n"
+        " %j = Add(%i, %s)\n %z = CumSum(%t, const i64[] 0)\n return %y, %j, %z\n}\n");
     bool written[BUFFERS] = {false};
     uint32_t number = 0;
     check_written(p, &p->steps, written, &number);
@@ -525,8 +553,9 @@ static void sizes_are_read_where_they_stand_alone(void **state)
 static void data_that_could_be_sizes_are_computed(void **state)
 {
     (void)state;
-    TgPlan *p = plan_text("graph @f(%n: i64[3]) {\n %a = Sub(%n, const i64[1] {4})\n %b = Reshape(%a, const i64[2] {3,1})\n"
-                          " %c = Add(%b, const i64[1] {1})\n return %c\n}\n");
+    TgPlan *p = plan_text(
+        "graph @f(%n: i64[3]) {\n %a = Sub(%n, const i64[1] {4})\n %b = Reshape(%a, const i64[2] {3,1})\n"
+        " %c = Add(%b, const i64[1] {1})\n return %c\n}\n");
     assert_int_equal(count(&p->steps, TG_STEP_SIZES), 0);
     assert_int_equal(count(&p->steps, TG_STEP_BIND), 0);
     tg_plan_free(p);
@@ -535,7 +564,8 @@ static void data_that_could_be_sizes_are_computed(void **state)
 static void operands_that_die_are_overwritten(void **state)
 {
     (void)state; /* the Softmax keeps both loops apart */
-    TgPlan *p = plan_text("graph @f(%x: f32[64,64]) {\n %a = Exp(%x)\n %s = Softmax(%a)\n %b = Mul(%s, %a)\n %t = Softmax(%b)\n return %t\n}\n");
+    TgPlan *p = plan_text("graph @f(%x: f32[64,64]) {\n %a = Exp(%x)\n %s = Softmax(%a)\n %b = Mul(%s, %a)\n "
+                          "%t = Softmax(%b)\n return %t\n}\n");
     const TgStep *last = p->steps.at[2];
     assert_int_equal(last->kind, TG_STEP_POINTWISE);
     assert_int_equal(p->arena_bytes, 2 * 64 * 64 * 4);
@@ -558,7 +588,9 @@ static void tied_table_is_stored_once(void **state)
                           " %m = Transpose(%t; perm={1,0})\n %y = MatMul(%x, %m)\n return %y\n}\n");
     assert_int_equal(p->weights.n, 1);
     assert_int_equal(first(p, TG_STEP_EMBED)->u.product.weight, first(p, TG_STEP_LINEAR)->u.product.weight);
-    assert_int_equal(count(&p->steps, TG_STEP_MATMUL) + count(&p->steps, TG_STEP_OPERATOR) + count(&p->steps, TG_STEP_COPY), 0);
+    assert_int_equal(count(&p->steps, TG_STEP_MATMUL) + count(&p->steps, TG_STEP_OPERATOR) +
+                         count(&p->steps, TG_STEP_COPY),
+                     0);
     tg_plan_free(p);
 }
 
@@ -566,18 +598,37 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_context, close_context)
-        TEST(models_of_exporters_keep_the_rules), TEST(views_around_attention_are_no_steps), TEST(loops_end_products),
-        TEST(a_product_that_others_read_is_not_overwritten), TEST(rows_of_another_order_do_not_end_a_product),
-        TEST(broadcast_axes_have_stride_0), TEST(parts_of_a_concat_are_written_in_place), TEST(a_cache_is_state),
-        TEST(group_query_attention_grows_its_caches), TEST(group_query_attention_writes_into_a_shared_buffer),
-        TEST(a_cache_of_keys_and_values_is_state), TEST(attention_with_counted_keys_has_a_step), TEST(a_converted_cache_is_no_state),
-        TEST(the_past_moves_the_causal_frontier), TEST(sizes_of_data_are_bound), TEST(branches_give_to_one_place), TEST(copies_of_a_branch_stay_there),
-        TEST(squeeze_by_data_is_one_case), TEST(branches_of_other_rank_are_one_case), TEST(scalar_of_a_branch_is_repeated),
-        TEST(view_by_data_has_room_for_what_it_views), TEST(room_of_a_large_product_is_that_of_its_sizes), TEST(room_beyond_64_bits_is_refused),
-        TEST(branch_that_wants_inputs_is_refused), TEST(constant_words_are_refused),
-        TEST(what_a_branch_made_is_made_again_elsewhere), TEST(sizes_are_read_where_they_stand_alone),
+        TEST(models_of_exporters_keep_the_rules),
+        TEST(views_around_attention_are_no_steps),
+        TEST(loops_end_products),
+        TEST(a_product_that_others_read_is_not_overwritten),
+        TEST(rows_of_another_order_do_not_end_a_product),
+        TEST(broadcast_axes_have_stride_0),
+        TEST(parts_of_a_concat_are_written_in_place),
+        TEST(a_cache_is_state),
+        TEST(group_query_attention_grows_its_caches),
+        TEST(group_query_attention_writes_into_a_shared_buffer),
+        TEST(a_cache_of_keys_and_values_is_state),
+        TEST(attention_with_counted_keys_has_a_step),
+        TEST(a_converted_cache_is_no_state),
+        TEST(the_past_moves_the_causal_frontier),
+        TEST(sizes_of_data_are_bound),
+        TEST(branches_give_to_one_place),
+        TEST(copies_of_a_branch_stay_there),
+        TEST(squeeze_by_data_is_one_case),
+        TEST(branches_of_other_rank_are_one_case),
+        TEST(scalar_of_a_branch_is_repeated),
+        TEST(view_by_data_has_room_for_what_it_views),
+        TEST(room_of_a_large_product_is_that_of_its_sizes),
+        TEST(room_beyond_64_bits_is_refused),
+        TEST(branch_that_wants_inputs_is_refused),
+        TEST(constant_words_are_refused),
+        TEST(what_a_branch_made_is_made_again_elsewhere),
+        TEST(sizes_are_read_where_they_stand_alone),
         TEST(data_that_could_be_sizes_are_computed),
-        TEST(operands_that_die_are_overwritten), TEST(what_has_no_kernel_is_refused), TEST(tied_table_is_stored_once),
+        TEST(operands_that_die_are_overwritten),
+        TEST(what_has_no_kernel_is_refused),
+        TEST(tied_table_is_stored_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

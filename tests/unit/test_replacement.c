@@ -20,7 +20,8 @@ static int teardown(void **state)
 
 static TgGraph *parse(Tg *tg, const char *body)
 {
-    TgName text = tg_name_format(tg, "graph @g(%%x: f32[B,S,8], %%z: f32[B,S,8], %%c: bool[], %%i: f32[B,32,112,112]) { %s }", body);
+    TgName text = tg_name_format(
+        tg, "graph @g(%%x: f32[B,S,8], %%z: f32[B,S,8], %%c: bool[], %%i: f32[B,32,112,112]) { %s }", body);
     TgModel *m = tg_parse(tg, "t.tg", text, strlen(text));
     if (!m)
         print_error("%s\n", tg_diag(tg, tg_diag_count(tg) - 1)->message);
@@ -97,22 +98,27 @@ static void wider_regions(void **state)
            "%old = Mul(%s, const f32[] 1)" BOTH);
 }
 
-/* Too much work in the sizes of the model, so they are asked about in small ones: strides, padding, groups, transposed. */
+/* Too much work in the sizes of the model, so they are asked about in small ones: strides, padding, groups,
+ * transposed. */
 static void large_convolutions(void **state)
 {
-#define FACTOR "%f = const f32[64] random(3) %r = Reshape(%f, const i64[3] {64,1,1}) %each = Reshape(%f, const i64[4] {64,1,1,1}) "
+#define FACTOR                                                                                               \
+    "%f = const f32[64] random(3) %r = Reshape(%f, const i64[3] {64,1,1}) %each = Reshape(%f, const i64[4] " \
+    "{64,1,1,1}) "
 #define SCALED(weight, attributes) \
     FACTOR "%w = const f32" weight " random(1) %old = Mul(Conv(%i, %w; " attributes "), %r) " \
            "%made = Conv(%i, Mul(%w, %each); " attributes ")" BOTH
     expect(*state, TG_EQUAL, SCALED("[64,32,3,3]", "strides={2,2}, pads={1,1,1,1}"));
     expect(*state, TG_EQUAL, SCALED("[64,8,3,3]", "group=4, dilations={2,2}"));
     expect(*state, TG_EQUAL, SCALED("[64,32,11,1]", "auto_pad=\"SAME_UPPER\", strides={4,4}"));
-    expect(*state, TG_EQUAL, FACTOR "%w = const f32[32,64,2,2] random(1) %old = Mul(ConvTranspose(%i, %w; strides={2,2}), %r) "
-                                    "%made = ConvTranspose(%i, Mul(%w, %r); strides={2,2})" BOTH);
+    expect(*state, TG_EQUAL,
+           FACTOR "%w = const f32[32,64,2,2] random(1) %old = Mul(ConvTranspose(%i, %w; strides={2,2}), %r) "
+                  "%made = ConvTranspose(%i, Mul(%w, %r); strides={2,2})" BOTH);
     /* what is wrong is not shown equal; padding is zero */
-    expect(*state, TG_UNDECIDED, "%f = const f32[32,1,1] random(3) %w = const f32[64,32,3,3] random(1) "
-                                 "%old = Conv(Add(%i, %f), %w; pads={1,1,1,1}) "
-                                 "%made = Add(Conv(%i, %w; pads={1,1,1,1}), Conv(Expand(%f, const i64[4] {1,32,3,3}), %w))" BOTH);
+    expect(*state, TG_UNDECIDED,
+           "%f = const f32[32,1,1] random(3) %w = const f32[64,32,3,3] random(1) "
+           "%old = Conv(Add(%i, %f), %w; pads={1,1,1,1}) "
+           "%made = Add(Conv(%i, %w; pads={1,1,1,1}), Conv(Expand(%f, const i64[4] {1,32,3,3}), %w))" BOTH);
 }
 
 /* Signs of halves are a rule of sizes: kept as they are they kept the size of a head, and with it 32 heads of 112
@@ -222,10 +228,15 @@ static void default_scale_of_attention(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(right_and_wrong), TEST(constants_and_residuals),
-                                       TEST(wider_regions),   TEST(several_outputs),
-                                       TEST(large_convolutions), TEST(signs_of_halves_kept_all_sizes), TEST(halves_of_tables_were_free),
-                                       TEST(subgraphs),       TEST(layers_are_asked_once),
+    const struct CMUnitTest tests[] = {TEST(right_and_wrong),
+                                       TEST(constants_and_residuals),
+                                       TEST(wider_regions),
+                                       TEST(several_outputs),
+                                       TEST(large_convolutions),
+                                       TEST(signs_of_halves_kept_all_sizes),
+                                       TEST(halves_of_tables_were_free),
+                                       TEST(subgraphs),
+                                       TEST(layers_are_asked_once),
                                        TEST(default_scale_of_attention)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
