@@ -103,14 +103,12 @@ TgAttr sparse_attr(Reader *r, TgBytes message);
 /* Where the bytes of a tensor lie, by its external_data entries. size: that they must have. */
 bool find_external(Reader *r, TgBytes message, size_t size, const TgFile **file, size_t *offset);
 
-/* --- types (leaves.c) ----------------------------------------------------------------------------------------------
- * */
+/* --- types (leaves.c) --------------------------------------------------------------------------------------------- */
 
 /* A TypeProto; what is unsound in it is unknown. NULL: recorded. */
 const TgType *read_type(Reader *r, TgBytes message);
 
-/* --- attributes (leaves.c) -----------------------------------------------------------------------------------------
- * */
+/* --- attributes (leaves.c) ---------------------------------------------------------------------------------------- */
 
 /* Adds what the view says, under the given name. Graphs are left to the caller. False: recorded. */
 bool read_attr(Reader *r, TgAttrBuild *b, const AttrView *view, TgName name);

@@ -73,8 +73,8 @@ bool tg_within(Tg *tg, TgLimit limit, uint64_t n);    /* false: n goes beyond it
 uint64_t tg_scaled_limit(const Tg *tg, TgLimit base, TgLimit ratio, uint64_t size);
 
 /* TG_LIMIT_memory counts arenas and heap; what goes beyond it unwinds. An allowance is a second, passing limit of that
- * kind, for work that may be given up: set around it, by the name of `limit`; returns the former one. SIZE_MAX: none.
- * */
+ * kind, for work that may be given up: set around it, by the name of `limit`; returns the former one. SIZE_MAX:
+ * none. */
 size_t tg_allow(Tg *tg, TgLimit limit, size_t allowance);
 size_t tg_allowance(const Tg *tg, uint64_t bytes); /* for so many bytes beyond those that are held now */
 size_t tg_memory_peak(const Tg *tg);

@@ -128,8 +128,8 @@ double eval_field_shadow(TgFelt x);
 
 /* A cast between float types loses digits. */
 bool eval_narrows(TgDtype from, TgDtype to);
-/* A widened number fits into the type that it came from, wherever it is moved: that of the results of c, where known.
- * */
+/* A widened number fits into the type that it came from, wherever it is moved: that of the results of c, where
+ * known. */
 TgDtype eval_fitting_type(const TgEvalCall *c);
 
 /* --- shapes --------------------------------------------------------------------------------------------- */

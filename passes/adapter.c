@@ -63,8 +63,8 @@ static TgValue before_cast(const TgGraph *g, TgValue v)
     return floats ? cast->in[0] : v;
 }
 
-/* Back from v, as far as nobody reads what lies on the way, but not beyond x (0: as far as it goes). Where that ends.
- * */
+/* Back from v, as far as nobody reads what lies on the way, but not beyond x (0: as far as it goes). Where that
+ * ends. */
 static TgValue follow(TgPass *p, TgValue v, TgValue x, Way *way)
 {
     TgDtype sum = tg_type_of(p->g, v)->dtype;

@@ -1,6 +1,6 @@
 /* FullyConnecteds in a row, nothing between them: those whose product of weights is no larger than the weights become
- * one. The weights stand in a row as well, so the best division into groups is found from left to right. See chain.c.
- * */
+ * one. The weights stand in a row as well, so the best division into groups is found from left to right. See
+ * chain.c. */
 #include <math.h>
 
 #include "chain.h"

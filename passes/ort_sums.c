@@ -4,8 +4,7 @@
  * times as long as the two (rules/slow.def). It does not look for Sum, whose kernel adds two operands as fast as that
  * of Add. BiasGelu and FastGelu with a bias take twice as long as without (0.9 and 0.4 ms on 128 rows of 3072
  * elements), and a bias behind a product costs nothing in its Gemm: there the two are taken apart again. Runs once,
- * when all else is done, since the rules would undo it. Reassociates nothing: the same operations in the same order.
- * */
+ * when all else is done, since the rules would undo it. Reassociates nothing: the same operations in the same order. */
 #include "pass.h"
 
 static bool is_long(const TgPass *p, TgValue sum)

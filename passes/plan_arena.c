@@ -8,9 +8,7 @@
 
 #include "passes/planner.h"
 
-/* --- bounds
- * ------------------------------------------------------------------------------------------------------------------
- * */
+/* --- bounds ------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const TgPlan *plan;
@@ -27,8 +25,8 @@ static bool most_of_symbol(void *user, TgDim symbol, int64_t *n)
     return *n >= 0;
 }
 
-/* The number of elements of a view is that of what it views: of later views first, since those may view earlier ones.
- * */
+/* The number of elements of a view is that of what it views: of later views first, since those may view earlier
+ * ones. */
 static TgDim seen_through(const TgPlan *p, TgDim d)
 {
     TgDim times;
@@ -69,9 +67,7 @@ static int64_t most_elements(const TgPlan *p, const TgType *type, int64_t otherw
 
 int64_t tg_plan_most_elements(const TgPlan *p, const TgType *type) { return most_elements(p, type, -1); }
 
-/* --- lifetimes
- * -----------------------------------------------------------------------------------------------------------------
- * */
+/* --- lifetimes ---------------------------------------------------------------------------------------------------- */
 
 typedef struct Round {
     uint32_t start, end; /* numbers of the steps of a loop */
@@ -141,9 +137,7 @@ static void touch_steps(Planner *p, const TgSteps *steps, const Round *round)
     }
 }
 
-/* --- in place
- * --------------------------------------------------------------------------------------------------------------------
- * */
+/* --- in place ----------------------------------------------------------------------------------------------------- */
 
 static bool lies_alike(const TgPlan *plan, const TgStep *s, uint32_t a, uint32_t b)
 {
@@ -191,9 +185,7 @@ static void share_buffers(TgPlan *plan, const TgSteps *steps, uint32_t *share)
     }
 }
 
-/* --- offsets
- * ---------------------------------------------------------------------------------------------------------------------
- * */
+/* --- offsets ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     uint32_t buffer;

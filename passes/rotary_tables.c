@@ -3,8 +3,8 @@
  * rotate is a signed permutation of the last axis with signs only. Two ways to write it better:
  *   RotaryEmbedding (ai.onnx 23), for rotate = (-second half, first half) of [batch, heads, positions, size] when both
  *   halves of either table are proved equal;
- *   otherwise the signs move into the table of sines, shared by all layers, so that rotate is Split and Concat alone.
- * */
+ *   otherwise the signs move into the table of sines, shared by all layers, so that rotate is Split and Concat
+ * alone. */
 #include "rotary.h"
 #include "signed_map.h"
 
