@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "backend_c/kernels/tgk.h"
 #include "writer.h"
 
 enum { GROUP = 64 << 20, LINE = 64, PANEL_ROUND = 16, WORD = 4, HASH_AT = 16 };
@@ -22,8 +23,7 @@ static uint64_t aligned(uint64_t n)
 
 static int64_t panel_width(const TgWeight *t, int64_t first)
 {
-    int64_t left = t->cols - first, width = left < t->panel ? left : t->panel;
-    return (width + PANEL_ROUND - 1) / PANEL_ROUND * PANEL_ROUND;
+    return tgk_panel_width(t->panel, t->cols, first);
 }
 
 /* Codes of 4 bits: words of eight steps of depth, see tgk.h. */

@@ -3,7 +3,6 @@
 #include "embed.h"
 
 #include "tgk_math.h"
-#include "tgk_size.h"
 
 static int64_t position(const tgk_embedding *e, int64_t i)
 {
@@ -14,7 +13,7 @@ static void embed_row(void *arg, int64_t i)
 {
     const tgk_embedding *e = (const tgk_embedding *)arg;
     const int64_t col = position(e, i), first = col / e->w.panel * e->w.panel;
-    const int64_t width = tgk_div_up(tgk_least(e->cols - first, e->w.panel), 16) * 16; /* of the panel as stored */
+    const int64_t width = tgk_panel_width(e->w.panel, e->cols, first);
     const int64_t at = first * e->depth + col - first;
     float *y = e->y + i * e->y_stride;
     for (int64_t k = 0; k < e->depth; k++) {

@@ -95,8 +95,7 @@ static void put_code(uint8_t *panel, int64_t width, int64_t k, int64_t c, float 
 static void pack_codes(const tgk_packing *p, int64_t panel, int64_t k0, int64_t k1, int64_t c0, int64_t c1,
                        const float *from, int64_t k_stride, int64_t c_stride, void *packed)
 {
-    const int64_t start = panel * p->panel, rest = p->cols - start;
-    const int64_t width = rest < p->panel ? (rest + 15) / 16 * 16 : p->panel;
+    const int64_t start = panel * p->panel, width = tgk_panel_width(p->panel, p->cols, start);
     uint8_t *at = (uint8_t *)packed + start * ((p->depth + 7) / 8) * 4;
     const int64_t last = c1 == p->cols ? start + width : c1, bottom = k1 == p->depth ? (k1 + 7) / 8 * 8 : k1;
     for (int64_t k = k0; k < bottom; k++)
@@ -108,8 +107,7 @@ static void pack_codes(const tgk_packing *p, int64_t panel, int64_t k0, int64_t 
 static void pack_panel(const tgk_packing *p, int64_t panel, int64_t k0, int64_t k1, int64_t c0, int64_t c1,
                        const float *from, int64_t k_stride, int64_t c_stride, void *packed)
 {
-    const int64_t start = panel * p->panel, rest = p->cols - start;
-    const int64_t width = rest < p->panel ? (rest + 15) / 16 * 16 : p->panel;
+    const int64_t start = panel * p->panel, width = tgk_panel_width(p->panel, p->cols, start);
     const int64_t last = c1 == p->cols ? start + width : c1;
     for (int64_t k = k0; k < k1; k++) {
         const int64_t row = start * p->depth + k * width - start;

@@ -127,6 +127,12 @@ typedef struct {
     int32_t scale_type;  /* TGK_F16, or 0: floats; f16 wants a group */
 } tgk_panels;
 
+/* Columns as stored of the panel that starts at column `first`: the last one has what is left, rounded up. */
+static inline int64_t tgk_panel_width(int64_t panel, int64_t cols, int64_t first)
+{
+    return cols - first < panel ? (cols - first + 15) / 16 * 16 : panel;
+}
+
 /* y[rows,cols] = x[rows,depth] w (+ bias), then `then` on every finished tile (its space is [rows, cols], and y is
  * among its operands). Rows of x and y lie x_stride and y_stride elements apart. */
 typedef struct {
