@@ -170,9 +170,23 @@ static bool import_bodies(Reader *r, Scope *s, const NodeView *view, TgNode n)
     return true;
 }
 
+/* Inference of a loop tries types on its bodies. They get those of the file again. */
+static void restore_types(const TgGraph *body)
+{
+    for (uint32_t i = 0; i < body->inputs.n; i++) {
+        TgValueInfo *v = tg_value(body, body->inputs.at[i]);
+        v->type = v->declared ? v->declared : tg_untyped(body->tg);
+        v->symbolic = NULL;
+    }
+}
+
 /* Node n as it was read, not understood. */
 static void keep_opaque(TgGraph *g, TgNode n, const NodeShot *shot, const NodeView *view)
 {
+    for (uint32_t i = 0; i < tg_node(g, n)->n_sub; i++) {
+        restore_types(tg_node(g, n)->sub[i].graph);
+        (void)tg_infer_graph(tg_node(g, n)->sub[i].graph);
+    }
     become(g, n, TG_opaque, shot->attrs, shot->n_in, shot->in);
     tg_node(g, n)->op_name = view->op_type;
     tg_node(g, n)->domain = view->domain;

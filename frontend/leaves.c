@@ -125,6 +125,14 @@ static bool read_plain(Reader *r, TgAttrBuild *b, const AttrView *view, TgName n
     return a || tg_report(r->tg, TG_E_undecodable, "an attribute");
 }
 
+/* The tensor of an attribute is collected and interned: two copies more of what does not lie in a file. */
+static const TgTensor *read_copied(Reader *r, TgBytes message)
+{
+    TgName ignored;
+    const TgTensor *t = read_tensor(r, r->model->arena, message, &ignored);
+    return t && (t->payload != TG_OWNED || take_budget(r, 2 * (uint64_t)t->size)) ? t : NULL;
+}
+
 static bool read_tensors(Reader *r, TgAttrBuild *b, const AttrView *view, TgName name)
 {
     TG_VEC(const TgTensor *) list = {0};
@@ -133,8 +141,7 @@ static bool read_tensors(Reader *r, TgAttrBuild *b, const AttrView *view, TgName
     uint32_t wanted = view->type == AT_TENSOR ? ATTRIBUTE_t : ATTRIBUTE_tensors;
     while (scan_next(&rest, &f))
         if (f.number == wanted) {
-            TgName ignored;
-            const TgTensor *t = read_tensor(r, r->model->arena, f.bytes, &ignored);
+            const TgTensor *t = read_copied(r, f.bytes);
             if (!t)
                 return false;
             TG_PUSH(r->arena, &list, t);

@@ -187,23 +187,26 @@ static bool unsound(const Scan *s, const uint8_t *at, WireMessage in, const char
     return tg_report(s->tg, TG_E_bad_wire, (size_t)(at - s->start), messages[in], what);
 }
 
+/* How often the contents of a field lie in memory at a time: an attribute is decoded, collected and interned. */
+static uint64_t copies(WireMessage in) { return in == WIRE_ATTRIBUTE ? 3 : 1; }
+
 /* Numbers of a packed field: whole ones only. Each is charged what it takes in memory. */
-static bool check_numbers(Scan *s, const Fact *fact, const WireField *f)
+static bool check_numbers(Scan *s, WireMessage in, const Fact *fact, const WireField *f)
 {
     if (f->wire != 2) {
-        s->cost += 8;
+        s->cost += copies(in) * 8;
         return true;
     }
     if (fact->kind != K_INTS) {
         uint32_t size = fact->kind == K_FLOATS ? 4 : 8;
-        s->cost += f->bytes.n;
+        s->cost += copies(in) * f->bytes.n;
         return f->bytes.n % size == 0;
     }
     TgBytes rest = f->bytes;
     for (uint64_t ignored; rest.n > 0;)
         if (!scan_varint(&rest, &ignored))
             return false;
-    s->cost += 8 * (uint64_t)f->bytes.n;
+    s->cost += copies(in) * 8 * f->bytes.n;
     return true;
 }
 
@@ -242,7 +245,7 @@ static bool check_field(Scan *s, WireMessage in, const WireField *f)
     case K_SUB: return descend(s, fact, f);
     case K_BULK: s->bulk += f->bytes.n; return true;
     case K_INTS: case K_FLOATS: case K_DOUBLES:
-        return check_numbers(s, fact, f) || unsound(s, f->whole.at, in, "packed numbers that are cut off");
+        return check_numbers(s, in, fact, f) || unsound(s, f->whole.at, in, "packed numbers that are cut off");
     case K_NAME: case K_TEXT: {
         const char *fault = scan_text_fault(f->bytes, fact->kind == K_NAME);
         s->cost += f->bytes.n;
@@ -250,7 +253,7 @@ static bool check_field(Scan *s, WireMessage in, const WireField *f)
             return false;
         return !fault || unsound(s, f->whole.at, in, fault);
     }
-    case K_DATA: s->cost += f->bytes.n; return true;
+    case K_DATA: s->cost += copies(in) * f->bytes.n; return true;
     default: return true;
     }
 }
@@ -271,19 +274,16 @@ static bool walk(Scan *s)
     return true;
 }
 
-/* What a file may cost: a sound graph takes 4 to 10 times its bytes. Who says how much memory there is in
- * all has said it for the graph as well. */
 bool scan_check(Tg *tg, TgBytes message, WireMessage kind, const uint8_t *file_start, uint64_t *budget)
 {
     Scan s = {.tg = tg, .start = file_start, .depth = 1};
     s.level[0] = (Level){message, (uint8_t)kind};
     if (!walk(&s))
         return false;
-    uint64_t all = tg_limit(tg, TG_LIMIT_memory);
-    uint64_t total = all ? all : tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, message.n - s.bulk);
+    TgLimit limit;
+    uint64_t total = tg_load_budget(tg, message.n - s.bulk, &limit);
     if (s.cost > total)
-        return tg_report(tg, TG_E_load_budget, (size_t)s.cost, (size_t)total,
-                         tg_limit_info(all ? TG_LIMIT_memory : TG_LIMIT_load)->option);
+        return tg_report(tg, TG_E_load_budget, (size_t)s.cost, (size_t)total, tg_limit_info(limit)->option);
     *budget = total - s.cost;
     return true;
 }

@@ -71,6 +71,9 @@ bool tg_set_limit(Tg *tg, TgLimit limit, uint64_t n); /* false: more than the co
 bool tg_within(Tg *tg, TgLimit limit, uint64_t n);    /* false: n goes beyond it, recorded */
 /* base + ratio * size, as far as that can be counted. */
 uint64_t tg_scaled_limit(const Tg *tg, TgLimit base, TgLimit ratio, uint64_t size);
+/* What the graph of a file may take that has `size` bytes without payloads: a sound one takes 4 to 10 times as much.
+ * Who says how much memory there is in all has said it for the graph as well. *limit: which one counts. */
+uint64_t tg_load_budget(const Tg *tg, uint64_t size, TgLimit *limit);
 
 /* TG_LIMIT_memory counts arenas and heap; what goes beyond it unwinds. An allowance is a second, passing limit of that
  * kind, for work that may be given up: set around it, by the name of `limit`; returns the former one. SIZE_MAX:

@@ -292,7 +292,8 @@ static EquivOutcome ask(Region *r)
         if (r->overflow)
             break;
         o = equiv_answer(&r->c->memo, make_problem, r, true, most_work);
-        if (o.verdict == TG_EQUAL || !widen(r))
+        bool spent = equiv_is_spent(r->c->tg, &r->c->options, &r->c->result, &(EquivOutcome){0});
+        if (o.verdict == TG_EQUAL || spent || !widen(r)) /* spent: a wider one would not be answered either */
             break;
     }
     return o;

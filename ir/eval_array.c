@@ -84,7 +84,9 @@ void tg_array_drop(Tg *tg, TgArray *a)
             tg_array_drop(tg, &a->item[i]);
         tg_heap_free(tg, a->owners);
     }
-    memset(a, 0, sizeof *a);
+    /* Without axes sizes mean nothing; to clear them took a quarter of a loop's time. */
+    memset(a, 0, offsetof(TgArray, dim));
+    memset(&a->count, 0, sizeof *a - offsetof(TgArray, count));
 }
 
 /* --- single elements ------------------------------------------------------------------------------------ */

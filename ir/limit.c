@@ -46,3 +46,10 @@ uint64_t tg_scaled_limit(const Tg *tg, TgLimit base, TgLimit ratio, uint64_t siz
         return UINT64_MAX;
     return tg->limit[base] + more;
 }
+
+uint64_t tg_load_budget(const Tg *tg, uint64_t size, TgLimit *limit)
+{
+    uint64_t all = tg_limit(tg, TG_LIMIT_memory);
+    *limit = all ? TG_LIMIT_memory : TG_LIMIT_load;
+    return all ? all : tg_scaled_limit(tg, TG_LIMIT_load, TG_LIMIT_load_ratio, size);
+}

@@ -27,7 +27,10 @@ typedef struct {
     TgReader r; /* first: `constant` gets it back */
     TgModel *model;
     Scope *scope;
+    TgArena *lists; /* what a statement needs until it is read */
 } Parser;
+
+enum { PER_OPERAND = 80, PER_RESULT = 320 }; /* bytes at most, as wire.def says it of files */
 
 /* Terms and statements of one operator call. */
 typedef TG_VEC(TgValue)
@@ -204,9 +207,9 @@ static bool operands(Parser *p, Values *in)
         return false;
     while (lex->token.kind != ';' && lex->token.kind != ')') {
         TgValue v;
-        if (!term(p, &v))
+        if (!term(p, &v) || !tg_read_take(&p->r, PER_OPERAND))
             return false;
-        TG_PUSH(lex->arena, in, v);
+        TG_PUSH(p->lists, in, v);
         if (!tg_lex_accept(lex, ',') && lex->token.kind != ';' && lex->token.kind != ')')
             return tg_lex_fail(lex, "',', ';' or ')'");
     }
@@ -354,9 +357,9 @@ static bool bindings(Parser *p, Bindings *list)
         if (!b.absent && lex->token.kind != TG_TOK_VALUE)
             return tg_lex_fail(lex, "a value (%x)");
         tg_lex_next(lex);
-        if (!value_notes(p, &b.info))
+        if (!value_notes(p, &b.info) || !tg_read_take(&p->r, PER_RESULT + (list->n ? 3 * sizeof b : 0)))
             return false;
-        TG_PUSH(lex->arena, list, b);
+        TG_PUSH(p->lists, list, b);
     } while (tg_lex_accept(lex, ','));
     return tg_lex_expect(lex, '=');
 }
@@ -392,8 +395,8 @@ static bool types_and_inference(Parser *p, TgNode n, const TgToken *op)
 {
     TgLex *lex = &p->r.lex;
     TgNodeInfo *info = tg_node(p->scope->g, n);
-    const TgType **claim = TG_NEW_N(lex->arena, const TgType *, info->n_out + 1);
-    TgToken *place = TG_NEW_N(lex->arena, TgToken, info->n_out + 1);
+    const TgType **claim = TG_NEW_N(p->lists, const TgType *, info->n_out + 1);
+    TgToken *place = TG_NEW_N(p->lists, TgToken, info->n_out + 1);
     uint32_t n_claims = 0;
     if (tg_lex_accept(lex, ':')) {
         do {
@@ -441,13 +444,14 @@ static bool call_statement(Parser *p, const Bindings *left)
 static bool statement(Parser *p)
 {
     TgLex *lex = &p->r.lex;
+    TgMark mark = tg_mark(p->lists);
     Bindings left = {0};
     bool binds = lex->token.kind == TG_TOK_VALUE || tg_lex_is_word(lex, "_");
     if (binds && !bindings(p, &left))
         return false;
-    if (binds && tg_lex_is_word(lex, "const"))
-        return constant_statement(p, &left);
-    return call_statement(p, &left);
+    bool good = binds && tg_lex_is_word(lex, "const") ? constant_statement(p, &left) : call_statement(p, &left);
+    tg_release(p->lists, mark);
+    return good;
 }
 
 /* --- graphs --------------------------------------------------------------------------------------------- */
@@ -573,13 +577,14 @@ TgModel *tg_parse(Tg *tg, const char *file, const char *text, size_t n)
 {
     TgPlace before = *tg_place(tg);
     TgArena *words = tg_arena_new(tg); /* the scratch arena serves inference meanwhile */
-    Parser p = {.model = tg_model_new(tg)};
+    Parser p = {.model = tg_model_new(tg), .lists = tg_arena_new(tg)};
     p.r.arena = p.model->arena;
     p.r.base = p.model->path = tg_name(tg, file ? file : "");
     p.r.constant = named_constant;
     dim_reserve(tg, text, n);
     tg_lex_begin(&p.r.lex, words, p.r.base, text, n);
-    bool good = model(&p);
+    bool good = tg_read_afford(&p.r, text, n) && model(&p);
+    tg_arena_free(p.lists);
     tg_arena_free(words);
     *tg_place(tg) = before;
     if (good && tg_infer_graph(p.model->graph))

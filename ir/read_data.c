@@ -17,6 +17,28 @@ bool tg_read_enter(TgReader *r)
     return tg_report(r->lex.tg, TG_E_text_too_deep, TG_TEXT_DEPTH);
 }
 
+/* Every call has a parenthesis, so that a text of too many is refused before anything is made. */
+bool tg_read_afford(TgReader *r, const char *text, size_t n)
+{
+    enum { PER_CALL = 600 }; /* as wire.def says it of files */
+    TgLimit limit;
+    uint64_t calls = 0;
+    r->budget = tg_load_budget(r->lex.tg, n, &limit);
+    for (size_t i = 0; i < n; i++)
+        calls += text[i] == '(';
+    return tg_read_take(r, PER_CALL * calls);
+}
+
+bool tg_read_take(TgReader *r, uint64_t bytes)
+{
+    TgLimit limit;
+    (void)tg_load_budget(r->lex.tg, 0, &limit);
+    if (bytes > r->budget)
+        return tg_report(r->lex.tg, TG_E_load_budget, (size_t)bytes, (size_t)r->budget, tg_limit_info(limit)->option);
+    r->budget -= bytes;
+    return true;
+}
+
 bool tg_read_quoted(TgReader *r, TgName *text)
 {
     TgBytes bytes;
@@ -344,18 +366,6 @@ static uint64_t noise(uint64_t seed, uint64_t i)
     return z ^ (z >> 31);
 }
 
-/* A line of text may ask for as much memory as a small file. */
-static bool may_make(TgReader *r, const Shape *s, TgDtype dtype)
-{
-    Tg *tg = r->lex.tg;
-    size_t bytes = tg_dtype_bytes(dtype, (size_t)s->count);
-    uint64_t most = tg_limit(tg, TG_LIMIT_load), left = most > r->made ? most - r->made : 0;
-    if (bytes > left)
-        return tg_report(tg, TG_E_load_budget, bytes, (size_t)left, tg_limit_info(TG_LIMIT_load)->option);
-    r->made += bytes;
-    return true;
-}
-
 /* random(seed), for tests: floats k/512 in [-2, 2), exact in 16 bits and more; integers -8..7 or 0..15;
  * bools. */
 static TgTensor *const_random(TgReader *r, const Shape *s)
@@ -372,7 +382,7 @@ static TgTensor *const_random(TgReader *r, const Shape *s)
         return NULL;
     if (seed <= 0)
         return r->lex = before, tg_lex_fail(&r->lex, "a seed above 0"), NULL;
-    if (!tg_lex_expect(&r->lex, ')') || !may_make(r, s, dtype))
+    if (!tg_lex_expect(&r->lex, ')') || !tg_read_take(r, tg_dtype_bytes(dtype, (size_t)s->count)))
         return NULL;
     void *data;
     TgTensor *t = tg_tensor_blank(r->arena, dtype, s->type->rank, s->dim, &data);

@@ -21,11 +21,13 @@ typedef struct TgReader {
     TgArena *arena; /* for what is kept: tensors, attribute payloads */
     TgName base;    /* file ranges are beneath the folder of this path */
     int depth;
-    uint64_t made; /* bytes of constants that the text does not spell out */
+    uint64_t budget; /* bytes that the graph may still take */
     const TgTensor *(*constant)(struct TgReader *);
 } TgReader;
 
 bool tg_read_enter(TgReader *r); /* one level deeper: false beyond TG_TEXT_DEPTH; pair with r->depth-- */
+bool tg_read_afford(TgReader *r, const char *text, size_t n); /* sets the budget, takes what nodes will need of it */
+bool tg_read_take(TgReader *r, uint64_t bytes);               /* both: false: recorded */
 bool tg_read_type(TgReader *r, const TgType **type);
 const TgTensor *tg_read_const(TgReader *r);        /* the current word is `const`; NULL: recorded */
 bool tg_read_attr_name(TgReader *r, TgName *name); /* takes `name =` */

@@ -282,7 +282,7 @@ void print_help(Command command)
     printf("usage: tgopt %s%s%s [OPTION]...\n\n", word, *word ? " " : "", COMMANDS[command].operands);
     if (command == CMD_OPTIMIZE) {
         for (int c = 0; c < CMD_COUNT; c++)
-            printf("  tgopt %-8s%-8s%s\n", COMMANDS[c].word, COMMANDS[c].operands, COMMANDS[c].summary);
+            printf("  tgopt %-8s%-7s %s\n", COMMANDS[c].word, COMMANDS[c].operands, COMMANDS[c].summary);
         puts("\n`tgopt COMMAND --help` lists the options of a command. Those of the first:\n");
     } else {
         printf("%s\n\n", COMMANDS[command].summary);

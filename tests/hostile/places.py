@@ -381,6 +381,19 @@ def text_form_of_large_random_constants(folder):
     return Command(arguments=("m.tg", "-o", "out.onnx"))
 
 
+@case(LIMIT, "--limit load=")
+def text_form_of_six_hundred_thousand_nodes(folder):
+    write(folder, "m.tg", b"graph @g(%x: f32[4]) {\n" + b"".join(b"%%%d=Neg(%%x)\n" % i for i in range(600000)) +
+          b"return %x\n}\n")
+    return Command(arguments=("m.tg", "-o", "out.onnx"))
+
+
+@case(LIMIT, "--limit load=")
+def text_form_of_a_million_results(folder):
+    write(folder, "m.tg", b"graph @g(%x: f32[4]) {\n  _" + b",_" * 1000000 + b" = Split(%x)\n  return %x\n}\n")
+    return Command(arguments=("m.tg", "-o", "out.onnx"))
+
+
 @case(REFUSED)
 def text_form_that_ends_early(folder):
     write(folder, "m.tg", b"graph @g(%x: f32[4]) {\n  %y = Neg(")

@@ -87,9 +87,39 @@ def bomb_of_symbols(_):
         field(1, FLOAT), field(2, many(1, field(2, "d")))))))], outputs=[Y]))
 
 
-@case((0, LIMIT))
+def empty_strings(n):
+    return message(field(1, n), field(2, STRING), field(8, "t"), field(6, "") * n)
+
+
+def odd(*attributes):
+    """An operator that is kept as it is, with all of its attributes."""
+    return simple([NEG, node("Odd", "x", "z", *attributes, domain="com.example")])
+
+
+@case(LIMIT, "--limit load=")
 def bomb_of_strings(_):
-    return simple([NEG], [message(field(1, TEN_MB // 2), field(2, STRING), field(8, "t"), many(6, ""))])
+    return simple([NEG], [empty_strings(TEN_MB // 2)])
+
+
+@case(LIMIT, "--limit load=")
+def bomb_of_strings_in_an_attribute(_):
+    return odd(message(field(1, "a"), many(9, ""), field(20, 8)))
+
+
+@case(LIMIT, "--limit load=")
+def bomb_of_strings_in_a_tensor_of_an_attribute(_):
+    return odd(attr_tensor("a", empty_strings(TEN_MB // 2)))
+
+
+@case(LIMIT, "--limit load=")
+def bomb_of_integers_in_an_attribute(_):
+    return odd(message(field(1, "a"), field(8, bytes(TEN_MB)), field(20, 7)))
+
+
+@case(LIMIT, "--limit load=")
+def bomb_of_integers_in_a_tensor_of_an_attribute(_):
+    n = TEN_MB // 2
+    return odd(attr_tensor("a", message(field(1, n), field(2, INT64), field(8, "t"), field(7, bytes(n)))))
 
 
 @case(LIMIT, "--limit")
