@@ -14,12 +14,12 @@ enum { MOST_CUTS = 2, MOST_OPERANDS = 8 };
 typedef struct {
     TgPass *p;
     const TgNodeInfo *pick;
-    int32_t rank, axis;  /* of what is picked from */
-    bool drops;          /* the picked axis goes */
-    uint32_t n_values;   /* that were there before */
-    uint32_t *wanted;    /* per value: how many operands of the pick and of moved nodes read one row of it */
-    TgValue *row;        /* per value: that row; 0: not made yet */
-    uint32_t products;   /* among the moved */
+    int32_t rank, axis; /* of what is picked from */
+    bool drops;         /* the picked axis goes */
+    uint32_t n_values;  /* that were there before */
+    uint32_t *wanted;   /* per value: how many operands of the pick and of moved nodes read one row of it */
+    TgValue *row;       /* per value: that row; 0: not made yet */
+    uint32_t products;  /* among the moved */
 } Picked;
 
 /* --- what is a pick ------------------------------------------------------------------------------------ */
@@ -83,8 +83,8 @@ static bool lie_behind(const Picked *k, uint32_t n, int64_t *axes)
 
 static bool reduces_behind(const Picked *k, const TgNodeInfo *n, int64_t *axes, uint32_t *count)
 {
-    return in(n, 1) && tg_const_ints(k->p->g, n->in[1], TG_MAX_RANK, axes, count) && tg_attr_int(n, "keepdims") &&
-           lie_behind(k, *count, axes);
+    return in(n, 1) && tg_const_ints(k->p->g, n->in[1], TG_MAX_RANK, axes, count) &&
+           tg_attr_int(n, "keepdims") && lie_behind(k, *count, axes);
 }
 
 static bool normalizes_behind(const Picked *k, const TgNodeInfo *n)
@@ -140,8 +140,8 @@ static uint32_t find_moved(Picked *k, TgNode *nodes, uint32_t pick)
     for (uint32_t i = pick; i-- > 0;) {
         const TgNodeInfo *node = tg_node(g, nodes[i]);
         const TgValueInfo *out = node->n_out ? tg_value(g, node->out[0]) : NULL;
-        bool moves = out && k->wanted[node->out[0]] && k->wanted[node->out[0]] == out->uses.n && !out->returned &&
-                     may_move(k, node);
+        bool moves = out && k->wanted[node->out[0]] && k->wanted[node->out[0]] == out->uses.n &&
+                     !out->returned && may_move(k, node);
         if (!moves) {
             nodes[i] = 0;
             continue;
@@ -219,7 +219,8 @@ static void pick_earlier(TgPass *p, const TgNode *all, uint32_t pick)
     if (!is_pick(p, tg_node(p->g, all[pick]), &k))
         return;
     const TgValueInfo *from = tg_value(p->g, k.pick->in[0]);
-    if (from->origin != TG_V_RESULT || !tg_used_once(p->g, k.pick->in[0]) || !may_move(&k, tg_node(p->g, from->node)))
+    if (from->origin != TG_V_RESULT || !tg_used_once(p->g, k.pick->in[0]) ||
+        !may_move(&k, tg_node(p->g, from->node)))
         return;
     TgNode *nodes = tg_copy(tg_scratch(p->tg), all, (pick + 1) * sizeof *all);
     k.wanted = TG_NEW_N(tg_scratch(p->tg), uint32_t, k.n_values);
@@ -227,7 +228,8 @@ static void pick_earlier(TgPass *p, const TgNode *all, uint32_t pick)
     if (!find_moved(&k, nodes, pick) || !k.products)
         return;
     if (count_cuts(&k, nodes, pick) > MOST_CUTS) {
-        pass_explain(p, k.pick, "what it is computed from would be picked from at more than %d places", MOST_CUTS);
+        pass_explain(p, k.pick, "what it is computed from would be picked from at more than %d places",
+                     MOST_CUTS);
         return;
     }
     if (!pass_may(p))
