@@ -68,23 +68,6 @@ static double filter_of(double hidden)
                            : hidden; /* as exporters write it: these kernels need no other number */
 }
 
-static bool find_key_mask(Plan *plan, Attention *a)
-{
-    TgPass *p = plan->p;
-    const Layer *l = &a->mask.layer[0];
-    Word axes[2] = {a->q.at[0].axis[0], a->keys};
-    if (!hides_keys_only(&a->mask))
-        return false;
-    for (uint32_t i = 0; i < l->n; i++) {
-        TgValue v = seen(p, a, &l->cond[i], axes);
-        if (!v)
-            return false;
-        plan->key_mask = plan->key_mask ? pass_op(p, TG_And, NULL, 2, plan->key_mask, v) : v;
-    }
-    plan->filter = filter_of(l->hidden);
-    return (plan->key_mask = pass_cast(p, plan->key_mask, TG_i32)) != 0;
-}
-
 /* An input of integers that is called a mask holds zeros and ones: ONNX Runtime's own fusion takes it for that,
  * and so do the inputs that the checks draw. */
 static bool holds_zeros_and_ones(const TgGraph *g, TgValue v)
@@ -92,6 +75,36 @@ static bool holds_zeros_and_ones(const TgGraph *g, TgValue v)
     const TgValueInfo *info = tg_value(g, v);
     return info->origin == TG_V_INPUT && !g->outer && info->name && strstr(info->name, "mask") &&
            tg_is_tensor(info->type) && tg_is_integer(info->type->dtype);
+}
+
+/* Such an input that is compared with what it can only be is the mask as it is. 0: it is something else. */
+static TgValue given_mask(TgPass *p, Attention *a, const Layer *l, const Word axes[2])
+{
+    const Cond *cond = &l->cond[0];
+    bool whole = l->n == 1 && !cond->negated && (cond->kind == COND_IS_ONE || cond->kind == COND_NOT_ZERO);
+    TgValue v = whole ? along_keys(p, a, cond, axes) : 0;
+    return v && holds_zeros_and_ones(p->g, v) ? v : 0;
+}
+
+static bool find_key_mask(Plan *plan, Attention *a)
+{
+    TgPass *p = plan->p;
+    const Layer *l = &a->mask.layer[0];
+    Word axes[2] = {a->q.at[0].axis[0], a->keys};
+    TgValue all = 0;
+    if (!hides_keys_only(&a->mask))
+        return false;
+    plan->key_mask = given_mask(p, a, l, axes);
+    for (uint32_t i = 0; !plan->key_mask && i < l->n; i++) {
+        TgValue v = seen(p, a, &l->cond[i], axes);
+        if (!v)
+            return false;
+        all = all ? pass_op(p, TG_And, NULL, 2, all, v) : v;
+    }
+    if (!plan->key_mask)
+        plan->key_mask = all;
+    plan->filter = filter_of(l->hidden);
+    return (plan->key_mask = pass_cast(p, plan->key_mask, TG_i32)) != 0;
 }
 
 /* The addend (1 - m) c of such an m hides where m is 0. */
