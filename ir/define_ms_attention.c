@@ -78,12 +78,25 @@ static TgValue seen_by_length(TgDefine *d, TgValue mask, TgValue batch, TgValue 
     return And(d, Less(d, place, end), GreaterOrEqual(d, place, start));
 }
 
+/* The mask [B, T] or [B, S, T] is as long as there are keys, which sizes of its own do not tell. One that is known to be
+ * of one column stands for all keys. */
+static TgValue as_long_as_keys(TgDefine *d, TgValue mask, TgValue q, TgValue k)
+{
+    TgDim keys = dim_of(d, mask, -1);
+    if (tg_dim_known(keys, NULL) || keys == dim_of(d, k, 2))
+        return mask;
+    TgValue b = size_of(d, q, 0), t = size_of(d, k, 2);
+    return Reshape(d, mask, rank_of(d, mask) == 2 ? ShapeOf(d, b, t) : ShapeOf(d, b, size_of(d, q, 2), t));
+}
+
 /* The term of mask input `mask` (0: none): [B] or [2B], [B, T], [B, S, T]. */
 static TgValue mask_term(TgDefine *d, TgValue mask, TgValue q, TgValue k)
 {
     if (!mask || d->failed)
         return 0;
     TgValue seen;
+    if (rank_of(d, mask) == 2 || rank_of(d, mask) == 3)
+        mask = as_long_as_keys(d, mask, q, k);
     switch (rank_of(d, mask)) {
     case 1:
         seen = seen_by_length(d, mask, size_of(d, q, 0), size_of(d, k, 2), dim_of(d, q, 0));

@@ -171,12 +171,20 @@ static bool only_bias(const Layer *l)
     return !l->n && !l->has_band;
 }
 
-/* Layer `except` is the only one that can hide a key. */
+/* What it adds to scores are numbers of modest size, whether its conditions hold or not. */
+static bool only_adds(Writer *w, const Layer *l)
+{
+    bool tame = !l->has_bias || is_tame(w->p, l->bias.v, DEEP);
+    return tame && (only_bias(l) || (!l->has_band && !l->replaces && !absorbs(l->hidden)));
+}
+
+/* Layer `except` is the only one that can hide a key: beside one that hides all the way, others only add. */
 static bool hides_alone(Writer *w, uint32_t except)
 {
     const Mask *m = &w->a->mask;
     for (uint32_t i = 0; i < m->n; i++)
-        if (i != except && (!only_bias(&m->layer[i]) || !is_tame(w->p, m->layer[i].bias.v, DEEP)))
+        if (i != except && (!only_adds(w, &m->layer[i]) ||
+                            !(only_bias(&m->layer[i]) || absorbs(m->layer[except].hidden))))
             return false;
     return true;
 }

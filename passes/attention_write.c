@@ -271,7 +271,7 @@ static const TgAttrs *attributes(Planner *w, double scale, bool is_causal, bool 
 /* --- nodes -------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    TgValue in[6];
+    TgValue in[7];
     uint32_t n_in;
     bool is_causal;
     double scale;
@@ -292,6 +292,29 @@ static bool scale_before(Planner *w, Operands *o)
     return o->in[0] != 0;
 }
 
+/* Where a band leaves to the last query all keys there are, which only plans make use of: the flag says so of keys that
+ * are counted. NULL: there is none, or the flag says it without. */
+static TgDim counted_frontier(const Planner *w)
+{
+    enum { COUNTS_SINCE = 24 };
+    const Attention *a = w->a;
+    TgDim behind = tg_dim_sub(w->p->tg, axes_size(&a->abc, &a->keys), axes_size(&a->abc, &a->queries));
+    bool may = w->p->options->for_plan && w->p->options->opset >= COUNTS_SINCE && !a->op && !w->best.with_past;
+    for (uint32_t i = 0; may && i < a->mask.n; i++)
+        if (a->mask.layer[i].has_band && a->mask.layer[i].band == behind && !tg_dim_is(behind, 0))
+            return behind;
+    return NULL;
+}
+
+/* i64[B]: all keys, for each entry of the batch; along the axes of an operand of this rank. */
+static TgValue all_keys(TgPass *p, TgValue keys)
+{
+    int64_t axis = pass_rank(p->g, keys) == 3 ? 1 : 2;
+    TgValue count = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", axis, axis + 1), 1, keys);
+    TgValue batch = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", (int64_t)0, (int64_t)1), 1, keys);
+    return count && batch ? pass_op(p, TG_Expand, NULL, 2, count, batch) : 0;
+}
+
 static bool operands(Planner *w, Operands *o)
 {
     TgPass *p = w->p;
@@ -301,7 +324,8 @@ static bool operands(Planner *w, Operands *o)
     uint32_t heads = lead.n - plan->batch, n;
     const Trail *k = plan->with_past ? &w->a->k_cache.fresh : &a->k,
                 *v = plan->with_past ? &w->a->v_cache.fresh : &a->v;
-    TgDim offset = plan->with_past ? axes_size(&a->abc, &w->a->k_cache.past_keys) : tg_dim(p->tg, 0);
+    TgDim counted = counted_frontier(w);
+    TgDim offset = plan->with_past ? axes_size(&a->abc, &w->a->k_cache.past_keys) : counted ? counted : tg_dim(p->tg, 0);
     n = layout(a, plan, heads, &a->queries, &a->size, axis);
     o->in[0] = axes_arrange(p, &a->abc, &a->q.at[plan->q], n, axis);
     n = layout(a, plan, plan->kv, plan->with_past ? &w->a->k_cache.new_keys : &a->keys, &a->size, axis);
@@ -327,6 +351,12 @@ static bool operands(Planner *w, Operands *o)
         o->in[4] = w->a->k_cache.past.v;
         o->in[5] = w->a->v_cache.past.v;
         o->n_in = 6;
+    }
+    if (counted && o->is_causal) {
+        o->in[6] = all_keys(p, o->in[1]);
+        o->n_in = 7;
+        if (!o->in[6])
+            return false;
     }
     return !mask.refused && scale_before(w, o);
 }

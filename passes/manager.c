@@ -267,6 +267,8 @@ static bool optimize(void *argument)
         TgPassTime time = {tg_name(model->tg, passes[i].info.name), 0, 0};
         TG_PUSH(model->arena, &report->passes, time);
     }
+    if (call->options->for_plan && !plan_spell_out(model->graph))
+        return false;
     TgTargetStart start = target_begin(&p);
     p.start = &start;
     if (!run_rounds(&p))

@@ -33,51 +33,104 @@ static const TgTensor *cast(Narrow *c, const TgTensor *t, TgDtype to)
 
 static bool fits_f16(float scale) { return scale == 0 || (fabsf(scale) >= 0x1p-14f && fabsf(scale) <= 65504); }
 
-/* The scale of n elements that lie `stride` apart, by the largest. */
-static float scale_of(TgDtype to, const float *x, int64_t n, int64_t stride)
+/* A matrix: n elements along the depth that lie `stride` apart, `cols` columns that lie `next` apart; one of both is 1.
+ * They are walked as they lie: a step along the other axis is a page or so. */
+typedef struct {
+    const float *x;
+    int64_t n, stride, cols, next;
+} Matrix;
+
+static void note_largest(float *largest, float x)
 {
-    float largest = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (fabsf(x[i * stride]) > fabsf(largest))
-            largest = x[i * stride];
-    return to == TG_i8 ? fabsf(largest) / 127 : largest / -8;
+    if (fabsf(x) > fabsf(*largest))
+        *largest = x;
 }
 
-static void put_codes(TgDtype to, uint8_t *codes, size_t at, const float *x, int64_t n, int64_t stride, float scale)
+/* Of rows k .. k + n of each column, the element of the largest magnitude. */
+static void find_largest(const Matrix *m, int64_t k, int64_t n, float *largest)
 {
-    const double low = to == TG_i8 ? -127 : -8, high = to == TG_i8 ? 127 : 7;
-    for (int64_t i = 0; i < n; i++) {
-        double q = scale == 0 ? 0 : nearbyint((double)x[i * stride] / (double)scale);
-        q = q < low ? low : q > high ? high : q;
-        tg_store_integer(to, codes, at + (size_t)(i * stride), isnan(q) ? 0 : (int64_t)q);
+    const float *x = m->x + k * m->stride;
+    memset(largest, 0, (size_t)m->cols * sizeof *largest);
+    if (m->next == 1)
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t col = 0; col < m->cols; col++)
+                note_largest(&largest[col], x[i * m->stride + col]);
+    else
+        for (int64_t col = 0; col < m->cols; col++)
+            for (int64_t i = 0; i < n; i++)
+                note_largest(&largest[col], x[col * m->next + i]);
+}
+
+static float scale_of(TgDtype to, float largest) { return to == TG_i8 ? fabsf(largest) / 127 : largest / -8; }
+
+static int8_t code_of(TgDtype to, float x, float scale)
+{
+    const double low = to == TG_i8 ? -127 : -8, high = to == TG_i8 ? 127 : 7, nearest = 0x1.8p52;
+    double q = scale == 0 ? 0 : (double)x / (double)scale;
+    q = q < low ? low : q > high ? high : q;
+    return isnan(q) ? 0 : (int8_t)((q + nearest) - nearest);
+}
+
+/* n codes from element `at` on. */
+static void put_codes(TgDtype to, uint8_t *codes, size_t at, const int8_t *q, int64_t n)
+{
+    if (to == TG_i8)
+        memcpy(codes + at, q, (size_t)n);
+    else
+        for (int64_t i = 0; i < n; i++) {
+            uint8_t *byte = &codes[(at + (size_t)i) / 2];
+            bool high = (at + (size_t)i) % 2;
+            *byte = (uint8_t)(high ? (*byte & 0x0f) | q[i] * 16 : (*byte & 0xf0) | (q[i] & 0x0f));
+        }
+}
+
+/* Rows k .. k + n, with a scale for each column; q has room for a row, or for what lies in a column. */
+static void put_group(TgDtype to, const Matrix *m, int64_t k, int64_t n, const float *scale, int8_t *q, uint8_t *codes)
+{
+    for (int64_t i = 0; i < n && m->next == 1; i++) {
+        const float *x = m->x + (k + i) * m->stride;
+        for (int64_t col = 0; col < m->cols; col++)
+            q[col] = code_of(to, x[col], scale[col]);
+        put_codes(to, codes, (size_t)((k + i) * m->stride), q, m->cols);
+    }
+    for (int64_t col = 0; col < m->cols && m->next != 1; col++) {
+        const float *x = m->x + col * m->next + k;
+        for (int64_t i = 0; i < n; i++)
+            q[i] = code_of(to, x[i], scale[col]);
+        put_codes(to, codes, (size_t)(col * m->next + k), q, n);
     }
 }
 
 /* x [dim 0, dim 1], summed along axis `depth`, as codes and scales. */
 static const TgTensor *quantized(Narrow *c, const TgTensor *t, const float *x, int32_t depth)
 {
-    TgArena *arena = c->g->arena;
-    int64_t group = c->to == TG_i8 ? t->dim[depth] : GROUP, n = t->dim[depth], cols = t->dim[1 - depth];
-    int64_t groups = (n + group - 1) / group, stride = depth == 0 ? t->dim[1] : 1, next = depth == 0 ? 1 : t->dim[1];
-    int64_t dim[2] = {depth == 0 ? groups : cols, depth == 0 ? cols : groups};
+    TgArena *arena = c->g->arena, *scratch = tg_scratch(c->tg);
+    int64_t n = t->dim[depth], cols = t->dim[1 - depth], group = c->to == TG_i8 ? n : GROUP;
+    int64_t groups = (n + group - 1) / group, dim[2] = {depth == 0 ? groups : cols, depth == 0 ? cols : groups};
+    const Matrix m = {x, n, depth == 0 ? cols : 1, cols, depth == 0 ? 1 : n};
+    float *scale = TG_NEW_N(scratch, float, groups * cols + 1);
+    int8_t *q = TG_NEW_N(scratch, int8_t, (n > cols ? n : cols) + 1);
     void *codes, *scales;
     bool half = c->to == TG_i4;
-    const TgTensor *part[2] = {tg_tensor_blank(arena, c->to, 2, t->dim, &codes), NULL};
-    for (int64_t i = 0; half && i < groups * cols; i++) {
-        int64_t k = i / cols * group, left = n - k < group ? n - k : group;
-        half = fits_f16(scale_of(c->to, x + k * stride + i % cols * next, left, stride));
-    }
-    TgTensor *scale = c->to == TG_i8 ? tg_tensor_blank(arena, TG_f32, 1, &cols, &scales)
-                                     : tg_tensor_blank(arena, half ? TG_f16 : TG_f32, 2, dim, &scales);
     for (int64_t g = 0; g < groups; g++)
+        find_largest(&m, g * group, n - g * group < group ? n - g * group : group, scale + g * cols);
+    for (int64_t i = 0; i < groups * cols; i++) {
+        scale[i] = scale_of(c->to, scale[i]);
+        half = half && fits_f16(scale[i]);
+    }
+    const TgTensor *part[2] = {tg_tensor_blank(arena, c->to, 2, t->dim, &codes), NULL};
+    TgTensor *stored = c->to == TG_i8 ? tg_tensor_blank(arena, TG_f32, 1, &cols, &scales)
+                                      : tg_tensor_blank(arena, half ? TG_f16 : TG_f32, 2, dim, &scales);
+    for (int64_t g = 0; g < groups; g++) {
+        float *of_group = scale + g * cols;
         for (int64_t col = 0; col < cols; col++) {
-            int64_t k = g * group, left = n - k < group ? n - k : group, from = k * stride + col * next;
             size_t at = (size_t)(depth == 0 ? g * cols + col : col * groups + g);
-            tg_store_float(scale->dtype, scales, at, (double)scale_of(c->to, x + from, left, stride));
-            float rounded = (float)tg_load_float(scale->dtype, scales, at);
-            put_codes(c->to, codes, (size_t)from, x + from, left, stride, rounded);
+            tg_store_float(stored->dtype, scales, at, (double)of_group[col]);
+            of_group[col] = (float)tg_load_float(stored->dtype, scales, at);
         }
-    part[1] = half ? cast(c, scale, TG_f32) : scale;
+        put_group(c->to, &m, g * group, n - g * group < group ? n - g * group : group, of_group, q, codes);
+    }
+    part[1] = half ? cast(c, stored, TG_f32) : stored;
     const TgAttrs *attrs =
         c->to == TG_i8 ? tg_attrs(c->tg, TG_DequantizeLinear, "axis=i", (int64_t)(1 - depth))
                        : tg_attrs(c->tg, TG_DequantizeLinear, "axis=i block_size=i", (int64_t)depth, group);

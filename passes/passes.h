@@ -34,6 +34,8 @@ typedef struct TgOptimizeOptions {
     void *user;
     const char *explain;        /* "" all passes, a pass name, or NULL: say why candidates were refused */
     bool make_rotary;           /* write RotaryEmbedding even where the opset of the model would have to be raised */
+    bool for_plan;              /* tg_plan follows: attention and norms of com.microsoft are spelled out first, since the
+                                   passes find all of it again, and more; keys may be counted for the causal flag */
     bool merge_lora;            /* adapters go into the weights beside them */
     bool approximate;           /* passes may do what changes results within a stated bound, as such rules do */
     uint32_t threads;

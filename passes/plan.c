@@ -308,11 +308,23 @@ static bool is_view(TgOp op)
            op == TG_Expand || op == TG_Split || op == TG_Slice || op == TG_Gather;
 }
 
+uint32_t plan_readers(const Planner *p, const TgValueInfo *v)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < v->uses.n; i++) {
+        const TgNodeInfo *reader = tg_node(p->g, v->uses.at[i].node);
+        n += !(tg_op_has(reader->op, TG_T_SHAPE_ONLY) && plan_numbers(p, reader->out[0]));
+    }
+    return n;
+}
+
 static bool is_wanted(const Planner *p, const TgNodeInfo *n)
 {
-    for (uint32_t i = 0; i < n->n_out; i++)
-        if (is_read(p->g, n->out[i]) || tg_map_get(&p->kept, n->out[i], NULL))
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        const TgValueInfo *v = n->out[i] ? tg_value(p->g, n->out[i]) : NULL;
+        if (v && (v->returned || plan_readers(p, v) || tg_map_get(&p->kept, n->out[i], NULL)))
             return true;
+    }
     return false;
 }
 

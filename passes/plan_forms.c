@@ -160,6 +160,10 @@ TgValue form_split_heads(TgGraph *g, TgValue v, int64_t heads)
         return v;
     if (unmerged(g, v, heads))
         return unmerged(g, v, heads);
+    const TgNodeInfo *r = tg_producer(g, v, TG_Reshape);
+    const TgType *x = r ? type_in(g, r, 0) : NULL, *flat = tg_type_of(g, v);
+    if (x && x->rank > 2 && x->dim[0] == flat->dim[0] && x->dim[1] == flat->dim[1])
+        v = r->in[0]; /* heads may lie apart there */
     return transpose(g, tg_op(g, TG_Reshape, NULL, 2, v, form_ints(g, 4, shape)), 4, perm);
 }
 
@@ -327,49 +331,13 @@ static void form_softmax(TgGraph *g, TgNode node)
     tg_remove(g, node);
 }
 
-/* Every reader of the constant takes rows of it, or its transpose. */
-static bool is_embedding(const TgGraph *g, TgValue table)
-{
-    const TgValueInfo *v = tg_value(g, table);
-    bool fits = !v->returned;
-    for (uint32_t i = 0; i < v->uses.n && fits; i++) {
-        const TgNodeInfo *n = tg_node(g, v->uses.at[i].node);
-        fits = n->op == TG_Transpose || (n->op == TG_Gather && tg_attr_int(n, "axis") == 0 && v->uses.at[i].slot == 0);
-    }
-    return fits;
-}
-
-/* Tied weights: the transpose of a table of embeddings becomes a constant, as products with weights want it. It is
- * stored like that, once: plan_embed takes the rows out of it. 0: b is none. */
-static TgValue tied_matrix(Planner *p, TgGraph *g, TgValue b)
-{
-    const TgTensor *w = tg_const_of(g, b);
-    if (w && w->payload == TG_RECIPE && w->recipe->op == TG_Transpose && w->rank == 2)
-        tg_map_put(&p->tied, TG_KEY(w->recipe->input[0]), b); /* somebody has taken this step already */
-    const TgNodeInfo *t = tg_producer(g, b, TG_Transpose);
-    const TgTensor *table = t ? tg_const_of(g, t->in[0]) : NULL;
-    uint64_t made;
-    if (!table || g != p->g || table->rank != 2 || table->dtype != TG_f32 || !is_embedding(g, t->in[0]))
-        return 0;
-    uint32_t n;
-    const int64_t *perm = tg_attr_ints(t, "perm", &n);
-    if (perm && n == 2 && perm[0] == 0)
-        return 0;
-    if (tg_map_get(&p->tied, TG_KEY(table), &made))
-        return (TgValue)made;
-    const TgTensor *turned = tg_tensor_recipe(g->arena, TG_Transpose, t->attrs, 1, &table, 0);
-    TgValue v = tg_graph_const(g, turned, tg_value(g, t->in[0])->name);
-    tg_map_put(&p->tied, TG_KEY(table), v);
-    return v;
-}
-
 /* Vectors become matrices, reals of 16 bits are multiplied in 32, tied tables become weights. */
 static void form_product(Planner *p, TgGraph *g, TgNode node)
 {
     static const int64_t first = 0, last = -1;
     const TgNodeInfo *n = tg_node(g, node);
     const TgType *a = type_in(g, n, 0), *b = type_in(g, n, 1);
-    TgValue tied = tg_is_tensor(a) && a->rank > 1 && a->dtype == TG_f32 ? tied_matrix(p, g, n->in[1]) : 0;
+    TgValue tied = tg_is_tensor(a) && a->rank > 1 && a->dtype == TG_f32 ? plan_tied_matrix(p, g, n->in[1]) : 0;
     if (tied) {
         form_hand_over(g, node, 0, tg_op(g, TG_MatMul, NULL, 2, n->in[0], tied));
         tg_remove(g, node);
@@ -485,4 +453,10 @@ static bool form_graph(Planner *p, TgGraph *g)
     return tg_error_count(p->tg) == before;
 }
 
-bool plan_forms(Planner *p) { return form_graph(p, p->g); }
+bool plan_forms(Planner *p)
+{
+    bool good = form_graph(p, p->g);
+    if (good)
+        plan_ties(p);
+    return good;
+}

@@ -22,10 +22,10 @@ static bool must_expand(const Planner *p, const TgGraph *g, const TgNodeInfo *n)
     return !plan_has_form(p, g, n) && !has_kernel(p, n->op);
 }
 
-static bool expand(Planner *p, TgGraph *g, TgNode node)
+static bool expand(TgGraph *g, TgNode node)
 {
     const TgNodeInfo *n = tg_node(g, node);
-    TgArena *scratch = tg_scratch(p->tg);
+    TgArena *scratch = tg_scratch(g->tg);
     TgMark mark = tg_mark(scratch);
     TgValue *out = TG_NEW_N(scratch, TgValue, n->n_out + 1);
     TgNode first = g->nodes.n;
@@ -38,7 +38,6 @@ static bool expand(Planner *p, TgGraph *g, TgNode node)
     if (good)
         tg_remove(g, node);
     tg_release(scratch, mark);
-    p->failed |= !good;
     return good;
 }
 
@@ -52,8 +51,10 @@ static bool expand_all(Planner *p, TgGraph *g)
         for (uint32_t s = 0; s < n->n_sub; s++)
             if (!expand_all(p, n->sub[s].graph))
                 return false;
-        if (must_expand(p, g, n) && !expand(p, g, node))
+        if (must_expand(p, g, n) && !expand(g, node)) {
+            p->failed = true;
             return false;
+        }
     }
     return true;
 }
@@ -72,5 +73,40 @@ bool plan_lower(Planner *p)
     if (!expand_all(p, p->g) || !plan_clean(p, p->plan->model) || !plan_decide(p) || !expand_all(p, p->g))
         return false;
     plan_keep_cases(p);
+    return true;
+}
+
+/* --- ahead of the passes ------------------------------------------------------------------------------------------ */
+
+/* What com.microsoft has beside ONNX: the same in operators that the passes know, and steps compute. */
+static bool is_said_by_others(TgOp op)
+{
+    switch (op) {
+    case TG_ms_Attention:
+    case TG_ms_MultiHeadAttention:
+    case TG_ms_RotaryEmbedding:
+    case TG_ms_SkipLayerNormalization:
+    case TG_ms_SkipSimplifiedLayerNormalization:
+    case TG_ms_EmbedLayerNormalization:
+    case TG_ms_BiasGelu:
+    case TG_ms_FastGelu:
+    case TG_ms_Gelu:
+    case TG_ms_QuickGelu:
+    case TG_ms_FusedMatMul:
+    case TG_ms_FusedGemm: return true;
+    default: return false;
+    }
+}
+
+bool plan_spell_out(TgGraph *g)
+{
+    for (TgNode node = 1; node < g->nodes.n; node++) {
+        const TgNodeInfo *n = tg_node(g, node);
+        for (uint32_t s = 0; s < n->n_sub && !n->dead; s++)
+            if (!plan_spell_out(n->sub[s].graph))
+                return false;
+        if (!n->dead && is_said_by_others(n->op) && !expand(g, node))
+            return false;
+    }
     return true;
 }

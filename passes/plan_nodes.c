@@ -334,16 +334,7 @@ static void place_state(Planner *p, TgValue v, TgBufferKind kind, uint32_t index
     plan_set_place(p, v, (TgLocation){b, tg_dim(p->tg, 0), strides_with_room(p, t, axis, room), false});
 }
 
-/* v is read by one node only, apart from those that ask for its sizes. */
-static bool read_once(const Planner *p, const TgValueInfo *v)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < v->uses.n; i++) {
-        const TgNodeInfo *reader = tg_node(p->g, v->uses.at[i].node);
-        n += !(tg_op_has(reader->op, TG_T_SHAPE_ONLY) && plan_numbers(p, reader->out[0]));
-    }
-    return n == 1 && !v->returned;
-}
+static bool read_once(const Planner *p, const TgValueInfo *v) { return plan_readers(p, v) == 1 && !v->returned; }
 
 /* Whoever calls may hand over one array for both. */
 static void note_in_place(Planner *p, TgNode node)

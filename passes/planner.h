@@ -6,6 +6,7 @@
  *   plan_decide.c  ranks that data decide: one case is planned, and expected
  *   plan_forms.c   what has one gets the form and the element types that it wants
  *   plan_group_query.c  GroupQueryAttention: rotation, rows appended to its caches, attention
+ *   plan_tied.c    tables of embeddings that are transposes of matrices
  *   plan_codes.c   weights that are codes of 8 or 4 bits
  *   plan_view.c    places: views as strides, where results go
  *   plan_fuse.c    which elementwise nodes are one loop, which loop ends a product
@@ -79,6 +80,11 @@ TgValue form_rotary_table(TgGraph *g, TgValue table, TgValue positions);
 TgValue form_rotated(TgGraph *g, const TgNodeInfo *of, const TgAttrs *attrs, TgValue x, TgValue cos, TgValue sin);
 void form_hand_over(TgGraph *g, TgNode old, uint32_t i, TgValue made);
 
+/* plan_tied.c. Where b is the transpose of a table of embeddings: a constant, as products with weights want it, which is
+ * stored once for both; 0: it is not. */
+TgValue plan_tied_matrix(Planner *p, TgGraph *g, TgValue b);
+void plan_ties(Planner *p); /* finds those that are constants both */
+
 /* plan_group_query.c */
 bool plan_group_query_fits(const Planner *p, const TgGraph *g, const TgNodeInfo *n);
 void plan_form_group_query(Planner *p, TgGraph *g, TgNode node);
@@ -108,6 +114,8 @@ int64_t plan_most(const Planner *p, TgDim d);              /* upper bound; -1: t
 
 /* Every element of v is a number made of sizes. */
 bool plan_numbers(const Planner *p, TgValue v);
+/* How many read v, apart from those that ask for its sizes. */
+uint32_t plan_readers(const Planner *p, const TgValueInfo *v);
 TgStep *plan_linear(Planner *p, TgNode node, TgValue y, TgValue bias); /* y: what the product is to give, bias
                                                                           included */
 bool plan_special(Planner *p, TgNode node);                /* operators with steps of their own; false: n is none, or

@@ -81,6 +81,7 @@ static bool understand(Job *job)
     o->evaluate_each = extent == VERIFY_FULL;
     if (job->emit == EMIT_C && !o->opset) /* operators that stand for most work */
         o->opset = tg_newest_opset();
+    o->for_plan = job->emit == EMIT_C;
     o->level = (int)level;
     o->threads = (uint32_t)threads;
     o->check_each = has(a, OPT_check_each) || has(a, OPT_verify_each);

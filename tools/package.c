@@ -120,7 +120,7 @@ TgModel *optimized_for_c(Run *run, const TgModel *source, TgBook **book)
     TgReport report = {0};
     TgEquivOptions equiv = {.seed = 1, .tolerance = 1e-4};
     tg_equiv_means(source->graph, &equiv);
-    TgOptimizeOptions options = {.level = (int)level, .opset = opset, .rewrite_limit = -1, .threads = 1,
+    TgOptimizeOptions options = {.level = (int)level, .opset = opset, .rewrite_limit = -1, .threads = 1, .for_plan = true,
                                  .checker = tg_checker_new(run->tg, &equiv)};
     *book = load_book(run, (int)level);
     if (!*book)
