@@ -27,7 +27,7 @@ static inline tgk_status tgk_places_begin(tgk_places *p, const tgk_array *x, con
     tgk_strides(x->rank, x->dim, p->stride);
     p->offset = 0;
     p->n = x->dim[own];
-    p->step = p->stride[own];
+    p->step = tgk_count(x->dim, own + 1, x->rank);
     p->stride[own] = 0;
     return TGK_OK;
 }
