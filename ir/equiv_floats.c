@@ -7,7 +7,8 @@
  * Rounded constants. Where a constant of b was computed and rounded earlier, its rounding does not shrink; so
  * a difference is also excused when it is no larger than what one of them shows as its own constants, those
  * that the other one lacks, are moved by one unit in the last place. A wrong constant is thousands of units
- * away. There is no excuse where the graphs differ in nothing but constants: nothing was computed then.
+ * away. A whole number was not rounded (and x^3 of a negative x, moved, is no number at all). There is no excuse where
+ * the graphs differ in nothing but constants: nothing was computed then.
  *
  * Stability: an error of b against float64 that is significant and more than 4 times that of a is a
  * difference as well.
@@ -127,6 +128,12 @@ static void move_attributes(Move *m, TgNodeInfo *n, uint64_t seed)
     TG_PUSH(m->arena, &m->saved, before);
 }
 
+static bool is_whole(Tg *tg, const TgTensor *t)
+{
+    double x;
+    return t->count == 1 && t->payload != TG_RECIPE && tg_tensor_is_splat(tg, t, &x) && x == floor(x);
+}
+
 static void move_constants(Move *m, TgGraph *g, const TgGraph *other)
 {
     for (TgValue v = 1; v < g->values.n; v++) {
@@ -135,7 +142,7 @@ static void move_constants(Move *m, TgGraph *g, const TgGraph *other)
         bool read = info->uses.n || info->returned; /* not if it became an input: weights of any size */
         if (!t || !read || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16)
             continue;
-        if (has_tensor(m->s->tg, other, t))
+        if (is_whole(m->s->tg, t) || has_tensor(m->s->tg, other, t))
             continue;
         Saved before = {.value = info, .tensor = t};
         TG_PUSH(m->arena, &m->saved, before);

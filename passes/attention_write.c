@@ -278,14 +278,14 @@ typedef struct {
 } Operands;
 
 /* The operator multiplies queries and keys by the root of the scale, rounded to their type: for 16 bits that is
- * another scale. Then the queries are scaled before. */
-static bool scale_before(Planner *w, Operands *o)
+ * another scale. Then the queries are scaled before, if the source did not multiply by such roots itself. */
+static bool scale_before(Planner *w, Operands *o, bool by_roots)
 {
     TgPass *p = w->p;
     TgDtype dtype = tg_type_of(p->g, o->in[0])->dtype;
     double root = tg_round_float(dtype, sqrt(o->scale), false);
     bool as_it_was = w->a->op && o->scale == w->a->scale;
-    if (tg_dtype_bits(dtype) >= 32 || as_it_was || root * root == o->scale)
+    if (tg_dtype_bits(dtype) >= 32 || as_it_was || by_roots || root * root == o->scale)
         return true;
     o->in[0] = pass_op(p, TG_Mul, NULL, 2, o->in[0], pass_float_like(p, o->in[0], o->scale));
     o->scale = 1;
@@ -345,9 +345,9 @@ static bool operands(Planner *w, Operands *o)
     o->in[3] = mask.value;
     o->is_causal = mask.is_causal;
     o->n_in = mask.value ? 4 : 3;
-    o->scale = a->scale * a->q.scale[plan->q] * k->scale[plan->k];
+    double of_queries = a->q.scale[plan->q], of_keys = k->scale[plan->k];
     if (plan->with_past) {
-        o->scale *= a->k.scale[a->k.n - 1];
+        of_keys *= a->k.scale[a->k.n - 1];
         o->in[4] = w->a->k_cache.past.v;
         o->in[5] = w->a->v_cache.past.v;
         o->n_in = 6;
@@ -358,7 +358,8 @@ static bool operands(Planner *w, Operands *o)
         if (!o->in[6])
             return false;
     }
-    return !mask.refused && scale_before(w, o);
+    o->scale = a->scale * of_queries * of_keys;
+    return !mask.refused && scale_before(w, o, a->scale == 1 && of_queries == of_keys);
 }
 
 /* The result of the operator, laid out as the station that it replaces. */
