@@ -25,6 +25,14 @@ bool narrowing_of(const Arguments *a, TgDtype *to)
     return word >= 0;
 }
 
+bool strictness_of(const Arguments *a, bool *strict)
+{
+    static const char *const words[] = {"f32", "f32-strict"};
+    int word = choice_of(a, OPT_math, words, 2);
+    *strict = word == 1;
+    return word >= 0;
+}
+
 bool conversion_of(const Arguments *a, TgConvert *convert)
 {
     static const char *const words[] = {"none", "fp16", "bf16"};
