@@ -341,6 +341,8 @@ bool optimize_command(Run *run)
         run->code = EXIT_USAGE;
         return usage("--trace certifies a checked result in a file: give -o FILE and leave out --no-verify");
     }
+    if (job.weights || job.convert.to)
+        keep_freed_memory();
     if (!load(&job) || !optimize(&job))
         return false;
     report_refusals(&job);

@@ -169,6 +169,9 @@ bool write_report(Run *run, const Summary *s, const char *path);
 
 /* --- convert.c: --convert ------------------------------------------------------------------------------- */
 
+/* Matrices come and go while models of gigabytes run: their memory is used again, instead of being mapped, page by page,
+ * each time, which takes longer than what is computed. */
+void keep_freed_memory(void);
 bool strictness_of(const Arguments *a, bool *strict); /* --math; false: usage, already said */
 bool narrowing_of(const Arguments *a, TgDtype *to); /* --weights; TG_undefined: not given; false: usage, already said */
 bool narrow_model(Run *run, TgModel *source, TgModel *model, TgDtype to, uint64_t seed, Conversion *c);
