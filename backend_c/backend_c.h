@@ -14,6 +14,7 @@ typedef struct TgcOptions {
     const char *name;       /* prefix of everything: made an identifier; NULL: after the model */
     const char *version;    /* of tgopt, for the header */
     bool embed_weights;     /* NAME_weights.c instead of NAME.weights: six times the bytes, for small models */
+    bool strict;            /* f32 products are sums of f32 products: nothing splits their operands into bf16 */
     bool tests;             /* evaluate the source for NAME_golden.bin */
     double most_flops;      /* no golden vectors where that would cost more; 0: no limit */
     uint64_t seed;          /* of the golden inputs */

@@ -142,6 +142,7 @@ static const char build_text[] =
     "no vectors, or to\n"
     "read along: `make PORTABLE=1` (-D@U_PORTABLE), any C11 compiler. On big-endian machines @N_load swaps "
     "the weights.\n"
+    "With -D@U_F32_STRICT, f32 products are never split for AMX (at run time: @N_set_isa(&model, \"avx512\")).\n"
     "Where 64-bit atomics are calls into a library (32-bit PowerPC or MIPS): LDLIBS=-latomic, or no threads: "
     "THREADS=.\n"
     "Nothing is needed beyond memcpy and its kin and math.h; only @N_load.c, the threads and the test "

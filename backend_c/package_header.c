@@ -54,7 +54,9 @@ static const char context_text[] =
     " *  instruction set of this machine. Costs microseconds: nothing is copied. */\n"
     "tgk_status tgk_init(tgk_ctx *c, const void *weights, size_t bytes);\n\n"
     "/** Another instruction set, after tgk_init: \"scalar\", \"avx2\", \"avx512\", \"amx\", \"neon\";\n"
-    " *  \"amx_fast\" and \"amx_bf16\" give away accuracy of products for speed. */\n"
+    " *  \"amx_fast\" and \"amx_bf16\" give away accuracy of products for speed. \"amx\" sums six products of "
+    "bf16 parts\n"
+    " *  for each of f32, with the error of a sum of floats; \"avx512\" has none of that. */\n"
     "tgk_status tgk_set_isa(tgk_ctx *c, const char *name);\n\n"
     "/** The one that is in use. */\n"
     "const char *tgk_isa_name(const tgk_ctx *c);\n\n";

@@ -121,6 +121,8 @@ static void needed_files(Writer *w, Files *files)
     if (package_builtin_source("openmp.c"))
         add_with_includes(w, files, "openmp.c");
     for (int i = 0; i < INSTRUCTION_SETS && w->needs_isa; i++) {
+        if (w->options->strict && strcmp(instruction_sets[i], "amx") == 0)
+            continue;
         TgName file = tg_name_format(w->p.tg, "isa_%s.c", instruction_sets[i]);
         if (package_builtin_source(file))
             add_with_includes(w, files, file);
@@ -192,10 +194,16 @@ static void put_lines(const Writer *w, const char *text, size_t size, TgText *ou
     }
 }
 
+static const char strict_text[] =
+    "/* f32 products are sums of f32 products (--math=f32-strict): there is no AMX, which would split operands. */\n"
+    "#ifndef TGK_F32_STRICT\n#define TGK_F32_STRICT 1\n#endif\n\n";
+
 /* tgk.h without what NAME.h defines: the parts between the marks give way to one #include of it. */
 static void put_shared_header(const Writer *w, const BuiltinSource *s, TgText *out)
 {
     const char *at = s->text, *end = s->text + s->n;
+    if (w->options->strict)
+        put_lines(w, strict_text, sizeof strict_text - 1, out);
     for (int part = 0; part < SHARED_PARTS; part++) {
         const char *from = strstr(at, marks[0]), *to = from ? strstr(from, marks[1]) : NULL;
         TG_CHECK(w->p.tg, to);

@@ -63,7 +63,7 @@ static void put_set(const Writer *w, int i, TgText *out)
     if (!w->needs_isa)
         put_table(out, name);
     if (!w->needs_isa && strcmp(name, "avx512") == 0) {
-        tg_text_add(out, "\n#ifdef __x86_64__");
+        tg_text_add(out, "\n#if defined(__x86_64__) && !defined(TGK_F32_STRICT)");
         put_table(out, "amx");
         put_table(out, "amx_fast");
         put_table(out, "amx_bf16");

@@ -234,7 +234,7 @@ uint64_t package_scratch_bytes(const Writer *w)
 {
     enum { FEW_ROWS = 16 }; /* with fewer nothing is split */
     int64_t most = 0;
-    for (uint32_t i = 0; i < w->plan->steps.n; i++) {
+    for (uint32_t i = 0; i < w->plan->steps.n && !w->options->strict; i++) {
         const TgStep *s = w->plan->steps.at[i];
         int64_t rows = s->kind == TG_STEP_LINEAR ? tg_plan_most(w->plan, s->u.product.rows) : 0;
         int64_t depth = rows >= FEW_ROWS ? tg_plan_most(w->plan, s->u.product.depth) : 0;

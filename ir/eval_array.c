@@ -159,6 +159,24 @@ static void repeat_first(TgArray *a, size_t element)
         memcpy(at + have, at, have < total - have ? have : total - have);
 }
 
+/* Matrices of codes are large: those of one byte, and of half of one, are read without asking for the type each time. */
+static void unpack_ints(const TgTensor *t, TgArray *a)
+{
+    int64_t *to = eval_ints_of(a), n = a->count, i = 0;
+    const uint8_t *from = t->bytes;
+    if (t->dtype == TG_i8)
+        for (; i < n; i++)
+            to[i] = (int8_t)from[i];
+    else if (t->dtype == TG_u8)
+        for (; i < n; i++)
+            to[i] = from[i];
+    else if (t->dtype == TG_i4)
+        for (; i < n; i++)
+            to[i] = ((from[i / 2] >> i % 2 * 4 & 15) ^ 8) - 8;
+    for (; i < n; i++)
+        to[i] = tg_load_integer(t->dtype, from, (size_t)i);
+}
+
 static void unpack(TgEvalMode mode, const TgTensor *t, TgArray *a)
 {
     int64_t count = a->count;
@@ -171,8 +189,7 @@ static void unpack(TgEvalMode mode, const TgTensor *t, TgArray *a)
     else if (eval_is_real(a))
         unpack_reals(mode, t, a);
     else
-        for (int64_t i = 0; i < a->count; i++)
-            eval_ints_of(a)[i] = tg_load_integer(t->dtype, t->bytes, (size_t)i);
+        unpack_ints(t, a);
     a->count = count;
     if (t->payload == TG_SPLAT)
         repeat_first(a, tg_array_element(mode, a->dtype));

@@ -68,6 +68,20 @@ static int64_t group_of(const Groups *g, int64_t i)
     return g->blocked ? (i / g->inner / g->size * g->blocks + at / g->block) * g->inner + i % g->inner : at;
 }
 
+/* Elements from i on, of n, whose groups are the same, or follow each other: how many, the first group, and the step from
+ * one to the next. i is 0, or where a run ends. */
+static int64_t run_of(const Groups *g, int64_t i, int64_t n, int64_t *group, int64_t *step)
+{
+    *group = group_of(g, i);
+    *step = 0;
+    if (g->single)
+        return n;
+    bool along = g->inner == 1; /* the axis is the last one */
+    int64_t left = g->size - i / g->inner % g->size;
+    *step = along != g->blocked;
+    return !along ? g->inner : !g->blocked ? g->size : left < g->block ? left : g->block;
+}
+
 typedef struct {
     SmallFloat to;
     TgDtype precision; /* of the division */

@@ -21,6 +21,7 @@ typedef struct {
     TgEquivResult equiv;
     TgConvert convert; /* to: TG_undefined, not at all */
     TgDtype weights;   /* --weights: TG_undefined, as they are */
+    bool strict;       /* --math */
     Conversion conversion;
     Summary summary;
     TgcReport package; /* EMIT_C */
@@ -72,7 +73,7 @@ static bool understand(Job *job)
     fine = fine && number_of(a, OPT_opset, 7, tg_newest_opset(), &o->opset);
     fine = fine && number_of(a, OPT_rewrite_limit, 0, INT64_MAX, &o->rewrite_limit);
     fine = fine && number_of(a, OPT_seed, 0, INT64_MAX, &job->seed) && conversion_of(a, &job->convert);
-    fine = fine && narrowing_of(a, &job->weights);
+    fine = fine && narrowing_of(a, &job->weights) && strictness_of(a, &job->strict);
     if (fine && job->weights && (job->emit != EMIT_C || job->convert.to))
         return usage("--weights says how --emit=c stores matrices, without --convert");
     o->target = (TgTarget)target;
@@ -235,6 +236,7 @@ static bool write_package(Job *job, const char *folder)
                           .name = text_of(&run->arguments, OPT_name),
                           .version = "tgopt " TGOPT_VERSION,
                           .embed_weights = has(&run->arguments, OPT_embed_weights),
+                          .strict = job->strict,
                           .tests = true,
                           .reference = job->weights || job->convert.to ? job->model->graph : job->source->graph,
                           .most_flops = affordable,
@@ -330,7 +332,7 @@ bool optimize_command(Run *run)
         run->code = EXIT_USAGE;
         return false;
     }
-    if (job.emit == EMIT_C && (!has(a, OPT_output) || strcmp(text_of(a, OPT_output), "-") == 0 || !known_bounds(run))) {
+    if (job.emit == EMIT_C && (!has(a, OPT_output) || strcmp(text_of(a, OPT_output), "-") == 0 || !known_for_c(run))) {
         run->code = EXIT_USAGE;
         return usage("--emit=c writes a folder: give -o DIR");
     }
@@ -339,6 +341,8 @@ bool optimize_command(Run *run)
         run->code = EXIT_USAGE;
         return usage("--trace certifies a checked result in a file: give -o FILE and leave out --no-verify");
     }
+    if (job.weights || job.convert.to)
+        keep_freed_memory();
     if (!load(&job) || !optimize(&job))
         return false;
     report_refusals(&job);

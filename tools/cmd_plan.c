@@ -7,7 +7,7 @@
 
 bool plan_command(Run *run)
 {
-    if (!known_bounds(run)) {
+    if (!known_for_c(run)) {
         run->code = EXIT_USAGE;
         return false;
     }
@@ -86,7 +86,7 @@ bool bench_command(Run *run)
     const char *who = word_of(&run->arguments, OPT_backend, "c");
     if (!names(who, "c") && !names(who, "interp"))
         return run->code = EXIT_USAGE, usage("--backend wants c, interp or both, not '%s'", who);
-    if (!known_bounds(run) || !number_of(&run->arguments, OPT_threads, 1, 1024, &b.threads))
+    if (!known_for_c(run) || !number_of(&run->arguments, OPT_threads, 1, 1024, &b.threads))
         return run->code = EXIT_USAGE, false;
     b.source = load_model(run, run->arguments.operands.at[0]);
     if (!b.source || !fix_input_shapes(run, b.source))

@@ -297,7 +297,7 @@ bool run_command(Run *run)
     }
     static const char *const backends[] = {"interp", "c"};
     int backend = choice_of(a, OPT_backend, backends, 2);
-    if (backend < 0 || !known_bounds(run)) {
+    if (backend < 0 || !known_for_c(run)) {
         run->code = EXIT_USAGE;
         return false;
     }

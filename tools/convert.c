@@ -3,8 +3,12 @@
  * The error is measured by our evaluator: both models run on the same random inputs (floats rounded to 16 bits first,
  * so that it is the model's error alone), each result rounded to its type. What counts is the largest difference of an
  * output, relative to the largest element that the source gives there. */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "tool.h"
 
@@ -25,6 +29,14 @@ bool narrowing_of(const Arguments *a, TgDtype *to)
     return word >= 0;
 }
 
+bool strictness_of(const Arguments *a, bool *strict)
+{
+    static const char *const words[] = {"f32", "f32-strict"};
+    int word = choice_of(a, OPT_math, words, 2);
+    *strict = word == 1;
+    return word >= 0;
+}
+
 bool conversion_of(const Arguments *a, TgConvert *convert)
 {
     static const char *const words[] = {"none", "fp16", "bf16"};
@@ -38,6 +50,14 @@ bool conversion_of(const Arguments *a, TgConvert *convert)
     if (convert->to && has(a, OPT_trace))
         return usage("--trace certifies that nothing changed, and --convert changes it: give one of them");
     return true;
+}
+
+void keep_freed_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+#endif
 }
 
 static double difference(const TgArray *a, const TgArray *b, int64_t i)

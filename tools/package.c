@@ -84,9 +84,11 @@ static int64_t most_of_symbol(void *user, TgDim symbol)
     return most;
 }
 
-bool known_bounds(Run *run)
+bool known_for_c(Run *run)
 {
     const Arguments *a = &run->arguments;
+    TgDtype weights;
+    bool strict;
     for (uint32_t i = 0; i < a->given.n; i++) {
         if (a->given.at[i].id != OPT_max_dim)
             continue;
@@ -96,7 +98,7 @@ bool known_bounds(Run *run)
         if (n < 1 || *end || n > INT32_MAX)
             return usage("--max-dim wants NAME=N with N from 1 on, not '%s'", a->given.at[i].value);
     }
-    return true;
+    return narrowing_of(a, &weights) && strictness_of(a, &strict);
 }
 
 TgPlan *plan_for_c(Run *run, TgModel *model, const TgBook *book, const TgArray *in)
@@ -206,7 +208,8 @@ Built *package_build(Run *run, const TgModel *source, const TgArray *in)
     b->model = optimized_for_c(run, source, &book);
     TgDtype weights;
     uint32_t n;
-    if (b->model && narrowing_of(&run->arguments, &weights) && weights && !tg_narrow_weights(b->model, weights, &n)) {
+    (void)(narrowing_of(&run->arguments, &weights) && strictness_of(&run->arguments, &options.strict)); /* known_for_c */
+    if (b->model && weights && !tg_narrow_weights(b->model, weights, &n)) {
         package_drop(b);
         return NULL;
     }

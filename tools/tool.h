@@ -88,7 +88,7 @@ bool emit_model(Run *run, TgModel *model, Emit emit, const char *path);
 
 /* --- package.c: standalone C ------------------------------------------------------------------------------- */
 
-bool known_bounds(Run *run); /* --max-dim; false: usage, already said */
+bool known_for_c(Run *run); /* --max-dim, --weights, --math; false: usage, already said */
 TgPlan *plan_for_c(Run *run, TgModel *model, const TgBook *book, const TgArray *in); /* in: sizes that must fit; or NULL */
 TgModel *optimized_for_c(Run *run, const TgModel *source, TgBook **book);
 
@@ -169,6 +169,10 @@ bool write_report(Run *run, const Summary *s, const char *path);
 
 /* --- convert.c: --convert ------------------------------------------------------------------------------- */
 
+/* Matrices come and go while models of gigabytes run: their memory is used again, instead of being mapped, page by page,
+ * each time, which takes longer than what is computed. */
+void keep_freed_memory(void);
+bool strictness_of(const Arguments *a, bool *strict); /* --math; false: usage, already said */
 bool narrowing_of(const Arguments *a, TgDtype *to); /* --weights; TG_undefined: not given; false: usage, already said */
 bool narrow_model(Run *run, TgModel *source, TgModel *model, TgDtype to, uint64_t seed, Conversion *c);
 bool conversion_of(const Arguments *a, TgConvert *convert); /* false: usage, already said */

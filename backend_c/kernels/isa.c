@@ -19,8 +19,12 @@ extern const tgk_isa tgk_isa_scalar;
 #include <unistd.h>
 #endif
 
+#if defined(__x86_64__) && !defined(TGK_F32_STRICT)
+#define TGK_HAS_AMX 1
+#endif
+
 extern const tgk_isa tgk_isa_avx2, tgk_isa_avx512;
-#ifdef __x86_64__
+#ifdef TGK_HAS_AMX
 extern const tgk_isa tgk_isa_amx, tgk_isa_amx_fast, tgk_isa_amx_bf16;
 #endif
 
@@ -53,7 +57,7 @@ static int has_avx512(const uint32_t *w) /* F, DQ, BW, VL */
     return has_avx2(w) && all(w[STATE], 0xe6) && all(w[LEAF7_B], 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31);
 }
 
-#ifdef __x86_64__
+#ifdef TGK_HAS_AMX
 static int has_amx(const uint32_t *w) /* BF16 and TILE; permission for state component 18, the tile data */
 {
     if (!has_avx512(w) || !all(w[STATE], 3U << 17) || !all(w[LEAF7_D], 1U << 22 | 1U << 24))
@@ -70,12 +74,12 @@ static const struct {
     const tgk_isa *isa;
     int (*has)(const uint32_t *word);
 } table[] = {
-#ifdef __x86_64__
+#ifdef TGK_HAS_AMX
     {&tgk_isa_amx, has_amx},
 #endif
     {&tgk_isa_avx512, has_avx512},
     {&tgk_isa_avx2, has_avx2},
-#ifdef __x86_64__
+#ifdef TGK_HAS_AMX
     {&tgk_isa_amx_fast, has_amx}, /* less exact: by name only */
     {&tgk_isa_amx_bf16, has_amx},
 #endif
