@@ -11,6 +11,8 @@
  * branch of an If is run or not: what holds in it stays there.) They are removed later; the result then accepts
  * sizes that the source did not, of which nothing was promised.
  */
+#include <stdlib.h>
+
 #include "context.h"
 #include "dim.h"
 #include "infer.h"
@@ -339,12 +341,25 @@ static void note_equal(const TgInfer *f, TgDim a, TgDim b)
     TG_PUSH(f->g->arena, &f->g->equal, b);
 }
 
+/* past + step against another past + step: two names, and what is added to both. One of them is hardly 1 while the other
+ * is more: then the caches of keys and of values, which a mask was made for, had different lengths. */
+static bool are_sums_with(Tg *tg, TgDim a, TgDim b)
+{
+    TgDim d = tg_dim_sub(tg, a, b);
+    bool one_each = d->n == 2 && a->n == b->n && a->n > 1 && d->at[0].times == -d->at[1].times;
+    for (uint32_t i = 0; one_each && i < 2; i++)
+        one_each =
+            llabs(d->at[i].times) == 1 && d->at[i].of->n == 1 && tg_dim_is_symbol(d->at[i].of->at[0]->self);
+    return one_each;
+}
+
 static void suspect_pair(const TgInfer *f, TgDim a, TgDim b)
 {
     TgDim size;
     int64_t most;
     bool capped = (is_capped(a, &size, &most) && size == b) || (is_capped(b, &size, &most) && size == a);
-    if (a != b && ((capped && most >= 2) || as_claimed(f, a) == as_claimed(f, b)))
+    if (a != b &&
+        ((capped && most >= 2) || as_claimed(f, a) == as_claimed(f, b) || are_sums_with(f->tg, a, b)))
         note_equal(f, a, b);
 }
 

@@ -15,8 +15,8 @@
 
 typedef struct {
     uint32_t cost, rank, batch, kv; /* letters of lead that are batch; letters of heads that keys have */
-    uint32_t keys_cost;             /* what of it is for keys and values, which may be many more than the queries */
-    uint32_t q, k, v, result;       /* stations; of the new parts with the past */
+    uint32_t keys_cost;       /* what of it is for keys and values, which may be many more than the queries */
+    uint32_t q, k, v, result; /* stations; of the new parts with the past */
     bool with_past;
 } Plan;
 
