@@ -47,3 +47,8 @@ static inline tgk_vf tgk_vf_exp2(tgk_vf x)
     return tgk_vf_select(tgk_vf_lt(x, low), tgk_vf_zero(), tgk_vf_mul(q, tgk_vf_power(n)));
 }
 #endif
+
+/* sum += a * b, for sums that stay in registers. */
+#ifndef tgk_vf_accumulate
+#define tgk_vf_accumulate(sum, a, b) ((sum) = tgk_vf_fma(a, b, sum))
+#endif
