@@ -470,6 +470,22 @@ static MaskOperand write_boolean(Writer *w, const Layer *l)
     return out;
 }
 
+/* A row where all keys are hidden by numbers that absorb scores keeps the keys with the largest of these numbers:
+ * written as one number, they would all be kept. */
+static bool hides_alike(const Mask *m)
+{
+    double hidden = 0;
+    for (uint32_t i = 0; i < m->n; i++) {
+        double x = m->layer[i].hidden;
+        if (!absorbs(x) || isinf(x))
+            continue;
+        if (hidden != 0 && x != hidden)
+            return false;
+        hidden = x;
+    }
+    return true;
+}
+
 /* The only layer that the flag does not say; NULL: none, or several. */
 static const Layer *only_layer(Writer *w)
 {
@@ -501,6 +517,10 @@ MaskOperand mask_write(TgPass *p, Attention *a, TgDim offset, const Word axes[4]
             return refused();
         }
         return write_boolean(&w, &m->layer[0]);
+    }
+    if (!hides_alike(m)) {
+        pass_explain(p, a->at, "keys are hidden by several numbers, of which a row may keep the largest");
+        return refused();
     }
     const Layer *only = only_layer(&w);
     if (only && a->nan_is_zero && isinf(only->hidden) && !only->has_bias)

@@ -311,7 +311,8 @@ static TgValue all_keys(TgPass *p, TgValue keys)
 {
     int64_t axis = pass_rank(p->g, keys) == 3 ? 1 : 2;
     TgValue count = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", axis, axis + 1), 1, keys);
-    TgValue batch = pass_op(p, TG_Shape, tg_attrs(p->tg, TG_Shape, "start=i end=i", (int64_t)0, (int64_t)1), 1, keys);
+    const TgAttrs *first = tg_attrs(p->tg, TG_Shape, "start=i end=i", (int64_t)0, (int64_t)1);
+    TgValue batch = pass_op(p, TG_Shape, first, 1, keys);
     return count && batch ? pass_op(p, TG_Expand, NULL, 2, count, batch) : 0;
 }
 
@@ -325,7 +326,9 @@ static bool operands(Planner *w, Operands *o)
     const Trail *k = plan->with_past ? &w->a->k_cache.fresh : &a->k,
                 *v = plan->with_past ? &w->a->v_cache.fresh : &a->v;
     TgDim counted = counted_frontier(w);
-    TgDim offset = plan->with_past ? axes_size(&a->abc, &w->a->k_cache.past_keys) : counted ? counted : tg_dim(p->tg, 0);
+    TgDim offset = counted ? counted : tg_dim(p->tg, 0);
+    if (plan->with_past)
+        offset = axes_size(&a->abc, &w->a->k_cache.past_keys);
     n = layout(a, plan, heads, &a->queries, &a->size, axis);
     o->in[0] = axes_arrange(p, &a->abc, &a->q.at[plan->q], n, axis);
     n = layout(a, plan, plan->kv, plan->with_past ? &w->a->k_cache.new_keys : &a->keys, &a->size, axis);

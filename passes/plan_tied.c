@@ -1,8 +1,8 @@
-/* Tied weights: a table of embeddings, whose rows are looked up, and the matrix of the last product are transposes of each
- * other. The matrix is stored, in the panels of products; TG_STEP_EMBED takes the rows out of it (plan_embed).
+/* Tied weights: a table of embeddings, whose rows are looked up, and the matrix of the last product are transposes of
+ * each other. The matrix is stored, in the panels of products; TG_STEP_EMBED takes the rows out of it (plan_embed).
  *
- * The model says so with a Transpose of the table, or has both as constants: then their elements are compared, which ends
- * with the first that differs. Only where all of the table is read so, and in 32 bits.
+ * The model says so with a Transpose of the table, or has both as constants: then their elements are compared, which
+ * ends with the first that differs. Only where all of the table is read so, and in 32 bits.
  */
 #include <string.h>
 
