@@ -68,8 +68,8 @@ static int64_t group_of(const Groups *g, int64_t i)
     return g->blocked ? (i / g->inner / g->size * g->blocks + at / g->block) * g->inner + i % g->inner : at;
 }
 
-/* Elements from i on, of n, whose groups are the same, or follow each other: how many, the first group, and the step from
- * one to the next. i is 0, or where a run ends. */
+/* Elements from i on, of n, whose groups are the same, or follow each other: how many, the first group, and the step
+ * from one to the next. i is 0, or where a run ends. */
 static int64_t run_of(const Groups *g, int64_t i, int64_t n, int64_t *group, int64_t *step)
 {
     *group = group_of(g, i);

@@ -122,9 +122,9 @@ bool fold_node(TgPass *p, TgNode n);
 /* Output 0 of n, folded to a constant where that can be. */
 TgValue fold_value(TgPass *p, TgNode n);
 
-/* plan_lower.c, before the passes (TgOptimizeOptions.for_plan): attention and norms of com.microsoft become what they are
- * in operators of ONNX, so that in a model that ONNX Runtime has fused is found what is found in its source. False:
- * recorded. */
+/* plan_lower.c, before the passes (TgOptimizeOptions.for_plan): attention and norms of com.microsoft become what they
+ * are in operators of ONNX, so that in a model that ONNX Runtime has fused is found what is found in its source.
+ * False: recorded. */
 bool plan_spell_out(TgGraph *g);
 
 #endif

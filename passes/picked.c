@@ -6,7 +6,8 @@
  * Backward from the pick goes all that nobody else reads and that treats the places of the axis alike, down to what does
  * not (attention, tables) or is read elsewhere too: those are the cuts, and are picked from instead. In an encoder of n
  * layers three quarters of the last one's products go. Needs: norms recognised, or reductions along axes behind the
- * picked one. Pays where a product lies in between and the cuts are few. Exact but for the order of sums in a product. */
+ * picked one. Pays where a product lies in between and the cuts are few. Exact but for the order of sums in a
+ * product. */
 #include "pass.h"
 
 enum { MOST_CUTS = 2, MOST_OPERANDS = 8 };
@@ -63,7 +64,8 @@ static bool has_axis(const Picked *k, TgValue v)
     return tg_is_tensor(t) && t->rank == k->rank && t->dim[k->axis] == whole->dim[k->axis];
 }
 
-/* Broadcasting v does the same to one row as to all: it does not reach the axis, or has one element along it that stays. */
+/* Broadcasting v does the same to one row as to all: it does not reach the axis, or has one element along it that
+ * stays. */
 static bool is_alike(const Picked *k, TgValue v)
 {
     int32_t rank = pass_rank(k->p->g, v), axis = k->axis - (k->rank - rank);

@@ -9,9 +9,9 @@
 extern "C" {
 #endif
 
-/* The best that this machine has; with TGK_PORTABLE defined when isa.c is compiled: scalar; with TGK_F32_STRICT: without
- * AMX, whose f32 products are sums of products of bf16. On Linux the first call asks the kernel for permission to use AMX
- * tiles, for the whole process. */
+/* The best that this machine has; with TGK_PORTABLE defined when isa.c is compiled: scalar; with TGK_F32_STRICT:
+ * without AMX, whose f32 products are sums of products of bf16. On Linux the first call asks the kernel for permission
+ * to use AMX tiles, for the whole process. */
 const tgk_isa *tgk_isa_best(void);
 
 /* By name: "scalar", "avx2", "avx512", "amx", "neon", all exact to float rounding; "amx_fast" (terms of linear

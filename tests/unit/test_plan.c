@@ -1,37 +1,8 @@
 /* The planner: what becomes a step, what a view, where things lie. What must hold of any plan is checked by brute
  * force. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "frontend/frontend.h"
-#include "passes/passes.h"
-
-static Tg *tg;
-
-static int open_context(void **state)
-{
-    (void)state;
-    return (tg = tg_open(NULL)) == NULL;
-}
-
-static int close_context(void **state)
-{
-    (void)state;
-    tg_close(tg);
-    return 0;
-}
-
-static bool any_primitive(TgOp op, const char **operands, const char **results)
-{
-    *operands = *results = "*";
-    return tg_op_info(op)->tier == TG_PRIMITIVE;
-}
+#include "planned.h"
 
 static int64_t most_1024(void *user, TgDim symbol)
 {
@@ -39,36 +10,7 @@ static int64_t most_1024(void *user, TgDim symbol)
     return 1024;
 }
 
-static TgPlan *plan_model(TgModel *m)
-{
-    TgPlanOptions options = {.kernel = any_primitive};
-    return m ? tg_plan(m, &options) : NULL;
-}
-
-static TgPlan *plan_text(const char *text)
-{
-    TgPlan *p = plan_model(tg_parse(tg, "test", text, strlen(text)));
-    if (!p)
-        fail_msg("%s", tg_diag_count(tg) ? tg_diag(tg, tg_diag_count(tg) - 1)->message : "no plan");
-    return p;
-}
-
-static uint32_t count(const TgSteps *steps, TgStepKind kind)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < steps->n; i++)
-        n += (steps->at[i]->kind == kind) + count(&steps->at[i]->body[0], kind) + count(&steps->at[i]->body[1], kind);
-    return n;
-}
-
-static const TgStep *first(const TgPlan *p, TgStepKind kind)
-{
-    for (uint32_t i = 0; i < p->steps.n; i++)
-        if (p->steps.at[i]->kind == kind)
-            return p->steps.at[i];
-    fail_msg("no such step");
-    return NULL;
-}
+static TgPlan *plan_text(const char *text) { return planned(plan_model(tg_parse(tg, "test", text, strlen(text)))); }
 
 /* --- what holds of every plan ------------------------------------------------------------------------------------- */
 

@@ -1,66 +1,20 @@
 /* What optimizers and exporters have made of a model is planned as its source is: attention that ONNX Runtime has fused
  * is a step of attention, caches stay where they are, a table that is stored twice is stored once. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "frontend/frontend.h"
-#include "passes/passes.h"
-
-static Tg *tg;
-
-static int open_context(void **state)
-{
-    (void)state;
-    return (tg = tg_open(NULL)) == NULL;
-}
-
-static int close_context(void **state)
-{
-    (void)state;
-    tg_close(tg);
-    return 0;
-}
-
-static bool any_primitive(TgOp op, const char **operands, const char **results)
-{
-    *operands = *results = "*";
-    return tg_op_info(op)->tier == TG_PRIMITIVE;
-}
+#include "planned.h"
 
 static TgPlan *plan_text(const char *text)
 {
     TgOptimizeOptions options = {.level = 2, .rewrite_limit = -1, .opset = tg_newest_opset(), .for_plan = true};
-    TgPlanOptions how = {.kernel = any_primitive};
     TgReport report;
     TgModel *m = tg_parse(tg, "test", text, strlen(text));
-    TgPlan *p = m && tg_optimize(m, &options, &report) ? tg_plan(m, &how) : NULL;
-    if (!p)
-        fail_msg("%s", tg_diag_count(tg) ? tg_diag(tg, tg_diag_count(tg) - 1)->message : "no plan");
-    return p;
-}
-
-static uint32_t count(const TgPlan *p, TgStepKind kind)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < p->steps.n; i++)
-        n += p->steps.at[i]->kind == kind;
-    return n;
+    return planned(m && tg_optimize(m, &options, &report) ? plan_model(m) : NULL);
 }
 
 static const TgStep *attention_of(const TgPlan *p)
 {
-    const TgStep *found = NULL;
-    for (uint32_t i = 0; i < p->steps.n; i++)
-        found = p->steps.at[i]->kind == TG_STEP_ATTENTION ? p->steps.at[i] : found;
-    assert_non_null(found);
-    assert_int_equal(count(p, TG_STEP_ATTENTION), 1);
-    assert_int_equal(count(p, TG_STEP_SOFTMAX), 0);
-    return found;
+    assert_int_equal(count(&p->steps, TG_STEP_ATTENTION), 1);
+    assert_int_equal(count(&p->steps, TG_STEP_SOFTMAX), 0);
+    return first(p, TG_STEP_ATTENTION);
 }
 
 static void multi_head_attention_is_one_step(void **state)
@@ -73,7 +27,7 @@ static void multi_head_attention_is_one_step(void **state)
     const TgStep *s = attention_of(p);
     assert_true(s->u.attention.causal && s->u.attention.heads == 4);
     assert_string_equal(tg_dim_text(tg, s->u.attention.offset), "P");
-    assert_int_equal(count(p, TG_STEP_COPY), 4); /* past and new rows, which are copies onto themselves in a state */
+    assert_int_equal(count(&p->steps, TG_STEP_COPY), 4); /* past and new rows, which are copies onto themselves in a state */
     assert_int_equal(p->states.n, 2);
     assert_int_equal(p->arena_bytes, 0);
     tg_plan_free(p);
@@ -117,8 +71,8 @@ static void numbers_that_hide_differently_are_no_one_mask(void **state)
     TgPlan *p = plan_text("graph @f(%x: f32[2,6,16], %mask: i32[2,6]) {\n %w = const f32[16,48] random(1)\n"
                           " %y = com.microsoft.Attention(%x, %w, _, %mask; num_heads=2, unidirectional=1, "
                           "mask_filter_value=-3e38)\n return %y\n}\n");
-    assert_int_equal(count(p, TG_STEP_ATTENTION), 0);
-    assert_int_equal(count(p, TG_STEP_SOFTMAX), 1);
+    assert_int_equal(count(&p->steps, TG_STEP_ATTENTION), 0);
+    assert_int_equal(count(&p->steps, TG_STEP_SOFTMAX), 1);
     tg_plan_free(p);
 }
 
@@ -131,7 +85,7 @@ static void transposed_constants_are_stored_once(void **state)
     (void)state;
     TgPlan *p = plan_text(TIED("{1, 3, 5, 2, 4, 6}"));
     assert_int_equal(p->weights.n, 1);
-    assert_int_equal(count(p, TG_STEP_EMBED), 1);
+    assert_int_equal(count(&p->steps, TG_STEP_EMBED), 1);
     tg_plan_free(p);
 }
 
@@ -140,7 +94,7 @@ static void constants_that_differ_in_one_element_are_stored_both(void **state)
     (void)state;
     TgPlan *p = plan_text(TIED("{1, 3, 5, 2, 4, 6.5}"));
     assert_int_equal(p->weights.n, 2);
-    assert_int_equal(count(p, TG_STEP_EMBED), 0);
+    assert_int_equal(count(&p->steps, TG_STEP_EMBED), 0);
     tg_plan_free(p);
 }
 
