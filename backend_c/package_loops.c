@@ -35,12 +35,12 @@ static void put_push(TgText *out, const char *target)
 static const char pop_text[] =
     "\n#ifdef __clang__\n#pragma clang attribute pop\n#else\n#pragma GCC pop_options\n#endif\n";
 
-static void put_table(TgText *out, const char *name)
+static void put_table(TgText *out, const char *name, const char *variant)
 {
     tg_text_format(out,
-                   "\nextern const tgk_isa tgk_isa_%s;\nconst tgk_isa tgk_isa_%s = {\"%s\", NULL, NULL, "
-                   "NULL, NULL, NULL, NULL, NULL, NULL};\n",
-                   name, name, name);
+                   "\nextern const tgk_isa tgk_isa_%s%s;\nconst tgk_isa tgk_isa_%s%s = {\"%s\", NULL, NULL, "
+                   "NULL, NULL, NULL, NULL, NULL, NULL, 0};\n",
+                   name, variant, name, variant, name);
 }
 
 static void put_set(const Writer *w, int i, TgText *out)
@@ -61,12 +61,14 @@ static void put_set(const Writer *w, int i, TgText *out)
         tg_text_add(out, sets[i].target ? pop_text : "");
     }
     if (!w->needs_isa)
-        put_table(out, name);
+        put_table(out, name, "");
+    if (!w->needs_isa && sets[i].condition == x86)
+        put_table(out, name, "_streams");
     if (!w->needs_isa && strcmp(name, "avx512") == 0) {
         tg_text_add(out, "\n#if defined(__x86_64__) && !defined(TGK_F32_STRICT)");
-        put_table(out, "amx");
-        put_table(out, "amx_fast");
-        put_table(out, "amx_bf16");
+        put_table(out, "amx", "");
+        put_table(out, "amx_fast", "");
+        put_table(out, "amx_bf16", "");
         tg_text_add(out, "#endif\n");
     }
     if (sets[i].condition)

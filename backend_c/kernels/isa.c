@@ -23,12 +23,12 @@ extern const tgk_isa tgk_isa_scalar;
 #define TGK_HAS_AMX 1
 #endif
 
-extern const tgk_isa tgk_isa_avx2, tgk_isa_avx512;
+extern const tgk_isa tgk_isa_avx2, tgk_isa_avx2_streams, tgk_isa_avx512, tgk_isa_avx512_streams;
 #ifdef TGK_HAS_AMX
 extern const tgk_isa tgk_isa_amx, tgk_isa_amx_fast, tgk_isa_amx_bf16;
 #endif
 
-enum { LEAF1_C, LEAF7_B, LEAF7_D, STATE, WORDS };
+enum { LEAF0_B, LEAF1_C, LEAF7_B, LEAF7_D, STATE, WORDS };
 
 static void read_cpu(uint32_t word[WORDS])
 {
@@ -37,6 +37,7 @@ static void read_cpu(uint32_t word[WORDS])
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) /* OSXSAVE */
         return;
     word[LEAF1_C] = c;
+    __get_cpuid(0, &a, &word[LEAF0_B], &c, &d);
     __asm__ volatile("xgetbv" : "=a"(word[STATE]), "=d"(d) : "c"(0));
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         word[LEAF7_B] = b;
@@ -56,6 +57,10 @@ static int has_avx512(const uint32_t *w) /* F, DQ, BW, VL */
 {
     return has_avx2(w) && all(w[STATE], 0xe6) && all(w[LEAF7_B], 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31);
 }
+
+static int is_amd(const uint32_t *w) { return w[LEAF0_B] == 0x68747541; /* Auth(enticAMD) */ }
+static int has_avx2_streams(const uint32_t *w) { return is_amd(w) && has_avx2(w); }
+static int has_avx512_streams(const uint32_t *w) { return is_amd(w) && has_avx512(w); }
 
 #ifdef TGK_HAS_AMX
 static int has_amx(const uint32_t *w) /* BF16 and TILE; permission for state component 18, the tile data */
@@ -77,7 +82,9 @@ static const struct {
 #ifdef TGK_HAS_AMX
     {&tgk_isa_amx, has_amx},
 #endif
+    {&tgk_isa_avx512_streams, has_avx512_streams},
     {&tgk_isa_avx512, has_avx512},
+    {&tgk_isa_avx2_streams, has_avx2_streams},
     {&tgk_isa_avx2, has_avx2},
 #ifdef TGK_HAS_AMX
     {&tgk_isa_amx_fast, has_amx}, /* less exact: by name only */

@@ -27,9 +27,11 @@
 #pragma GCC pop_options
 #endif
 
-extern const tgk_isa tgk_isa_avx512;
-const tgk_isa tgk_isa_avx512 = {"avx512", tgk_run_linear, tgk_run_matmul, tgk_run_attention,
-    tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary};
+#define TGK_AVX512(streams)                                                                                            \
+    {"avx512", tgk_run_linear, tgk_run_matmul, tgk_run_attention, tgk_run_softmax, tgk_run_log_softmax,                  \
+     tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary, streams}
+extern const tgk_isa tgk_isa_avx512, tgk_isa_avx512_streams;
+const tgk_isa tgk_isa_avx512 = TGK_AVX512(0), tgk_isa_avx512_streams = TGK_AVX512(1);
 
 #else
 

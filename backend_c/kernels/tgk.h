@@ -216,6 +216,7 @@ typedef struct tgk_isa {
     void (*layer_norm)(const tgk_ctx *c, const tgk_rows *a);
     void (*rms_norm)(const tgk_ctx *c, const tgk_rows *a);
     void (*rotary)(const tgk_ctx *c, const tgk_rotary *a);
+    int streams;      /* what is read in order and once comes fastest without prefetches of ours: on machines of AMD */
 } tgk_isa;
 
 #endif

@@ -236,6 +236,20 @@ static void each_isa(void (*body)(const tgk_ctx *ctx))
     }
 }
 
+/* As a machine that prefetches otherwise has them. */
+static void each_other_isa(void (*body)(const tgk_ctx *ctx))
+{
+    for (int i = 0; i < ISAS; i++) {
+        const tgk_isa *isa = tgk_isa_named(isa_names[i]);
+        if (!isa)
+            continue;
+        tgk_isa other = *isa;
+        other.streams = !isa->streams;
+        const tgk_ctx ctx = {&other, NULL, NULL, scratch, sizeof scratch};
+        body(&ctx);
+    }
+}
+
 /* --- tests -------------------------------------------------------------------------------------------------------- */
 
 static void small_shapes(const tgk_ctx *ctx)
@@ -272,6 +286,7 @@ static void int8_groups(const tgk_ctx *ctx)
 
 static void test_small_shapes(void **state) { (void)state, each_isa(small_shapes); }
 static void test_long_depths(void **state) { (void)state, each_isa(long_depths); }
+static void test_long_depths_in_streams(void **state) { (void)state, each_other_isa(long_depths); }
 /* Zero points, scales of 16 bits, last groups that are cut short, every number of rows that has code of its own. */
 static void codes(const tgk_ctx *ctx)
 {
@@ -436,7 +451,8 @@ static void test_pack_rounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_shapes), cmocka_unit_test(test_long_depths), cmocka_unit_test(test_int8_groups),
+        cmocka_unit_test(test_small_shapes), cmocka_unit_test(test_long_depths),
+        cmocka_unit_test(test_long_depths_in_streams), cmocka_unit_test(test_int8_groups),
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_split_tiles),  cmocka_unit_test(test_no_work),     cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_matmul),       cmocka_unit_test(test_pack_rounds),

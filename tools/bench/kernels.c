@@ -6,8 +6,11 @@
  * the same threads, as the clock drifts.
  *
  *   cmake --build build --target bench_kernels && build/bench_kernels \
- *       [isa=NAME] [threads=N] [only=TEXT] [type=f32|f16|bf16|i8] [panel=N]
+ *       [isa=NAME] [threads=N] [only=TEXT] [type=f32|f16|bf16|i8|i4] [panel=N]
+ *
+ * Codes of 4 bits have a scale for every 32 steps of depth.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,14 +185,14 @@ static void fill(const Options *o)
 {
     for (size_t i = 0, n = (size_t)MEBIBYTES << 20; i < n / 4; i++) {
         const float x = (float)((int)(i * 2654435761U >> 8 & 0xffff) - 32768) * 0x1p-15f;
-        const tgk_packing p = {o->type, 16, 1, 16, 0};
+        const tgk_packing p = {o->type == TGK_I4 ? TGK_I8 : o->type, 16, 1, 16, 0};
         uint32_t packed[16];
         float row[16];
         if (o->type == TGK_F32) {
             ((float *)o->weights)[i] = x;
         } else { /* one value of the type, repeated */
             for (int j = 0; j < 16; j++)
-                row[j] = o->type == TGK_I8 ? (float)(int)(127 * x) : x;
+                row[j] = p.type == TGK_I8 ? (float)(int)(127 * x) : x;
             tgk_pack_rows(&p, row, 0, 1, packed);
             ((uint32_t *)o->weights)[i] = packed[0];
         }
@@ -214,9 +217,12 @@ static void time_linear(const tgk_ctx *ctx, const Options *o, int64_t rows, int6
         return;
     const int32_t panel = o->panel ? o->panel : tgk_best_panel(rows, depth, cols);
     const tgk_packing p = {o->type, panel, depth, cols, 0};
+    const bool narrow = o->type == TGK_I8 || o->type == TGK_I4;
     const int64_t bytes = tgk_packed_bytes(&p), copies = ((int64_t)MEBIBYTES << 20) / bytes;
     const int64_t use = rows * depth * cols > (int64_t)1 << 31 ? 1 : rows >= 512 && copies > 8 ? 8 : copies;
+    const int64_t group = o->type == TGK_I4 ? 32 : 0, groups = group ? (depth + group - 1) / group : 1;
     float *x = big((size_t)(rows * depth) * 4), *y = big((size_t)(rows * cols) * 4), *bias = big((size_t)cols * 4);
+    float *scale = big((size_t)(groups * (cols + 63) / 64 * 64) * 4);
     for (int64_t i = 0; i < rows * depth; i++)
         x[i] = (float)(i % 63 - 31) * 0.03f;
     double ms[RUNS], fma = peak(ctx, o->threads, o->isa), read = bandwidth(ctx, o->weights, (size_t)MEBIBYTES << 20);
@@ -224,7 +230,7 @@ static void time_linear(const tgk_ctx *ctx, const Options *o, int64_t rows, int6
         const double start = now();
         for (int64_t i = 0; i < use; i++) {
             const tgk_linear a = {rows, depth, cols, x, depth,
-                                  {(char *)o->weights + i * bytes, o->type, panel, o->type == TGK_I8 ? bias : NULL, 0, NULL, 0},
+                                  {(char *)o->weights + i * bytes, o->type, panel, narrow ? scale : NULL, group, NULL, 0},
                                   bias, y, cols, NULL, NULL};
             ctx->isa->linear(ctx, &a);
         }
@@ -233,7 +239,7 @@ static void time_linear(const tgk_ctx *ctx, const Options *o, int64_t rows, int6
     }
     const double again = peak(ctx, o->threads, o->isa);
     print(o, what, ms, 2.0 * (double)(rows * depth * cols), (double)bytes, again > fma ? again : fma, read);
-    free(x), free(y), free(bias);
+    free(x), free(y), free(bias), free(scale);
 }
 
 static void time_matmul(const tgk_ctx *ctx, const Options *o, int64_t rows, int64_t depth, int64_t cols)
@@ -297,6 +303,7 @@ int main(int argc, char **argv)
                 o.type = !strcmp(value, "f16")    ? TGK_F16
                          : !strcmp(value, "bf16") ? TGK_BF16
                          : !strcmp(value, "i8")   ? TGK_I8
+                         : !strcmp(value, "i4")   ? TGK_I4
                                                   : TGK_F32;
             break;
         case 'o': o.only = value; break;
