@@ -67,7 +67,7 @@ static void renew(TgArray *a)
     TgFelt *x = a->data;
     for (int64_t i = 0; i < a->count; i++)
         if (!tg_felt_is_odd(x[i]))
-            x[i].q = x[i].p ? tg_felt_random(tg_mix(KEY_CUT, x[i].p)).q : 0;
+            x[i].q = x[i].p ? tg_felt_random(tg_mix(KEY_CUT, x[i].p)).q | (x[i].q & TG_FELT_ODD) : 0;
     a->degree = (TgDegree){.over = 1};
 }
 

@@ -229,14 +229,19 @@ TgName equiv_mask_name(Tg *tg, const TgTensor *t, uint32_t index)
     for (uint32_t k = 0; tg_is_float(t->dtype) && t->count && k < 2 * EDGE + INNER; k++)
         largest = fmax(largest, fabs(tg_tensor_float(tg, t, place_to_look(t->count, k))));
     tg_tensor_expect(t, TG_READ_USUALLY);
-    const char *name = isinf(largest) ? mask_of_infinity : largest > 1e30 ? mask_of_lowest : NULL;
+    const char *name = isinf(largest) ? mask_of_infinity : largest >= TG_FELT_LARGE ? mask_of_lowest : NULL;
     return name ? tg_name_format(tg, "%s%u", name, index) : NULL;
+}
+
+bool equiv_is_large_mask(TgName input)
+{
+    return input && strncmp(input, mask_of_lowest, strlen(mask_of_lowest)) == 0;
 }
 
 static bool fill_mask(TgEvalMode mode, const char *name, TgArray *a)
 {
     bool infinite = strncmp(name, mask_of_infinity, strlen(mask_of_infinity)) == 0;
-    if (!infinite && strncmp(name, mask_of_lowest, strlen(mask_of_lowest)) != 0)
+    if (!infinite && !equiv_is_large_mask(name))
         return false;
     double out = tg_round_float(a->dtype, infinite ? -INFINITY : -3e38, true);
     for (int64_t i = 0; i < a->count; i++)

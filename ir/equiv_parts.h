@@ -60,6 +60,7 @@ bool equiv_inputs(Tg *tg, TgGraph *g, const EquivSizes *sizes, TgEvalMode mode, 
 /* What to call input `index` that stands for t: NULL, or a name that makes equiv_inputs draw a mask for
  * it, where t has infinities or numbers that stand for them. */
 TgName equiv_mask_name(Tg *tg, const TgTensor *t, uint32_t index);
+bool equiv_is_large_mask(TgName input); /* such a name, of numbers that stand for infinities */
 
 /* --- one output (equiv_compare.c) ----------------------------------------------------------------------- */
 

@@ -2,7 +2,8 @@
  * every element of every output is compared.
  *
  * Unequal is a difference over the reals, unless a function of which only congruence is known took part,
- * or both have numbers that, for floats, absorb what is added to them (then nothing follows), or a square
+ * or both have numbers that, for floats, absorb what is added to them (then they are taken for the infinities of masks
+ * for which they stand, and what differs even so differs for no known reason), or a square
  * root that does not exist at this point (then another point is drawn), or an exponential of exponentials (then
  * it is cut in pieces, see equiv_cut.c). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw:
  * deg the degree of the numerator of the difference (Schwartz and Zippel), k the number of exponentials in it. The
@@ -34,21 +35,23 @@ typedef struct {
     double chance; /* log2, of the last draw: its worst output */
     double bound;  /* log2, of all draws at the first sizes */
     bool coarse;   /* in some draw */
-    bool absorbs;  /* numbers of masks, see has_absorbing */
+    bool absorbs;  /* numbers of masks on both sides, see has_absorbing */
 } Proof;
 
 /* Masks are sums with such numbers: whichever it is, floats do not tell. Nesting is bounded by the readers. */
 static bool has_absorbing(Tg *tg, const TgGraph *g)
 {
     enum { FEW = 64 };
-    const double absorbing = 1e37;
+    for (uint32_t i = 0; i < g->inputs.n; i++)
+        if (equiv_is_large_mask(tg_value(g, g->inputs.at[i])->name))
+            return true;
     for (TgValue v = 1; v < g->values.n; v++) {
         const TgTensor *t = tg_value(g, v)->tensor;
         bool seen = t && t->count && tg_is_float(t->dtype) && t->payload != TG_RECIPE;
         uint64_t n = !seen ? 0 : t->payload == TG_SPLAT ? 1 : t->count <= FEW ? t->count : 0;
         for (uint64_t i = 0; i < n; i++) {
             double x = fabs(tg_tensor_float(tg, t, i));
-            if (x >= absorbing && isfinite(x))
+            if (x >= TG_FELT_LARGE && isfinite(x))
                 return true;
         }
     }
@@ -175,6 +178,13 @@ static EquivOutcome evaluate_cut(Proof *p, const TgArray *in)
     return o;
 }
 
+static EquivOutcome evaluate_at(Proof *p, const TgArray *in, bool *runs, bool *again)
+{
+    EquivOutcome o = evaluate(p, in, runs, again);
+    bool cut = *runs && o.verdict == TG_UNDECIDED && !*again && p->s->field->exponent_lost;
+    return cut ? evaluate_cut(p, in) : o;
+}
+
 /* One point. *again: another point may tell more. */
 static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
 {
@@ -187,9 +197,10 @@ static EquivOutcome draw(Proof *p, uint64_t seed, bool *runs, bool *again)
     equiv_choose_sizes(s);
     *runs = equiv_make_inputs(s, TG_EVAL_FIELD, seed, &in);
     if (*runs)
-        o = evaluate(p, in, runs, again);
-    if (*runs && o.verdict == TG_UNDECIDED && !*again && s->field->exponent_lost)
-        o = evaluate_cut(p, in);
+        o = evaluate_at(p, in, runs, again);
+    s->field->masks = p->absorbs;
+    if (*runs && o.verdict == TG_UNDECIDED && !*again && p->absorbs)
+        o = evaluate_at(p, in, runs, again);
     p->coarse |= s->field->coarse;
     equiv_drop(s, in, s->p->a->graph->inputs.n);
     tg_release(s->arena, mark);

@@ -29,6 +29,17 @@ static uint64_t negated(uint64_t x, uint64_t modulus)
     return x ? modulus - x : 0;
 }
 
+/* A mark needs a known residue in F_q, where it stands in the bits above. */
+static TgFelt marked(TgFelt a, unsigned mark)
+{
+    return a.q & TG_FELT_LOST ? a : (TgFelt){a.p, tg_felt_q(a) | (uint64_t)mark << 61};
+}
+
+static TgFelt unmarked(TgFelt a)
+{
+    return a.q & TG_FELT_LOST ? a : (TgFelt){a.p, tg_felt_q(a)};
+}
+
 /* --- from numbers --------------------------------------------------------------------------------------- */
 
 TgFelt tg_felt_int(int64_t x)
@@ -57,14 +68,36 @@ TgFelt tg_felt_float(double x)
     if (x == rint(x) && fabs(x) < 0x1p62)
         return tg_felt_int((int64_t)x);
     double m = frexp(x, &e);
-    return tg_felt_mul(tg_felt_int((int64_t)ldexp(m, 53)), power_of_two(e - 53));
+    TgFelt a = tg_felt_mul(tg_felt_int((int64_t)ldexp(m, 53)), power_of_two(e - 53));
+    return fabs(x) < TG_FELT_LARGE ? a : marked(a, x < 0 ? TG_FELT_LOW : TG_FELT_HIGH);
 }
 
-/* --- arithmetic with infinities ------------------------------------------------------------------------- */
+/* --- arithmetic with infinities, and with what stands for them ------------------------------------------ */
+
+/* The residues as ever; of two marks that contradict each other none is left. */
+static TgFelt large_add(TgFelt a, TgFelt b)
+{
+    unsigned x = TG_FELT_MARK(a), y = TG_FELT_MARK(b);
+    return marked(tg_felt_add(unmarked(a), unmarked(b)), !x || x == y ? y : y ? TG_FELT_FINITE : x);
+}
+
+/* The sign of a factor is known where it has a mark or is a small integer. */
+static TgFelt large_mul(TgFelt a, TgFelt b)
+{
+    enum { SMALL = 1 << 16 };
+    unsigned x = TG_FELT_MARK(a), y = TG_FELT_MARK(b);
+    int64_t n = tg_felt_center(x ? b : a);
+    TgFelt product = tg_felt_mul(unmarked(a), unmarked(b));
+    if (x && y)
+        return marked(product, x == y ? TG_FELT_HIGH : TG_FELT_LOW);
+    return n == 0 || n > SMALL || n < -SMALL ? product : marked(product, n > 0 ? x | y : (x | y) ^ 3u);
+}
 
 TgFelt tg_felt_odd_add(TgFelt a, TgFelt b)
 {
     unsigned x = TG_FELT_KIND(a), y = TG_FELT_KIND(b);
+    if (!x && !y)
+        return large_add(a, b);
     if (!x || !y || x == y)
         return tg_felt_of_kind(x | y);
     return tg_felt_of_kind(TG_FELT_NAN);
@@ -74,6 +107,8 @@ TgFelt tg_felt_odd_add(TgFelt a, TgFelt b)
 TgFelt tg_felt_odd_mul(TgFelt a, TgFelt b)
 {
     unsigned x = TG_FELT_KIND(a), y = TG_FELT_KIND(b);
+    if (!x && !y)
+        return large_mul(a, b);
     if (x == TG_FELT_NAN || y == TG_FELT_NAN)
         return tg_felt_of_kind(TG_FELT_NAN);
     if (x && y)
@@ -91,7 +126,8 @@ TgFelt tg_felt_neg(TgFelt a)
     if (kind)
         return tg_felt_of_kind(kind == TG_FELT_NAN ? kind : kind ^ 3u);
     uint64_t lost = a.q & TG_FELT_LOST;
-    return (TgFelt){negated(a.p, TG_FIELD_P), lost ? lost : negated(a.q, TG_FIELD_Q)};
+    TgFelt b = {negated(a.p, TG_FIELD_P), lost ? lost : negated(tg_felt_q(a), TG_FIELD_Q)};
+    return TG_FELT_MARK(a) ? marked(b, TG_FELT_MARK(a) ^ 3u) : b;
 }
 
 TgFelt tg_felt_inverse(TgFelt a)
@@ -101,6 +137,7 @@ TgFelt tg_felt_inverse(TgFelt a)
         return kind == TG_FELT_NAN ? a : (TgFelt){0, 0};
     if (a.p == 0)
         return tg_felt_of_kind(TG_FELT_NAN);
+    a = unmarked(a);
     uint64_t lost = a.q & TG_FELT_LOST || a.q == 0 ? TG_FELT_LOST : 0;
     return (TgFelt){tg_pow_p(a.p, TG_FIELD_P - 2), lost ? lost : tg_pow_q(a.q, TG_FIELD_Q - 2)};
 }
@@ -149,7 +186,7 @@ void tg_field_draw(TgField *f, uint64_t seed)
         w = tg_mul_p(f->power[i][15], w);
     }
     f->odd_root = tg_felt_random(mix(seed ^ KEY_ODD_ROOT));
-    f->hashed = f->coarse = f->exponentials = f->exponent_lost = f->root_of_nonsquare = false;
+    f->hashed = f->coarse = f->exponentials = f->exponent_lost = f->root_of_nonsquare = f->masks = false;
 }
 
 /* Depends on the value alone, not on what is known of its exponent residue. */
@@ -165,9 +202,10 @@ TgFelt tg_felt_hash(TgField *f, uint64_t key, TgFelt a)
 
 TgFelt tg_felt_exp(TgField *f, TgFelt a)
 {
-    unsigned kind = TG_FELT_KIND(a);
+    unsigned kind = f->masks ? TG_FELT_MARK(a) : TG_FELT_KIND(a);
     if (kind)
-        return kind == TG_FELT_LOW ? (TgFelt){0, 0} : a;
+        return kind == TG_FELT_LOW ? (TgFelt){0, 0} : tg_felt_of_kind(kind);
+    a = unmarked(a);
     if (a.q & TG_FELT_LOST) {
         TgFelt h = tg_felt_hash(f, KEY_EXP, a);
         f->exponent_lost = true;
@@ -185,6 +223,7 @@ TgFelt tg_felt_sqrt(TgField *f, TgFelt a)
     unsigned kind = TG_FELT_KIND(a);
     if (kind)
         return kind == TG_FELT_LOW ? tg_felt_of_kind(TG_FELT_NAN) : a;
+    a = unmarked(a);
     uint64_t lost = a.q & TG_FELT_LOST, p = tg_pow_p(a.p, (TG_FIELD_P + 1) / 4);
     uint64_t q = lost ? lost : tg_pow_q(a.q, (TG_FIELD_Q + 1) / 4);
     bool odd_p = tg_mul_p(p, p) != a.p, odd_q = !lost && tg_mul_q(q, q) != a.q;

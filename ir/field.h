@@ -10,6 +10,9 @@
  * (masks: exp maps them to 0), undefined (NaN, division by zero), and those whose exponent residue is lost
  * (what an exponential gave: it has no image in F_q).
  *
+ * Finite numbers from 1e30 on stand for infinity in masks: they have their residues, and beside them a mark that sums
+ * keep (x + lowest is still far below). Only a draw of masks reads it: there exp maps what is marked low to 0.
+ *
  * Sources: Mirage (OSDI 2025) has the pair of fields, Li and Wu (arXiv 2506.04529) the
  * theory; primes with p = -1 mod 9240, so that p = 3 mod 4 (one power is the square root) and 2, 3, 5, 7, 11
  * are squares. Cost: a product 3 ns, exp 50 ns, inverse and square root 0.3 us. */
@@ -35,8 +38,10 @@ enum {
     TG_FELT_NAN = 3
 };
 #define TG_FELT_LOST    ((uint64_t)1 << 63) /* q means nothing */
-#define TG_FELT_KIND(a) ((unsigned)((a).q >> 61 & 3))
 #define TG_FELT_ODD     ((uint64_t)3 << 61)
+#define TG_FELT_MARK(a) ((unsigned)((a).q >> 61 & 3)) /* of what is odd or, not being lost, as large as infinities */
+#define TG_FELT_KIND(a) ((a).q & TG_FELT_LOST ? TG_FELT_MARK(a) : TG_FELT_FINITE)
+#define TG_FELT_LARGE   1e30 /* from where on a number stands for infinity */
 
 /* --- residues ------------------------------------------------------------------------------------------- */
 
@@ -78,7 +83,7 @@ uint64_t tg_pow_q(uint64_t a, uint64_t n);
 
 static inline bool tg_felt_is_odd(TgFelt a)
 {
-    return (a.q & TG_FELT_ODD) != 0;
+    return TG_FELT_KIND(a) != TG_FELT_FINITE;
 }
 static inline uint64_t tg_felt_q(TgFelt a)
 {
@@ -95,7 +100,7 @@ static inline uint64_t tg_felt_key(TgFelt a) /* one number per value: p is below
 }
 
 TgFelt tg_felt_int(int64_t x);
-TgFelt tg_felt_float(double x); /* exact; infinities and NaN become their marks */
+TgFelt tg_felt_float(double x); /* exact; infinities and NaN become their marks, large numbers have one beside */
 TgFelt tg_felt_odd_add(TgFelt a, TgFelt b);
 TgFelt tg_felt_odd_mul(TgFelt a, TgFelt b);
 
@@ -131,7 +136,7 @@ static inline bool tg_felt_equal(TgFelt a, TgFelt b)
         return false;
     if (tg_felt_is_odd(a))
         return true;
-    return a.p == b.p && ((a.q | b.q) & TG_FELT_LOST || a.q == b.q);
+    return a.p == b.p && ((a.q | b.q) & TG_FELT_LOST || tg_felt_q(a) == tg_felt_q(b));
 }
 
 /* A total order that is the usual one on numbers which are small integers: residues are read as integers
@@ -166,6 +171,7 @@ typedef struct TgField {
     bool exponentials;      /* there were some: terms are counted for their sake */
     bool exponent_lost;     /* one of them was of a number without a residue in F_q, thus an unknown function */
     bool root_of_nonsquare; /* a square root had no root here: draw again before believing a difference */
+    bool masks;             /* a draw of masks: exp of a number marked low is 0 */
 } TgField;
 
 void tg_field_draw(TgField *f, uint64_t seed);

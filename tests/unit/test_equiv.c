@@ -209,6 +209,28 @@ static void infinite_mask_was_drawn_finite(void **state)
     verdict(*state, TG_DIFFERENT, there, gone);
 }
 
+/* Masks of large finite numbers were not decided by the field, those below 1e37 even taken for different ones. */
+static void large_masks_were_not_proved(void **state)
+{
+    static const char *const numbers[] = {"-inf", "-3.4028234663852886e38", "-1e30"};
+    static const char *const forms[] = {"Add(%x, Where(%m, const f32[] 0, %l))", "Where(%m, %x, %l)",
+                                        "Where(%m, %l, %x)"};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        for (uint64_t seed = 1; seed <= 10; seed++) {
+            TgEquivOptions options = {.seed = seed, .check = TG_CHECK_FIELD};
+            TgName text[3];
+            for (size_t k = 0; k < 3; k++)
+                text[k] = tg_name_format(*state,
+                                         "graph @g(%%x: f32[B,S,4], %%m: bool[B,1,4]) { %%l = const f32[] %s "
+                                         "return Softmax(%s) as \"y\" }",
+                                         numbers[i], forms[k]);
+            TgEquivResult r = ask(*state, text[0], text[1], options);
+            assert_int_equal(r.verdict, TG_EQUAL);
+            assert_int_equal(r.proved, 1);
+            assert_int_not_equal(ask(*state, text[0], text[2], options).verdict, TG_EQUAL);
+        }
+}
+
 /* A point where x has no root had sqrt(x)^2 = -x, and others were passed over. */
 static void root_of_nonsquare_is_no_law(void **state)
 {
@@ -452,6 +474,7 @@ int main(void)
                                        TEST(strings_were_always_equal),
                                        TEST(small_size_met_another_number),
                                        TEST(infinite_mask_was_drawn_finite),
+                                       TEST(large_masks_were_not_proved),
                                        TEST(far_halves_were_infinite),
                                        TEST(root_of_nonsquare_is_no_law),
                                        TEST(proof_is_cut_where_exponents_are_lost),

@@ -118,6 +118,38 @@ static void infinities(void **state)
     assert_int_equal(TG_FELT_KIND(tg_felt_div(x, tg_felt_int(0))), TG_FELT_NAN);
 }
 
+/* Numbers that stand for infinity keep their residues, and sums with them are masks where masks are drawn. */
+static void large_numbers(void **state)
+{
+    (void)state;
+    TgField f;
+    tg_field_draw(&f, 1);
+    TgFelt low = tg_felt_float(-3e38), x = tg_felt_random(7), zero = tg_felt_int(0), two = tg_felt_int(2);
+    TgFelt masked[] = {low, tg_felt_add(low, x), tg_felt_sub(x, tg_felt_neg(low)), tg_felt_add(low, low),
+                       tg_felt_mul(low, two), tg_felt_mul(tg_felt_int(-1), tg_felt_float(3e38))};
+    TgFelt free[] = {tg_felt_mul(low, x), tg_felt_sub(tg_felt_add(low, x), low), tg_felt_float(-1e29), x};
+    for (size_t i = 0; i < sizeof masked / sizeof *masked; i++) {
+        f.masks = true;
+        assert_same(tg_felt_exp(&f, masked[i]), zero);
+        assert_int_equal(TG_FELT_KIND(tg_felt_exp(&f, tg_felt_neg(masked[i]))), TG_FELT_HIGH);
+        f.masks = false;
+        assert_int_not_equal(tg_felt_exp(&f, masked[i]).p, 0);
+        assert_same(tg_felt_mul(masked[i], tg_felt_inverse(masked[i])), tg_felt_int(1));
+        assert_false(tg_felt_is_odd(masked[i]));
+    }
+    for (size_t i = 0; i < sizeof free / sizeof *free; i++) {
+        TgFelt exact = tg_felt_exp(&f, free[i]);
+        f.masks = true;
+        assert_same(tg_felt_exp(&f, free[i]), exact);
+        f.masks = false;
+    }
+    assert_same(tg_felt_mul(low, zero), zero); /* not undefined, as it is for infinity */
+    assert_same(free[1], x);
+    assert_true(tg_felt_equal(tg_felt_add(low, x), tg_felt_mul(low, tg_felt_add(tg_felt_div(x, low), tg_felt_int(1)))));
+    assert_int_equal(TG_FELT_KIND(tg_felt_exp(&f, tg_felt_exp(&f, x))), TG_FELT_FINITE); /* lost ones take no mark */
+    assert_int_equal(TG_FELT_KIND(tg_felt_add(tg_felt_exp(&f, x), low)), TG_FELT_FINITE);
+}
+
 static void circle(void **state)
 {
     (void)state;
@@ -267,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(primes),         cmocka_unit_test(residues),
                                        cmocka_unit_test(dyadic_numbers), cmocka_unit_test(exponentials),
                                        cmocka_unit_test(roots),          cmocka_unit_test(infinities),
-                                       cmocka_unit_test(circle),         cmocka_unit_test(thousand_graphs)};
+                                       cmocka_unit_test(large_numbers),  cmocka_unit_test(circle),
+                                       cmocka_unit_test(thousand_graphs)};
     return cmocka_run_group_tests_name("field", tests, setup, teardown) != 0;
 }
