@@ -20,6 +20,7 @@ typedef struct {
      * tg_equiv_means. */
     uint64_t most_bytes, most_operations;
     uint32_t threads;
+    bool hidden_rows; /* both must do the same with rows of which masks hide all (a checker's must) */
     double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
 } TgEquivOptions;
 
@@ -85,7 +86,8 @@ typedef enum {
     TG_IN_TINY /* denormals */,
     TG_IN_TIES /* few different numbers; negative integers */,
     TG_IN_FAR /* up to some millions */,
-    TG_IN_ODD /* some NaN among ordinary ones */,
+    TG_IN_ODD /* some NaN among ordinary ones; no infinities: what is right behind a mask differs there */,
+    TG_IN_HIDDEN /* ordinary; masks hide all of some rows */,
     TG_IN_CLASSES
 } TgInputClass;
 bool tg_random_inputs(Tg *tg, TgGraph *g, TgEvalMode mode, uint64_t seed, TgInputClass cls, TgArray *in);

@@ -203,11 +203,12 @@ static void fill_reals(TgEvalMode mode, TgInputClass cls, uint64_t key, TgArray 
         ((double *)flat.data)[i] *= 1 + 1e-9 * normal(key + 1, i);
 }
 
-/* Rows of ones that end in zeros, never all of them: what padding looks like. */
-static int64_t mask_value(const TgArray *a, int64_t i)
+/* Rows of ones that end in zeros: what padding looks like. Never all of them, but every other one where `hidden`: two
+ * exports of a model may treat rows that see nothing differently, a rewrite may not. */
+static int64_t mask_value(const TgArray *a, bool hidden, int64_t i)
 {
     int64_t n = a->rank ? a->dim[a->rank - 1] : 1, row = i / n, padding = row % (n > 1 ? n : 1);
-    return i % n < n - padding;
+    return i % n < n - padding && !(hidden && row % 2 == 0);
 }
 
 static const char mask_of_infinity[] = "mask of -inf, ", mask_of_lowest[] = "mask of lowest, ";
@@ -238,20 +239,20 @@ bool equiv_is_large_mask(TgName input)
     return input && strncmp(input, mask_of_lowest, strlen(mask_of_lowest)) == 0;
 }
 
-static bool fill_mask(TgEvalMode mode, const char *name, TgArray *a)
+static bool fill_mask(TgEvalMode mode, const char *name, bool hidden, TgArray *a)
 {
     bool infinite = strncmp(name, mask_of_infinity, strlen(mask_of_infinity)) == 0;
     if (!infinite && !equiv_is_large_mask(name))
         return false;
     double out = tg_round_float(a->dtype, infinite ? -INFINITY : -3e38, true);
     for (int64_t i = 0; i < a->count; i++)
-        tg_array_set_float(mode, a, i, mask_value(a, i) ? 0 : out);
+        tg_array_set_float(mode, a, i, mask_value(a, hidden, i) ? 0 : out);
     return true;
 }
 
 /* Positions count up; others are below the limit, or 0 and 1 where nothing is indexed or `small` ones are
  * wanted. Negative ones count from the end. */
-static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, bool negative,
+static void fill_integers(const char *name, uint64_t key, int64_t limit, bool small, bool negative, bool hidden,
                           TgArray *a)
 {
     int64_t below = limit == INT64_MAX || (small && limit > 2) ? 2 : limit;
@@ -266,7 +267,7 @@ static void fill_integers(const char *name, uint64_t key, int64_t limit, bool sm
         else
             x = x % below - (negative && (x >> 32 & 1) ? below : 0);
         if (mask)
-            x = mask_value(a, i);
+            x = mask_value(a, hidden, i);
         tg_array_set_int(a, i, x);
     }
 }
@@ -321,9 +322,10 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
     *a = tg_array_new(tg, mode, info->type->dtype, info->type->rank, dim);
     uint64_t key = tg_mix(tg_mix(seed, index), tg_hash(name, strlen(name), (uint64_t)cls));
     TgClass class = tg_dtype_class(a->dtype);
+    bool hidden = cls == TG_IN_HIDDEN;
     if (mode == TG_EVAL_FIELD && class == TG_CLASS_C)
         return tg_array_drop(tg, a), no_values(tg, name, info->type);
-    if (class == TG_CLASS_F && fill_mask(mode, name, a))
+    if (class == TG_CLASS_F && fill_mask(mode, name, hidden, a))
         return true;
     if (class == TG_CLASS_F || class == TG_CLASS_C) {
         bool parameter = a->count == 1 && cls == TG_IN_FAR; /* a step of a Range, not data */
@@ -334,7 +336,7 @@ static bool input_value(Tg *tg, TgGraph *g, uint32_t index, EquivSizes *sizes, T
     if (limit > 100 && tg_dtype_bits(a->dtype) <= 8)
         limit = 100;
     bool negative = cls == TG_IN_TIES && class == TG_CLASS_I; /* an index counts from the end then */
-    fill_integers(name, key, limit > 0 ? limit : 1, attempt >= 2, negative, a);
+    fill_integers(name, key, limit > 0 ? limit : 1, attempt >= 2, negative, hidden, a);
     return true;
 }
 

@@ -5,6 +5,7 @@
  * lies below their floor or needs inputs that nobody drew. Equal is what neither finds different; a
  * difference in the field alone counts unless b has constants that were rounded earlier.
  */
+#include <math.h>
 #include <string.h>
 
 #include "equiv_parts.h"
@@ -172,7 +173,8 @@ EquivOutcome equiv_only_second_fails(EquivSolve *s)
 /* --- all draws ------------------------------------------------------------------------------------------ */
 
 static const TgInputClass classes[] = {TG_IN_NORMAL, TG_IN_NORMAL, TG_IN_POSITIVE, TG_IN_SHIFTED, TG_IN_LARGE,
-                                       TG_IN_ZERO,   TG_IN_TINY,   TG_IN_TIES,     TG_IN_FAR,     TG_IN_ODD};
+                                       TG_IN_ZERO,   TG_IN_TINY,   TG_IN_TIES,     TG_IN_FAR,     TG_IN_ODD,
+                                       TG_IN_HIDDEN};
 /* Ways of sizes that are tried whether others run or not, see equiv_input.c: all one, all the same, an
  * empty past. */
 static const uint32_t special[] = {3, 2, 5};
@@ -202,8 +204,8 @@ static uint32_t draws_for(const EquivSolve *s)
     static const double work = 6e7;
     if (s->options->draws)
         return s->options->draws;
-    double n = work / draw_work(s);
-    return n >= DRAWS ? DRAWS : n < 1 ? 1 : (uint32_t)n;
+    double n = work / draw_work(s), most = s->options->hidden_rows ? DRAWS : DRAWS - 1;
+    return (uint32_t)fmin(fmax(n, 1), most);
 }
 
 static double question_work(const EquivSolve *s)

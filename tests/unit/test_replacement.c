@@ -224,6 +224,25 @@ static void default_scale_of_attention(void **state)
     }
 }
 
+/* Masks never hid all of a row, so the largest of a row was 1, and a row that sees nothing could become NaN. */
+static void masks_left_something_of_each_row(void **state)
+{
+    static const char *const text[] = {
+        "graph @g(%mask: i64[B,4]) { %old = ReduceMax(%mask, const i64[1] {1}) "
+        "%made = Sign(Add(%old, const i64[] 1)) return %old, %made }",
+        "graph @g(%x: f32[B,4], %mask: i64[B,4]) { %m = Cast(%mask; to=9) "
+        "%old = Softmax(Where(%m, %x, const f32[] -3.4028234663852886e38)) "
+        "%made = Softmax(Where(%m, %x, const f32[] -inf)) return %old, %made }"};
+    static const char *const old[] = {"old"}, *const made[] = {"made"};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        TgModel *m = tg_parse(*state, "t.tg", text[i], strlen(text[i]));
+        assert_non_null(m);
+        TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1, .check = TG_CHECK_FLOATS});
+        assert_int_equal(ask(c, m->graph, 1, old, made).verdict, TG_DIFFERENT);
+        tg_checker_free(c);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -237,6 +256,7 @@ int main(void)
                                        TEST(halves_of_tables_were_free),
                                        TEST(subgraphs),
                                        TEST(layers_are_asked_once),
-                                       TEST(default_scale_of_attention)};
+                                       TEST(default_scale_of_attention),
+                                       TEST(masks_left_something_of_each_row)};
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
