@@ -173,6 +173,8 @@ typedef struct {
     TgEvaluator *evaluator;
     TgField *field;
     struct EquivCuts *cuts; /* in the field; NULL: none are made */
+    void (*watch)(void *user, const TgGraph *g, TgValue v, TgArray *value); /* of runs without cuts, or NULL */
+    void *user;
     size_t allowance; /* of memory, for tg_allow */
     TgName reason;    /* why the last run failed */
     bool unsupported; /* namely because nobody can run some operator, or because of a limit, */

@@ -59,8 +59,8 @@ static bool run_body(void *argument)
                              .field = r->s->field,
                              .max_flops = (double)operations,
                              .max_steps = tg_limit(r->s->tg, TG_LIMIT_steps),
-                             .watch = r->s->cuts ? equiv_cuts_watch : NULL,
-                             .user = r->s->cuts};
+                             .watch = r->s->cuts ? equiv_cuts_watch : r->s->watch,
+                             .user = r->s->cuts ? r->s->cuts : r->s->user};
     bool ok = tg_evaluator_run(r->s->evaluator, r->g, &options, r->in, r->out);
     r->ended = true;
     return ok;

@@ -121,6 +121,19 @@ static void wrong_in_places(void **state)
             "%e = Exp(%x) %y = Div(%e, ReduceSum(%e, const i64[1] {-1})) return %y"); /* overflows at 100 */
 }
 
+/* In small models an output was named, whatever made it differ. */
+static void first_difference_was_an_output(void **state)
+{
+    static const char *const text =
+        "graph @g(%%x: f32[B,4]) { %%h = MatMul(%%x, const f32[4,4] random(%d)) %%r = %s(%%h) "
+        "%%s = MatMul(%%r, const f32[4,4] random(%d)) %%t = Tanh(%%s) return Softmax(%%t) as \"y\" }";
+    TgEquivOptions options = {.seed = 1};
+    TgName plain = tg_name_format(*state, text, 1, "Relu", 2);
+    assert_string_equal(ask(*state, plain, tg_name_format(*state, text, 1, "Relu", 3), options).where, "s");
+    assert_string_equal(ask(*state, plain, tg_name_format(*state, text, 1, "Elu", 2), options).where, "r");
+    assert_string_equal(ask(*state, plain, tg_name_format(*state, text, 3, "Relu", 2), options).where, "h");
+}
+
 /* Operators that nobody interprets are the same function of the same operands. */
 static void unknown_operators(void **state)
 {
@@ -471,6 +484,7 @@ int main(void)
                                        TEST(bodies_of_uninterpreted_operators_were_not_compared),
                                        TEST(absent_operand_matched_any),
                                        TEST(one_output_stood_for_two),
+                                       TEST(first_difference_was_an_output),
                                        TEST(strings_were_always_equal),
                                        TEST(small_size_met_another_number),
                                        TEST(infinite_mask_was_drawn_finite),
