@@ -10,7 +10,8 @@
 
 #include "graph.h"
 
-enum { COSTLY_OPERATIONS = 8, DEEPEST = 12 };
+enum { DEEPEST = 12 };
+static const double COSTLY_OPERATIONS = 8;
 
 typedef struct {
     Tg *tg;
@@ -142,12 +143,12 @@ static double conv_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n
 /* The transform runs along one axis: the longest one is a bound that is often exact. */
 static double fourier_flops(const Costing *c, const TgGraph *g, const TgNodeInfo *n)
 {
-    enum { POINT = 8 }; /* operations of one complex product and sum */
+    static const double point = 8; /* operations of one complex product and sum */
     const TgType *in = type_of(g, n, 0);
     double length = 1;
     for (int32_t i = 0; i < in->rank; i++)
         length = fmax(length, axis_size(c, g, n, 0, i));
-    return POINT * length * out_count(c, g, n);
+    return point * length * out_count(c, g, n);
 }
 
 /* --- composites and subgraphs --------------------------------------------------------------------------- */

@@ -204,7 +204,7 @@ static uint32_t draws_for(const EquivSolve *s)
     static const double work = 6e7;
     if (s->options->draws)
         return s->options->draws;
-    double n = work / draw_work(s), most = s->options->hidden_rows ? DRAWS : DRAWS - 1;
+    double n = work / draw_work(s), most = (double)(s->options->hidden_rows ? DRAWS : DRAWS - 1);
     return (uint32_t)fmin(fmax(n, 1), most);
 }
 

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_SAMPLES = 1 << 16 }; /* per bin and axis of RoiAlign: far above any detector, far below a hang */
+static const double MOST_SAMPLES = 1 << 16; /* per bin and axis of RoiAlign: far above any detector, far below a hang */
 
 typedef struct {
     int64_t regions, channels, height, width, out_h, out_w, sampling;

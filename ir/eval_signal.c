@@ -26,7 +26,7 @@ static Complex *roots_of_unity(Tg *tg, int64_t n, double sign)
     return root;
 }
 
-enum { BIN = 8 }; /* operations for each point in each bin */
+static const double BIN = 8; /* operations for each point in each bin */
 
 /* Bin k of the transform of x[0..n). */
 static Complex bin(const Complex *x, const Complex *root, int64_t n, int64_t k)

@@ -298,15 +298,15 @@ bool mask_read_conditions(TgPass *p, Attention *a, const AxisMap *cond, bool neg
 /* What e^(hidden - score) is for capped scores is zero, in 64 bits too. */
 static bool hides_capped(const Attention *a, double hidden)
 {
-    enum { MARGIN = 1000 };
-    return a->softcap > 0 && a->n_terms == 1 && hidden <= -a->softcap - MARGIN;
+    static const double margin = 1000;
+    return a->softcap > 0 && a->n_terms == 1 && hidden <= -a->softcap - margin;
 }
 
 static bool hides_approximately(TgPass *p, Attention *a, double hidden)
 {
-    enum { FILTER = -10000 };
+    static const double filter = -10000;
     TgDtype dtype = tg_type_of(p->g, a->at->in[0])->dtype;
-    a->approximate = p->options->approximate && hidden <= FILTER && dtype != TG_f16;
+    a->approximate = p->options->approximate && hidden <= filter && dtype != TG_f16;
     return a->approximate;
 }
 

@@ -59,7 +59,7 @@ static bool typical(void *user, TgDim symbol, int64_t *n)
 static double size_of(TgDim d)
 {
     int64_t n;
-    return tg_dim_eval(d, typical, NULL, &n) && n >= 0 ? (double)n : TG_TYPICAL_SIZE;
+    return tg_dim_eval(d, typical, NULL, &n) && n >= 0 ? (double)n : (double)TG_TYPICAL_SIZE;
 }
 
 static bool is_matrix(const TgGraph *g, TgValue v)
@@ -124,7 +124,7 @@ static bool grows(const Chain *c, uint32_t from, uint32_t to)
     for (uint32_t i = from; i <= to; i++)
         if (is_alone(g, c->factor[i]))
             bytes -= (double)tg_const_of(g, c->factor[i])->size;
-    return bytes > STORED_TWICE;
+    return bytes > (double)STORED_TWICE;
 }
 
 /* left times right, `steps` operations. */

@@ -42,7 +42,7 @@ static bool grows(const Row *row, uint32_t from, uint32_t to)
     for (uint32_t i = from; i <= to; i++)
         if (is_alone(g, row->fc[i].weight))
             bytes -= (double)tg_const_of(g, row->fc[i].weight)->size;
-    return from < to && bytes > STORED_TWICE;
+    return from < to && bytes > (double)STORED_TWICE;
 }
 
 /* start[k]: where the last group of the best division of the first k begins. */

@@ -9,11 +9,11 @@
 #include "pass.h"
 
 enum {
-    EAGER = 64 << 10,       /* bytes up to which a result is computed at once ... */
-    EAGER_FLOATS = 1 << 10, /* ... of floats: as recipes they are verified unrounded, and alike in all layers */
-    FREE_GROWTH = 1 << 10,  /* bytes that any single result may have */
-    SURE_GROWTH = 4 << 20   /* bytes by which constants may grow however small they are */
+    EAGER = 64 << 10,      /* bytes up to which a result is computed at once ... */
+    EAGER_FLOATS = 1 << 10 /* ... of floats: as recipes they are verified unrounded, and alike in all layers */
 };
+static const double FREE_GROWTH = 1 << 10; /* bytes that any single result may have */
+static const double SURE_GROWTH = 4 << 20; /* bytes by which constants may grow however small they are */
 
 static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
 {
@@ -34,7 +34,7 @@ static double const_bytes(const TgPass *p, const TgNodeInfo *n, bool *last_use)
 static bool unties(TgPass *p, const TgNodeInfo *n, double out_bytes)
 {
     bool last_use;
-    if (n->op != TG_Transpose || p->vouched || out_bytes <= EAGER)
+    if (n->op != TG_Transpose || p->vouched || out_bytes <= (double)EAGER)
         return false;
     const_bytes(p, n, &last_use);
     if (!last_use)

@@ -14,9 +14,9 @@
 
 enum {
     RUNS = 3,
-    ATTEMPTS = 9,    /* sizes drawn at random may contradict each other */
-    LARGE = 64 << 20 /* bytes of constants from which one run has to do */
+    ATTEMPTS = 9 /* sizes drawn at random may contradict each other */
 };
+static const double LARGE = 64 << 20; /* bytes of constants from which one run has to do */
 
 static const TgEvalMode MODE = TG_EVAL_NATIVE;
 

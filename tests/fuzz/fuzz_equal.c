@@ -4,7 +4,8 @@
 #include "fuzz.h"
 #include "passes/passes.h"
 
-enum { MOST = 4096, LARGEST = 1000, MOST_VALUES = 64 };
+enum { MOST = 4096, MOST_VALUES = 64 };
+static const double LARGEST = 1000;
 
 /* Rewrites are equal over the reals, and may overflow elsewhere than the source where numbers are huge. */
 static bool is_ordinary(Tg *tg, const TgTensor *t)

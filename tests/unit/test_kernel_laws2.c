@@ -466,6 +466,7 @@ static void test_random_moments(void **state)
     (void)state;
     enum { N = 40000 };
     static double x[N];
+    static const double n = N;
     const int64_t shape[1] = {N};
     tgk_ctx c = {0};
     tgk_RandomNormal_args normal = {.out = {{x, TGK_F64, 1, {N}, 0}}, .mean = 5, .scale = 2, .seed = 1, .shape = shape,
@@ -476,8 +477,8 @@ static void test_random_moments(void **state)
         sum += x[i];
         squares += (x[i] - 5) * (x[i] - 5);
     }
-    assert_true(fabs(sum / N - 5) < 6 * 2 / sqrt(N));
-    assert_true(fabs(squares / N - 4) < 6 * 4 * sqrt(2.0 / N));
+    assert_true(fabs(sum / n - 5) < 6 * 2 / sqrt(n));
+    assert_true(fabs(squares / n - 4) < 6 * 4 * sqrt(2 / n));
     tgk_RandomUniform_args uniform = {.out = {{x, TGK_F64, 1, {N}, 0}}, .low = -1, .high = 3, .seed = 1, .shape = shape,
                                       .n_shape = 1};
     assert_int_equal(tgk_RandomUniform(&c, &uniform), TGK_OK);
@@ -486,7 +487,7 @@ static void test_random_moments(void **state)
         assert_true(x[i] >= -1 && x[i] < 3);
         sum += x[i];
     }
-    assert_true(fabs(sum / N - 1) < 6 * sqrt(16.0 / 12 / N));
+    assert_true(fabs(sum / n - 1) < 6 * sqrt(16.0 / 12 / n));
 }
 
 /* --- refusals ----------------------------------------------------------------------------------------------------- */

@@ -114,7 +114,7 @@ static void test_long_sums(void **state)
             ((float *)x.at)[i] = 0.1f;
         tgk_ReduceSum_args a = {.in = {x, at}, .out = {blank_array(TGK_F32, 2, one)}, .keepdims = 1};
         assert_int_equal(tgk_ReduceSum(&serial, &a), TGK_OK);
-        assert_true(fabs((double)*(float *)a.out[0].at / ((double)0.1f * LONG) - 1) < 1e-6);
+        assert_true(fabs((double)*(float *)a.out[0].at / ((double)0.1f * (double)LONG) - 1) < 1e-6);
         free(a.out[0].at);
         memcpy(x.dim, wide, sizeof wide);
         tgk_array columns = {&first, TGK_I64, 1, {1}, 1};

@@ -68,7 +68,7 @@ static void loop(tgk_tile *tile, int64_t rows, int64_t cols, int operands)
 
 static void call(const tgk_isa *isa, const BenchLoops *loops, What what, int64_t rows, int64_t cols)
 {
-    const tgk_ctx c = {isa, NULL, NULL};
+    const tgk_ctx c = {.isa = isa};
     tgk_rows a = {rows, cols, x, cols, y, cols, gate, what == LAYER_NORM ? gate + cols : NULL, 1e-5F};
     tgk_rotary r = {.batch = 1, .heads = 32, .rows = rows / 32, .width = cols, .size = cols, .x = x, .cos = gate,
                     .sin = gate + rows / 32 * cols / 2, .y = y};
