@@ -397,6 +397,22 @@ static void test_forbidden_rows(void **unused)
     }
 }
 
+/* Keys far below others weigh nothing, but a large score may lift them: blocks may be left out in the first case alone. */
+static void test_low_bias_beside_large_scores(void **unused)
+{
+    (void)unused;
+    static const float scales[] = {0.25f, 10, 40, 100};
+    for (size_t n = 0; n < 2 * sizeof scales / sizeof *scales; n++) {
+        Case c = {.a = shape(1, 2, 1, 150, 300, 16)};
+        c.a.scale = scales[n / 2];
+        c.a.softcap = n % 2 ? 2 * scales[n / 2] : 0;
+        give_mask(&c, TGK_MASK_ADD, 3, 2, -200);
+        operands(&c);
+        check(&c);
+        release(&c);
+    }
+}
+
 static void test_nothing(void **unused)
 {
     (void)unused;
@@ -510,7 +526,8 @@ int main(void)
     find_isas();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_and_tails), cmocka_unit_test(test_decode), cmocka_unit_test(test_large_heads),
-        cmocka_unit_test(test_combinations), cmocka_unit_test(test_forbidden_rows), cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_combinations), cmocka_unit_test(test_forbidden_rows),
+        cmocka_unit_test(test_low_bias_beside_large_scores), cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_nan_is_kept), cmocka_unit_test(test_large_scores),
         cmocka_unit_test(test_threads_do_not_change_bits),
     };

@@ -18,7 +18,8 @@ typedef struct {
     const char *name;
     int64_t heads, kv_heads, queries, keys, size;
     int causal;
-    int mask; /* 1: the last 1/8 of the keys by one bool per key; 2: as floats; 3: as floats [queries, keys] */
+    int mask; /* 1: the last 1/8 of the keys by one bool per key; 2: as floats; 3: as floats [queries, keys]; 4: -10000
+                 above the diagonal */
 } Case;
 
 static const Case cases[] = {
@@ -27,6 +28,7 @@ static const Case cases[] = {
     {"S512 causal", 12, 12, 512, 512, 64, 1, 0},     {"S512 padded", 12, 12, 512, 512, 64, 0, 2},
     {"S1024 full", 12, 12, 1024, 1024, 64, 0, 0},    {"S1024 causal", 12, 12, 1024, 1024, 64, 1, 0},
     {"S1024 padded", 12, 12, 1024, 1024, 64, 0, 2},  {"S1024 matrix", 12, 12, 1024, 1024, 64, 0, 3},
+    {"S1024 triangle", 12, 12, 1024, 1024, 64, 0, 4},
     {"S4096 full", 12, 12, 4096, 4096, 64, 0, 0},    {"S4096 causal", 12, 12, 4096, 4096, 64, 1, 0},
     {"S4096 padded", 12, 12, 4096, 4096, 64, 0, 2},  {"GQA D128 S512 causal", 32, 8, 512, 512, 128, 1, 0},
     {"decode D64 past 512", 32, 8, 1, 513, 64, 0, 0}, {"decode D64 past 4096", 32, 8, 1, 4097, 64, 0, 0},
@@ -54,12 +56,14 @@ static void *make_mask(const Case *c, tgk_attention *a)
 {
     if (!c->mask)
         return NULL;
-    int64_t rows = c->mask == 3 ? c->queries : 1;
+    int64_t rows = c->mask >= 3 ? c->queries : 1;
     float *m = malloc((size_t)(rows * c->keys) * sizeof *m);
     for (int64_t i = 0; i < rows * c->keys; i++) {
         int64_t key = i % c->keys;
         if (c->mask == 1)
             ((uint8_t *)m)[i] = key < c->keys - c->keys / 8;
+        else if (c->mask == 4)
+            m[i] = key <= i / c->keys ? 0 : -10000;
         else
             m[i] = key < c->keys - c->keys / 8 ? c->mask == 3 ? (float)(i % 7) * 0.1f : 0 : -INFINITY;
     }
@@ -72,7 +76,7 @@ static void *make_mask(const Case *c, tgk_attention *a)
 
 static double pairs(const Case *c)
 {
-    if (c->causal)
+    if (c->causal || c->mask == 4)
         return (double)c->queries * (double)(c->queries + 1) / 2 + (double)c->queries * (double)(c->keys - c->queries);
     return (double)c->queries * (double)(c->mask ? c->keys - c->keys / 8 : c->keys);
 }
