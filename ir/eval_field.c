@@ -132,7 +132,6 @@ static TgFelt binary_function(TgField *f, TgOp op, TgFelt x, TgFelt y)
     case TG_Add: return tg_felt_add(x, y);
     case TG_Sub: return tg_felt_sub(x, y);
     case TG_Mul: return tg_felt_mul(x, y);
-    case TG_Div: return tg_felt_div(x, y);
     case TG_Pow: return tg_felt_pow(f, x, y);
     case TG_Max: return extreme(f, true, x, y);
     case TG_Min: return extreme(f, false, x, y);
@@ -160,12 +159,25 @@ static bool compare(TgField *f, TgOp op, TgFelt x, TgFelt y)
     }
 }
 
+/* What divides, and its inverse: it often is one number for all elements. */
+typedef struct {
+    TgFelt by, inverse;
+} Divisor;
+
+static TgFelt quotient(Divisor *d, TgFelt x, TgFelt y)
+{
+    if (y.p != d->by.p || y.q != d->by.q)
+        *d = (Divisor){y, tg_felt_inverse(y)};
+    return tg_felt_mul(x, d->inverse);
+}
+
 /* z = x op y with broadcasting; z is allocated, of the broadcast shape, and may be x. */
 static void field_combine(TgEvalCall *c, const TgArray *x, const TgArray *y, TgArray *z)
 {
     int64_t stride[2][TG_EVAL_RANK], index[TG_EVAL_RANK] = {0}, offset[2] = {0}, i = 0;
     TgField *f = field_of(c);
     TgOp op = c->n->op;
+    Divisor divisor = {tg_felt_int(1), tg_felt_int(1)};
     if (z->count == 0)
         return;
     eval_broadcast_strides(x, z->rank, stride[0]);
@@ -174,6 +186,8 @@ static void field_combine(TgEvalCall *c, const TgArray *x, const TgArray *y, TgA
         TgFelt a = felts(x)[offset[0]], b = felts(y)[offset[1]];
         if (is_comparison(op))
             eval_ints_of(z)[i++] = compare(f, op, a, b);
+        else if (op == TG_Div)
+            felts(z)[i++] = quotient(&divisor, a, b);
         else
             felts(z)[i++] = binary_function(f, op, a, b);
     } while (eval_next(z->rank, z->dim, index, 2, offset, (const int64_t(*)[TG_EVAL_RANK])stride));
