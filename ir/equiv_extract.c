@@ -112,8 +112,9 @@ static TgValue operand(Extract *x, TgValue v)
 {
     if (v && !x->value[v]) {
         const TgTensor *t = tg_value(x->from, v)->tensor;
-        TG_CHECK(x->to->tg, t != NULL);
-        x->value[v] = constant(x, t, 0);
+        const TgTensor *known = t ? NULL : tg_known_elements(x->from, v, x->to->arena); /* dies with the question */
+        TG_CHECK(x->to->tg, t || known);
+        x->value[v] = t ? constant(x, t, 0) : tg_graph_const(x->to, known, NULL);
     }
     return x->value[v];
 }

@@ -8,7 +8,8 @@
  * the graph is walked back to values that the old one depends on: there it is cut, and cut values are any
  * values. The old side is walked back to the same cuts; a float that depends on none of them is any value
  * as well. Integers and bools are never cut (as random numbers they would be no indices, no shapes) but
- * walked through; where only the shape of a value is asked, its inferred shape answers.
+ * walked through, and those that a branch has from outside are constants where inference knows them; where only
+ * the shape of a value is asked, its inferred shape answers.
  *
  * Any values may be too many: the two sides may agree only because a cut value is a square root, or
  * because two cut values depend on each other. So a region that is not shown equal is widened, by what
@@ -68,11 +69,6 @@ static Mark *mark_of(const Region *r, TgValue v)
     return &r->c->mark[v];
 }
 
-static bool is_constant(const TgGraph *g, TgValue v)
-{
-    return tg_value(g, v)->tensor != NULL;
-}
-
 static const TgNodeInfo *producer(const TgGraph *g, TgValue v)
 {
     return tg_value(g, v)->origin == TG_V_RESULT ? tg_node(g, tg_value(g, v)->node) : NULL;
@@ -83,6 +79,12 @@ static bool is_given(const TgGraph *g, TgValue v)
 {
     const TgNodeInfo *n = producer(g, v);
     return !n || n->op == TG_opaque || tg_op_info(n->op)->tier == TG_KEPT || tg_op_has(n->op, TG_T_RANDOM);
+}
+
+/* Known integers of an outer graph as well: the rewrite may count on them. */
+static bool is_constant(const Region *r, TgValue v)
+{
+    return tg_value(r->g, v)->tensor || (is_given(r->g, v) && tg_known_elements(r->g, v, r->arena));
 }
 
 static bool is_real(const TgGraph *g, TgValue v)
@@ -104,7 +106,7 @@ static bool is_twin(const TgGraph *g, TgValue old, TgValue made)
 
 static void add_to_cone(Region *r, TgValue v)
 {
-    if (!v || mark_of(r, v)->ancestor == r->ancestor || is_constant(r->g, v))
+    if (!v || mark_of(r, v)->ancestor == r->ancestor || is_constant(r, v))
         return;
     mark_of(r, v)->ancestor = r->ancestor;
     TG_PUSH(r->arena, &r->cone, v);
@@ -205,7 +207,7 @@ static void walk(Region *r, int side)
     while (r->stack.n && !r->overflow) {
         TgValue v = r->stack.at[r->stack.n - 1];
         Mark *m = mark_of(r, v);
-        bool inner = m->seen != r->seen && !is_constant(r->g, v);
+        bool inner = m->seen != r->seen && !is_constant(r, v);
         if (inner && stops(r, side, v)) {
             cut_at(r, v);
             inner = false;

@@ -404,6 +404,22 @@ bool tg_const_ints(const TgGraph *g, TgValue v, uint32_t max, int64_t *out, uint
     return true;
 }
 
+const TgTensor *tg_known_elements(const TgGraph *g, TgValue v, TgArena *arena)
+{
+    enum { MOST = 64 };
+    int64_t element[MOST], dim[TG_MAX_RANK];
+    uint32_t n;
+    const TgValueInfo *info = tg_value(g, v);
+    if (info->tensor || !info->symbolic || !tg_type_static(info->type, dim) ||
+        !tg_const_ints(g, v, MOST, element, &n))
+        return NULL;
+    void *bytes;
+    TgTensor *made = tg_tensor_blank(arena, info->type->dtype, info->type->rank, dim, &bytes);
+    for (uint32_t i = 0; i < n; i++)
+        tg_store_integer(info->type->dtype, bytes, i, element[i]);
+    return made;
+}
+
 bool tg_const_float(const TgGraph *g, TgValue v, double *x)
 {
     const TgTensor *t = tg_const_of(g, v);

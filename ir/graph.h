@@ -170,6 +170,8 @@ TgNodeInfo *tg_producer(const TgGraph *g, TgValue v, TgOp op); /* NULL unless v 
 const TgTensor *tg_const_of(const TgGraph *g, TgValue v);      /* NULL unless constant; v may be 0 */
 /* A constant, or symbolic elements that are all constant, as integers: false otherwise. n <= max. */
 bool tg_const_ints(const TgGraph *g, TgValue v, uint32_t max, int64_t *out, uint32_t *n);
+/* The same as a tensor, of at most 64 elements; NULL: not all are known, or they are elements of a constant. */
+const TgTensor *tg_known_elements(const TgGraph *g, TgValue v, TgArena *arena);
 bool tg_const_float(const TgGraph *g, TgValue v, double *x);   /* a constant whose elements are all equal, any shape */
 bool tg_used_once(const TgGraph *g, TgValue v);                /* one use, not returned */
 uint32_t tg_graph_count(const TgGraph *g, bool subgraphs);     /* live nodes */

@@ -210,26 +210,10 @@ TgValue fold_value(TgPass *p, TgNode n)
     return out;
 }
 
-/* The constant that the symbolic elements of an output amount to; NULL where one is not known. */
-static const TgTensor *known_elements(TgPass *p, TgValue v)
-{
-    enum { MOST = 64 };
-    int64_t element[MOST], dim[TG_MAX_RANK];
-    uint32_t n;
-    const TgType *t = tg_type_of(p->g, v);
-    if (!tg_value(p->g, v)->symbolic || !tg_type_static(t, dim) || !tg_const_ints(p->g, v, MOST, element, &n))
-        return NULL;
-    void *bytes;
-    TgTensor *made = tg_tensor_blank(p->g->arena, t->dtype, t->rank, dim, &bytes);
-    for (uint32_t i = 0; i < n; i++)
-        tg_store_integer(t->dtype, bytes, i, element[i]);
-    return made;
-}
-
 static void fold_symbolic(TgPass *p, const TgNodeInfo *n)
 {
     for (uint32_t i = 0; i < n->n_out; i++) {
-        const TgTensor *t = is_read(p->g, n->out[i]) ? known_elements(p, n->out[i]) : NULL;
+        const TgTensor *t = is_read(p->g, n->out[i]) ? tg_known_elements(p->g, n->out[i], p->g->arena) : NULL;
         if (t && !numbers_positions_downstream(p, n) && pass_allow(p, "fold-shape"))
             pass_replace(p, n->out[i], tg_graph_const(p->g, t, NULL), "fold-shape");
     }

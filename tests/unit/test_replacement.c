@@ -182,6 +182,29 @@ static void subgraphs(void **state)
     tg_checker_free(c);
 }
 
+/* An integer from outside that inference knew was any integer, so the branch that is always taken was not always. */
+static void known_captures_were_any_integers(void **state)
+{
+    static const char text[] =
+        "graph @g(%x: f32[B,4], %z: f32[B,4], %c: bool[]) { %n = Identity(const i64[1] {3}) "
+        "%p, %q, %r = If(%c; then_branch={ "
+        "%old = If(Equal(%n, const i64[1] {3}); then_branch={ %s = Neg(%x) return %s }, else_branch={ return %z }) "
+        "%made = Neg(%x) %other = Neg(%z) return %old, %made, %other }, "
+        "else_branch={ return %x, %x, %x }) return %p, %q, %r }";
+    static const char *const old[] = {"old"}, *const made[] = {"made"}, *const other[] = {"other"};
+    TgModel *m = tg_parse(*state, "t.tg", text, strlen(text));
+    assert_non_null(m);
+    TgGraph *branch = NULL;
+    for (TgNode n = 1; n < m->graph->nodes.n; n++)
+        if (tg_node(m->graph, n)->op == TG_If)
+            branch = tg_node(m->graph, n)->sub[0].graph;
+    assert_non_null(branch);
+    TgChecker *c = tg_checker_new(*state, &(TgEquivOptions){.seed = 1});
+    assert_int_equal(ask(c, branch, 1, old, made).verdict, TG_EQUAL);
+    assert_int_equal(ask(c, branch, 1, old, other).verdict, TG_DIFFERENT);
+    tg_checker_free(c);
+}
+
 /* The second layer asks what the first one asked. Answers keep what they show until the next one. */
 static void layers_are_asked_once(void **state)
 {
@@ -255,6 +278,7 @@ int main(void)
                                        TEST(signs_of_halves_kept_all_sizes),
                                        TEST(halves_of_tables_were_free),
                                        TEST(subgraphs),
+                                       TEST(known_captures_were_any_integers),
                                        TEST(layers_are_asked_once),
                                        TEST(default_scale_of_attention),
                                        TEST(masks_left_something_of_each_row)};
