@@ -225,8 +225,10 @@ static bool equiv_body(void *argument)
     result->verdict = o.verdict;
     result->witness = o.verdict == TG_EQUAL ? NULL : o.why;
     result->where = o.where;
-    if (o.verdict != TG_EQUAL || result->proved + result->reused < result->regions)
-        result->bound = 0; /* floats alone vouch for some part */
+    if (o.verdict != TG_EQUAL) {
+        result->bound = 0;
+        result->worst = NULL;
+    }
     return true;
 }
 

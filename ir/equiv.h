@@ -33,8 +33,11 @@ typedef struct {
     uint32_t reused;         /* equal on sight, or answered before */
     uint32_t draws;
     double work;     /* of the draws, estimated, in operations */
-    uint32_t proved; /* of the regions: in the finite field as well */
-    double bound;    /* log2 of the chance that one of them is a false "equal" there; 0: no bound */
+    uint32_t proved;  /* of the regions: in the finite field as well */
+    uint32_t vouched; /* equal by floats alone */
+    double bound;     /* log2 of the chance that one of those proved is a false "equal" there; 0: none was proved */
+    TgName worst;     /* equal: "'y' element [0,3]: 1.25 against 1.5", the largest difference in float32, if any; */
+    double apart;     /* and that element's own relative distance */
     TgName witness;  /* different: "'y' element [0,3]: 1.25 against 1.5, ... (seed 7, B=2)"; undecided: why */
     TgName where;    /* different: first value where they part, if found */
 } TgEquivResult;

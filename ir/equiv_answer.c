@@ -92,6 +92,7 @@ void equiv_memo_init(EquivMemo *m, Tg *tg, TgArena *arena, const TgEquivOptions 
 /* The chances of several false "equal" add up. */
 void equiv_note(TgEquivResult *r, const EquivOutcome *o)
 {
+    r->vouched += o->verdict == TG_EQUAL && !o->proved;
     if (o->verdict != TG_EQUAL || !o->proved)
         return;
     double high = fmax(r->bound, o->bound), low = fmin(r->bound, o->bound);

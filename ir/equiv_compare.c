@@ -103,7 +103,7 @@ static EquivMeasure reals(const EquivQuad *q)
     TgArray a32 = flat(q->a32), a64 = flat(q->a64), b32 = flat(q->b32), b64 = flat(q->b64);
     Reals at32 = reals_of(TG_EVAL_F32, &a32), at64 = reals_of(TG_EVAL_F64, &a64);
     Reals bt32 = reals_of(TG_EVAL_F32, &b32), bt64 = reals_of(TG_EVAL_F64, &b64);
-    double d32 = 0, d64 = 0, err_a = 0, err_b = 0, norm = 0, most = 0;
+    double d32 = 0, d64 = 0, err_a = 0, err_b = 0, norm = 0, most = 0, most32 = 0;
     EquivMeasure m = {.element = 0};
     for (int64_t i = 0; i < a64.count; i++) {
         double x64 = real_at(at64, i), y64 = real_at(bt64, i), x32 = real_at(at32, i), y32 = real_at(bt32, i);
@@ -116,6 +116,8 @@ static EquivMeasure reals(const EquivQuad *q)
             continue;
         if (fabs(x64 - y64) > most)
             most = fabs(x64 - y64), m.element = i;
+        if (fabs(x32 - y32) > most32)
+            most32 = fabs(x32 - y32), m.element32 = i;
         d32 += (x32 - y32) * (x32 - y32);
         d64 += (x64 - y64) * (x64 - y64);
         err_a += (x32 - x64) * (x32 - x64);

@@ -207,11 +207,26 @@ typedef struct {
     TgArray *in32, *in64, *a32, *a64, *b32, *b64;
 } Draw;
 
-static void note_worst(TgEquivResult *r, const EquivMeasure *m)
+/* Not of single replacements: their regions are nowhere printed. */
+static void name_worst(EquivSolve *s, uint32_t output, const EquivQuad *q, int64_t element)
 {
+    TgText text;
+    tg_text_init(&text, s->arena);
+    if (s->options->hidden_rows || !equiv_element_text(s, &text, TG_EVAL_F32, output, q->a32, q->b32, element))
+        return;
+    double a = tg_array_float(TG_EVAL_F32, q->a32, element), b = tg_array_float(TG_EVAL_F32, q->b32, element);
+    s->result->worst = tg_name_n(s->tg, text.at, text.n);
+    s->result->apart = fabs(a - b) / fmax(fabs(a), fabs(b));
+}
+
+static void note_worst(EquivSolve *s, uint32_t output, const EquivQuad *q, const EquivMeasure *m)
+{
+    TgEquivResult *r = s->result;
     double amplification = m->err_a > 0 ? m->err_b / m->err_a : 1;
-    if (m->d32 > r->worst32)
+    if (m->d32 > r->worst32) {
         r->worst32 = m->d32;
+        name_worst(s, output, q, m->element32);
+    }
     if (m->d64 > r->worst64)
         r->worst64 = m->d64;
     if (m->err_b > ldexp(1, -20) && amplification > r->amplification)
@@ -287,7 +302,7 @@ static EquivOutcome judge(EquivSolve *s, const Draw *d, bool *excused)
         if (is_unstable(s, &m))
             return equiv_differs(s, i, q.a64, q.b64, m.element,
                                  "an error in float32 more than 4 times that of the source");
-        note_worst(s->result, &m);
+        note_worst(s, i, &q, &m);
     }
     return (EquivOutcome){.verdict = TG_EQUAL};
 }

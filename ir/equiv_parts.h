@@ -74,6 +74,7 @@ typedef struct {
     double d32, d64;     /* relative differences of a and b */
     double err_a, err_b; /* of the float32 results against a64 */
     int64_t element;     /* the one that differs most, in float64 */
+    int64_t element32;   /* in float32 */
     const char *broken;  /* different for certain: why; NULL: see the numbers */
 } EquivMeasure;
 
@@ -190,6 +191,9 @@ void equiv_choose_sizes(EquivSolve *s);
 bool equiv_make_inputs(EquivSolve *s, TgEvalMode mode, uint64_t seed, TgArray **in);
 bool equiv_evaluate(EquivSolve *s, TgGraph *g, TgEvalMode mode, const TgArray *in, TgArray **out);
 void equiv_drop(EquivSolve *s, TgArray *arrays, uint32_t n); /* arrays may be NULL */
+/* "'y' element [0,3]: 1.25 against 1.5" of results in that mode; where there are no such numbers, "'y'" and false. */
+bool equiv_element_text(const EquivSolve *s, TgText *text, TgEvalMode mode, uint32_t output, const TgArray *a,
+                        const TgArray *b, int64_t element);
 EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, const TgArray *b,
                            int64_t element, const char *why);
 EquivOutcome equiv_only_second_fails(EquivSolve *s);

@@ -138,9 +138,23 @@ static TgName output_name(const EquivSolve *s, uint32_t output)
     return name ? name : "nameless";
 }
 
-static double number_at(const TgArray *a, int64_t element)
+static double number_at(TgEvalMode mode, const TgArray *a, int64_t element)
 {
-    return tg_is_float(a->dtype) ? tg_array_float(TG_EVAL_F64, a, element) : (double)tg_array_int(a, element);
+    return tg_is_float(a->dtype) ? tg_array_float(mode, a, element) : (double)tg_array_int(a, element);
+}
+
+bool equiv_element_text(const EquivSolve *s, TgText *text, TgEvalMode mode, uint32_t output, const TgArray *a,
+                        const TgArray *b, int64_t element)
+{
+    tg_text_format(text, "'%s'", output_name(s, output));
+    bool both = a && b && a->kind == TG_TENSOR && b->kind == TG_TENSOR && element < a->count &&
+                element < b->count && a->dtype != TG_str && tg_dtype_class(a->dtype) != TG_CLASS_C;
+    if (!both)
+        return false;
+    tg_text_add(text, " element ");
+    index_text(text, a, element);
+    tg_text_format(text, ": %.9g against %.9g", number_at(mode, a, element), number_at(mode, b, element));
+    return true;
 }
 
 /* "'y' element [0,3]: 1.25 against 1.5, why (seed 7, batch=2)"; a and b are float64 results, or NULL. */
@@ -149,14 +163,7 @@ EquivOutcome equiv_differs(EquivSolve *s, uint32_t output, const TgArray *a, con
 {
     TgText text;
     tg_text_init(&text, s->arena);
-    tg_text_format(&text, "'%s'", output_name(s, output));
-    bool both = a && b && a->kind == TG_TENSOR && b->kind == TG_TENSOR && element < a->count &&
-                element < b->count && a->dtype != TG_str && tg_dtype_class(a->dtype) != TG_CLASS_C;
-    if (both) {
-        tg_text_add(&text, " element ");
-        index_text(&text, a, element);
-        tg_text_format(&text, ": %.9g against %.9g", number_at(a, element), number_at(b, element));
-    }
+    bool both = equiv_element_text(s, &text, TG_EVAL_F64, output, a, b, element);
     tg_text_format(&text, "%s %s (%s)", both ? "," : ":", why, sizes_text(s));
     return (EquivOutcome){
         .verdict = TG_DIFFERENT, .why = tg_name_n(s->tg, text.at, text.n), .where = output_name(s, output)};

@@ -13,6 +13,9 @@ static bool write_verdict(Run *run, const TgEquivResult *e, const char *path)
     json_string_at(&j, "verdict", words[e->verdict]);
     json_string_at(&j, "witness", e->witness);
     json_number_at(&j, "bound_log2", e->bound);
+    json_int_at(&j, "proved", e->proved);
+    json_int_at(&j, "by_floats_alone", e->vouched);
+    json_string_at(&j, "worst", e->worst);
     json_number_at(&j, "worst_float32", e->worst32);
     json_number_at(&j, "worst_float64", e->worst64);
     json_close(&j, '}');

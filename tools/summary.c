@@ -156,9 +156,13 @@ void print_equivalence(FILE *to, const TgEquivResult *e)
     if (e->verdict == TG_EQUAL) {
         fprintf(to, " (%u regions, %u checked, %u of them proved", e->regions, e->checked, e->proved);
         if (e->bound < 0)
-            fprintf(to, ", chance of an error below 2^%.0f", e->bound);
+            fprintf(to, ", chance of an error %sbelow 2^%.0f", e->vouched ? "in these " : "", e->bound);
+        if (e->vouched)
+            fprintf(to, ", %u by floats alone", e->vouched);
         fprintf(to, "; largest relative difference %.1e in float32, %.1e in float64)", e->worst32,
                 e->worst64);
+        if (e->worst)
+            fprintf(to, "; worst: %s, %.1e apart", e->worst, e->apart);
     }
     if (e->witness && *e->witness)
         fprintf(to, ": %s", e->witness);
@@ -263,7 +267,9 @@ static void json_equivalence(Json *j, const char *key, const TgEquivResult *e)
     json_int_at(j, "regions", e->regions);
     json_int_at(j, "questions", e->checked);
     json_int_at(j, "proved", e->proved);
+    json_int_at(j, "by_floats_alone", e->vouched);
     json_number_at(j, "bound_log2", e->bound);
+    json_string_at(j, "worst", e->worst);
     json_string_at(j, "witness", e->witness);
     json_close(j, '}');
 }

@@ -301,6 +301,25 @@ static void order_of_residues_is_no_proof(void **state)
     assert_true(r.bound == 0);
 }
 
+/* No bound was given as soon as floats alone vouched for one region, and which element differs most was said only of
+ * different models. */
+static void bound_was_lost_where_floats_vouch(void **state)
+{
+    TgEquivResult r = compare(*state, W "%p = MatMul(MatMul(%x,%w),%v) return %p, Relu(MatMul(MatMul(%x,%v),%w))",
+                              W "%p = MatMul(%x,MatMul(%w,%v)) return %p, Relu(MatMul(%x,MatMul(%v,%w)))", 1);
+    assert_int_equal(r.verdict, TG_EQUAL);
+    assert_int_equal(r.proved, 1);
+    assert_int_equal(r.vouched, 1);
+    assert_true(r.bound < -80);
+    assert_non_null(r.worst);
+    assert_non_null(strstr(r.worst, "' element ["));
+    assert_non_null(strstr(r.worst, " against "));
+    assert_true(r.apart > 0 && r.apart < 1e-2);
+    r = compare(*state, W "return MatMul(%x,%w)", W "return MatMul(%x,%v)", 0);
+    assert_int_equal(r.verdict, TG_DIFFERENT);
+    assert_true(r.bound == 0 && !r.worst);
+}
+
 /* Two points where a difference of this degree shows are 2 (log2 degree - 62), whatever ran or was drawn
  * beside. */
 static void bound_counts_points_and_powers(void **state)
@@ -493,6 +512,7 @@ int main(void)
                                        TEST(root_of_nonsquare_is_no_law),
                                        TEST(proof_is_cut_where_exponents_are_lost),
                                        TEST(order_of_residues_is_no_proof),
+                                       TEST(bound_was_lost_where_floats_vouch),
                                        TEST(bound_counts_points_and_powers),
                                        TEST(attention_with_cache_has_a_bound),
                                        TEST(agreement_in_float32_was_held_against_it)};
