@@ -18,6 +18,9 @@ uint64_t tg_recipe_hash(Tg *tg, const TgTensor *t, uint64_t seed);
 
 /* --- recipe_point.c ----------------------------------------------------------------------------------- */
 
+typedef enum { TG_NOT_FOLLOWED, TG_FOLLOWED_AGREES, TG_FOLLOWED_DIFFERS } TgFollowed;
+TgFollowed tg_recipe_follow(Tg *tg, const TgTensor *t, size_t i, double stored);
+double tg_unit_roundoff(TgDtype t);
 /* Element i of a constant that was computed, stored as `stored`: is it what the recipe gives in float64, up to
  * rounding? True also where nobody follows the recipe. */
 bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored);

@@ -31,7 +31,7 @@ static const Point unknown;
 
 static Point point_of(Walk *w, const TgTensor *t, const int64_t *at, int depth);
 
-static double unit_of(TgDtype t)
+double tg_unit_roundoff(TgDtype t)
 {
     return ldexp(1, t == TG_f64 ? -53 : t == TG_f16 ? -11 : t == TG_bf16 ? -8 : -24);
 }
@@ -180,7 +180,7 @@ static Point gathered(Walk *w, const TgTensor *t, const int64_t *at, int depth)
 static Point leaf(Walk *w, const TgTensor *t, const int64_t *at)
 {
     double x = tg_is_float(t->dtype) ? tg_tensor_float(w->tg, t, flat_index(t, at)) : NAN;
-    return (Point){x, fabs(x), 0, unit_of(t->dtype), isfinite(x)};
+    return (Point){x, fabs(x), 0, tg_unit_roundoff(t->dtype), isfinite(x)};
 }
 
 static Point computed(Walk *w, const TgTensor *t, const int64_t *at, int depth)
@@ -223,21 +223,27 @@ static Point point_of(Walk *w, const TgTensor *t, const int64_t *at, int depth)
     w->left--;
     bool recipe = t->payload == TG_RECIPE || (depth == 0 && t->recipe);
     Point p = recipe ? computed(w, t, at, depth + 1) : leaf(w, t, at);
-    p.unit = fmax(p.unit, unit_of(t->dtype));
+    p.unit = fmax(p.unit, tg_unit_roundoff(t->dtype));
     return p;
 }
 
-bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored)
+TgFollowed tg_recipe_follow(Tg *tg, const TgTensor *t, size_t i, double stored)
 {
     double smallest = t->dtype == TG_f16 ? 0x1p-24 : 0x1p-126; /* numbers near zero are spaced evenly */
     int64_t at[TG_BOX_RANK];
     if (!t->recipe || !tg_is_float(t->dtype) || tg_dtype_bits(t->dtype) < 16 || t->rank > TG_BOX_RANK)
-        return true;
+        return TG_NOT_FOLLOWED;
     unflatten(t, i, at);
     Walk walk = {tg, MOST_POINTS};
     Point p = point_of(&walk, t, at, 0);
     if (!p.known || !isfinite(p.value) || fabs(p.value) > 1e30)
-        return true;
+        return TG_NOT_FOLLOWED;
     double unit = 2 * p.unit, bound = unit * fabs(p.value) + unit * (p.steps + 1) * p.size + smallest;
-    return fabs(stored - p.value) <= bound || (t->dtype == TG_f16 && fabs(p.value) > 65000);
+    bool near = fabs(stored - p.value) <= bound || (t->dtype == TG_f16 && fabs(p.value) > 65000);
+    return near ? TG_FOLLOWED_AGREES : TG_FOLLOWED_DIFFERS;
+}
+
+bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored)
+{
+    return tg_recipe_follow(tg, t, i, stored) != TG_FOLLOWED_DIFFERS;
 }

@@ -73,6 +73,9 @@ TgTensor *tg_tensor_recipe(TgArena *arena, uint16_t op, const struct TgAttrs *at
 /* Notes on t, whose elements are known, where they came from: the same recipe. */
 void tg_tensor_derived(TgArena *arena, TgTensor *t, uint16_t op, const struct TgAttrs *attrs, uint32_t n,
                        const TgTensor *const *input, uint16_t output);
+/* Is every element of such a t, floats of at most a few KiB, what its recipe gives in float64, up to rounding? False:
+ * recorded. */
+bool tg_tensor_derived_agrees(Tg *tg, const TgTensor *t);
 /* All bytes at once: t itself unless it is a recipe or splat. Owned by `arena`. NULL: recorded. */
 const TgTensor *tg_tensor_materialize(TgArena *arena, const TgTensor *t);
 /* The bytes in order, in pieces of at most a few MiB where the recipe allows it (elementwise, Concat, Gather, Slice,

@@ -107,7 +107,8 @@ static bool result_bytes(const TgPass *p, const TgNodeInfo *n, double *bytes)
     return true;
 }
 
-/* Floats remember what they were computed from, so that checks see them unrounded. */
+/* Floats remember what they were computed from: they are checked against it at once, and other checks see them
+ * unrounded. */
 static const TgTensor *keep_result(TgPass *p, const TgNodeInfo *n, uint32_t output, const TgArray *result)
 {
     const TgTensor *operands[32] = {0};
@@ -156,6 +157,8 @@ static bool compute_now(TgPass *p, const TgNodeInfo *n, const TgTensor **out)
         tg_array_drop(p->tg, &results[i]);
     if (!good)
         tg_diag_forget(p->tg, before); /* the node stays as it is, and fails at run time if it must */
+    for (uint32_t i = 0; good && i < n->n_out; i++)
+        good = tg_tensor_derived_agrees(p->tg, out[i]); /* else a defect, which ends the run */
     return good;
 }
 
