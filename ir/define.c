@@ -207,19 +207,30 @@ TgValue Cast(TgDefine *d, TgValue x, TgDtype to)
     return def_node(d, TG_Cast, tg_attrs(d->tg, TG_Cast, "to=i", (int64_t)to), 1, &x);
 }
 
-/* Literal zeros mean "no elements" unless a -1 is there, which ONNX allows together with "copy" zeros only.
- */
+/* Zeros mean "no elements" unless a -1 is there, which ONNX allows together with "copy" zeros only. Sizes that only a
+ * run tells may be zero as well. */
+static bool zeros_are_literal(const TgDefine *d, TgValue shape)
+{
+    const TgValueInfo *v = tg_value(d->into, shape);
+    int64_t size[VECTOR_MAX], count;
+    uint32_t n;
+    bool literal = true;
+    if (tg_const_ints(d->into, shape, VECTOR_MAX, size, &n)) {
+        for (uint32_t i = 0; i < n; i++)
+            literal &= size[i] != -1;
+        return literal;
+    }
+    literal = v->symbolic && tg_type_numel(v->type, &count);
+    for (int64_t i = 0; literal && i < count; i++)
+        literal = !tg_dim_known(v->symbolic[i], size) || *size != -1;
+    return literal;
+}
+
 TgValue Reshape(TgDefine *d, TgValue x, TgValue shape)
 {
     if (d->failed)
         return 0;
-    int64_t size[VECTOR_MAX], literal = 1;
-    uint32_t n = 0;
-    if (!tg_const_ints(d->into, shape, VECTOR_MAX, size, &n))
-        literal = 0;
-    for (uint32_t i = 0; i < n; i++)
-        literal &= size[i] != -1;
-    const TgAttrs *attrs = tg_attrs(d->tg, TG_Reshape, "allowzero=i", literal);
+    const TgAttrs *attrs = tg_attrs(d->tg, TG_Reshape, "allowzero=i", (int64_t)zeros_are_literal(d, shape));
     return def_node(d, TG_Reshape, attrs, 2, (TgValue[]){x, shape});
 }
 

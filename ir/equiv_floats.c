@@ -307,6 +307,14 @@ static EquivOutcome judge(EquivSolve *s, const Draw *d, bool *excused)
     return (EquivOutcome){.verdict = TG_EQUAL};
 }
 
+static bool any_results(const TgArray *out, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (out[i].kind == TG_TENSOR && out[i].count)
+            return true;
+    return false;
+}
+
 /* a must run; that b then does not is a difference, unless b has an operator that nobody can run. */
 EquivOutcome equiv_draw_floats(EquivSolve *s, bool *excused)
 {
@@ -320,7 +328,7 @@ EquivOutcome equiv_draw_floats(EquivSolve *s, bool *excused)
                 equiv_make_inputs(s, TG_EVAL_F64, seed, &d.in64) &&
                 equiv_evaluate(s, a, TG_EVAL_F32, d.in32, &d.a32) &&
                 equiv_evaluate(s, a, TG_EVAL_F64, d.in64, &d.a64);
-    if (!runs)
+    if (!runs || (s->empty && !any_results(d.a64, a->outputs.n)))
         o.why = s->reason;
     else if (equiv_evaluate(s, b, TG_EVAL_F32, d.in32, &d.b32) &&
              equiv_evaluate(s, b, TG_EVAL_F64, d.in64, &d.b64))

@@ -34,7 +34,8 @@ static void add_symbol(void *user, TgDim symbol)
 
 /* The ways: different primes, others, all the same, all one; then at random, where "past" may be empty.
  * Sizes that only masks have may have to cover the others: every second time they are larger than all of
- * them, the first time with these all the same and a divisor of a mask. */
+ * them, the first time with these all the same and a divisor of a mask. What else may be empty is tried apart from
+ * these, see equiv_solve.c. */
 static int64_t choose(const EquivSize *size, TgName name, uint32_t index, uint32_t attempt, uint64_t seed)
 {
     static const int64_t primes[] = {2, 3, 5, 7, 11, 13}, others[] = {3, 2, 4, 6, 9, 8};

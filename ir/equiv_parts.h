@@ -169,6 +169,7 @@ typedef struct {
     TgEquivResult *result;
     EquivSizes sizes;
     uint32_t attempt; /* way of choosing sizes */
+    uint32_t empty;   /* which of them, from 1, becomes zero; 0: none. A draw counts only if a has results then */
     TgInputClass cls;
     TgArena *arena;
     TgEvaluator *evaluator;
