@@ -257,6 +257,13 @@ static bool make(const Plan *plan)
     return pass_replace_all(p, count, old, by, "ort-attention");
 }
 
+/* The diagonal of these operators ends at the last key, that of Attention begins at the first new one. */
+static bool has_their_diagonal(const TgPass *p, const TgNodeInfo *n)
+{
+    const TgType *q = tg_type_of(p->g, n->in[QUERY]), *k = tg_type_of(p->g, n->in[KEY]);
+    return !tg_attr_int(n, "is_causal") || q->dim[1] == k->dim[1];
+}
+
 /* Neither groups of heads nor anything that these operators do not have. */
 static bool is_plain(const TgPass *p, const TgNodeInfo *n)
 {
@@ -264,7 +271,7 @@ static bool is_plain(const TgPass *p, const TgNodeInfo *n)
         if (pass_rank(p->g, n->in[i]) != 3 || !target_has_kernel(p, TG_ms_MultiHeadAttention, n->in[i]))
             return false;
     bool grouped = tg_attr_int(n, "q_num_heads") != tg_attr_int(n, "kv_num_heads");
-    return !grouped && tg_attr_float(n, "softcap") == 0 && attention_is_usual(p, n);
+    return !grouped && tg_attr_float(n, "softcap") == 0 && has_their_diagonal(p, n) && attention_is_usual(p, n);
 }
 
 static void separate(TgPass *p, TgNodeInfo *n)
@@ -272,8 +279,8 @@ static void separate(TgPass *p, TgNodeInfo *n)
     Plan plan = {.p = p, .n = n};
     if (!is_plain(p, n))
         pass_explain(p, n,
-                     "it has groups of heads, a cap, a Softmax of another precision, or a type that there is "
-                     "no kernel for");
+                     "it has groups of heads, a cap, a Softmax of another precision, more keys than queries under a "
+                     "diagonal, or a type that there is no kernel for");
     else if (!find_mask(&plan))
         pass_explain(p, n, "its mask neither hides keys only, nor has the sizes of the scores");
     else
