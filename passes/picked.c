@@ -3,11 +3,14 @@
  *
  *     pick(f(x W + y)) = f(pick(x) W + pick(y))        pick: Gather or Slice of one place along an axis that f keeps
  *
- * Backward from the pick goes all that nobody else reads and that treats the places of the axis alike, down to what does
- * not (attention, tables) or is read elsewhere too: those are the cuts, and are picked from instead. In an encoder of n
- * layers three quarters of the last one's products go. Needs: norms recognised, or reductions along axes behind the
- * picked one. Pays where a product lies in between and the cuts are few. The picked axis stays, of length one, and goes
- * after all else (ONNX Runtime fuses norms of three axes only). Exact but for the order of sums in a product. */
+ * Backward from the pick goes all that nobody else reads and that treats the places of the axis alike, down to what
+ * does not (attention, tables) or is read elsewhere too: those are the cuts, and are picked from instead. In an encoder
+ * of n layers three quarters of the last one's products go. Needs: norms recognised, or reductions along axes behind
+ * the picked one. Pays where a product lies in between and the cuts are few. Exact but for the order of sums in a
+ * product.
+ *
+ * A Gather of one index drops the picked axis: at once, or, where the fusions of ONNX Runtime come after us, which want
+ * norms of three axes, in the end; till then it is one long. */
 #include "pass.h"
 
 enum { MOST_CUTS = 2, MOST_OPERANDS = 8 };
@@ -16,8 +19,8 @@ typedef struct {
     TgPass *p;
     const TgNodeInfo *pick;
     int32_t rank, axis; /* of what is picked from */
-    bool drops;         /* the picked axis goes in the end */
-    TgValue place;      /* Gather: the index along it, a list of one */
+    bool drops, stays;  /* the picked axis goes at once; in the end */
+    TgValue place;      /* where it stays: the index along it, a list of one */
     uint32_t n_values;  /* that were there before */
     uint32_t *wanted;   /* per value: how many operands of the pick and of moved nodes read one row of it */
     TgValue *row;       /* per value: that row; 0: not made yet */
@@ -52,7 +55,9 @@ static bool is_pick(const TgPass *p, const TgNodeInfo *n, Picked *k)
     k->pick = n;
     k->rank = rank;
     k->axis = (int32_t)(axis < 0 ? axis + rank : axis);
-    k->drops = pass_rank(p->g, n->out[0]) < rank;
+    bool goes = pass_rank(p->g, n->out[0]) < rank, fused = p->options->target != TG_TARGET_ANY || p->options->opset;
+    k->drops = goes && fused;
+    k->stays = goes && !fused;
     return pass_dim(p->g, n->in[0], k->axis) != 1;
 }
 
@@ -65,30 +70,35 @@ static bool has_axis(const Picked *k, TgValue v)
     return tg_is_tensor(t) && t->rank == k->rank && t->dim[k->axis] == whole->dim[k->axis];
 }
 
-/* Broadcasting v does the same to one row as to all: it does not reach the axis, or has one element along it. */
+/* Broadcasting v does the same to one row as to all: it does not reach the axis, or has one element along it that
+ * stays. */
 static bool is_alike(const Picked *k, TgValue v)
 {
     int32_t rank = pass_rank(k->p->g, v), axis = k->axis - (k->rank - rank);
-    return rank >= 0 && rank <= k->rank && (axis < 0 || pass_dim(k->p->g, v, axis) == 1);
+    return rank >= 0 && rank <= k->rank && (axis < 0 || (!k->drops && pass_dim(k->p->g, v, axis) == 1));
 }
 
-static bool lies_behind(const Picked *k, int64_t axis) { return (axis < 0 ? axis + k->rank : axis) > k->axis; }
-
-static bool reduces_behind(const Picked *k, const TgNodeInfo *n)
+/* Axes from the end: the same before and after the picked one has gone. */
+static bool lie_behind(const Picked *k, uint32_t n, int64_t *axes)
 {
-    int64_t axes[TG_MAX_RANK];
-    uint32_t count;
-    if (!in(n, 1) || !tg_const_ints(k->p->g, n->in[1], TG_MAX_RANK, axes, &count) || !tg_attr_int(n, "keepdims"))
-        return false;
-    for (uint32_t i = 0; i < count; i++)
-        if (!lies_behind(k, axes[i]))
+    for (uint32_t i = 0; i < n; i++) {
+        axes[i] -= axes[i] < 0 ? 0 : k->rank;
+        if (axes[i] + k->rank <= k->axis)
             return false;
-    return count > 0;
+    }
+    return n > 0;
+}
+
+static bool reduces_behind(const Picked *k, const TgNodeInfo *n, int64_t *axes, uint32_t *count)
+{
+    return in(n, 1) && tg_const_ints(k->p->g, n->in[1], TG_MAX_RANK, axes, count) &&
+           tg_attr_int(n, "keepdims") && lie_behind(k, *count, axes);
 }
 
 static bool normalizes_behind(const Picked *k, const TgNodeInfo *n)
 {
-    bool good = lies_behind(k, tg_attr_int(n, "axis"));
+    int64_t axis = tg_attr_int(n, "axis");
+    bool good = lie_behind(k, 1, &axis);
     for (uint32_t i = 1; i < n->n_in; i++)
         good = good && (!n->in[i] || pass_rank(k->p->g, n->in[i]) < k->rank - k->axis);
     for (uint32_t i = 1; i < n->n_out; i++)
@@ -107,16 +117,18 @@ static bool broadcasts_alike(const Picked *k, const TgNodeInfo *n)
 /* Node n, of whose result only one row is read, can be computed for that row. */
 static bool may_move(const Picked *k, const TgNodeInfo *n)
 {
+    int64_t axes[TG_MAX_RANK];
+    uint32_t count;
     if (n->op == TG_opaque || !n->n_in || !has_axis(k, n->out[0]))
         return false;
     bool first = n->in[0] && has_axis(k, n->in[0]);
     switch (n->op) {
     case TG_MatMul:
-        return first && k->axis < k->rank - 1 && pass_rank(k->p->g, n->in[1]) == 2;
+        return first && k->axis < k->rank - 1 && k->rank - k->drops > 1 && pass_rank(k->p->g, n->in[1]) == 2;
     case TG_LayerNormalization:
     case TG_RMSNormalization: return first && normalizes_behind(k, n);
     case TG_ReduceMean:
-    case TG_ReduceSum: return first && reduces_behind(k, n);
+    case TG_ReduceSum: return first && reduces_behind(k, n, axes, &count);
     default: return tg_op_has(n->op, TG_T_ELEMENTWISE) && broadcasts_alike(k, n);
     }
 }
@@ -164,16 +176,35 @@ static TgValue row_of(Picked *k, TgValue v)
     return k->row[v];
 }
 
+static const TgAttrs *moved_attributes(const Picked *k, const TgNodeInfo *n)
+{
+    TgAttrBuild b;
+    int64_t axis = tg_attr_int(n, "axis");
+    lie_behind(k, 1, &axis);
+    tg_attrs_from(&b, k->p->tg, n->attrs);
+    tg_attrs_int(&b, "axis", axis);
+    return tg_attrs_end(&b, n->op);
+}
+
 static bool move(Picked *k, const TgNodeInfo *n)
 {
     TgPass *p = k->p;
     TgValue operand[MOST_OPERANDS] = {0};
+    const TgAttrs *attrs = n->attrs;
     for (uint32_t i = 0; i < n->n_in; i++) {
         operand[i] = is_picked(k, n, i) ? row_of(k, n->in[i]) : n->in[i];
         if (n->in[i] && !operand[i])
             return false;
     }
-    TgNode made = tg_graph_add(p->g, n->op, n->attrs, n->n_in, operand, n->n_out);
+    if (n->op == TG_LayerNormalization || n->op == TG_RMSNormalization) {
+        attrs = moved_attributes(k, n);
+    } else if (n->op == TG_ReduceMean || n->op == TG_ReduceSum) {
+        int64_t axes[TG_MAX_RANK];
+        uint32_t count;
+        reduces_behind(k, n, axes, &count);
+        operand[1] = pass_ints(p, count, axes);
+    }
+    TgNode made = tg_graph_add(p->g, n->op, attrs, n->n_in, operand, n->n_out);
     if (!made)
         return false;
     tg_node_origin(p->g, made, n, "pick-rows");
@@ -195,7 +226,7 @@ static uint32_t count_cuts(const Picked *k, const TgNode *nodes, uint32_t pick)
 static TgValue compute_row(Picked *k, const TgNode *nodes, uint32_t pick)
 {
     TgPass *p = k->p;
-    if (k->drops) {
+    if (k->stays) {
         int64_t index;
         uint32_t count;
         tg_const_ints(p->g, k->pick->in[1], 1, &index, &count);
@@ -205,7 +236,7 @@ static TgValue compute_row(Picked *k, const TgNode *nodes, uint32_t pick)
         if (nodes[i] && !move(k, tg_node(p->g, nodes[i])))
             return 0;
     TgValue row = k->row[k->pick->in[0]];
-    return row && k->drops ? pass_op(p, TG_Squeeze, NULL, 2, row, pass_ints(p, 1, &(int64_t){k->axis})) : row;
+    return row && k->stays ? pass_op(p, TG_Squeeze, NULL, 2, row, pass_ints(p, 1, &(int64_t){k->axis})) : row;
 }
 
 static void pick_earlier(TgPass *p, const TgNode *all, uint32_t pick)
