@@ -71,6 +71,13 @@ typedef struct {
     Tensors tensors;
 } List;
 
+/* Attributes hold numbers: what a recipe gives is computed here, where it may fail. NULL: recorded. */
+static const TgTensor *read_tensor(TgReader *r)
+{
+    const TgTensor *t = tg_read_const(r);
+    return t && t->payload == TG_RECIPE ? tg_tensor_materialize(r->arena, t) : t;
+}
+
 static bool list_element(TgReader *r, List *list)
 {
     TgArena *words = r->lex.arena; /* not the scratch arena: there the attribute list itself grows */
@@ -82,7 +89,7 @@ static bool list_element(TgReader *r, List *list)
     case TG_A_INTS: return tg_lex_int(&r->lex, &i) && (TG_PUSH(words, &list->ints, i), true);
     case TG_A_FLOATS: return float_value(&r->lex, &f) && (TG_PUSH(words, &list->floats, f), true);
     case TG_A_STRINGS: return tg_lex_string(&r->lex, &s) && (TG_PUSH(words, &list->strings, s), true);
-    default: return (t = tg_read_const(r)) != NULL && (TG_PUSH(words, &list->tensors, t), true);
+    default: return (t = read_tensor(r)) != NULL && (TG_PUSH(words, &list->tensors, t), true);
     }
 }
 
@@ -161,7 +168,7 @@ static bool string_value(TgReader *r, TgName name, TgAttrBuild *to)
 
 static bool tensor_value(TgReader *r, TgName name, TgAttrBuild *to)
 {
-    const TgTensor *t = tg_read_const(r);
+    const TgTensor *t = read_tensor(r);
     if (!t)
         return false;
     tg_attrs_put(to, (TgAttr){.name = name, .kind = TG_A_TENSOR, .n = 1, .u.tensors = &t});
