@@ -43,7 +43,7 @@ static bool takes_one(const TgPass *p, const TgNodeInfo *n, int64_t *axis)
         !tg_const_ints(g, n->in[1], 1, &start, &count) || !tg_const_ints(g, n->in[2], 1, &end, &count) ||
         (in(n, 4) && !tg_const_ints(g, n->in[4], 1, &step, &count)))
         return false;
-    return step == 1 && (start == -1 ? end > INT32_MAX : end == start + 1);
+    return step == 1 && (start == -1 ? end > INT32_MAX : start < INT64_MAX && end == start + 1);
 }
 
 static bool is_pick(const TgPass *p, const TgNodeInfo *n, Picked *k)
