@@ -20,7 +20,7 @@ typedef struct {
      * tg_equiv_means. */
     uint64_t most_bytes, most_operations;
     uint32_t threads;
-    bool hidden_rows; /* both must do the same with rows of which masks hide all (a checker's must) */
+    bool rewrite; /* b is a rewrite of a, not another export: rows that masks hide and empty sizes count as well */
     double tolerance; /* relative errors of b in float32 up to this are not held against it; 0: 1e-3 */
 } TgEquivOptions;
 

@@ -212,7 +212,7 @@ static void name_worst(EquivSolve *s, uint32_t output, const EquivQuad *q, int64
 {
     TgText text;
     tg_text_init(&text, s->arena);
-    if (s->options->hidden_rows || !equiv_element_text(s, &text, TG_EVAL_F32, output, q->a32, q->b32, element))
+    if (s->options->rewrite || !equiv_element_text(s, &text, TG_EVAL_F32, output, q->a32, q->b32, element))
         return;
     double a = tg_array_float(TG_EVAL_F32, q->a32, element), b = tg_array_float(TG_EVAL_F32, q->b32, element);
     s->result->worst = tg_name_n(s->tg, text.at, text.n);
@@ -335,7 +335,7 @@ EquivOutcome equiv_draw_floats(EquivSolve *s, bool *excused)
         o = judge(s, &d, excused);
     else
         o = equiv_only_second_fails(s);
-    if (o.verdict == TG_DIFFERENT && d.b64 && !s->options->hidden_rows)
+    if (o.verdict == TG_DIFFERENT && d.b64 && !s->options->rewrite)
         o.where = place_of_parting(s, d.in64, o.where);
     equiv_drop(s, d.in32, a->inputs.n);
     equiv_drop(s, d.in64, a->inputs.n);

@@ -414,7 +414,7 @@ TgChecker *tg_checker_new(Tg *tg, const TgEquivOptions *options)
     c->arena = arena;
     c->texts = tg_arena_new(tg);
     c->options = *options;
-    c->options.hidden_rows = true;
+    c->options.rewrite = true;
     equiv_tensors_init(&c->same, tg, arena, TIED_BYTES);
     equiv_memo_init(&c->memo, tg, arena, &c->options, &c->result);
     return c;

@@ -1,11 +1,10 @@
 /* The check in the finite field: both graphs are evaluated at random points of F_p x F_q (field.h), and
  * every element of every output is compared.
  *
- * Unequal is a difference over the reals, unless a function of which only congruence is known took part,
- * or both have numbers that, for floats, absorb what is added to them (then they are taken for the infinities of masks
- * for which they stand, and what differs even so differs for no known reason), or a square
- * root that does not exist at this point (then another point is drawn), or an exponential of exponentials (then
- * it is cut in pieces, see equiv_cut.c). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw:
+ * Unequal is a difference over the reals, unless a function of which only congruence is known took part, or both have
+ * numbers that, for floats, absorb what is added to them (then they are taken for the infinities of masks for which
+ * they stand, and a difference even so tells nothing), or a square root that does not exist at this point (then another
+ * point is drawn), or an exponential of exponentials (then it is cut in pieces, see equiv_cut.c). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw:
  * deg the degree of the numerator of the difference (Schwartz and Zippel), k the number of exponentials in it. The
  * second term assumes that the minors of the Fourier matrix of F_q do not vanish mod p, as they do not over C (Tao
  * 2005); without that assumption a draw of k exponentials is only known to fail with probability 1 / k.

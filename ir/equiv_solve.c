@@ -217,7 +217,7 @@ static uint32_t draws_for(const EquivSolve *s)
     static const double work = 6e7;
     if (s->options->draws)
         return s->options->draws;
-    double n = work / draw_work(s), most = (double)(s->options->hidden_rows ? DRAWS : DRAWS - 1);
+    double n = work / draw_work(s), most = (double)(s->options->rewrite ? DRAWS : DRAWS - 1);
     return (uint32_t)fmin(fmax(n, 1), most);
 }
 
@@ -289,7 +289,7 @@ static EquivOutcome compare_floats(EquivSolve *s, bool *excused)
         }
         s->result->draws++;
     }
-    return o.verdict == TG_EQUAL && n >= DRAWS && s->options->hidden_rows ? compare_empty(s, good[0], excused) : o;
+    return o.verdict == TG_EQUAL && n >= DRAWS && s->options->rewrite ? compare_empty(s, good[0], excused) : o;
 }
 
 /* --- both checks ---------------------------------------------------------------------------------------- */

@@ -413,6 +413,24 @@ static void test_low_bias_beside_large_scores(void **unused)
     }
 }
 
+/* Nor are blocks left out in which a key or a value is no number: a low bias hides nothing, it reaches every row. */
+static void test_nan_below_a_low_bias_is_kept(void **unused)
+{
+    (void)unused;
+    for (int n = 0; n < n_isas * 4; n++) {
+        Case c = {.a = shape(1, 1, 1, 150, 300, 16)};
+        tgk_ctx ctx = {.isa = isas[n / 4]};
+        const int64_t key = n & 1 ? 299 : 250; /* others follow it, in its step as well */
+        give_mask(&c, TGK_MASK_ADD, 3, 2, -10000);
+        operands(&c);
+        c.at[n & 2 ? 2 : 1][key * (n & 2 ? c.a.v_stride[2] : c.a.k_stride[2]) + 3] = NAN;
+        ctx.isa->attention(&ctx, &c.a);
+        for (int64_t i = 0; i < c.a.queries; i++)
+            assert_true(isnan(c.a.y[i * c.a.y_stride[2] + 3]));
+        release(&c);
+    }
+}
+
 static void test_nothing(void **unused)
 {
     (void)unused;
@@ -527,7 +545,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_and_tails), cmocka_unit_test(test_decode), cmocka_unit_test(test_large_heads),
         cmocka_unit_test(test_combinations), cmocka_unit_test(test_forbidden_rows),
-        cmocka_unit_test(test_low_bias_beside_large_scores), cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_low_bias_beside_large_scores), cmocka_unit_test(test_nan_below_a_low_bias_is_kept),
+        cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_nan_is_kept), cmocka_unit_test(test_large_scores),
         cmocka_unit_test(test_threads_do_not_change_bits),
     };
