@@ -4,16 +4,15 @@
  * Unequal is a difference over the reals, unless a function of which only congruence is known took part, or both have
  * numbers that, for floats, absorb what is added to them (then they are taken for the infinities of masks for which
  * they stand, and a difference even so tells nothing), or a square root that does not exist at this point (then another
- * point is drawn), or an exponential of exponentials (then it is cut in pieces, see equiv_cut.c). Equal is wrong with a chance of at most deg / p + (k - 1) / q per draw:
- * deg the degree of the numerator of the difference (Schwartz and Zippel), k the number of exponentials in it. The
- * second term assumes that the minors of the Fourier matrix of F_q do not vanish mod p, as they do not over C (Tao
- * 2005); without that assumption a draw of k exponentials is only known to fail with probability 1 / k.
- * Roots are counted as indeterminates of their own. The bound speaks of elements that are defined, at the
- * sizes drawn first: what agrees there only because it is undefined on both sides, or differs at other
- * sizes only, the floats have to see. A bound that says little (degrees are counted generously) is no proof.
- *
- * Where an order or a rounding of residues took part (`coarse`), agreement may be luck: more points are
- * drawn, and the outcome is no proof. */
+ * point is drawn), or an exponential of exponentials (then it is cut in pieces, see equiv_cut.c). Equal is wrong with
+ * a chance of at most deg / p + (k - 1) / q per draw: deg the degree of the numerator of the difference (Schwartz and
+ * Zippel), k the number of exponentials in it. The second term assumes that the minors of the Fourier matrix of F_q do
+ * not vanish mod p, as they do not over C (Tao 2005); without that assumption a draw of k exponentials is only known
+ * to fail with probability 1 / k. Roots are counted as indeterminates of their own. The bound speaks of elements that
+ * are defined, at the sizes drawn first: what agrees there only because it is undefined on both sides, or differs at
+ * other sizes only, the floats have to see. A bound that says little (degrees are counted generously) is no proof.
+ * Where an order or a rounding of residues took part (`coarse`), agreement may be luck: more points are drawn, and the
+ * outcome is no proof. */
 #include <math.h>
 
 #include "equiv_parts.h"

@@ -397,7 +397,8 @@ static void test_forbidden_rows(void **unused)
     }
 }
 
-/* Keys far below others weigh nothing, but a large score may lift them: blocks may be left out in the first case alone. */
+/* Keys far below others weigh nothing, but a large score may lift them: blocks may be left out in the first case
+ * alone. */
 static void test_low_bias_beside_large_scores(void **unused)
 {
     (void)unused;

@@ -11,158 +11,11 @@
  * Codes of 4 bits have a scale for every 32 steps of depth.
  */
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 
-#include "backend_c/kernels/isa.h"
 #include "backend_c/kernels/pack.h"
-#include "backend_c/kernels/pthreads.h"
+#include "limits.h"
 
 enum { MEBIBYTES = 320, RUNS = 9 };
-
-static clockid_t measure = CLOCK_MONOTONIC; /* one thread: its own time, which a busy machine disturbs less */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(measure, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void *big(size_t bytes)
-{
-    const size_t huge = (size_t)2 << 20, room = (bytes + huge - 1) / huge * huge;
-    void *at = aligned_alloc(huge, room);
-    if (!at) {
-        fprintf(stderr, "no memory\n");
-        exit(1);
-    }
-    madvise(at, room, MADV_HUGEPAGE);
-    memset(at, 0, room);
-    return at;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, int n)
-{
-    qsort(v, (size_t)n, sizeof *v, compare);
-    return v[n / 2];
-}
-
-/* --- limits of the machine ---------------------------------------------------------------------------------------- */
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define SUMS(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
-#define TURNS (1 << 20)
-#define DECLARE_512(i) __m512 s##i = _mm512_set1_ps(i);
-#define STEP_512(i) s##i = _mm512_fmadd_ps(x, y, s##i);
-#define KEEP_512(i) total = _mm512_add_ps(total, s##i);
-#define DECLARE_256(i) __m256 s##i = _mm256_set1_ps(i);
-#define STEP_256(i) s##i = _mm256_fmadd_ps(x, y, s##i);
-#define KEEP_256(i) total = _mm256_add_ps(total, s##i);
-
-__attribute__((target("avx512f"))) static void fma_512(void *arg, int64_t i)
-{
-    float *out = (float *)arg + 64 * i;
-    const __m512 x = _mm512_set1_ps(out[0]), y = _mm512_set1_ps(out[1]);
-    __m512 total = x;
-    SUMS(DECLARE_512)
-    for (int k = 0; k < TURNS; k++) {
-        SUMS(STEP_512)
-        __asm__ volatile("");
-    }
-    SUMS(KEEP_512)
-    _mm512_storeu_ps(out, total);
-}
-
-__attribute__((target("avx2,fma"))) static void fma_256(void *arg, int64_t i)
-{
-    float *out = (float *)arg + 64 * i;
-    const __m256 x = _mm256_set1_ps(out[0]), y = _mm256_set1_ps(out[1]);
-    __m256 total = x;
-    SUMS(DECLARE_256)
-    for (int k = 0; k < TURNS; k++) {
-        SUMS(STEP_256)
-        __asm__ volatile("");
-    }
-    SUMS(KEEP_256)
-    _mm256_storeu_ps(out, total);
-}
-#endif
-
-static double peak(const tgk_ctx *ctx, int threads, const char *isa)
-{
-    float out[64 * TGK_POOL_THREADS] = {0};
-    double best = 0;
-    (void)isa;
-#if defined(__x86_64__)
-    for (int i = 0; i < 3; i++) {
-        const int wide = strcmp(isa, "avx2") && strcmp(isa, "scalar");
-        const double start = now();
-        tgk_for(ctx, wide ? fma_512 : fma_256, out, threads);
-        const double flops = 2.0 * 12 * TURNS * (wide ? 16 : 8) * threads, rate = flops / (now() - start) * 1e-9;
-        best = rate > best ? rate : best;
-    }
-#else
-    (void)ctx, (void)threads, (void)out;
-#endif
-    return best;
-}
-
-typedef struct {
-    const char *at;
-    int64_t bytes; /* a part: a multiple of 512 */
-    int64_t sum[64 * 8];
-} Read;
-
-#if defined(__x86_64__)
-__attribute__((target("avx2")))
-#endif
-static void read_part(void *arg, int64_t i)
-{
-    Read *r = arg;
-    const char *at = r->at + i * r->bytes;
-    int64_t s = 0;
-#if defined(__x86_64__)
-    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
-    for (int64_t k = 0; k < r->bytes; k += 128) {
-        a = _mm256_add_epi64(a, _mm256_load_si256((const __m256i *)(const void *)(at + k)));
-        b = _mm256_add_epi64(b, _mm256_load_si256((const __m256i *)(const void *)(at + k + 32)));
-        c = _mm256_add_epi64(c, _mm256_load_si256((const __m256i *)(const void *)(at + k + 64)));
-        d = _mm256_add_epi64(d, _mm256_load_si256((const __m256i *)(const void *)(at + k + 96)));
-    }
-    s = _mm256_extract_epi64(_mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d)), 0);
-#else
-    for (int64_t k = 0; k < r->bytes; k += 64)
-        s += at[k];
-#endif
-    r->sum[i * 8] = s;
-}
-
-static double bandwidth(const tgk_ctx *ctx, const void *at, size_t bytes)
-{
-    static Read r;
-    double rate[3];
-    r.at = at;
-    r.bytes = (int64_t)(bytes / 64);
-    for (int i = 0; i < 3; i++) {
-        const double start = now();
-        tgk_for(ctx, read_part, &r, 64);
-        rate[i] = (double)bytes / (now() - start) * 1e-9;
-    }
-    qsort(rate, 3, sizeof *rate, compare);
-    return rate[2];
-}
 
 /* --- cases -------------------------------------------------------------------------------------------------------- */
 
@@ -279,7 +132,7 @@ static void run(Options *o)
         exit(2);
     }
     o->isa = ctx.isa->name;
-    measure = o->threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+    bench_clock = o->threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
     for (size_t i = 0; i < sizeof linear_cases / sizeof *linear_cases; i++)
         time_linear(&ctx, o, linear_cases[i].rows, linear_cases[i].depth, linear_cases[i].cols);
     for (size_t i = 0; i < sizeof matmul_cases / sizeof *matmul_cases; i++)
