@@ -18,14 +18,18 @@ uint64_t tg_recipe_hash(Tg *tg, const TgTensor *t, uint64_t seed);
 
 /* --- recipe_point.c ----------------------------------------------------------------------------------- */
 
+/* Element i of a constant that was computed, stored as `stored`, against what the recipe gives in float64, up to
+ * rounding; not followed: an operator that nobody computes by single elements, or numbers without end. */
 typedef enum { TG_NOT_FOLLOWED, TG_FOLLOWED_AGREES, TG_FOLLOWED_DIFFERS } TgFollowed;
 TgFollowed tg_recipe_follow(Tg *tg, const TgTensor *t, size_t i, double stored);
-double tg_unit_roundoff(TgDtype t);
-/* Element i of a constant that was computed, stored as `stored`: is it what the recipe gives in float64, up to
- * rounding? True also where nobody follows the recipe. */
-bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored);
+double tg_unit_roundoff(TgDtype t); /* half the distance from 1 to the next number */
+bool tg_recipe_agrees(Tg *tg, const TgTensor *t, size_t i, double stored); /* or is not followed */
 
 /* --- recipe_box.c ------------------------------------------------------------------------------------- */
+
+/* The recipe's output of its operator over so many operands as it has; one without dtype is absent. *out is the
+ * caller's. False: recorded. */
+bool tg_recipe_evaluate(Tg *tg, const TgRecipe *recipe, TgEvalMode mode, const TgArray *operands, TgArray *out);
 
 enum { TG_BOX_RANK = 16 }; /* as the evaluator's arrays */
 

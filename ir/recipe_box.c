@@ -182,11 +182,10 @@ static bool add_operand(TgBoxReader *r, Operands *operands, const TgTensor *t, c
     return true;
 }
 
-/* Output `recipe->output` of its operator over the operands; the other outputs are dropped. */
-static bool evaluate(TgBoxReader *r, const TgRecipe *recipe, const Operands *operands, TgArray *out) {
-    TgArena *scratch = tg_scratch(r->tg);
+bool tg_recipe_evaluate(Tg *tg, const TgRecipe *recipe, TgEvalMode mode, const TgArray *operands, TgArray *out) {
+    TgArena *scratch = tg_scratch(tg);
     TgMark mark = tg_mark(scratch);
-    uint32_t n = operands->list.n, n_out = recipe->output + 1u;
+    uint32_t n = recipe->n, n_out = recipe->output + 1u;
     TgNodeInfo node = {
         .op = (TgOp)recipe->op, .attrs = recipe->attrs, .n_in = n, .n_formal = n, .n_out = n_out};
     node.in = TG_NEW_N(scratch, TgValue, n + 1);
@@ -194,24 +193,23 @@ static bool evaluate(TgBoxReader *r, const TgRecipe *recipe, const Operands *ope
     TgArray *results = TG_NEW_N(scratch, TgArray, n_out);
     const TgArray **operand = TG_NEW_N(scratch, const TgArray *, n + 1);
     for (uint32_t i = 0; i < n; i++) {
-        node.in[i] = operands->list.at[i].dtype != TG_undefined ? i + 1 : 0;
-        operand[i] = node.in[i] ? &operands->list.at[i] : NULL;
+        node.in[i] = operands[i].dtype != TG_undefined ? i + 1 : 0;
+        operand[i] = node.in[i] ? &operands[i] : NULL;
     }
     for (uint32_t i = 0; i < n_out; i++)
         node.out[i] = n + i + 1;
-    TgEvalOptions options = {.mode = TG_EVAL_NATIVE};
-    bool ok = tg_eval_node(r->tg, NULL, &node, &options, operand, results);
+    bool ok = tg_eval_node(tg, NULL, &node, &(TgEvalOptions){.mode = mode}, operand, results);
     if (ok)
         *out = results[n_out - 1];
     for (uint32_t i = 0; ok && i + 1 < n_out; i++)
-        tg_array_drop(r->tg, &results[i]);
+        tg_array_drop(tg, &results[i]);
     tg_release(scratch, mark);
     return ok;
 }
 
 /* Evaluates if all operands could be read; drops them. */
 static bool apply(TgBoxReader *r, const TgTensor *t, bool ok, Operands *operands, TgArray *out) {
-    ok = ok && evaluate(r, t->recipe, operands, out);
+    ok = ok && tg_recipe_evaluate(r->tg, t->recipe, TG_EVAL_NATIVE, operands->list.at, out);
     for (uint32_t i = 0; i < operands->list.n; i++)
         if (operands->list.at[i].dtype != TG_undefined)
             tg_array_drop(r->tg, &operands->list.at[i]);

@@ -44,30 +44,6 @@ static TgArray nudged(Tg *tg, TgArray *a, double unit, uint64_t seed)
     return made;
 }
 
-static bool run(Tg *tg, const TgRecipe *r, const TgArray *operands, TgArray *out)
-{
-    TgArena *scratch = tg_scratch(tg);
-    uint32_t n_out = r->output + 1u, diags = tg_diag_count(tg);
-    TgNodeInfo node = {.op = (TgOp)r->op, .attrs = r->attrs, .n_in = r->n, .n_formal = r->n, .n_out = n_out};
-    node.in = TG_NEW_N(scratch, TgValue, r->n + 1u);
-    node.out = TG_NEW_N(scratch, TgValue, n_out);
-    TgArray *results = TG_NEW_N(scratch, TgArray, n_out);
-    const TgArray **operand = TG_NEW_N(scratch, const TgArray *, r->n + 1u);
-    for (uint32_t i = 0; i < r->n; i++) {
-        node.in[i] = r->input[i] ? i + 1 : 0;
-        operand[i] = r->input[i] ? &operands[i] : NULL;
-    }
-    for (uint32_t i = 0; i < n_out; i++)
-        node.out[i] = r->n + i + 1;
-    bool good = tg_eval_node(tg, NULL, &node, &(TgEvalOptions){.mode = TG_EVAL_F64}, operand, results);
-    for (uint32_t i = 0; good && i + 1 < n_out; i++)
-        tg_array_drop(tg, &results[i]);
-    if (good)
-        *out = results[n_out - 1];
-    tg_diag_forget(tg, diags);
-    return good;
-}
-
 /* The operator in float64, its operands moved in that way (0: not at all). False: it cannot be had, or only by looking
  * at too many numbers. */
 static bool evaluate(Derived *d, uint32_t way, TgArray *out)
@@ -92,7 +68,9 @@ static bool evaluate(Derived *d, uint32_t way, TgArray *out)
         if (way)
             operands[i] = nudged(d->tg, &operands[i], tg_unit_roundoff(r->input[i]->dtype), tg_mix(way, i));
     }
-    bool good = run(d->tg, r, operands, out);
+    uint32_t diags = tg_diag_count(d->tg);
+    bool good = tg_recipe_evaluate(d->tg, r, TG_EVAL_F64, operands, out);
+    tg_diag_forget(d->tg, diags);
     for (uint32_t i = 0; i < r->n; i++)
         tg_array_drop(d->tg, &operands[i]);
     tg_release(tg_scratch(d->tg), mark);
