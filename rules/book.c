@@ -31,6 +31,7 @@ typedef struct {
     TgName topic;
     int level;
     TgTarget target;
+    bool checked; /* when tgopt was built */
 } File;
 
 static bool bad(File *f, Spot spot, const char *what)
@@ -111,18 +112,18 @@ static void read_rule_name(File *f, const XmlElement *e, Rule *rule)
 {
     const XmlAttr *a = attr_of(e, "name");
     uint64_t known;
-    rule->info.name = a ? a->text : "";
+    rule->info.name = tg_name(f->book->tg, a ? a->text : "");
     if (!a) {
         bad(f, e->spot, "a <rule> needs name=\"...\"");
     } else if (!is_rule_name(a->text)) {
         bad(f, a->raw.spot, "a rule's name has small letters, digits and '-'");
-    } else if (tg_map_get(&f->book->by_name, TG_KEY(a->text), &known)) {
+    } else if (tg_map_get(&f->book->by_name, TG_KEY(rule->info.name), &known)) {
         const TgRuleInfo *first = &f->book->rules.at[known]->info;
         TgName where = tg_name_format(f->book->tg, "%s:%u", first->file, first->line);
         place_error(f->book, f->doc.file, a->raw.spot);
         tg_report(f->book->tg, TG_E_rule_twice, a->text, where);
     } else {
-        tg_map_put(&f->book->by_name, TG_KEY(a->text), f->book->rules.n);
+        tg_map_put(&f->book->by_name, TG_KEY(rule->info.name), f->book->rules.n);
     }
     for (uint32_t i = 0; i < e->attrs.n; i++)
         if (!strstr(" name class bound measure ", tg_name_format(f->book->tg, " %s ", e->attrs.at[i].name)))
@@ -132,49 +133,51 @@ static void read_rule_name(File *f, const XmlElement *e, Rule *rule)
 
 /* --- examples -------------------------------------------------------------------------------------- */
 
-static void check_setting(File *f, Rule *rule, const Setting *s, Spot spot)
+static void check_setting(File *f, const Rule *rule, const XmlAttr *a, Spot spot)
 {
     static const char *const others[] = {"why", "opset", "returned"};
     for (uint32_t i = 0; i < 3; i++)
-        if (strcmp(s->name, others[i]) == 0)
+        if (strcmp(a->name, others[i]) == 0)
             return;
     for (uint32_t i = 0; i < rule->n_names; i++)
-        if (rule->names[i].name == s->name && !rule->names[i].local)
+        if (strcmp(rule->names[i].name, a->name) == 0 && !rule->names[i].local)
             return;
-    bad_word(f, spot, "name", s->name, "an example sets names of <match>, opset, returned, why");
+    bad_word(f, spot, "name", a->name, "an example sets names of <match>, opset, returned, why");
 }
 
-/* checks: names; not where <match> could not be read. */
-static void read_example(File *f, const XmlElement *e, Rule *rule, bool checks)
+/* sound: <match> could be read, so that its names are known. */
+static void check_example(File *f, const XmlElement *e, const Rule *rule, bool sound)
 {
-    Example x = {.spot = e->spot, .refuse = is(e, "refuse")};
-    for (uint32_t i = 0; i < e->attrs.n; i++) {
-        const XmlAttr *a = &e->attrs.at[i];
-        Setting s = {a->name, a->raw, a->text};
-        if (checks)
-            check_setting(f, rule, &s, e->spot);
-        TG_PUSH(f->book->arena, &x.at, s);
-    }
-    if (x.refuse && !attr_of(e, "why"))
+    for (uint32_t i = 0; sound && i < e->attrs.n; i++)
+        check_setting(f, rule, &e->attrs.at[i], e->spot);
+    if (is_refusal(e) && !attr_of(e, "why"))
         bad(f, e->spot, "a <refuse> needs why=\"...\"");
-    TG_PUSH(f->book->arena, &rule->examples, x);
+}
+
+static void check_examples(File *f, const XmlElement *e, const Rule *rule, bool sound)
+{
+    bool has_try = false;
+    for (uint32_t i = 0; i < rule->examples.n; i++) {
+        has_try = has_try || !is_refusal(rule->examples.at[i]);
+        check_example(f, rule->examples.at[i], rule, sound);
+    }
+    if (!has_try)
+        bad(f, e->spot, "a <rule> needs a <try>: operands on which it is proved");
 }
 
 /* --- children of <rule> ---------------------------------------------------------------------------- */
 
 typedef struct {
     const XmlElement *why, *match, *when, *give;
-    TG_VEC(const XmlElement *) examples;
 } Parts;
 
-static void collect(File *f, uint32_t at, Parts *p)
+static void collect(File *f, uint32_t at, Rule *rule, Parts *p)
 {
-    const XmlElement *rule = f->doc.elements.at[at];
     const struct {
         const char *name;
         const XmlElement **to;
     } once[] = {{"why", &p->why}, {"match", &p->match}, {"when", &p->when}, {"give", &p->give}};
-    for (uint32_t i = at + 1; i < f->doc.elements.n; i++) {
+    for (uint32_t i = at + 1; i < f->doc.elements.n && f->doc.elements.at[i]->parent >= at; i++) {
         const XmlElement *e = f->doc.elements.at[i];
         if (e->parent != at)
             continue;
@@ -183,7 +186,7 @@ static void collect(File *f, uint32_t at, Parts *p)
             if (is(e, once[k].name))
                 to = once[k].to;
         if (is(e, "try") || is(e, "refuse"))
-            TG_PUSH(f->book->arena, &p->examples, e);
+            TG_PUSH(f->book->arena, &rule->examples, e);
         else if (!to)
             bad_word(f, e->spot, "element", e->name, "a <rule> has why, match, when, give, try, refuse");
         else if (*to)
@@ -195,7 +198,7 @@ static void collect(File *f, uint32_t at, Parts *p)
     }
     for (uint32_t k = 0; k < 4; k++)
         if (!*once[k].to && k != 2)
-            bad(f, rule->spot, tg_name_format(f->book->tg, "a <rule> needs <%s>", once[k].name));
+            bad(f, f->doc.elements.at[at]->spot, tg_name_format(f->book->tg, "a <rule> needs <%s>", once[k].name));
 }
 
 /* Terms are read from the source, so they hold no references and no comments. */
@@ -205,24 +208,6 @@ static bool plain(File *f, const XmlElement *e)
     if (!odd && e->raw.n)
         odd = memchr(e->raw.at, '<', e->raw.n);
     return !odd || bad(f, e->raw.spot, "no references, comments or CDATA among terms");
-}
-
-static TgName squeezed(Tg *tg, TgName text)
-{
-    TgMark mark = tg_mark(tg_scratch(tg));
-    char *out = tg_new(tg_scratch(tg), strlen(text) + 1), *to = out;
-    for (const char *c = text; *c; c++) {
-        bool blank = strchr(" \t\r\n", *c) != NULL;
-        if (!blank)
-            *to++ = *c;
-        else if (to > out && to[-1] != ' ')
-            *to++ = ' ';
-    }
-    if (to > out && to[-1] == ' ')
-        to--;
-    TgName name = tg_name_n(tg, out, (size_t)(to - out));
-    tg_release(tg_scratch(tg), mark);
-    return name;
 }
 
 static bool read_terms(File *f, Rule *rule, const XmlElement *e, bool giving, Lines *to)
@@ -237,24 +222,23 @@ static bool read_terms(File *f, Rule *rule, const XmlElement *e, bool giving, Li
 
 static void read_body(File *f, const Parts *p, Rule *rule)
 {
-    Tg *tg = f->book->tg;
     Reader r;
     if (p->why)
-        rule->info.why = squeezed(tg, p->why->text);
+        rule->info.why = p->why->text;
     if (p->why && !*rule->info.why)
         bad(f, p->why->spot, "<why> says nothing");
     if (!read_terms(f, rule, p->match, false, &rule->match))
         return;
-    rule->info.match = squeezed(tg, p->match->text);
+    rule->info.match = p->match->text;
     if (p->when && plain(f, p->when)) {
-        rule->info.when = squeezed(tg, p->when->text);
+        rule->info.when = p->when->text;
         reader_begin(&r, f->book, rule, f->doc.file, &p->when->raw);
         read_conditions(&r);
     }
     uint32_t bound = rule->n_names;
     if (!read_terms(f, rule, p->give, true, &rule->give))
         return;
-    rule->info.give = squeezed(tg, p->give->text);
+    rule->info.give = p->give->text;
     for (uint32_t i = bound; i < rule->n_names; i++)
         rule->names[i].local = true;
 }
@@ -264,14 +248,9 @@ static void read_rule(File *f, uint32_t at)
     const XmlElement *e = f->doc.elements.at[at];
     Tg *tg = f->book->tg;
     Rule *rule = TG_NEW(f->book->arena, Rule);
-    TgName none = tg_name(tg, "");
-    rule->info =
-        (TgRuleInfo){.name = none, .topic = f->topic, .why = none, .match = none, .when = none, .give = none};
-    rule->info.file = f->doc.file;
-    rule->info.line = e->spot.line;
-    rule->info.column = e->spot.column;
-    rule->info.level = f->level;
-    rule->info.target = f->target;
+    rule->info = (TgRuleInfo){.topic = f->topic, .why = "", .match = "", .when = "", .give = "",
+                              .file = f->doc.file, .line = e->spot.line, .column = e->spot.column,
+                              .level = f->level, .target = f->target};
     rule->dropped = UINT32_MAX;
     read_rule_name(f, e, rule);
     read_class(f, e, rule);
@@ -279,16 +258,11 @@ static void read_rule(File *f, uint32_t at)
     rule->info.on = rule->info.class != TG_RULE_APPROX;
     uint32_t errors = tg_error_count(tg);
     Parts p = {0};
-    collect(f, at, &p);
+    collect(f, at, rule, &p);
     read_body(f, &p, rule);
     bool sound = errors == tg_error_count(tg);
-    bool has_try = false;
-    for (uint32_t i = 0; i < p.examples.n; i++) {
-        has_try = has_try || is(p.examples.at[i], "try");
-        read_example(f, p.examples.at[i], rule, sound);
-    }
-    if (!has_try)
-        bad(f, e->spot, "a <rule> needs a <try>: operands on which it is proved");
+    if (!f->checked)
+        check_examples(f, e, rule, sound);
     if (sound)
         lint_rule(f->book, rule);
     TG_PUSH(f->book->arena, &f->book->rules, rule);
@@ -312,7 +286,7 @@ static void read_root(File *f)
     static const char *const targets[] = {"ort"};
     bool for_ort = target && word_of(f, target, "target", targets, 1, "it is ort, or left out") == 0;
     f->target = for_ort ? TG_TARGET_ORT : TG_TARGET_ANY;
-    f->topic = topic ? topic->text : tg_name(f->book->tg, "");
+    f->topic = tg_name(f->book->tg, topic ? topic->text : "");
     for (uint32_t i = 1; i < f->doc.elements.n; i++) {
         const XmlElement *e = f->doc.elements.at[i];
         if (e->parent == 0 && is(e, "rule"))
@@ -344,12 +318,17 @@ bool tg_book_add_file(TgBook *book, const char *path)
     return file && tg_book_add_text(book, path, (const char *)file->bytes, file->size);
 }
 
-bool tg_book_add_builtin(TgBook *book)
+bool book_add_checked(TgBook *book, const XmlDoc *docs, uint32_t n)
 {
-    bool good = true;
-    for (const BuiltinFile *f = builtin_files; f->name; f++)
-        good = tg_book_add_text(book, f->name, f->text, f->n) && good;
-    return good;
+    uint32_t errors = tg_error_count(book->tg), before = book->rules.n;
+    for (uint32_t i = 0; i < n; i++) {
+        File f = {.book = book, .doc = docs[i], .checked = true};
+        f.doc.file = tg_name(book->tg, docs[i].file);
+        read_root(&f);
+    }
+    if (!before)
+        book->n_checked = book->rules.n;
+    return errors == tg_error_count(book->tg);
 }
 
 /* --- the book -------------------------------------------------------------------------------------- */

@@ -137,19 +137,6 @@ typedef enum {
 } Measure;
 
 typedef struct {
-    TgName name; /* of a variable, or opset, returned, why */
-    Span value;
-    TgName text;
-} Setting;
-
-/* <try> or <refuse> */
-typedef struct {
-    Spot spot;
-    bool refuse;
-    TG_VEC(Setting) at;
-} Example;
-
-typedef struct {
     TgRuleInfo info;
     Measure measure;
     uint32_t n_names, n_outputs, n_choices;
@@ -158,7 +145,7 @@ typedef struct {
     uint32_t anchor;                  /* the line of <match> where matching starts */
     uint16_t output[TG_RULE_OUTPUTS]; /* slots; a rule of one nameless line: output[0] = NO_SLOT */
     TG_VEC(Cond) when;
-    TG_VEC(Example) examples;
+    TG_VEC(const XmlElement *) examples; /* <try>, <refuse>; attributes: names of <match>, opset, returned, why */
     uint32_t dropped; /* a condition that is left out, for proofs; UINT32_MAX: none */
 } Rule;
 
@@ -169,6 +156,7 @@ struct TgBook {
     TgArena *arena;
     TG_VEC(Rule *) rules;
     TgMap by_name;        /* name -> rule */
+    uint32_t n_checked;   /* rules that do not forestall one another: those of tgopt itself */
     Automaton *automaton; /* of a closed book */
 };
 
@@ -195,12 +183,13 @@ Expr *read_expr(Reader *r);
 uint16_t read_name(Reader *r, NameKind kind, bool binds); /* the current token; NO_SLOT: refused, recorded */
 /* compute.c: the letters of an attribute's kind in ops.def, n of them; none: the operator has no such attribute */
 const char *attr_letters(TgOp op, TgName name, size_t *n);
-/* book.c: what is built in */
-typedef struct {
-    const char *name, *text;
-    size_t n;
-} BuiltinFile;
-extern const BuiltinFile builtin_files[]; /* made by embed.cmake; ends with a nameless one */
+/* book.c */
+static inline bool is_refusal(const XmlElement *example)
+{
+    return example->name[0] == 'r';
+}
+/* Adds n documents that were read and checked when tgopt was built: what is sure of them is not looked at again. */
+bool book_add_checked(TgBook *book, const XmlDoc *docs, uint32_t n);
 /* lint.c */
 bool lint_rule(TgBook *book, Rule *rule);
 bool lint_book(TgBook *book);

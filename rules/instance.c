@@ -39,10 +39,10 @@ static bool shape(Reader *r, Shape *s)
     return tg_lex_expect(lex, ']');
 }
 
-static bool value_operand(Reader *r, const Setting *s, Operand *o)
+static bool value_operand(Reader *r, const XmlAttr *s, Operand *o)
 {
     if (tg_lex_is_word(&r->lex, "const"))
-        return o->constant = tg_name_n(r->book->tg, s->value.at, s->value.n), true;
+        return o->constant = tg_name_n(r->book->tg, s->raw.at, s->raw.n), true;
     if (tg_lex_is_word(&r->lex, "input"))
         o->is_input = true, tg_lex_next(&r->lex);
     do {
@@ -72,15 +72,15 @@ static bool number_operand(Reader *r, Operand *o)
     return compute_expr(&none, e, &o->number) || bad(r, "a number, a text or a list");
 }
 
-static bool setting(TgBook *book, const Rule *rule, const Setting *s, Plan *plan)
+static bool setting(TgBook *book, const Rule *rule, const XmlAttr *s, Plan *plan)
 {
     Rule copy = *rule; /* reading an expression counts uses */
     Reader r;
-    reader_begin(&r, book, &copy, rule->info.file, &s->value);
+    reader_begin(&r, book, &copy, rule->info.file, &s->raw);
     if (strcmp(s->name, "opset") == 0)
         return tg_lex_int(&r.lex, &plan->opset);
     for (uint32_t i = 0; i < rule->n_names; i++) {
-        if (rule->names[i].name != s->name)
+        if (strcmp(rule->names[i].name, s->name) != 0)
             continue;
         plan->at[i].given = true;
         return rule->names[i].kind == NAME_NUMBER ? number_operand(&r, &plan->at[i])
@@ -89,12 +89,12 @@ static bool setting(TgBook *book, const Rule *rule, const Setting *s, Plan *plan
     return true; /* why, returned */
 }
 
-bool plan_read(TgBook *book, const Rule *rule, const Example *example, Plan *plan)
+bool plan_read(TgBook *book, const Rule *rule, const XmlElement *example, Plan *plan)
 {
     *plan = (Plan){.rule = rule, .example = example, .opset = TG_NEWEST_OPSET};
     bool good = true;
-    for (uint32_t i = 0; i < example->at.n; i++)
-        good = setting(book, rule, &example->at.at[i], plan) && good;
+    for (uint32_t i = 0; i < example->attrs.n; i++)
+        good = setting(book, rule, &example->attrs.at[i], plan) && good;
     return good;
 }
 
@@ -346,11 +346,11 @@ static bool build_line(Build *b, uint32_t number_of_line)
 /* returned="m x": values that the graph gives as well. */
 static bool return_others(Build *b)
 {
-    const Example *x = b->plan->example;
-    for (uint32_t i = 0; i < x->at.n; i++) {
-        if (strcmp(x->at.at[i].name, "returned") != 0)
+    const XmlElement *x = b->plan->example;
+    for (uint32_t i = 0; i < x->attrs.n; i++) {
+        if (strcmp(x->attrs.at[i].name, "returned") != 0)
             continue;
-        TgName words = tg_name_format(b->tg, " %s ", x->at.at[i].text);
+        TgName words = tg_name_format(b->tg, " %s ", x->attrs.at[i].text);
         for (uint16_t s = 0; s < b->plan->rule->n_names; s++) {
             TgName word = tg_name_format(b->tg, " %s ", name_of(b, s));
             if (strstr(words, word) && b->value[s])

@@ -29,7 +29,7 @@ typedef struct {
 /* Everything that decides what the model of an example is; changed to try things near it. */
 typedef struct {
     const Rule *rule;
-    const Example *example;
+    const XmlElement *example;
     Operand at[MAX_NAMES];
     int64_t opset;
     uint8_t choice[MAX_CHOICES]; /* by number: which spelling; 1: operands exchanged */
@@ -41,7 +41,7 @@ typedef struct {
 } Instance;
 
 /* False: the example cannot be read; recorded. */
-bool plan_read(TgBook *book, const Rule *rule, const Example *example, Plan *plan);
+bool plan_read(TgBook *book, const Rule *rule, const XmlElement *example, Plan *plan);
 /* The model of a plan. Its model is NULL if no such model can be built; *why says why. Nothing is recorded.
  */
 Instance instance_build(Tg *tg, const Plan *plan, TgName *why);

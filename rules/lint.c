@@ -425,7 +425,7 @@ bool lint_book(TgBook *book)
 {
     uint32_t errors = tg_error_count(book->tg);
     TgPlace place = *tg_place(book->tg);
-    for (uint32_t b = 0; b < book->rules.n; b++)
+    for (uint32_t b = book->n_checked; b < book->rules.n; b++)
         for (uint32_t a = 0; a < b; a++) {
             const Rule *early = book->rules.at[a], *late = book->rules.at[b];
             if (!shadows(early, late))

@@ -416,20 +416,20 @@ static bool may_be_right(Prover *p, const Plan *plan)
                                 tg_name_format(p->tg, "on shapes near this: %s", p->why));
 }
 
-static bool prove_example(Prover *p, const Example *x)
+static bool prove_example(Prover *p, const XmlElement *x)
 {
     Plan *plan = TG_NEW(p->book->arena, Plan);
     if (!plan_read(p->book, p->rule, x, plan))
         return false;
-    if (!x->refuse)
+    if (!is_refusal(x))
         return each_spelling(p, plan, must_be_right) && each_near(p, plan, may_be_right);
     Outcome o = run(p, plan, false);
     p->proofs->refusals++;
     if (o == NOT_BUILT)
         return report(p, x->spot, TG_E_rule_not_built, p->why);
-    for (uint32_t i = 0; o == RIGHT && i < x->at.n; i++)
-        if (strcmp(x->at.at[i].name, "why") == 0)
-            return report(p, x->spot, TG_E_rule_fires, x->at.at[i].text);
+    for (uint32_t i = 0; o == RIGHT && i < x->attrs.n; i++)
+        if (strcmp(x->attrs.at[i].name, "why") == 0)
+            return report(p, x->spot, TG_E_rule_fires, x->attrs.at[i].text);
     return true;
 }
 
@@ -451,13 +451,13 @@ static bool is_needed(Prover *p)
 {
     Plan *plan = TG_NEW(p->book->arena, Plan);
     for (uint32_t i = 0; i < p->rule->examples.n; i++) {
-        const Example *x = &p->rule->examples.at[i];
-        if (x->refuse && plan_read(p->book, p->rule, x, plan) && run(p, plan, false) == RIGHT)
+        const XmlElement *x = p->rule->examples.at[i];
+        if (is_refusal(x) && plan_read(p->book, p->rule, x, plan) && run(p, plan, false) == RIGHT)
             return true;
     }
     for (uint32_t i = 0; i < p->rule->examples.n; i++) {
-        const Example *x = &p->rule->examples.at[i];
-        if (!x->refuse && plan_read(p->book, p->rule, x, plan) && !each_near(p, plan, is_not_missed))
+        const XmlElement *x = p->rule->examples.at[i];
+        if (!is_refusal(x) && plan_read(p->book, p->rule, x, plan) && !each_near(p, plan, is_not_missed))
             return true;
     }
     return false;
@@ -484,7 +484,7 @@ bool tg_rule_prove(TgBook *book, uint32_t rule, TgProofs *proofs)
     uint32_t errors = tg_error_count(book->tg);
     TgPlace place = *tg_place(book->tg);
     for (uint32_t i = 0; i < p.rule->examples.n; i++)
-        prove_example(&p, &p.rule->examples.at[i]);
+        prove_example(&p, p.rule->examples.at[i]);
     if (errors == tg_error_count(book->tg))
         check_conditions(&p);
     *tg_place(book->tg) = place;

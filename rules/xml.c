@@ -193,6 +193,18 @@ static bool on_start(void *argument)
     return true;
 }
 
+/* Blanks become one space, none at the ends. Gives the new length. */
+static size_t squeeze(char *text, size_t n)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(" \t\r\n", text[i]))
+            text[to++] = text[i];
+        else if (to && text[to - 1] != ' ')
+            text[to++] = ' ';
+    return to && text[to - 1] == ' ' ? to - 1 : to;
+}
+
 static bool on_end(void *argument)
 {
     Xml *x = ((const Event *)argument)->x;
@@ -200,7 +212,7 @@ static bool on_end(void *argument)
     size_t after = consumed(x), inner = (size_t)(e->raw.at - x->text), end = tag_start(x, after);
     e->raw.n = end > inner ? end - inner : 0; /* <a/> has no end tag */
     if (x->data.n && !e->n_children)
-        e->text = tg_name_n(x->tg, x->data.at, x->data.n);
+        e->text = tg_name_n(x->tg, x->data.at, squeeze(x->data.at, x->data.n));
     x->open.n--;
     tg_text_init(&x->data, x->arena);
     return true;

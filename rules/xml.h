@@ -1,5 +1,5 @@
 /* Private to rules/: a small XML document as a flat list of elements with places in the source. The only file
- * that knows libxml2 is xml.c. */
+ * that knows libxml2 is xml.c; documents of the book are read when tgopt is built (embed.c). */
 #ifndef TG_XML_H
 #define TG_XML_H
 
@@ -17,12 +17,12 @@ typedef struct {
 } Span;
 
 typedef struct {
-    TgName name, text; /* text: references resolved */
-    Span raw;          /* between the quotes */
+    const char *name, *text; /* text: references resolved */
+    Span raw;                /* between the quotes */
 } XmlAttr;
 
 typedef struct {
-    TgName name, text; /* text: all character data in it */
+    const char *name, *text; /* text: all character data in it, a space for any blanks; of elements without children */
     Spot spot;
     Span raw;        /* between start and end tag */
     uint32_t parent; /* index; the root is its own */
@@ -31,13 +31,13 @@ typedef struct {
 } XmlElement;
 
 typedef struct {
-    TgName file;
+    const char *file;
     TG_VEC(XmlElement *) elements; /* in the order of their start tags */
 } XmlDoc;
 
 enum { XML_MAX_FILE = 4 << 20, XML_MAX_TAG = 16 << 10 };
 
-/* False: refused and recorded. Everything lives in the arena. */
+/* False: refused and recorded. Everything lives in the arena, but for the text, which spans point into. */
 bool xml_read(TgArena *arena, TgName file, const char *text, size_t n, XmlDoc *doc);
 
 #endif

@@ -266,6 +266,47 @@ static void deep_terms(void **state)
     assert_false(reads(*state, text, strlen(text)));
 }
 
+static void same_info(const TgRuleInfo *a, const TgRuleInfo *b)
+{
+    assert_string_equal(a->name, b->name);
+    assert_string_equal(a->topic, b->topic);
+    assert_string_equal(a->why, b->why);
+    assert_string_equal(a->match, b->match);
+    assert_string_equal(a->when, b->when);
+    assert_string_equal(a->give, b->give);
+    assert_true(a->line == b->line && a->column == b->column && a->class == b->class && a->level == b->level &&
+                a->target == b->target && a->on == b->on);
+}
+
+/* What was read when tgopt was built is what the files say, in places, too. */
+static void built_in_book_is_its_files(void **state)
+{
+    static const char *const topics[] = {"activation", "algebra", "linear", "masks", "movement", "norm", "ort", "softmax"};
+    TgBook *built = tg_book_new(*state), *files = tg_book_new(*state);
+    assert_true(tg_book_add_builtin(built) && tg_book_close(built));
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+        assert_true(
+            tg_book_add_file(files, tg_name_format(*state, "%s/rules/%s.xml", TGOPT_SOURCE_DIR, topics[i])));
+    assert_true(tg_book_close(files) && tg_book_count(files) > 50);
+    assert_int_equal(tg_book_count(built), tg_book_count(files));
+    for (uint32_t i = 0; i < tg_book_count(files); i++)
+        same_info(tg_book_rule(built, i), tg_book_rule(files, i));
+    tg_book_free(built);
+    tg_book_free(files);
+}
+
+/* A user's rule that a built-in one forestalls is still refused, though those of the book are not compared again. */
+static void forestalled_by_the_book(void **state)
+{
+    static const char text[] = "<rules topic='t'><rule name='mine' class='exact'><why>w</why><match>Abs(Neg(Exp(x)))"
+                               "</match><give>Exp(x)</give><try x='f32[2]'/></rule></rules>";
+    TgBook *book = tg_book_new(*state);
+    assert_true(tg_book_add_builtin(book) && tg_book_add_text(book, "t.xml", text, strlen(text)));
+    assert_false(tg_book_close(book));
+    assert_int_equal(tg_diag(*state, 0)->id, TG_E_rule_shadowed);
+    tg_book_free(book);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(good_files, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(deep_terms, setup, teardown),
+        cmocka_unit_test_setup_teardown(built_in_book_is_its_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(forestalled_by_the_book, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
