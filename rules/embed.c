@@ -34,8 +34,8 @@ static void write_text(FILE *out, const char *text)
 
 static void write_span(FILE *out, uint32_t doc, const TgFile *file, const Span *s)
 {
-    fprintf(out, "{(const char *)source_%u + %zu, %zu, {%u, %u}}", doc, (size_t)(s->at - (const char *)file->bytes), s->n,
-            s->spot.line, s->spot.column);
+    size_t from = (size_t)(s->at - (const char *)file->bytes);
+    fprintf(out, "{(const char *)source_%u + %zu, %zu, {%u, %u}}", doc, from, s->n, s->spot.line, s->spot.column);
 }
 
 static void write_element(FILE *out, uint32_t doc, const TgFile *file, const XmlElement *e)
@@ -88,7 +88,8 @@ static bool write_book(FILE *out, Tg *tg, int n, char **paths)
     fprintf(out, "static const XmlDoc docs[] = {\n");
     for (int i = 0; i < n; i++) {
         const char *slash = strrchr(paths[i], '/');
-        fprintf(out, "    {\"rules/%s\", {(XmlElement **)elements_%d, sizeof elements_%d / sizeof *elements_%d, 0}},\n",
+        fprintf(out, "    {\"rules/%s\", {(XmlElement **)elements_%d,"
+                     " sizeof elements_%d / sizeof *elements_%d, 0}},\n",
                 slash ? slash + 1 : paths[i], i, i, i);
     }
     fprintf(out, "};\n\nbool tg_book_add_builtin(TgBook *book)\n{\n    return book_add_checked(book, docs, %d);\n}\n", n);

@@ -281,7 +281,8 @@ static void same_info(const TgRuleInfo *a, const TgRuleInfo *b)
 /* What was read when tgopt was built is what the files say, in places, too. */
 static void built_in_book_is_its_files(void **state)
 {
-    static const char *const topics[] = {"activation", "algebra", "linear", "masks", "movement", "norm", "ort", "softmax"};
+    static const char *const topics[] = {"activation", "algebra", "linear", "masks",
+                                         "movement",   "norm",    "ort",    "softmax"};
     TgBook *built = tg_book_new(*state), *files = tg_book_new(*state);
     assert_true(tg_book_add_builtin(built) && tg_book_close(built));
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
