@@ -48,14 +48,30 @@ TgFelt tg_felt_int(int64_t x)
     return x < 0 ? (TgFelt){negated(p, TG_FIELD_P), negated(q, TG_FIELD_Q)} : (TgFelt){p, q};
 }
 
-/* 2^e; the halves are (p + 1) / 2 and (q + 1) / 2. */
-static TgFelt power_of_two(int e)
+/* -1/P and -1/Q modulo 2^64 */
+#define MINUS_INVERSE_P ((uint64_t)0xc0e837ebeffe0201)
+#define MINUS_INVERSE_Q ((uint64_t)0xfd0d1000fafe0101)
+_Static_assert(TG_FIELD_P * MINUS_INVERSE_P == UINT64_MAX && TG_FIELD_Q * MINUS_INVERSE_Q == UINT64_MAX, "inverses");
+
+/* x / 2^n: multiples of the modulus are added until the low bits are 0 (Montgomery's reduction), which leaves less than
+ * the modulus. */
+static uint64_t divided(uint64_t x, unsigned n, uint64_t modulus, uint64_t minus_inverse)
 {
-    uint64_t n = (uint64_t)(e < 0 ? -e : e);
-    TgFelt base = e < 0 ? (TgFelt){(TG_FIELD_P + 1) / 2, (TG_FIELD_Q + 1) / 2} : (TgFelt){2, 2};
-    if (e >= 0 && e < 61)
-        return (TgFelt){(uint64_t)1 << e, tg_mod_q((uint64_t)1 << e)};
-    return (TgFelt){tg_pow_p(base.p, n), tg_pow_q(base.q, n)};
+    for (unsigned step; n; n -= step) {
+        step = n < 60 ? n : 60;
+        uint64_t times = x * minus_inverse & (((uint64_t)1 << step) - 1);
+        x = (uint64_t)((x + (TgU128)times * modulus) >> step);
+    }
+    return x;
+}
+
+/* a 2^e */
+static TgFelt scaled(TgFelt a, int e)
+{
+    unsigned n = (unsigned)(e < 0 ? -e : e);
+    if (e < 0)
+        return (TgFelt){divided(a.p, n, TG_FIELD_P, MINUS_INVERSE_P), divided(a.q, n, TG_FIELD_Q, MINUS_INVERSE_Q)};
+    return tg_felt_mul(a, (TgFelt){tg_pow_p(2, n), tg_pow_q(2, n)});
 }
 
 TgFelt tg_felt_float(double x)
@@ -68,7 +84,7 @@ TgFelt tg_felt_float(double x)
     if (x == rint(x) && fabs(x) < 0x1p62)
         return tg_felt_int((int64_t)x);
     double m = frexp(x, &e);
-    TgFelt a = tg_felt_mul(tg_felt_int((int64_t)ldexp(m, 53)), power_of_two(e - 53));
+    TgFelt a = scaled(tg_felt_int((int64_t)ldexp(m, 53)), e - 53);
     return fabs(x) < TG_FELT_LARGE ? a : marked(a, x < 0 ? TG_FELT_LOW : TG_FELT_HIGH);
 }
 
