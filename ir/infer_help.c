@@ -181,7 +181,7 @@ void inf_set_elements(TgInfer *f, uint32_t i, uint32_t n, const TgDim *elements)
     int64_t count;
     TgValueInfo *v = i < f->n->n_out ? tg_value(f->g, f->n->out[i]) : NULL;
     if (v && tg_type_numel(v->type, &count) && count == n)
-        v->symbolic = tg_copy(f->g->arena, elements, (n ? n : 1) * sizeof *elements);
+        v->symbolic = n ? tg_copy(f->g->arena, elements, n * sizeof *elements) : TG_NEW(f->g->arena, TgDim);
 }
 
 /* --- requirements --------------------------------------------------------------------------------------- */
