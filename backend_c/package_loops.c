@@ -39,7 +39,7 @@ static void put_table(TgText *out, const char *name, const char *variant)
 {
     tg_text_format(out,
                    "\nextern const tgk_isa tgk_isa_%s%s;\nconst tgk_isa tgk_isa_%s%s = {\"%s\", NULL, NULL, "
-                   "NULL, NULL, NULL, NULL, NULL, NULL, 0};\n",
+                   "NULL, NULL, NULL, NULL, NULL, NULL, 0, 0};\n",
                    name, variant, name, variant, name);
 }
 
@@ -65,6 +65,7 @@ static void put_set(const Writer *w, int i, TgText *out)
     if (!w->needs_isa && sets[i].condition == x86)
         put_table(out, name, "_streams");
     if (!w->needs_isa && strcmp(name, "avx512") == 0) {
+        put_table(out, name, "_vnni");
         tg_text_add(out, "\n#if defined(__x86_64__) && !defined(TGK_F32_STRICT)");
         put_table(out, "amx", "");
         put_table(out, "amx_fast", "");

@@ -229,16 +229,25 @@ void package_put_type(const Writer *w, const TgType *type, TgText *out)
     package_comment(out, tg_type_text(w->p.tg, type), 200);
 }
 
-/* What the largest product splits its rows into. */
+/* What a product splits its rows into. */
+static int64_t split_bytes(const TgPlan *plan, const TgStep *s)
+{
+    enum { FEW_ROWS = 16 }; /* fewer are split for codes of four bits only */
+    int64_t rows = tg_plan_most(plan, s->u.product.rows), depth = tg_plan_most(plan, s->u.product.depth);
+    if (rows < 1 || depth < 1)
+        return 0;
+    if (rows >= FEW_ROWS)
+        return tgk_scratch_bytes(rows, depth);
+    return plan->weights.at[s->u.product.weight].dtype == TG_i4 ? tgk_codes_bytes(depth) : 0;
+}
+
+/* For the largest product. */
 uint64_t package_scratch_bytes(const Writer *w)
 {
-    enum { FEW_ROWS = 16 }; /* with fewer nothing is split */
     int64_t most = 0;
     for (uint32_t i = 0; i < w->plan->steps.n && !w->options->strict; i++) {
         const TgStep *s = w->plan->steps.at[i];
-        int64_t rows = s->kind == TG_STEP_LINEAR ? tg_plan_most(w->plan, s->u.product.rows) : 0;
-        int64_t depth = rows >= FEW_ROWS ? tg_plan_most(w->plan, s->u.product.depth) : 0;
-        int64_t bytes = depth > 0 ? tgk_scratch_bytes(rows, depth) : 0;
+        int64_t bytes = s->kind == TG_STEP_LINEAR ? split_bytes(w->plan, s) : 0;
         most = bytes > most ? bytes : most;
     }
     return (uint64_t)most;

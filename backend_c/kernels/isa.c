@@ -23,12 +23,12 @@ extern const tgk_isa tgk_isa_scalar;
 #define TGK_HAS_AMX 1
 #endif
 
-extern const tgk_isa tgk_isa_avx2, tgk_isa_avx2_streams, tgk_isa_avx512, tgk_isa_avx512_streams;
+extern const tgk_isa tgk_isa_avx2, tgk_isa_avx2_streams, tgk_isa_avx512, tgk_isa_avx512_vnni, tgk_isa_avx512_streams;
 #ifdef TGK_HAS_AMX
 extern const tgk_isa tgk_isa_amx, tgk_isa_amx_fast, tgk_isa_amx_bf16;
 #endif
 
-enum { LEAF0_B, LEAF1_C, LEAF7_B, LEAF7_D, STATE, WORDS };
+enum { LEAF0_B, LEAF1_C, LEAF7_B, LEAF7_C, LEAF7_D, STATE, WORDS };
 
 static void read_cpu(uint32_t word[WORDS])
 {
@@ -41,6 +41,7 @@ static void read_cpu(uint32_t word[WORDS])
     __asm__ volatile("xgetbv" : "=a"(word[STATE]), "=d"(d) : "c"(0));
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         word[LEAF7_B] = b;
+        word[LEAF7_C] = c;
         word[LEAF7_D] = d;
     }
 }
@@ -60,7 +61,8 @@ static int has_avx512(const uint32_t *w) /* F, DQ, BW, VL */
 
 static int is_amd(const uint32_t *w) { return w[LEAF0_B] == 0x68747541; /* Auth(enticAMD) */ }
 static int has_avx2_streams(const uint32_t *w) { return is_amd(w) && has_avx2(w); }
-static int has_avx512_streams(const uint32_t *w) { return is_amd(w) && has_avx512(w); }
+static int has_avx512_vnni(const uint32_t *w) { return has_avx512(w) && all(w[LEAF7_C], 1U << 11); }
+static int has_avx512_streams(const uint32_t *w) { return is_amd(w) && has_avx512_vnni(w); }
 
 #ifdef TGK_HAS_AMX
 static int has_amx(const uint32_t *w) /* BF16 and TILE; permission for state component 18, the tile data */
@@ -83,6 +85,7 @@ static const struct {
     {&tgk_isa_amx, has_amx},
 #endif
     {&tgk_isa_avx512_streams, has_avx512_streams},
+    {&tgk_isa_avx512_vnni, has_avx512_vnni},
     {&tgk_isa_avx512, has_avx512},
     {&tgk_isa_avx2_streams, has_avx2_streams},
     {&tgk_isa_avx2, has_avx2},

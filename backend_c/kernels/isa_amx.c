@@ -40,7 +40,7 @@ TGK_AMX_LIKE(rms_norm, tgk_rows)
 TGK_AMX_LIKE(rotary, tgk_rotary)
 #define TGK_AMX_OTHERS                                                                                                 \
     tgk_amx_matmul, tgk_amx_attention, tgk_amx_softmax, tgk_amx_log_softmax, tgk_amx_layer_norm, tgk_amx_rms_norm,     \
-        tgk_amx_rotary, 0
+        tgk_amx_rotary, 0, 1
 
 extern const tgk_isa tgk_isa_amx, tgk_isa_amx_fast, tgk_isa_amx_bf16;
 const tgk_isa tgk_isa_amx = {"amx", tgk_amx_linear_3, TGK_AMX_OTHERS};

@@ -28,7 +28,7 @@
 
 #define TGK_AVX2(streams)                                                                                            \
     {"avx2", tgk_run_linear, tgk_run_matmul, tgk_run_attention, tgk_run_softmax, tgk_run_log_softmax,                  \
-     tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary, streams}
+     tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary, streams, 0}
 extern const tgk_isa tgk_isa_avx2, tgk_isa_avx2_streams;
 const tgk_isa tgk_isa_avx2 = TGK_AVX2(0), tgk_isa_avx2_streams = TGK_AVX2(1);
 

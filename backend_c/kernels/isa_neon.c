@@ -14,7 +14,7 @@
 
 extern const tgk_isa tgk_isa_neon;
 const tgk_isa tgk_isa_neon = {"neon", tgk_run_linear, tgk_run_matmul, tgk_run_attention,
-    tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary, 0};
+    tgk_run_softmax, tgk_run_log_softmax, tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary, 0, 0};
 
 #else
 

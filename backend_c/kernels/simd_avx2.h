@@ -52,6 +52,38 @@ static inline tgk_vf tgk_vi_code(tgk_vi v)
     return _mm256_sub_ps(_mm256_castsi256_ps(_mm256_or_si256(low, _mm256_set1_epi32(0x4b000000))),
                          _mm256_set1_ps(0x1p23f + 8));
 }
+#ifndef TGK_F32_STRICT
+#define TGK_HAS_BYTES 1
+#endif
+static inline tgk_vi tgk_vi_low(tgk_vi v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+static inline tgk_vi tgk_vi_high(tgk_vi v) { return tgk_vi_low(tgk_vi_next(v)); }
+static inline tgk_vi tgk_vi_set1(int32_t x) { return _mm256_set1_epi32(x); }
+static inline tgk_vi tgk_vi_add(tgk_vi a, tgk_vi b) { return _mm256_add_epi32(a, b); }
+static inline tgk_vi tgk_vi_sub(tgk_vi a, tgk_vi b) { return _mm256_sub_epi32(a, b); }
+static inline tgk_vi tgk_vi_sll(tgk_vi a, int n) { return _mm256_slli_epi32(a, n); }
+static inline tgk_vi tgk_vi_sra(tgk_vi a, int n) { return _mm256_srai_epi32(a, n); }
+static inline int32_t tgk_vi_reduce_add(tgk_vi a)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+static inline tgk_vf tgk_vf_of(tgk_vi a) { return _mm256_cvtepi32_ps(a); }
+static inline tgk_vi tgk_vf_integer(tgk_vf a) { return _mm256_cvtps_epi32(a); }
+static inline tgk_vi tgk_vi_pairs(tgk_vi a) { return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
+static inline tgk_vi tgk_vi_dot_add(tgk_vi s, tgk_vi low, tgk_vi high, tgk_vi even, tgk_vi odd)
+{
+    s = _mm256_add_epi16(s, _mm256_maddubs_epi16(low, even));
+    return _mm256_add_epi16(s, _mm256_maddubs_epi16(high, odd));
+}
+static inline void tgk_vi_pack(tgk_vi v, uint32_t *to)
+{
+    const __m256i at = _mm256_setr_epi32(0, 0, 8, 8, 16, 16, 24, 24);
+    __m256i b = _mm256_sllv_epi32(_mm256_and_si256(v, _mm256_set1_epi32(255)), at);
+    b = _mm256_or_si256(b, _mm256_permute4x64_epi64(b, 0x4e));
+    b = _mm256_or_si256(b, _mm256_permute4x64_epi64(b, 0xb1));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm256_castsi256_si128(b));
+}
 static inline tgk_vf tgk_vf_zero(void) { return _mm256_setzero_ps(); }
 static inline tgk_vf tgk_vf_set1(float x) { return _mm256_set1_ps(x); }
 static inline tgk_vf tgk_vf_add(tgk_vf a, tgk_vf b) { return _mm256_add_ps(a, b); }

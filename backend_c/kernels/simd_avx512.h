@@ -39,6 +39,34 @@ static inline tgk_vf tgk_vi_code(tgk_vi v)
 {
     return _mm512_permutexvar_ps(v, _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7));
 }
+#ifndef TGK_F32_STRICT
+#define TGK_HAS_BYTES 1
+#endif
+static inline tgk_vi tgk_vi_low(tgk_vi v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+static inline tgk_vi tgk_vi_high(tgk_vi v) { return tgk_vi_low(tgk_vi_next(v)); }
+static inline tgk_vi tgk_vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
+static inline tgk_vi tgk_vi_add(tgk_vi a, tgk_vi b) { return _mm512_add_epi32(a, b); }
+static inline tgk_vi tgk_vi_sub(tgk_vi a, tgk_vi b) { return _mm512_sub_epi32(a, b); }
+static inline tgk_vi tgk_vi_sll(tgk_vi a, unsigned n) { return _mm512_slli_epi32(a, n); }
+static inline tgk_vi tgk_vi_sra(tgk_vi a, unsigned n) { return _mm512_srai_epi32(a, n); }
+static inline int32_t tgk_vi_reduce_add(tgk_vi a) { return _mm512_reduce_add_epi32(a); }
+static inline tgk_vf tgk_vf_of(tgk_vi a) { return _mm512_cvtepi32_ps(a); }
+static inline tgk_vi tgk_vf_integer(tgk_vf a) { return _mm512_cvtps_epi32(a); }
+static inline tgk_vi tgk_vi_pairs(tgk_vi a) { return _mm512_madd_epi16(a, _mm512_set1_epi16(1)); }
+static inline tgk_vi tgk_vi_dot_add(tgk_vi s, tgk_vi low, tgk_vi high, tgk_vi even, tgk_vi odd)
+{
+    s = _mm512_add_epi16(s, _mm512_maddubs_epi16(low, even));
+    return _mm512_add_epi16(s, _mm512_maddubs_epi16(high, odd));
+}
+static inline void tgk_vi_pack(tgk_vi v, uint32_t *to)
+{
+    const __m512i at = _mm512_setr_epi32(0, 0, 8, 8, 16, 16, 24, 24, 0, 0, 8, 8, 16, 16, 24, 24);
+    __m512i b = _mm512_sllv_epi32(_mm512_and_si512(v, _mm512_set1_epi32(255)), at);
+    b = _mm512_or_si512(b, _mm512_permutex_epi64(b, 0x4e));
+    b = _mm512_or_si512(b, _mm512_permutex_epi64(b, 0xb1));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm512_castsi512_si128(b));
+    _mm_storel_epi64((__m128i *)(void *)(to + 2), _mm512_extracti64x2_epi64(b, 2));
+}
 static inline tgk_vf tgk_vf_zero(void) { return _mm512_setzero_ps(); }
 static inline tgk_vf tgk_vf_set1(float x) { return _mm512_set1_ps(x); }
 static inline tgk_vf tgk_vf_add(tgk_vf a, tgk_vf b) { return _mm512_add_ps(a, b); }

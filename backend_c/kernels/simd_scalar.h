@@ -10,6 +10,12 @@
  *   tgk_vf_load_f16, _bf16, _i8       TGK_LANES elements, widened exactly
  *   tgk_vi, tgk_vi_load               words of 32 bits, TGK_LANES of them, each eight codes of four bits
  *   tgk_vi_code, tgk_vi_next          the number of the lowest code, code - 8; the words behind it
+ * where TGK_HAS_BYTES is defined (x86), words as integers:
+ *   tgk_vi_low, _high                 the even, the odd codes of a word, as four bytes
+ *   tgk_vi_set1, _add, _sub, _sll, _sra, _reduce_add, tgk_vf_of, tgk_vf_integer (to the nearest)
+ *   tgk_vi_dot_add(s, l, h, e, o)     two sums of 16 bits a word: s + l e + h o, codes by bytes with a sign
+ *   tgk_vi_pairs                      the sum of the two
+ *   tgk_vi_pack(v, to)                the low bytes of each eight lanes as two words: even ones, odd ones
  *   tgk_vf_zero, tgk_vf_set1
  *   tgk_vf_add, _sub, _mul, _div, _sqrt, _abs
  *   tgk_vf_round                      to the nearest integer, ties to even

@@ -53,8 +53,8 @@ typedef struct tgk_ctx {
     const struct tgk_isa *isa;
     void (*parallel_for)(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n);
     void *pool;
-    void *scratch;         /* 64-byte aligned, for this call alone; NULL: none. AMX products split x into it, see
-                              tgk_scratch_bytes */
+    void *scratch;         /* 64-byte aligned, for this call alone; NULL: none. Products by AMX and by codes of four bits
+                              split x into it, see tgk_scratch_bytes and tgk_codes_bytes */
     int64_t scratch_bytes;
 } tgk_ctx;
 
@@ -66,6 +66,13 @@ static inline int64_t tgk_scratch_bytes(int64_t rows, int64_t depth)
 {
     const int64_t tiles = (rows / 16 + 1) * (depth / 32 + 1);
     return tiles < TGK_SCRATCH_BYTES / 3072 ? tiles * 3072 : TGK_SCRATCH_BYTES;
+}
+
+/* What one row of a product by codes of four bits uses; with less, codes become floats. */
+enum { TGK_CODES_BLOCK = 32, TGK_CODES_SIZE = 128 };
+static inline int64_t tgk_codes_bytes(int64_t depth)
+{
+    return (depth + TGK_CODES_BLOCK - 1) / TGK_CODES_BLOCK * TGK_CODES_SIZE;
 }
 
 static inline void tgk_for(const tgk_ctx *c, void (*task)(void *arg, int64_t i), void *arg, int64_t n)
@@ -217,6 +224,7 @@ typedef struct tgk_isa {
     void (*rms_norm)(const tgk_ctx *c, const tgk_rows *a);
     void (*rotary)(const tgk_ctx *c, const tgk_rotary *a);
     int streams;      /* what is read in order and once comes fastest without prefetches of ours: on machines of AMD */
+    int vnni;         /* AVX-512 that multiplies bytes four at a time */
 } tgk_isa;
 
 #endif

@@ -181,7 +181,7 @@ static const tgk_isa *profiled(const tgk_isa *isa)
 {
     static tgk_isa table;
     const tgk_isa made = {isa->name, timed_linear, timed_matmul, timed_attention, timed_softmax, timed_log_softmax,
-                          timed_layer_norm, timed_rms_norm, timed_rotary, isa->streams};
+                          timed_layer_norm, timed_rms_norm, timed_rotary, isa->streams, isa->vnni};
     profile.isa = isa;
     table = made;
     return &table;

@@ -135,6 +135,21 @@ static void make_weights(const Case *c, Data *d)
     make_scales(c, d);
 }
 
+/* One row by codes of four bits is multiplied in integers, each block of x rounded to 2^-22 of its largest element: what
+ * that adds to the sizes of terms, which are allowed an error of 6 2^-24. */
+static double rounding_of_x(const Case *c, const Data *d, int64_t col)
+{
+    double sum = 0;
+    for (int64_t k = 0; c->type == TGK_I4 && c->rows == 1 && k < c->depth; k++) {
+        double most = 0;
+        for (int64_t i = k / 32 * 32; i < c->depth && i < k / 32 * 32 + 32; i++)
+            most = fmax(most, fabs((double)d->x[i]));
+        const double scale = d->scale ? (double)d->scale[(c->group ? k / c->group * c->cols : 0) + col] : 1;
+        sum += 4 * most * fabs((double)d->w[k * c->cols + col] * scale);
+    }
+    return sum / 6;
+}
+
 static void make(const Case *c, Data *d)
 {
     make_weights(c, d);
@@ -156,7 +171,7 @@ static void make(const Case *c, Data *d)
                 size += fabs(term) + fabs(zero);
             }
             d->want[r * c->cols + col] = sum;
-            d->size[r * c->cols + col] = size;
+            d->size[r * c->cols + col] = size + rounding_of_x(c, d, col);
         }
     }
 }
@@ -245,6 +260,7 @@ static void each_other_isa(void (*body)(const tgk_ctx *ctx))
             continue;
         tgk_isa other = *isa;
         other.streams = !isa->streams;
+        other.vnni = 0;
         const tgk_ctx ctx = {&other, NULL, NULL, scratch, sizeof scratch};
         body(&ctx);
     }
