@@ -80,6 +80,16 @@ bool infer_gather(TgInfer *f)
     return true;
 }
 
+/* Along the other axes an index stands for its own place. */
+static bool indices_lie_within(const TgInfer *f, int32_t axis)
+{
+    InfShape data = inf_shape(f, 0), indices = inf_shape(f, 1);
+    for (int32_t k = 0; k < data.rank && k < indices.rank; k++)
+        if (k != axis && tg_dim_at_least(f->tg, indices.dim[k], tg_dim_add(f->tg, data.dim[k], inf_num(f, 1))))
+            return inf_refuse(f, "the indices of GatherElements are larger than the data");
+    return true;
+}
+
 bool infer_gather_elements(TgInfer *f)
 {
     InfShape out = inf_shape(f, 1);
@@ -89,7 +99,8 @@ bool infer_gather_elements(TgInfer *f)
     int64_t place[TG_MAX_RANK];
     TgDim result[INF_ELEMENTS];
     if (!need_indices(f) ||
-        (rank >= 0 && (!inf_axis_attr(f, "axis", rank, &axis) || !inf_need_rank(f, 1, rank, rank))))
+        (rank >= 0 && (!inf_axis_attr(f, "axis", rank, &axis) || !inf_need_rank(f, 1, rank, rank) ||
+                       !indices_lie_within(f, axis))))
         return false;
     if (!inf_set(f, 0, inf_dtype(f, 0), &out))
         return false;

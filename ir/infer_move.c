@@ -113,6 +113,8 @@ static bool part_sizes(const TgInfer *f, TgDim whole, TgDim *part)
         return inf_refuse(f, "Split has more outputs than sizes");
     if (given) {
         for (uint32_t i = 0; i < n; i++) {
+            if (tg_dim_upper(given[i]) < 0)
+                return inf_refuse(f, "Split has a negative size");
             TgDim size = inf_size(f, given[i]);
             sum = tg_dim_add(f->tg, sum, size);
             if (i < parts)
@@ -146,6 +148,8 @@ static void split_elements(TgInfer *f, int32_t axis)
     Runs from = runs_of(&in, axis);
     for (uint32_t i = 0; i < f->n->n_out && out_box(f, i, &out); i++) {
         uint32_t run = runs_of(&out, axis).length * from.inner;
+        if (run > from.length * from.inner - offset)
+            return; /* another part would have to be negative, which nobody knows of it yet */
         for (uint32_t e = 0; e < out.count; e++)
             result[e] = x[e / run * from.length * from.inner + offset + e % run];
         inf_set_elements(f, i, out.count, result);

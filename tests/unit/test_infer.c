@@ -206,6 +206,8 @@ static void test_moves(void **state)
         {"%x: f32[A,B,C], %i: i64[5,2]", "return GatherND(%x, %i)", "f32[5,C]"},
         {"%x: f32[A,B,C], %i: i64[A,1]", "return GatherND(%x, %i; batch_dims=1)", "f32[A,C]"},
         {"%x: f32[A,B], %i: i64[A,3]", "return GatherElements(%x, %i; axis=1)", "f32[A,3]"},
+        {"%n: i64[1]", "%s = Concat(const i64[1] {9}, Sub(%n, const i64[1] {3}); axis=0)\n"
+                       "%a, %b = Split(const i64[4] {1,2,3,4}, %s)\nreturn %a", "?"}, /* never runs: 9 + (%n - 3) > 4 */
         {"%x: f32[A,5]", "return Compress(%x, const bool[3] {1,0,1}; axis=1)", "f32[A,2]"},
         {"%x: f32[N,12,H,W]", "return DepthToSpace(%x; blocksize=2)", "f32[N,3,2*H,2*W]"},
         {"%x: f32[N,3,4,6]", "return SpaceToDepth(%x; blocksize=2)", "f32[N,12,2,3]"},
@@ -390,6 +392,9 @@ static void test_refusals(void **state)
         {"%x: f32[2,3]", "return Gather(%x, const i64[] 0; axis=2)", TG_E_infer_axis},
         {"%x: f32[2,3], %y: f32[2]", "return Concat(%x, %y; axis=0)", TG_E_infer_rank},
         {"%x: f32[1,1,2], %w: f32[1,1,5]", "return Conv(%x, %w)", TG_E_infer_negative},
+        /* ONNX Runtime: "All values must be >= 0", "shape should have values within bounds of 'data' shape" */
+        {"%x: i64[4]", "%a = Split(%x, const i64[2] {5,-1})\nreturn %a", TG_E_infer_refuse},
+        {"%x: f32[1,2], %i: i64[3,2]", "return GatherElements(%x, %i; axis=1)", TG_E_infer_refuse},
     };
     Tg *tg = *state;
     for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
