@@ -32,12 +32,13 @@ static TgDtype dtype_of(int32_t number)
     return known ? (TgDtype)number : TG_undefined;
 }
 
-/* Negative sizes are what old exporters wrote for "unknown". */
+/* Negative sizes, as numbers or in words, are what old exporters wrote for "unknown". */
 static TgDim dim_of(Tg *tg, const Wire__Dim *d)
 {
     if (d->has_dim_value && d->dim_value >= 0)
         return tg_dim(tg, d->dim_value);
-    return d->dim_param && *d->dim_param ? tg_dim_parse(tg, d->dim_param) : tg_dim_fresh(tg);
+    TgDim said = d->dim_param && *d->dim_param ? tg_dim_parse(tg, d->dim_param) : NULL;
+    return said && tg_dim_upper(said) >= 0 ? said : tg_dim_fresh(tg);
 }
 
 static const TgType *tensor_type(Tg *tg, const Wire__TensorType *t)

@@ -97,7 +97,7 @@ TgDim tg_type_count(Tg *tg, const TgType *t)
     return count;
 }
 
-/* A dimension 0 decides whatever the others are. */
+/* A dimension 0 decides whatever the others are. Nothing has a negative size, whoever claims one. */
 bool tg_type_numel(const TgType *t, int64_t *n)
 {
     int64_t dim, count = 1;
@@ -105,7 +105,7 @@ bool tg_type_numel(const TgType *t, int64_t *n)
     for (int32_t i = 0; i < t->rank; i++) {
         bool constant = tg_dim_known(t->dim[i], &dim);
         zero |= constant && dim == 0;
-        known = known && constant && !__builtin_mul_overflow(count, dim, &count);
+        known = known && constant && dim >= 0 && !__builtin_mul_overflow(count, dim, &count);
     }
     *n = zero ? 0 : count;
     return known || zero;

@@ -101,14 +101,15 @@ static void test_types_of_all_kinds(void **state)
     TgModel *m =
         load_graph(b, "11:{1:'s' 2:{4:{1:{1:{1:1 2:{}}}}}} 11:{1:'o' 2:{9:{1:{4:{1:{1:{1:7 2:{1:{1:3}}}}}}}}}"
                       "11:{1:'m' 2:{5:{1:8 2:{1:{1:1}}}}} 11:{1:'p' 2:{8:{1:1 2:{1:{1:9}}}}} 11:{1:'u'}"
-                      "11:{1:'n' 2:{1:{1:1 2:{1:{1:-1}}}}} 12:{1:'s'}");
+                      "11:{1:'n' 2:{1:{1:1 2:{1:{1:-1} 1:{2:'-1'} 1:{2:'-1'}}}}} 12:{1:'s'}");
     assert_loaded(b, m);
     static const char *const texts[] = {"seq(f32[])", "optional(seq(i64[3]))", "map(str, f32[*])"};
     for (uint32_t i = 0; i < 3; i++)
         assert_string_equal(tg_type_text(b->tg, tg_type_of(m->graph, m->graph->inputs.at[i])), texts[i]);
     assert_int_equal(tg_type_of(m->graph, m->graph->inputs.at[3])->kind, TG_SPARSE);
     assert_int_equal(tg_type_of(m->graph, m->graph->inputs.at[4])->kind, TG_UNTYPED);
-    assert_true(tg_dim_is_fresh(tg_type_of(m->graph, m->graph->inputs.at[5])->dim[0])); /* -1: unknown */
+    const TgDim *dim = tg_type_of(m->graph, m->graph->inputs.at[5])->dim; /* -1: unknown, in words as well */
+    assert_true(tg_dim_is_fresh(dim[0]) && tg_dim_is_fresh(dim[1]) && tg_dim_is_fresh(dim[2]) && dim[1] != dim[2]);
 }
 
 /* An initializer that is also an input: a default from IR version 4 on, before that a plain constant. */

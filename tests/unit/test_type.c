@@ -76,6 +76,8 @@ static void test_counts(void **state)
     assert_false(tg_type_numel(tensor(tg, TG_f32, "B,2"), &n));
     assert_false(tg_type_numel(tensor(tg, TG_f32, NULL), &n));
     assert_false(tg_type_numel(tensor(tg, TG_f32, "4294967296,4294967296"), &n));
+    assert_false(tg_type_numel(tensor(tg, TG_f32, "-1"), &n)); /* there is no such tensor */
+    assert_false(tg_type_numel(tensor(tg, TG_f32, "-1,-2"), &n));
     assert_true(tg_type_static(tensor(tg, TG_f32, "2,3"), dim) && dim[0] == 2 && dim[1] == 3);
     assert_false(tg_type_static(tensor(tg, TG_f32, "2,S"), dim));
     assert_true(tg_is_tensor(tensor(tg, TG_f32, "B")));
