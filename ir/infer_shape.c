@@ -349,7 +349,7 @@ bool infer_unsqueeze(TgInfer *f)
     int64_t list[TG_MAX_RANK], count;
     bool mark[TG_MAX_RANK];
     uint32_t n;
-    if (in.rank < 0 || !inf_length(f, 1, &count) || count + in.rank > TG_MAX_RANK)
+    if (in.rank < 0 || !inf_length(f, 1, &count) || count > TG_MAX_RANK - in.rank)
         return set_unknown(f);
     if (!inf_ints(f, 1, TG_MAX_RANK, list, &n))
         return set_some_axes(f, in.rank + (int32_t)count);

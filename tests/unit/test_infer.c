@@ -165,6 +165,7 @@ static void test_views(void **state)
         {"%x: f32[B,1,4]", "return Squeeze(%x, const i64[1] {-2})", "f32[B,4]"},
         {"%x: f32[2,1,4,1]", "return Squeeze(%x)", "f32[2,4]"},
         {"%x: f32[B,4]", "return Unsqueeze(%x, const i64[2] {0,-1})", "f32[1,B,4,1]"},
+        {"%x: f32[B,4], %axes: i64[9223372036854775807]", "return Unsqueeze(%x, %axes)", "f32[*]"},
         {"%x: f32[A,B,C]", "return Transpose(%x)", "f32[C,B,A]"},
         {"%x: f32[A,B,C]", "return Transpose(%x; perm={1,0,2})", "f32[B,A,C]"},
         {"%x: f32[B,1,4]", "return Expand(%x, const i64[4] {2,1,5,1})", "f32[2,B,5,4]"},
