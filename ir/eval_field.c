@@ -303,6 +303,8 @@ bool eval_field_softmax(TgEvalCall *c)
 {
     const TgArray *x = c->in[0];
     int32_t axis;
+    if (!eval_is_real(x)) /* ONNX has it of floats only, and integers are no elements of the field */
+        return eval_bad_type(c, x->dtype);
     if (!eval_axis(c, tg_attr_int(c->n, "axis"), x->rank, &axis) || !eval_out_like(c, 0, x))
         return false;
     int64_t n = x->dim[axis], step = eval_count(x->dim, axis + 1, x->rank);

@@ -294,12 +294,29 @@ static void thousand_graphs(void **state)
     }
 }
 
+/* ONNX has Softmax of floats only; integers lie in half the bytes of elements of the field. */
+static void softmax_of_integers(void **state)
+{
+    TgField f;
+    TgArray out;
+    TgModel *m = tg_model_new(*state);
+    const int64_t five[] = {5};
+    TgValue x = tg_graph_const(m->graph, tg_tensor_ints(m->arena, 1, five), NULL);
+    TgValue y = tg_op(m->graph, TG_Softmax, NULL, 1, x);
+    tg_graph_return(m->graph, y, "y", NULL);
+    tg_field_draw(&f, 1);
+    assert_false(tg_eval(*state, m->graph, &(TgEvalOptions){.mode = TG_EVAL_FIELD, .field = &f}, NULL, &out));
+    assert_false(tg_eval(*state, m->graph, &(TgEvalOptions){.mode = TG_EVAL_NATIVE}, NULL, &out));
+    tg_model_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(primes),         cmocka_unit_test(residues),
                                        cmocka_unit_test(dyadic_numbers), cmocka_unit_test(exponentials),
                                        cmocka_unit_test(roots),          cmocka_unit_test(infinities),
                                        cmocka_unit_test(large_numbers),  cmocka_unit_test(circle),
-                                       cmocka_unit_test(thousand_graphs)};
+                                       cmocka_unit_test(thousand_graphs),
+                                       cmocka_unit_test(softmax_of_integers)};
     return cmocka_run_group_tests_name("field", tests, setup, teardown) != 0;
 }
