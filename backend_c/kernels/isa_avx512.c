@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #define TGK_HAS_FMA 1 /* for tgk_math.h: clang does not say so */
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))),    \
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))),              \
                              apply_to = function)
 #else
 #pragma GCC push_options
@@ -33,7 +33,7 @@
 /* The one thing that VNNI is used for here. */
 #if defined(TGK_HAS_BYTES) && !defined(TGK_F32_ONLY)
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))),     \
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))),   \
                              apply_to = function)
 #else
 #pragma GCC push_options
@@ -56,7 +56,7 @@ static inline tgk_vi tgk_vnni_sum(tgk_vi s) { return s; }
 #endif
 
 #define TGK_AVX512(streams, vnni)                                                                                      \
-    {"avx512", tgk_run_linear, tgk_run_matmul, tgk_run_attention, tgk_run_softmax, tgk_run_log_softmax,                  \
+    {"avx512", tgk_run_linear, tgk_run_matmul, tgk_run_attention, tgk_run_softmax, tgk_run_log_softmax,                \
      tgk_run_layer_norm, tgk_run_rms_norm, tgk_run_rotary, streams, vnni}
 extern const tgk_isa tgk_isa_avx512, tgk_isa_avx512_vnni, tgk_isa_avx512_streams;
 const tgk_isa tgk_isa_avx512 = TGK_AVX512(0, 0), tgk_isa_avx512_vnni = TGK_AVX512(0, 1),

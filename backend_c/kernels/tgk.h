@@ -53,8 +53,8 @@ typedef struct tgk_ctx {
     const struct tgk_isa *isa;
     void (*parallel_for)(void *pool, void (*task)(void *arg, int64_t i), void *arg, int64_t n);
     void *pool;
-    void *scratch;         /* 64-byte aligned, for this call alone; NULL: none. Products by AMX and by codes of four bits
-                              split x into it, see tgk_scratch_bytes and tgk_codes_bytes */
+    void *scratch;         /* 64-byte aligned, for this call alone; NULL: none. Products by AMX and by codes of four
+                              bits split x into it, see tgk_scratch_bytes and tgk_codes_bytes */
     int64_t scratch_bytes;
 } tgk_ctx;
 

@@ -135,8 +135,8 @@ static void make_weights(const Case *c, Data *d)
     make_scales(c, d);
 }
 
-/* One row by codes of four bits is multiplied in integers, each block of x rounded to 2^-22 of its largest element: what
- * that adds to the sizes of terms, which are allowed an error of 6 2^-24. */
+/* One row by codes of four bits is multiplied in integers, each block of x rounded to 2^-22 of its largest element:
+ * what that adds to the sizes of terms, which are allowed an error of 6 2^-24. */
 static double rounding_of_x(const Case *c, const Data *d, int64_t col)
 {
     double sum = 0;
