@@ -52,7 +52,7 @@ static bool evaluate(Derived *d, uint32_t way, TgArray *out)
     double elements = 0;
     for (uint32_t i = 0; i < r->n; i++)
         elements += r->input[i] ? (double)r->input[i]->count : 0;
-    if (elements > MOST_ELEMENTS)
+    if (elements > (double)MOST_ELEMENTS)
         return false;
     double size = 1;
     TgMark mark = tg_mark(tg_scratch(d->tg));
