@@ -310,10 +310,11 @@ static void pick_earlier(TgPass *p, const TgNode *all, uint32_t pick)
     }
     if (!pass_may(p))
         return;
-    pass_count(p, "pick-rows");
     TgValue row = compute_row(&k, nodes, pick);
-    if (row && same_type(p->g, row, k.pick->out[0]))
-        pass_replace(p, k.pick->out[0], row, "pick-rows");
+    if (!row || !same_type(p->g, row, k.pick->out[0])) /* how many rows there are is not known: two fresh sizes */
+        return;
+    pass_count(p, "pick-rows");
+    pass_replace(p, k.pick->out[0], row, "pick-rows");
 }
 
 void pass_picked(TgPass *p)
