@@ -313,11 +313,23 @@ static bool product(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray
     return apply(r, t, ok, &operands, out);
 }
 
+/* Files hold operands that do not broadcast; the evaluator refuses them. */
+static bool broadcast(const TgTensor *t) {
+    bool fit = true;
+    for (uint32_t k = 0; k < t->recipe->n; k++) {
+        const TgTensor *in = t->recipe->input[k];
+        fit = fit && (!in || in->rank <= t->rank);
+        for (int32_t i = 0; fit && in && i < in->rank; i++)
+            fit = in->dim[i] == 1 || in->dim[i] == t->dim[i + t->rank - in->rank];
+    }
+    return fit;
+}
+
 static bool compute(TgBoxReader *r, const TgTensor *t, const TgBox *box, TgArray *out) {
     if (is_product(t))
         return product(r, t, box, out);
     bool each = tg_op_has((TgOp)t->recipe->op, TG_T_ELEMENTWISE) && !t->recipe->output && box_element(t);
-    return each ? elementwise(r, t, box, out) : whole(r, t, box, out);
+    return each && broadcast(t) ? elementwise(r, t, box, out) : whole(r, t, box, out);
 }
 
 const void *tg_box_packed(TgArena *arena, const TgArray *a) {
