@@ -137,7 +137,7 @@ static Point transposed(Walk *w, const TgTensor *t, const int64_t *at, int depth
     const TgAttr *perm = tg_attr_find(t->recipe->attrs, "perm");
     int64_t there[TG_BOX_RANK];
     for (int32_t k = 0; k < t->rank; k++)
-        there[perm ? perm->u.ints[k] : t->rank - 1 - k] = at[k];
+        there[perm && perm->n ? perm->u.ints[k] : t->rank - 1 - k] = at[k]; /* an empty list: none is given */
     return point_of(w, in, there, depth);
 }
 

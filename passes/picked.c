@@ -125,8 +125,8 @@ static bool moves_axis(const TgGraph *g, const TgNodeInfo *n, int32_t axis, int3
     uint32_t count;
     *from = axis;
     if (n->op == TG_Transpose) {
-        const TgAttr *perm = tg_attr_find(n->attrs, "perm");
-        *from = perm ? (int32_t)perm->u.ints[axis] : pass_rank(g, n->in[0]) - 1 - axis;
+        const int64_t *perm = tg_attr_ints(n, "perm", &count);
+        *from = count ? (int32_t)perm[axis] : pass_rank(g, n->in[0]) - 1 - axis;
         return true;
     }
     if (!in(n, 1) || !tg_const_ints(g, n->in[1], TG_MAX_RANK, axes, &count))
