@@ -300,6 +300,25 @@ static void int8_groups(const tgk_ctx *ctx)
             check(ctx, &(Case){rows, 512, 50, group, TGK_I8, 48, (int)rows % 2, 1, 0, 0, 0, 0});
 }
 
+/* x that is no number, or too small to be scaled to integers, is multiplied as floats are. */
+static void odd_rows_by_codes(const tgk_ctx *ctx)
+{
+    const Case c = {1, 64, 50, 32, TGK_I4, 64, 0, 1, 0, 0, 0, 0};
+    const float odd[] = {NAN, INFINITY, 0x1p-108f};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        Data d;
+        make(&c, &d);
+        for (int64_t k = 0; k < c.depth; k++)
+            d.x[k] = isfinite(odd[i]) ? d.x[k] * odd[i] : k == 40 ? odd[i] : d.x[k];
+        run(ctx, &c, &d);
+        for (int64_t n = 0; n < c.cols; n++)
+            assert_true(isfinite(odd[i]) ? fabs((double)d.y[n] / (double)odd[i] - d.want[n]) <= 0x1p-20 * d.size[n]
+                                         : !isfinite(d.y[n]));
+        drop(&d);
+    }
+}
+
+static void test_odd_rows_by_codes(void **state) { (void)state, each_isa(odd_rows_by_codes); }
 static void test_small_shapes(void **state) { (void)state, each_isa(small_shapes); }
 static void test_long_depths(void **state) { (void)state, each_isa(long_depths); }
 static void test_long_depths_in_streams(void **state) { (void)state, each_other_isa(long_depths); }
@@ -469,7 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_shapes), cmocka_unit_test(test_long_depths),
         cmocka_unit_test(test_long_depths_in_streams), cmocka_unit_test(test_int8_groups),
-        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_codes), cmocka_unit_test(test_odd_rows_by_codes),
         cmocka_unit_test(test_split_tiles),  cmocka_unit_test(test_no_work),     cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_matmul),       cmocka_unit_test(test_pack_rounds),
     };
